@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+#
+# GNU make. `make help` lists the targets.
+#
+# Parsing this file must need no tool but make: on a fresh machine `check` and `demo` start by
+# installing the compiler. So what asks a tool stands in a recursive (=) variable that only a
+# recipe expands, and those two build in a second make.
+
+VERSION := 0.1.0
+
+PREFIX ?= /usr/local
+BINDIR ?= $(PREFIX)/bin
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+DOCDIR ?= $(PREFIX)/share/doc/pyshim
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG_FORMAT ?= clang-format
+INSTALL ?= install
+PKG_CONFIG ?= pkg-config
+
+# SAN=address,undefined or SAN=thread builds a sanitised tree of its own, below the plain one.
+comma := ,
+ifeq ($(SAN),)
+BUILD := build
+CFLAGS ?= -O2 -g
+else
+BUILD := build/san-$(subst $(comma),-,$(SAN))
+CFLAGS ?= -O1 -g -fno-omit-frame-pointer
+SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all
+endif
+OBJ := $(BUILD)/obj
+
+# What gcc 12 and clang 14 both know and keep. Errors only for those who ask, as CI does.
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wold-style-definition -Wpointer-arith -Wwrite-strings -Wundef -Wvla
+ifeq ($(WERROR),1)
+WARNINGS += -Werror
+endif
+
+ALL_CPPFLAGS = -D_GNU_SOURCE -DPYSHIM_VERSION=\"$(VERSION)\" -Iinclude $(CPPFLAGS)
+ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) -pthread $(SAN_FLAGS)
+ALL_LDFLAGS = $(SAN_FLAGS) -pthread -Wl,--as-needed $(LDFLAGS)
+
+# The shim uses only the headers of liburcu (hence _LGPL_SOURCE: inline functions). Debian's
+# liburcu-bp.a is not position independent, so it cannot go into a shared object, and
+# liburcu-bp.so would bring two more libraries into every process. initial-exec makes a
+# thread-local one instruction away; a preloaded object always gets its static TLS.
+SHIM_CPPFLAGS := -D_LGPL_SOURCE=
+SHIM_CFLAGS := -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-semantic-interposition
+SHIM_LDFLAGS := -shared -Wl,--version-script=shim/pyshim.map -Wl,-z,now -Wl,-z,relro
+ifeq ($(SAN),)
+SHIM_LDFLAGS += -Wl,-z,defs # clang leaves a sanitizer's symbols to the executable
+endif
+
+CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
+CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
+
+SHIM_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard shim/*.c)))
+READER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard reader/*.c)))
+READER_LIB_OBJS := $(filter-out $(OBJ)/reader/main.o,$(READER_OBJS))
+UNIT_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/unit/test_*.c)))
+UNIT_TESTS := $(patsubst $(OBJ)/tests/unit/%.o,$(BUILD)/tests/%,$(UNIT_OBJS))
+MANUALS := $(sort $(wildcard man/*.1 man/*.7))
+SOURCES = $(sort $(wildcard include/*/*.h shim/*.[ch] reader/*.[ch] \
+	tests/*/*.[ch] tests/*/*/*.[ch]))
+
+# One line for each step; with V=1 the whole command, with -s nothing.
+silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
+step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
+MAKEFLAGS += --no-print-directory
+.DELETE_ON_ERROR:
+.PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
+	check-integration-now demo install uninstall lint format clean deps help FORCE
+
+all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read ## build the shim and the reader (default)
+
+$(BUILD)/libpyshim.so: $(SHIM_OBJS) shim/pyshim.map $(OBJ)/flags
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(SHIM_LDFLAGS) $(ALL_LDFLAGS) -o $@ $(SHIM_OBJS) -ldl
+
+$(BUILD)/pyshim-read: $(READER_OBJS) $(OBJ)/flags
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(READER_OBJS) -lm
+
+$(OBJ)/shim/%.o: shim/%.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) $(SHIM_CPPFLAGS) $(ALL_CFLAGS) $(SHIM_CFLAGS) \
+		-MMD -MP -c -o $@ $<
+
+$(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# A unit test is a program: its own file, the reader without its main, and Check.
+unit-tests: $(UNIT_TESTS)
+
+$(OBJ)/tests/unit/%.o: tests/unit/%.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -I. -Ireader $(ALL_CFLAGS) $(CHECK_CFLAGS) \
+		-MMD -MP -c -o $@ $<
+
+$(UNIT_TESTS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(READER_LIB_OBJS) $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(READER_LIB_OBJS) \
+		$(CHECK_LIBS) -lm
+
+# Changes when a flag does, and everything with it.
+FLAGS = $(CC) $(ALL_CPPFLAGS) $(SHIM_CPPFLAGS) $(ALL_CFLAGS) $(SHIM_CFLAGS) \
+	$(SHIM_LDFLAGS) $(ALL_LDFLAGS)
+$(OBJ)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS)' | cmp -s - $@ || printf '%s\n' '$(FLAGS)' > $@
+
+-include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d)
+
+# "yes" where the compiler can build for the address and undefined behaviour sanitizers.
+CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \
+	-x c -o $(OBJ)/can-sanitize - 2>/dev/null && $(OBJ)/can-sanitize && echo yes)
+
+check: ## install what is missing, build, run every test; SAN=... runs the unit tests under it
+	@tools/install-deps build check
+	@$(MAKE) check-now
+
+ifeq ($(SAN),)
+check-now: all unit-tests
+	$(eval SANITIZED := $(CAN_SANITIZE))
+	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
+	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) integration
+else
+check-now: check-unit-now
+endif
+
+check-unit: ## ... the unit tests only
+	@tools/install-deps build check
+	@$(MAKE) check-unit-now
+
+check-unit-now: unit-tests
+	@tools/run-tests $(BUILD) unit
+
+check-integration: ## ... the integration tests only; PYTEST_ARGS='-k json' chooses
+	@tools/install-deps build check
+	@$(MAKE) check-integration-now
+
+check-integration-now: all
+	@tools/run-tests $(BUILD) integration
+
+demo: ## install what is missing, build, profile a real program, print the report
+	@tools/install-deps build
+	@$(MAKE) all
+	@tools/demo $(BUILD)
+
+install: all ## install below PREFIX (/usr/local), and DESTDIR
+	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)' \
+		'$(DESTDIR)$(INCLUDEDIR)/pyprof'
+	$(INSTALL) -m 644 $(BUILD)/libpyshim.so '$(DESTDIR)$(LIBDIR)'
+	$(INSTALL) -m 755 $(BUILD)/pyshim-read '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 644 include/pyprof/abi.h '$(DESTDIR)$(INCLUDEDIR)/pyprof'
+	$(INSTALL) -m 644 README.md '$(DESTDIR)$(DOCDIR)'
+	$(foreach m,$(MANUALS),$(INSTALL) -D -m 644 $(m) '$(DESTDIR)$(call manual,$(m))' &&) true
+
+uninstall: ## remove what install put there
+	rm -f '$(DESTDIR)$(LIBDIR)/libpyshim.so' '$(DESTDIR)$(BINDIR)/pyshim-read' \
+		'$(DESTDIR)$(INCLUDEDIR)/pyprof/abi.h' '$(DESTDIR)$(DOCDIR)/README.md' \
+		$(foreach m,$(MANUALS),'$(DESTDIR)$(call manual,$(m))')
+	-rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(INCLUDEDIR)/pyprof' '$(DESTDIR)$(DOCDIR)'
+
+# man/pyshim-read.1 -> MANDIR/man1/pyshim-read.1
+manual = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+
+lint: $(BUILD)/libpyshim.so ## check includes, exported symbols and layout
+	@tools/check-layers
+	@tools/check-exports $(BUILD)/libpyshim.so
+	@command -v $(CLANG_FORMAT) >/dev/null || { echo "lint: layout: not checked, found no\
+	 $(CLANG_FORMAT), expected version 14 or later (\`make deps\` installs it)" >&2; exit 1; }
+	@$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
+
+format: ## lay out the sources in place with clang-format
+	$(CLANG_FORMAT) -i $(SOURCES)
+
+clean: ## remove build/, sanitised trees too
+	rm -rf build
+
+deps: ## install everything that building, testing and linting needs
+	@tools/install-deps build check lint
+
+help: ## this list
+	@echo 'usage: make [target]... [CC=clang] [CFLAGS=...] [V=1] [WERROR=1] [SAN=address,undefined]'
+	@sed -n 's/^\([a-z-]*\):[^#=]*## \(.*\)/  \1\t\2/p' Makefile | expand -t 21

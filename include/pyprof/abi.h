@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The recording: the one contract between libpyshim.so (the target side, one writing process)
+ * and pyshim-read (any number of readers). A header page, then extents that the target appends
+ * as it needs them, each a multiple of a page and reserved before use:
+ *
+ *	header | names extent -> ... | rings extent -> ... | block, block, block, ...
+ *
+ * Everything refers to everything else by its offset from the start of the file, 0 meaning none.
+ * The file is complete at every instant: what has been published stays readable, with names,
+ * after the target was killed. Nothing here needs an end marker to be read.
+ *
+ * Byte order and alignment are the machine's; `magic` tells a foreign byte order apart.
+ * Compatibility: a reader refuses another `major`. A newer `minor` only gave reserved fields a
+ * meaning. A reader refuses an unknown bit in `required`, and ignores one in `optional`.
+ */
+#ifndef PYPROF_ABI_H
+#define PYPROF_ABI_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
+#define PYPROF_MAJOR 1
+#define PYPROF_MINOR 0
+
+#define PYPROF_HEADER_BYTES 4096u
+#define PYPROF_EXTENT_ALIGN 4096u
+#define PYPROF_TEXT_BYTES 256u
+#define PYPROF_CMDLINE_BYTES 2048u
+
+/*
+ * A record: 8 bytes, published by one store. The word 0 is "not written yet", so a block needs no
+ * count and a kill between two records tears nothing.
+ *
+ *	bits  0..3   kind, never 0
+ *	bits  4..27  function number into the name table (a thread's number in PYPROF_THREAD)
+ *	bits 28..63  ticks since the base: the block's base_ticks, moved on by PYPROF_SYNC
+ */
+#define PYPROF_KIND_BITS 4
+#define PYPROF_FN_BITS 24
+#define PYPROF_FN_SHIFT PYPROF_KIND_BITS
+#define PYPROF_TICK_SHIFT (PYPROF_KIND_BITS + PYPROF_FN_BITS)
+#define PYPROF_TICK_BITS (64 - PYPROF_TICK_SHIFT)
+
+#define PYPROF_FN_NONE 0u			       /* the root: no function at all */
+#define PYPROF_FN_MAX ((1u << PYPROF_FN_BITS) - 2)     /* the highest number that has a name */
+#define PYPROF_FN_OVERFLOW ((1u << PYPROF_FN_BITS) - 1) /* all functions beyond FN_MAX together */
+
+enum pyprof_kind {
+	PYPROF_EMPTY = 0,	/* not written; ends a block that is not full */
+	PYPROF_CALL = 1,	/* a Python function starts */
+	PYPROF_RETURN = 2,	/* ... returns */
+	PYPROF_UNWIND = 3,	/* ... is left by an exception */
+	PYPROF_RESUME = 4,	/* a suspended generator or coroutine goes on */
+	PYPROF_YIELD = 5,	/* ... is suspended */
+	PYPROF_THROW = 6,	/* ... goes on with an exception thrown into it (3.12+ tells) */
+	PYPROF_C_CALL = 7,	/* a C function starts */
+	PYPROF_C_RETURN = 8,	/* ... returns */
+	PYPROF_C_EXCEPTION = 9, /* ... is left by an exception */
+	PYPROF_OPEN = 10,	/* a frame found running when recording began: time, but no call */
+	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
+	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause */
+	PYPROF_SKIP = 14,	/* tick field: duration of a slow path of the shim, already left out */
+	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
+};
+
+#define PYPROF_SYNC_SHIFT 24
+
+static inline uint64_t pyprof_record(unsigned kind, uint32_t fn, uint64_t ticks)
+{
+	return ticks << PYPROF_TICK_SHIFT | (uint64_t)fn << PYPROF_FN_SHIFT | kind;
+}
+
+static inline unsigned pyprof_record_kind(uint64_t r)
+{
+	return r & ((1u << PYPROF_KIND_BITS) - 1);
+}
+
+static inline uint32_t pyprof_record_fn(uint64_t r)
+{
+	return (uint32_t)(r >> PYPROF_FN_SHIFT) & ((1u << PYPROF_FN_BITS) - 1);
+}
+
+static inline uint64_t pyprof_record_ticks(uint64_t r)
+{
+	return r >> PYPROF_TICK_SHIFT;
+}
+
+/* What a tick counts (`clock` in the header). All but TSC and COUNT are nanoseconds. */
+enum pyprof_clock {
+	PYPROF_CLOCK_TSC = 1,	 /* the processor's invariant counter: wall time */
+	PYPROF_CLOCK_WALL = 2,	 /* CLOCK_MONOTONIC, where the counter is not invariant */
+	PYPROF_CLOCK_CPU = 3,	 /* CLOCK_PROCESS_CPUTIME_ID */
+	PYPROF_CLOCK_THREAD = 4, /* CLOCK_THREAD_CPUTIME_ID */
+	PYPROF_CLOCK_COUNT = 5,	 /* one tick an event: for tests that want exact times */
+};
+
+enum pyprof_engine {
+	PYPROF_ENGINE_TRACEFUNC = 1,  /* PyEval_SetProfile */
+	PYPROF_ENGINE_MONITORING = 2, /* sys.monitoring */
+};
+
+enum pyprof_overflow {
+	PYPROF_OVERFLOW_FOLD = 1,
+	PYPROF_OVERFLOW_BLOCK = 2,
+	PYPROF_OVERFLOW_DROP = 3,
+};
+
+/* Why events are missing. The counters stand in the ring that missed them. */
+enum pyprof_loss {
+	PYPROF_LOST_BUDGET = 0,	 /* PYSHIM_BUFFER was used up */
+	PYPROF_LOST_STORAGE = 1, /* the file could not grow: no space left, or it is gone */
+	PYPROF_LOST_CAUSES = 4,
+};
+
+/*
+ * The header. "constant" fields are written before `magic` and never again. All others are
+ * written by the target only, each by one aligned store.
+ */
+struct pyprof_header {
+	/* constant */
+	uint64_t magic; /* last; store-release */
+	uint16_t major;
+	uint16_t minor;
+	uint32_t header_bytes;
+	uint64_t required;
+	uint64_t optional;
+	uint32_t block_bytes; /* a power of two, block header included */
+	uint32_t reserved0;
+	uint32_t pid;
+	uint32_t parent_pid;
+	uint32_t uid;
+	uint32_t forked;	   /* 1: this recording began in a forked child */
+	uint64_t process_start;	   /* field 22 of /proc/PID/stat: tells a reused PID apart */
+	uint64_t start_ticks;	   /* one pair of clocks, as close together as can be ... */
+	uint64_t start_mono_ns;	   /* ... CLOCK_MONOTONIC */
+	uint64_t start_realtime_ns; /* CLOCK_REALTIME, for a human */
+	uint32_t clock;		   /* enum pyprof_clock */
+	uint32_t engine;	   /* enum pyprof_engine */
+	uint32_t overflow;	   /* enum pyprof_overflow */
+	uint32_t builtins;	   /* 1: C functions are recorded */
+	uint64_t buffer_bytes;	   /* budget of the rings */
+	uint64_t bias_ps;	   /* PYSHIM_BIAS in picoseconds per event */
+	uint32_t has_bias;
+	uint32_t cmdline_bytes;	       /* whole length, even where `cmdline` holds less */
+	char boot_id[40];	       /* the kernel's, NUL-terminated; "" unknown */
+	char python[PYPROF_TEXT_BYTES]; /* Py_GetVersion(), NUL-terminated */
+	char shim[64];		       /* the shim's version and build, NUL-terminated */
+	char cmdline[PYPROF_CMDLINE_BYTES]; /* /proc/self/cmdline: arguments end in NUL */
+
+	/* the target moves these on; a cache line of their own */
+	_Alignas(64) uint64_t file_bytes; /* release: what lies below is reserved and mapped */
+	uint64_t names;			  /* offset of the first names extent */
+	uint64_t rings;			  /* offset of the first rings extent */
+	uint64_t sync_ticks;		  /* the latest pair of clocks ... */
+	uint64_t sync_mono_ns;		  /* ... release; 0 before the first */
+	uint64_t end_ticks;		  /* set on an orderly end, else 0 */
+	uint64_t n_unnamed;		  /* functions that share PYPROF_FN_OVERFLOW */
+	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events of threads that got no ring */
+};
+
+_Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
+_Static_assert(offsetof(struct pyprof_header, file_bytes) % 64 == 0, "a cache line of its own");
+_Static_assert(offsetof(struct pyprof_header, magic) == 0, "what file(1) would look at");
+
+/* Starts every extent of names and of rings; what it holds begins right behind. */
+enum pyprof_extent_kind {
+	PYPROF_EXTENT_NAMES = 0x454d414e, /* "NAME" */
+	PYPROF_EXTENT_RINGS = 0x474e4952, /* "RING" */
+	PYPROF_EXTENT_BLOCK = 0x4b434c42, /* "BLCK" */
+};
+
+struct pyprof_extent {
+	uint32_t kind; /* constant */
+	uint32_t reserved;
+	uint64_t bytes; /* constant: whole length, this header included */
+	uint64_t used;	/* release: bytes written, this header included */
+	uint64_t next;	/* release: offset of the next extent of this kind, or 0 */
+	uint64_t reserved1[4];
+};
+
+_Static_assert(sizeof(struct pyprof_extent) == 64, "format");
+
+enum pyprof_name_kind {
+	PYPROF_NAME_CODE = 1,	/* a code object */
+	PYPROF_NAME_C = 2,	/* a C function; `name` is cProfile's label, without file and line */
+	PYPROF_NAME_THREAD = 3, /* number = thread; a later entry replaces an earlier one */
+};
+
+#define PYPROF_NAME_GENERATOR 1u /* flag: the code is a generator or coroutine */
+
+/*
+ * One entry of the name table; never changed once `used` of its extent covers it. The texts are
+ * UTF-8 with surrogates passed through (as marshal has them), in this order, without NUL at the
+ * end, and may hold NUL and newlines: file, name, qualified name ("" before 3.11, which does not
+ * know it).
+ */
+struct pyprof_name {
+	uint32_t bytes; /* of this entry, texts and padding included; a multiple of 8 */
+	uint32_t number;
+	uint16_t kind;
+	uint16_t flags;
+	int32_t line; /* first line; of a thread: its native id */
+	uint32_t file_bytes;
+	uint32_t name_bytes;
+	uint32_t qual_bytes;
+	uint32_t reserved;
+	char text[];
+};
+
+_Static_assert(sizeof(struct pyprof_name) == 32, "format");
+
+/* One for each ring. A ring serves one thread at a time; a later thread may go on in it. */
+struct pyprof_ring {
+	/* the target's */
+	uint64_t first_block; /* offset of the oldest block, or 0; release */
+	uint64_t n_lost[PYPROF_LOST_CAUSES];
+	uint64_t reserved0[3];
+	/* the reader's */
+	uint64_t reserved1[8];
+};
+
+_Static_assert(sizeof(struct pyprof_ring) == 128, "format");
+
+/* Starts every block; the records follow, up to header.block_bytes. */
+struct pyprof_block {
+	uint32_t kind;	 /* PYPROF_EXTENT_BLOCK */
+	uint32_t thread; /* that the first record belongs to */
+	uint64_t sequence; /* 1, 2, ... in this ring */
+	uint64_t base_ticks; /* ticks of the thread's own time: slow paths of the shim left out */
+	uint64_t skipped_ticks; /* how much has been left out in this thread so far */
+	uint64_t mono_ns; /* CLOCK_MONOTONIC at base_ticks + skipped_ticks; 0 where ticks are ns */
+	uint64_t next;	  /* release: the following block, or 0 */
+	uint64_t reserved[2];
+	uint64_t record[];
+};
+
+_Static_assert(sizeof(struct pyprof_block) == 64, "format");
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Every atomic access to the recording. The target is the only writer; readers look at any time,
+ * also while the target runs. Each store below that makes something visible is a release, each
+ * load that looks for it an acquire, and nothing else orders anything: no fence, no lock.
+ *
+ *	label	store (target)			load (reader)	forbids
+ *	P1/C1	a record into its block		record		a record whose function has no name yet,
+ *								or whose block header is not there yet
+ *	P2/C2	block.next			block chain	a block without its header
+ *	P3/C3	ring.first_block		ring		the same, for the first one
+ *	P4/C4	extent.used			extent		a name or a ring that is half written
+ *	P5/C5	extent.next, header.names,	extent chain	an extent without its header
+ *		header.rings
+ *	P6/C6	header.file_bytes		any offset	an offset beyond what is mapped
+ *	P7/C7	header.magic			attach		a header that is half written
+ *	P8/C8	header.sync_mono_ns		clock pair	a pair of which only one half is new
+ */
+#ifndef PYPROF_RING_H
+#define PYPROF_RING_H
+
+#include <stdint.h>
+
+#include "abi.h"
+
+/* P2..P8: everything written before is visible to whoever loads this value. */
+static inline void pyprof_publish(uint64_t *field, uint64_t value)
+{
+	__atomic_store_n(field, value, __ATOMIC_RELEASE);
+}
+
+/* C2..C8 */
+static inline uint64_t pyprof_observe(const uint64_t *field)
+{
+	return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+/* A field that only one side writes and that orders nothing, such as a counter. */
+static inline void pyprof_set(uint64_t *field, uint64_t value)
+{
+	__atomic_store_n(field, value, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t pyprof_get(const uint64_t *field)
+{
+	return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+/* P1: the one store of the hot path. */
+static inline void pyprof_put(uint64_t *at, uint64_t record)
+{
+	__atomic_store_n(at, record, __ATOMIC_RELEASE);
+}
+
+/* C1: the record, or 0 where none has been written yet. */
+static inline uint64_t pyprof_take(const uint64_t *at)
+{
+	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+
+#endif

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * sys.monitoring: the event source of 3.12 and later. One tool, one callable for each event, which
+ * the interpreter calls by vectorcall: no tuple, no integer and no bound method is made for it.
+ * Covers every thread of the interpreter. The events and the rule for C functions are those of
+ * Modules/_lsprof.c, so that the counts are cProfile's.
+ */
+#include <stddef.h>
+
+#include "config.h"
+#include "engine.h"
+#include "hook.h"
+#include "log.h"
+#include "recording.h"
+#include "start.h"
+
+typedef PyObject *(*callback)(PyObject *self, PyObject *const *args, size_t nargs, PyObject *names);
+
+/* The instances that the interpreter calls; laid out by spec below. */
+struct callable {
+	size_t refcount;
+	PyObject *type;
+	callback call;
+};
+
+enum event {
+	EVENT_START,
+	EVENT_RESUME,
+	EVENT_THROW,
+	EVENT_RETURN,
+	EVENT_YIELD,
+	EVENT_UNWIND,
+	EVENT_CALL,
+	EVENT_C_RETURN,
+	EVENT_C_RAISE,
+	N_EVENTS
+};
+
+static const char *const event_name[N_EVENTS] = {
+	"PY_START", "PY_RESUME", "PY_THROW", "PY_RETURN", "PY_YIELD",
+	"PY_UNWIND", "CALL",	 "C_RETURN", "C_RAISE",
+};
+
+static int tool_id = -1;
+static long event_bit[N_EVENTS]; /* read from sys.monitoring.events: they differ by version */
+static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments */
+
+/* --- callbacks --------------------------------------------------------------------------------- */
+
+HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock)
+{
+	uint32_t fn = hook_code(code) & ~INTERN_GENERATOR;
+
+	hook_put(kind, fn, hook_now(clock), true);
+	return py._Py_NoneStruct; /* immortal since 3.12 */
+}
+
+HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
+{
+	uint64_t now = hook_now(clock);
+	uint32_t fn = intern_find_code(code);
+
+	if (__builtin_expect(!fn, 0)) { /* it was entered before recording began */
+		fn = hook_intern_code(code);
+		now = hook_now(clock);
+	}
+	hook_put(kind, fn & ~INTERN_GENERATOR, now, false);
+	return py._Py_NoneStruct;
+}
+
+/* What is called, as far as it counts as a C function: its definition, and what names it. */
+struct c_function {
+	struct py_method_def *def;
+	PyObject *self, *module;
+};
+
+HOOK_INLINE bool find_c(struct c_function *c, PyObject *called, PyObject *first)
+{
+	if (pyapi_type(called) == py.PyMethodDescr_Type) {
+		PyObject *type = pyapi_descr_type(called);
+
+		/* list.append() without a list is none: binding it would fail. */
+		if (first == missing || (pyapi_type(first) != type &&
+					 !py.PyType_IsSubtype(pyapi_type(first), type)))
+			return false;
+		*c = (struct c_function){ pyapi_descr_def(called), first, NULL };
+		return true;
+	}
+	if (!pyapi_is_cfunction(called))
+		return false;
+	*c = (struct c_function){ pyapi_cfunction_def(called), pyapi_cfunction_self(called),
+				  pyapi_cfunction_module(called) };
+	return true;
+}
+
+/* args: code, offset, then what the event adds; of calls: the callable and its first argument. */
+#define CALLBACK(name, body)                                                                      \
+	static PyObject *name(PyObject *self, PyObject *const *args, size_t nargs,                \
+			      PyObject *names)                                                    \
+	{                                                                                         \
+		(void)self;                                                                       \
+		(void)nargs;                                                                      \
+		(void)names;                                                                      \
+		body                                                                              \
+	}
+
+#define CALLBACKS(suffix, clock)                                                                  \
+	CALLBACK(on_start_##suffix, return enter(PYPROF_CALL, args[0], clock);)                   \
+	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)                \
+	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                  \
+	CALLBACK(on_return_##suffix, return leave(PYPROF_RETURN, args[0], clock);)                \
+	CALLBACK(on_yield_##suffix, return leave(PYPROF_YIELD, args[0], clock);)                  \
+	CALLBACK(on_unwind_##suffix, return leave(PYPROF_UNWIND, args[0], clock);)                \
+	CALLBACK(on_call_##suffix, {                                                              \
+		struct c_function c;                                                              \
+		if (find_c(&c, args[2], args[3]))                                                 \
+			hook_enter_c(c.def, c.self, c.module, clock);                             \
+		return py._Py_NoneStruct;                                                         \
+	})                                                                                        \
+	CALLBACK(on_c_return_##suffix, {                                                          \
+		struct c_function c;                                                              \
+		if (find_c(&c, args[2], args[3]))                                                 \
+			hook_leave_c(PYPROF_C_RETURN, c.def, c.self, c.module, clock);            \
+		return py._Py_NoneStruct;                                                         \
+	})                                                                                        \
+	CALLBACK(on_c_raise_##suffix, {                                                           \
+		struct c_function c;                                                              \
+		if (find_c(&c, args[2], args[3]))                                                 \
+			hook_leave_c(PYPROF_C_EXCEPTION, c.def, c.self, c.module, clock);         \
+		return py._Py_NoneStruct;                                                         \
+	})                                                                                        \
+	static const callback callbacks_##suffix[N_EVENTS] = {                                    \
+		on_start_##suffix,  on_resume_##suffix, on_throw_##suffix,                        \
+		on_return_##suffix, on_yield_##suffix,	on_unwind_##suffix,                       \
+		on_call_##suffix,   on_c_return_##suffix, on_c_raise_##suffix,                    \
+	};
+
+CALLBACKS(tsc, HOOK_CLOCK_TSC)
+CALLBACKS(other, HOOK_CLOCK_OTHER)
+
+static PyObject *current_globals(void *unused)
+{
+	(void)unused;
+	return py.PyEval_GetGlobals();
+}
+
+static bool start(void);
+static void stop(void);
+
+/* Before `__main__`: waits for its first frame. */
+CALLBACK(wait_for_main, {
+	struct pyapi_exception pending;
+	bool due;
+
+	pyapi_exception_save(&pending);
+	due = start_is_due(args[0], current_globals, NULL);
+	if (due && (!start_begin() || !start())) {
+		stop();
+		due = false;
+	}
+	py.PyErr_Clear();
+	pyapi_exception_restore(&pending);
+	/* This very call told of the frame; its other events follow. */
+	return due ? enter(PYPROF_CALL, args[0], HOOK_CLOCK_OTHER) : py._Py_NoneStruct;
+})
+
+/* --- sys.monitoring ------------------------------------------------------------------------------ */
+
+/* PyType_Spec and what hangs on it; the numbers are those of typeslots.h and descrobject.h. */
+struct slot {
+	int id;
+	void *value;
+};
+
+struct member {
+	const char *name;
+	int type;
+	ptrdiff_t offset;
+	int flags;
+	const char *doc;
+};
+
+struct spec {
+	const char *name;
+	int basicsize, itemsize;
+	unsigned flags;
+	struct slot *slots;
+};
+
+#define PY_TP_CALL 50
+#define PY_TP_MEMBERS 72
+#define PY_T_PYSSIZET 19
+#define PY_READONLY 1
+#define PY_TPFLAGS_DEFAULT 0u
+#define PY_TPFLAGS_HAVE_VECTORCALL (1u << 11)
+
+/* A type for each interpreter that is initialised; its instances hold a callback. */
+static PyObject *make_type(void)
+{
+	static struct member members[] = {
+		{ "__vectorcalloffset__", PY_T_PYSSIZET, offsetof(struct callable, call),
+		  PY_READONLY, NULL },
+		{ 0 },
+	};
+	struct slot slots[] = {
+		{ PY_TP_CALL, (void *)py.PyVectorcall_Call },
+		{ PY_TP_MEMBERS, members },
+		{ 0, NULL },
+	};
+	struct spec spec = {
+		.name = "pyshim.callback",
+		.basicsize = sizeof(struct callable),
+		.flags = PY_TPFLAGS_DEFAULT | PY_TPFLAGS_HAVE_VECTORCALL,
+		.slots = slots,
+	};
+
+	return py.PyType_FromSpec(&spec);
+}
+
+static PyObject *monitoring(void)
+{
+	PyObject *sys = pyapi_module("sys");
+	PyObject *dict = sys ? py.PyModule_GetDict(sys) : NULL;
+
+	return dict ? py.PyDict_GetItemString(dict, "monitoring") : NULL;
+}
+
+static bool succeeded(PyObject *result)
+{
+	if (!result) {
+		py.PyErr_Clear();
+		return false;
+	}
+	py.Py_DecRef(result);
+	return true;
+}
+
+static bool set_events(long events)
+{
+	PyObject *m = monitoring();
+
+	return m && tool_id >= 0 &&
+	       succeeded(py.PyObject_CallMethod(m, "set_events", "il", tool_id, events));
+}
+
+static bool register_callback(PyObject *type, enum event event, callback call)
+{
+	PyObject *m = monitoring();
+	PyObject *callable = py.PyObject_CallObject(type, NULL);
+	bool ok;
+
+	if (!callable)
+		return succeeded(NULL);
+	((struct callable *)callable)->call = call;
+	ok = m && succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", tool_id,
+						   event_bit[event], callable));
+	py.Py_DecRef(callable);
+	return ok;
+}
+
+/* An id that cProfile (2), coverage (1) and debuggers (0) do not use. */
+static bool take_tool(PyObject *m)
+{
+	static const int ids[] = { 4, 3, 5 };
+
+	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
+		tool_id = ids[i];
+		if (succeeded(py.PyObject_CallMethod(m, "use_tool_id", "is", tool_id, "pyshim")))
+			return true;
+	}
+	tool_id = -1;
+	log_debug("sys.monitoring: tool ids 3, 4 and 5 are in use");
+	return false;
+}
+
+static bool read_constants(PyObject *m)
+{
+	PyObject *events = py.PyObject_GetAttrString(m, "events");
+	bool ok = events != NULL;
+
+	missing = py.PyObject_GetAttrString(m, "MISSING");
+	for (int i = 0; ok && i < N_EVENTS; i++) {
+		event_bit[i] = pyapi_long_attr(events, event_name[i], -1);
+		ok = event_bit[i] > 0;
+	}
+	py.PyErr_Clear();
+	if (events)
+		py.Py_DecRef(events);
+	if (missing)
+		py.Py_DecRef(missing); /* sys.monitoring keeps it */
+	return ok && missing;
+}
+
+/* In each interpreter anew: a tool id belongs to one. */
+static bool prepare(void)
+{
+	PyObject *m = monitoring();
+
+	return m && read_constants(m) && take_tool(m);
+}
+
+static bool arm(void)
+{
+	PyObject *type;
+	bool ok;
+
+	if (!prepare())
+		return false;
+	type = make_type();
+	ok = type && register_callback(type, EVENT_START, wait_for_main) &&
+	     set_events(event_bit[EVENT_START]);
+	if (type)
+		py.Py_DecRef(type);
+	return ok;
+}
+
+static bool start(void)
+{
+	const callback *callbacks =
+		recording.clock == PYPROF_CLOCK_TSC ? callbacks_tsc : callbacks_other;
+	int n = config.builtins ? N_EVENTS : EVENT_CALL;
+	PyObject *type;
+	long events = 0;
+	bool ok;
+
+	if (tool_id < 0 && !prepare())
+		return false;
+	type = make_type();
+	ok = type != NULL;
+	for (int i = 0; ok && i < n; i++) {
+		ok = register_callback(type, (enum event)i, callbacks[i]);
+		events |= event_bit[i];
+	}
+	if (type)
+		py.Py_DecRef(type);
+	return ok && set_events(events);
+}
+
+static void stop(void)
+{
+	set_events(0);
+}
+
+const struct engine engine_monitoring = {
+	.id = PYPROF_ENGINE_MONITORING,
+	.name = "monitoring",
+	.arm = arm,
+	.start = start,
+	.stop = stop,
+};

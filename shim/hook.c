@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "hook.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "recording.h"
+
+uint32_t hook_intern_code(PyObject *code)
+{
+	struct pyapi_exception pending;
+	uint64_t entered = thread_slow_enter();
+	int saved = errno;
+	uint32_t fn = PYPROF_FN_OVERFLOW;
+
+	pyapi_exception_save(&pending);
+	if (recording_ready())
+		fn = intern_code(code);
+	pyapi_exception_restore(&pending);
+	errno = saved;
+	thread_slow_leave(entered);
+	return fn;
+}
+
+uint32_t hook_intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
+{
+	struct pyapi_exception pending;
+	uint64_t entered = thread_slow_enter();
+	int saved = errno;
+	uint32_t fn = PYPROF_FN_OVERFLOW;
+
+	pyapi_exception_save(&pending);
+	if (recording_ready())
+		fn = intern_c(def, self, module);
+	pyapi_exception_restore(&pending);
+	errno = saved;
+	thread_slow_leave(entered);
+	return fn;
+}
+
+/* The numbers of the running frames' code, innermost first; how many, or 0 without memory. */
+static size_t walk_frames(uint32_t **out)
+{
+	PyObject *frame = py.PyEval_GetFrame();
+	uint32_t *fns = NULL;
+	size_t n = 0, cap = 0;
+
+	if (frame)
+		py.Py_IncRef(frame);
+	while (frame) {
+		PyObject *code = py.PyObject_GetAttrString(frame, "f_code");
+		PyObject *back = py.PyObject_GetAttrString(frame, "f_back");
+
+		if (n == cap) {
+			uint32_t *more = realloc(fns, (cap = cap ? cap * 2 : 64) * sizeof(*fns));
+
+			if (!more) {
+				n = 0;
+				back = NULL;
+			} else {
+				fns = more;
+			}
+		}
+		if (code && n < cap && fns)
+			fns[n++] = hook_code(code) & ~INTERN_GENERATOR;
+		if (code)
+			py.Py_DecRef(code);
+		py.Py_DecRef(frame);
+		frame = back;
+		if (frame == py._Py_NoneStruct) {
+			py.Py_DecRef(frame);
+			frame = NULL;
+		}
+	}
+	*out = fns;
+	return n;
+}
+
+void hook_open_frames(bool entering, uint64_t now)
+{
+	struct pyapi_exception pending;
+	uint32_t *fns;
+	size_t n;
+
+	pyapi_exception_save(&pending);
+	n = walk_frames(&fns);
+	py.PyErr_Clear();
+	pyapi_exception_restore(&pending);
+	while (n > (entering ? 1 : 0))
+		hook_put(PYPROF_OPEN, fns[--n], now, false);
+	free(fns);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "intern.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "label.h"
+#include "log.h"
+#include "names.h"
+#include "pyprof/abi.h"
+#include "pyprof/ring.h"
+#include "region.h"
+
+#define CO_GENERATORS (0x20 | 0x80 | 0x200) /* CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR */
+#define FIRST_SLOTS 4096u
+
+/* What is known of a number, besides its entry in the name table. */
+struct number {
+	uint64_t name;	    /* offset of its pyprof_name */
+	uint64_t label_hash;
+	uintptr_t key;	    /* of its slot; 0: retired */
+	uint32_t next;	    /* retired numbers of one bucket, 0 ends */
+};
+
+struct intern_table intern_table;
+
+static uint32_t n_slots_used;
+static struct number *numbers; /* [1 .. n_numbers] */
+static uint32_t n_numbers, cap_numbers;
+static uint32_t *retired; /* by label hash, chained through number.next */
+static uint32_t retired_mask;
+
+/* --- the table ------------------------------------------------------------------------------- */
+
+static void table_put(struct intern_table *t, struct intern_slot s, uint32_t hash)
+{
+	while (t->slot[hash & t->mask].key)
+		hash++;
+	t->slot[hash & t->mask] = s;
+}
+
+static bool table_resize(uint32_t n_slots)
+{
+	struct intern_table old = intern_table;
+	struct intern_table bigger = { .mask = n_slots - 1,
+				       .shift = 64 - (unsigned)__builtin_ctz(n_slots) };
+
+	bigger.slot = calloc(n_slots, sizeof(*bigger.slot));
+	if (!bigger.slot)
+		return false;
+	intern_table = bigger; /* intern_hash goes by it */
+	for (uint32_t i = 0; old.slot && i <= old.mask; i++) {
+		if (old.slot[i].key)
+			table_put(&intern_table, old.slot[i], intern_hash(old.slot[i].key));
+	}
+	free(old.slot);
+	return true;
+}
+
+static bool table_add(uintptr_t key, uint32_t fn, uint32_t check)
+{
+	if (n_slots_used >= (intern_table.mask + 1) / 4 * 2 &&
+	    !table_resize((intern_table.mask + 1) * 2))
+		return false;
+	table_put(&intern_table, (struct intern_slot){ key, fn, check }, intern_hash(key));
+	n_slots_used++;
+	return true;
+}
+
+/* Closes the hole as well: a probe stops at the first free slot, so none may be left behind. */
+static void table_remove(uintptr_t key)
+{
+	struct intern_slot *slot = intern_table.slot;
+	uint32_t mask = intern_table.mask;
+	uint32_t hole = intern_hash(key) & mask;
+
+	while (slot[hole].key != key) {
+		if (!slot[hole].key)
+			return;
+		hole = (hole + 1) & mask;
+	}
+	for (uint32_t i = (hole + 1) & mask; slot[i].key; i = (i + 1) & mask) {
+		uint32_t home = intern_hash(slot[i].key) & mask;
+
+		if (((i - home) & mask) >= ((i - hole) & mask)) {
+			slot[hole] = slot[i];
+			hole = i;
+		}
+	}
+	slot[hole].key = 0;
+	n_slots_used--;
+}
+
+/* --- numbers ----------------------------------------------------------------------------------- */
+
+static bool numbers_grow(void)
+{
+	uint32_t cap = cap_numbers ? cap_numbers * 2 : 1024;
+	struct number *more = realloc(numbers, (cap + 1ull) * sizeof(*more));
+	uint32_t *heads;
+
+	if (!more)
+		return false;
+	numbers = more;
+	heads = calloc(cap, sizeof(*heads));
+	if (!heads)
+		return false;
+	free(retired);
+	retired = heads;
+	retired_mask = cap - 1;
+	cap_numbers = cap;
+	for (uint32_t i = 1; i <= n_numbers; i++) {
+		uint32_t *head = &retired[numbers[i].label_hash & retired_mask];
+
+		if (!numbers[i].key) {
+			numbers[i].next = *head;
+			*head = i;
+		}
+	}
+	return true;
+}
+
+static void retire(uint32_t n)
+{
+	uint32_t *head = &retired[numbers[n].label_hash & retired_mask];
+
+	if (!numbers[n].key)
+		return;
+	table_remove(numbers[n].key);
+	numbers[n].key = 0;
+	numbers[n].next = *head;
+	*head = n;
+}
+
+static bool same_label(uint32_t n, const struct names_entry *e)
+{
+	const struct pyprof_name *p = region_at(numbers[n].name);
+
+	return p->kind == e->kind && p->line == e->line && p->file_bytes == e->file.n &&
+	       p->name_bytes == e->name.n && p->qual_bytes == e->qualname.n &&
+	       !memcmp(p->text, e->file.bytes, e->file.n) &&
+	       !memcmp(p->text + e->file.n, e->name.bytes, e->name.n) &&
+	       !memcmp(p->text + e->file.n + e->name.n, e->qualname.bytes, e->qualname.n);
+}
+
+static uint64_t hash_bytes(uint64_t h, const char *bytes, size_t n)
+{
+	/* FNV-1a: Fowler, Noll, Vo */
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3ull;
+	return (h ^ n) * 0x100000001b3ull;
+}
+
+static uint64_t hash_label(const struct names_entry *e)
+{
+	uint64_t h = 0xcbf29ce484222325ull ^ (uint32_t)e->line;
+
+	h = hash_bytes(h, e->file.bytes, e->file.n);
+	h = hash_bytes(h, e->name.bytes, e->name.n);
+	return hash_bytes(h, e->qualname.bytes, e->qualname.n) ^ e->kind;
+}
+
+/* A retired number with this very label, no longer retired, or 0. */
+static uint32_t take_over(uint64_t hash, const struct names_entry *e)
+{
+	if (!retired)
+		return 0;
+	for (uint32_t *at = &retired[hash & retired_mask]; *at; at = &numbers[*at].next) {
+		uint32_t n = *at;
+
+		if (numbers[n].label_hash == hash && same_label(n, e)) {
+			*at = numbers[n].next;
+			return n;
+		}
+	}
+	return 0;
+}
+
+static uint32_t new_number(uint64_t hash, struct names_entry *e)
+{
+	if (n_numbers >= PYPROF_FN_MAX)
+		return 0;
+	if (n_numbers == cap_numbers && !numbers_grow())
+		return 0;
+	e->number = n_numbers + 1;
+	uint64_t name = names_publish(e);
+	if (!name)
+		return 0;
+	numbers[++n_numbers] = (struct number){ .name = name, .label_hash = hash };
+	return n_numbers;
+}
+
+/* Gives the function with this label and key a number, and the key a slot. */
+static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t check)
+{
+	uint64_t hash = hash_label(e);
+	uint32_t n = take_over(hash, e);
+	uint32_t fn;
+
+	if (!n)
+		n = new_number(hash, e);
+	fn = n | (e->flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0);
+	if (!n || !table_add(key, fn, check)) {
+		pyprof_set(&region.header->n_unnamed, region.header->n_unnamed + 1);
+		if (n)
+			retire(n);
+		return PYPROF_FN_OVERFLOW;
+	}
+	numbers[n].key = key;
+	return fn;
+}
+
+/* co_extra's destructor. Also called with NULL, for code objects that we have not marked. */
+static void code_freed(void *mark)
+{
+	uintptr_t n = (uintptr_t)mark;
+
+	if (n && n <= n_numbers)
+		retire((uint32_t)n);
+}
+
+bool intern_init(void)
+{
+	if (pyapi_extra_request(code_freed) < 0) {
+		py.PyErr_Clear();
+		log_debug("no slot for code objects is left: each is kept alive instead");
+	}
+	return intern_table.slot || table_resize(FIRST_SLOTS);
+}
+
+uint32_t intern_code(PyObject *code)
+{
+	struct label label;
+	uint32_t fn;
+
+	label_of_code(&label, code);
+	label.entry.flags = 0;
+	if (pyapi_long_attr(code, "co_flags", 0) & CO_GENERATORS)
+		label.entry.flags |= PYPROF_NAME_GENERATOR;
+	fn = assign(&label.entry, (uintptr_t)code, 0);
+	label_fini(&label);
+	if (fn != PYPROF_FN_OVERFLOW &&
+	    pyapi_extra_set(code, (void *)(uintptr_t)(fn & ~INTERN_GENERATOR)) < 0)
+		py.Py_IncRef(code); /* its address must never serve another */
+	return fn;
+}
+
+uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
+{
+	uintptr_t key = (uintptr_t)def + 1;
+	struct label label;
+	uint32_t fn;
+
+	/* The address may have served a function that is gone (they can be made at run time). */
+	for (uint32_t i = intern_hash(key);; i++) {
+		const struct intern_slot *s = &intern_table.slot[i & intern_table.mask];
+
+		if (s->key == key) {
+			retire(s->fn);
+			break;
+		}
+		if (!s->key)
+			break;
+	}
+	label_of_c(&label, def, self, module);
+	fn = assign(&label.entry, key, intern_check(def));
+	label_fini(&label);
+	return fn;
+}
+
+bool intern_republish(const uint8_t *old_base)
+{
+	for (uint32_t i = 1; i <= n_numbers; i++) {
+		const struct pyprof_name *p = (const void *)(old_base + numbers[i].name);
+		struct names_entry e = {
+			.kind = p->kind,
+			.flags = p->flags,
+			.number = i,
+			.line = p->line,
+			.file = { p->text, p->file_bytes },
+			.name = { p->text + p->file_bytes, p->name_bytes },
+			.qualname = { p->text + p->file_bytes + p->name_bytes, p->qual_bytes },
+		};
+
+		numbers[i].name = names_publish(&e);
+		if (!numbers[i].name)
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What a function is called in a report: read from the interpreter's objects, without running any
+ * Python code. Needs the GIL; the pending exception is the caller's to keep.
+ */
+#ifndef SHIM_LABEL_H
+#define SHIM_LABEL_H
+
+#include "names.h"
+#include "pyapi.h"
+
+/* `entry` points into the objects kept here, until label_fini. */
+struct label {
+	struct names_entry entry;
+	PyObject *kept[3];
+	char text[512];
+};
+
+/* co_filename, co_firstlineno, co_name, co_qualname (3.11+). */
+void label_of_code(struct label *l, PyObject *code);
+
+/* cProfile's label of a C function, byte for byte (Modules/_lsprof.c, normalizeUserObj). */
+void label_of_c(struct label *l, const struct py_method_def *def, PyObject *self, PyObject *module);
+
+void label_fini(struct label *l);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <unistd.h>
+
+static bool debug;
+
+static void say(const char *format, va_list args)
+{
+	int saved = errno;
+	char line[512];
+	int n = snprintf(line, sizeof(line), "pyshim[%d]: ", (int)getpid());
+	int m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
+
+	if (m < 0)
+		m = 0;
+	n += m;
+	if (n > (int)sizeof(line) - 2)
+		n = sizeof(line) - 2;
+	line[n++] = '\n';
+	if (write(STDERR_FILENO, line, (size_t)n) < 0) {
+		/* Nobody listens; there is nothing better to do with it. */
+	}
+	errno = saved;
+}
+
+void log_debug(const char *format, ...)
+{
+	va_list args;
+
+	if (!debug)
+		return;
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
+void log_error(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	say(format, args);
+	va_end(args);
+}
+
+void log_set_debug(bool on)
+{
+	debug = on;
+}

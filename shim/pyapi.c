@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pyapi.h"
+
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+
+struct pyapi py;
+
+/* "3.11.7 (main, ...)" -> 0x030b07 */
+static int parse_version(const char *text)
+{
+	int version = 0;
+
+	for (int i = 0; i < 3; i++) {
+		char *end;
+		long n = strtol(text, &end, 10);
+
+		if (end == text || n < 0 || n > 255)
+			n = 0;
+		version = version << 8 | (int)n;
+		text = *end == '.' ? end + 1 : end;
+	}
+	return version;
+}
+
+bool pyapi_find(void *handle)
+{
+#define PYAPI_LOAD(name, required, type)                                                          \
+	*(void **)&py.name = dlsym(handle, #name);                                                \
+	if (required && !py.name) {                                                               \
+		log_debug("this interpreter has no %s: off", #name);                              \
+		return false;                                                                     \
+	}
+	PYAPI_SYMBOLS(PYAPI_LOAD)
+#undef PYAPI_LOAD
+	py.version = parse_version(py.Py_GetVersion());
+	if (py.version < 0x030800 || py.version >= 0x040000) {
+		log_debug("CPython %s: only 3.8 and later is served: off", py.Py_GetVersion());
+		return false;
+	}
+	if (strstr(py.Py_GetVersion(), "free-threading")) {
+		log_debug("a free-threaded build is not served yet: off");
+		return false;
+	}
+	return true;
+}
+
+bool pyapi_layout_holds(void)
+{
+	PyObject *type = py.PyObject_Type(py._Py_NoneStruct);
+	bool holds = type == pyapi_type(py._Py_NoneStruct) &&
+		     pyapi_type(py.PyMethodDescr_Type) == py.PyType_Type;
+
+	py.Py_DecRef(type);
+	return holds;
+}
+
+/* --- frames ----------------------------------------------------------------------------------- */
+
+/* PyFrameObject.f_lasti: 3.8 and 3.9 at 104, 3.10 at 96; below 0 before the first instruction. */
+static int frame_lasti(const PyObject *frame)
+{
+	return *(const int *)((const char *)frame + (py.version >= 0x030a00 ? 96 : 104));
+}
+
+/* 3.11: PyFrameObject.f_frame->prev_instr, a code unit: opcode, argument. */
+static const uint8_t *frame_instruction(const PyObject *frame)
+{
+	const void *const *inner = ((const void *const *const *)frame)[3];
+
+	return inner[7];
+}
+
+bool pyapi_frame_resumed(const PyObject *frame)
+{
+	if (py.version >= 0x030b00)
+		return frame_instruction(frame)[1] & 3; /* RESUME: 0 start, 1-3 after a yield */
+	return frame_lasti(frame) >= 0;
+}
+
+bool pyapi_frame_yields(const PyObject *frame)
+{
+	if (py.version >= 0x030b00)
+		return frame_instruction(frame)[0] == 86; /* YIELD_VALUE */
+	if (py.version >= 0x030a00)
+		return ((const signed char *)frame)[108] == -1; /* f_state: FRAME_SUSPENDED */
+	return ((const void *const *)frame)[9] != NULL; /* f_stacktop: kept by a yield alone */
+}
+
+/* --- the pending exception -------------------------------------------------------------------- */
+
+void pyapi_exception_save(struct pyapi_exception *e)
+{
+	if (py.PyErr_GetRaisedException)
+		e->saved[0] = py.PyErr_GetRaisedException();
+	else
+		py.PyErr_Fetch(&e->saved[0], &e->saved[1], &e->saved[2]);
+}
+
+void pyapi_exception_restore(struct pyapi_exception *e)
+{
+	if (py.PyErr_SetRaisedException)
+		py.PyErr_SetRaisedException(e->saved[0]);
+	else
+		py.PyErr_Restore(e->saved[0], e->saved[1], e->saved[2]);
+}
+
+/* --- small tools ------------------------------------------------------------------------------ */
+
+PyObject *pyapi_module(const char *name)
+{
+	PyObject *modules = py.PyImport_GetModuleDict();
+
+	return modules ? py.PyDict_GetItemString(modules, name) : NULL;
+}
+
+/*
+ * Where a code object keeps its name. The attribute is read through the interpreter once; the word
+ * that holds the same pointer is its place. (A qualified name may be the same object, but it
+ * comes later in every layout.)
+ */
+static PyObject *code_name(PyObject *code)
+{
+	static size_t place;
+	PyObject **words = (PyObject **)code;
+
+	if (!place) {
+		PyObject *name = py.PyObject_GetAttrString(code, "co_name");
+
+		if (!name) {
+			py.PyErr_Clear();
+			return NULL;
+		}
+		for (size_t i = 2; i < 24 && !place; i++) {
+			if (words[i] == name)
+				place = i;
+		}
+		py.Py_DecRef(name);
+		if (!place)
+			return NULL;
+	}
+	return words[place];
+}
+
+bool pyapi_is_module_body(PyObject *code)
+{
+	PyObject *name = code_name(code);
+
+	return name && py.PyUnicode_CompareWithASCIIString(name, "<module>") == 0;
+}
+
+PyObject *pyapi_main_globals(void)
+{
+	PyObject *main = pyapi_module("__main__");
+
+	return main ? py.PyModule_GetDict(main) : NULL;
+}
+
+long pyapi_long_attr(PyObject *o, const char *name, long otherwise)
+{
+	PyObject *value = py.PyObject_GetAttrString(o, name);
+	long n = otherwise;
+
+	if (value) {
+		n = py.PyLong_AsLong(value);
+		py.Py_DecRef(value);
+	}
+	if (py.PyErr_Occurred()) {
+		py.PyErr_Clear();
+		return otherwise;
+	}
+	return n;
+}
+
+PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n)
+{
+	PyObject *encoded = NULL;
+	char *at;
+	ssize_t length;
+
+	if (py.PyType_IsSubtype(pyapi_type(text), py.PyUnicode_Type))
+		encoded = py.PyUnicode_AsEncodedString(text, "utf-8", "surrogatepass");
+	if (!encoded || py.PyBytes_AsStringAndSize(encoded, &at, &length) < 0) {
+		py.PyErr_Clear();
+		if (encoded)
+			py.Py_DecRef(encoded);
+		return NULL;
+	}
+	*bytes = at;
+	*n = (size_t)length;
+	return encoded;
+}
+
+void *pyapi_thread_holding_gil(void)
+{
+	void *current = py.PyThreadState_GetUnchecked  ? py.PyThreadState_GetUnchecked()
+			: py._PyThreadState_UncheckedGet ? py._PyThreadState_UncheckedGet()
+							 : NULL;
+
+	if (!current || current != py.PyGILState_GetThisThreadState())
+		return NULL;
+	return current;
+}
+
+static ssize_t extra_index = -1;
+
+int pyapi_extra_request(void (*freed)(void *))
+{
+	if (py.PyUnstable_Eval_RequestCodeExtraIndex)
+		extra_index = py.PyUnstable_Eval_RequestCodeExtraIndex(freed);
+	else if (py._PyEval_RequestCodeExtraIndex)
+		extra_index = py._PyEval_RequestCodeExtraIndex(freed);
+	return extra_index < 0 ? -1 : 0;
+}
+
+int pyapi_extra_set(PyObject *code, void *value)
+{
+	int failed = -1;
+
+	if (extra_index < 0)
+		return -1;
+	if (py.PyUnstable_Code_SetExtra)
+		failed = py.PyUnstable_Code_SetExtra(code, extra_index, value);
+	else if (py._PyCode_SetExtra)
+		failed = py._PyCode_SetExtra(code, extra_index, value);
+	if (failed)
+		py.PyErr_Clear();
+	return failed ? -1 : 0;
+}
+
+/* 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. */
+static py_evalfunc *eval_field(void)
+{
+	static py_evalfunc *field;
+	void **words = py.PyInterpreterState_Main();
+
+	for (size_t i = 0; !field && words && i < 256; i++) {
+		if (words[i] == (void *)py._PyEval_EvalFrameDefault)
+			field = (py_evalfunc *)&words[i];
+	}
+	return field;
+}
+
+py_evalfunc pyapi_eval_get(void)
+{
+	if (py._PyInterpreterState_GetEvalFrameFunc)
+		return py._PyInterpreterState_GetEvalFrameFunc(py.PyInterpreterState_Main());
+	return eval_field() ? *eval_field() : NULL;
+}
+
+bool pyapi_eval_set(py_evalfunc f)
+{
+	if (py._PyInterpreterState_SetEvalFrameFunc) {
+		py._PyInterpreterState_SetEvalFrameFunc(py.PyInterpreterState_Main(), f);
+		return true;
+	}
+	if (!eval_field())
+		return false;
+	*eval_field() = f;
+	return true;
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The interpreter, as far as the shim knows it: its C-API symbols, found at run time, and every
+ * difference between versions. No other file asks for the version or knows an offset.
+ *
+ * All calls but pyapi_find need the GIL, unless they say otherwise.
+ */
+#ifndef SHIM_PYAPI_H
+#define SHIM_PYAPI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Opaque but for what the layout below says; never defined here. */
+typedef struct _object PyObject;
+
+typedef int (*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject *arg);
+typedef PyObject *(*py_evalfunc)(void *, void *, void *);
+
+/* `what` of a py_tracefunc */
+enum { PY_TRACE_CALL = 0, PY_TRACE_RETURN = 3, PY_TRACE_C_CALL = 4, PY_TRACE_C_EXCEPTION = 5,
+       PY_TRACE_C_RETURN = 6 };
+
+struct py_method_def {
+	const char *ml_name;
+	void *ml_meth;
+	int ml_flags;
+	const char *ml_doc;
+};
+
+/* name, whether an interpreter without it is none that we can serve, type */
+#define PYAPI_SYMBOLS(S)                                                                          \
+	S(Py_GetVersion, 1, const char *(*)(void))                                                \
+	S(Py_IsInitialized, 1, int (*)(void))                                                     \
+	S(Py_IncRef, 1, void (*)(PyObject *))                                                     \
+	S(Py_DecRef, 1, void (*)(PyObject *))                                                     \
+	S(PyObject_Type, 1, PyObject *(*)(PyObject *))                                            \
+	S(PyObject_Repr, 1, PyObject *(*)(PyObject *))                                            \
+	S(PyObject_GetAttrString, 1, PyObject *(*)(PyObject *, const char *))                     \
+	S(PyObject_GenericGetAttr, 1, PyObject *(*)(PyObject *, PyObject *))                      \
+	S(PyObject_CallMethod, 1, PyObject *(*)(PyObject *, const char *, const char *, ...))     \
+	S(PyObject_CallObject, 1, PyObject *(*)(PyObject *, PyObject *))                          \
+	S(PyType_FromSpec, 1, PyObject *(*)(void *))                                              \
+	S(PyType_IsSubtype, 1, int (*)(PyObject *, PyObject *))                                   \
+	S(_PyType_Lookup, 1, PyObject *(*)(PyObject *, PyObject *))                               \
+	S(PyVectorcall_Call, 0, PyObject *(*)(PyObject *, PyObject *, PyObject *))                \
+	S(PyUnicode_FromString, 1, PyObject *(*)(const char *))                                   \
+	S(PyUnicode_AsEncodedString, 1, PyObject *(*)(PyObject *, const char *, const char *))    \
+	S(PyUnicode_CompareWithASCIIString, 1, int (*)(PyObject *, const char *))                 \
+	S(PyUnicode_FromFormat, 1, PyObject *(*)(const char *, ...))                              \
+	S(PyBytes_AsStringAndSize, 1, int (*)(PyObject *, char **, ssize_t *))                    \
+	S(PyLong_AsLong, 1, long (*)(PyObject *))                                                 \
+	S(PyLong_FromUnsignedLong, 1, PyObject *(*)(unsigned long))                               \
+	S(PyDict_GetItem, 1, PyObject *(*)(PyObject *, PyObject *))                               \
+	S(PyDict_GetItemString, 1, PyObject *(*)(PyObject *, const char *))                       \
+	S(PyModule_GetDict, 1, PyObject *(*)(PyObject *))                                         \
+	S(PyImport_GetModuleDict, 1, PyObject *(*)(void))                                         \
+	S(PyErr_Occurred, 1, PyObject *(*)(void))                                                 \
+	S(PyErr_Clear, 1, void (*)(void))                                                         \
+	S(PyErr_Fetch, 1, void (*)(PyObject **, PyObject **, PyObject **))                        \
+	S(PyErr_Restore, 1, void (*)(PyObject *, PyObject *, PyObject *))                         \
+	S(PyErr_GetRaisedException, 0, PyObject *(*)(void))                                       \
+	S(PyErr_SetRaisedException, 0, void (*)(PyObject *))                                      \
+	S(PyEval_SetProfile, 1, void (*)(py_tracefunc, PyObject *))                               \
+	S(_PyEval_SetProfile, 0, int (*)(void *, py_tracefunc, PyObject *))                       \
+	S(PyEval_GetFrame, 1, PyObject *(*)(void))                                                \
+	S(PyEval_GetGlobals, 1, PyObject *(*)(void))                                              \
+	S(PyFrame_GetCode, 0, PyObject *(*)(PyObject *))                                          \
+	S(PyGILState_GetThisThreadState, 1, void *(*)(void))                                      \
+	S(_PyThreadState_UncheckedGet, 0, void *(*)(void))                                        \
+	S(PyThreadState_GetUnchecked, 0, void *(*)(void))                                         \
+	S(PyThreadState_Get, 1, void *(*)(void))                                                  \
+	S(PyThreadState_Next, 1, void *(*)(void *))                                               \
+	S(PyThreadState_GetInterpreter, 0, void *(*)(void *))                                     \
+	S(PyInterpreterState_Main, 1, void *(*)(void))                                            \
+	S(PyInterpreterState_ThreadHead, 1, void *(*)(void *))                                    \
+	S(_PyInterpreterState_GetEvalFrameFunc, 0, py_evalfunc (*)(void *))                       \
+	S(_PyInterpreterState_SetEvalFrameFunc, 0, void (*)(void *, py_evalfunc))                 \
+	S(_PyEval_EvalFrameDefault, 0, PyObject *(*)(void *, void *, void *))                     \
+	S(_PyEval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))                        \
+	S(_PyCode_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                              \
+	S(PyUnstable_Eval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))                \
+	S(PyUnstable_Code_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                      \
+	S(Py_NoSiteFlag, 0, int *)                                                                \
+	S(_Py_NoneStruct, 1, PyObject *)                                                          \
+	S(PyCFunction_Type, 1, PyObject *)                                                        \
+	S(PyCMethod_Type, 0, PyObject *)                                                          \
+	S(PyMethodDescr_Type, 1, PyObject *)                                                      \
+	S(PyClassMethodDescr_Type, 1, PyObject *)                                                 \
+	S(PyWrapperDescr_Type, 1, PyObject *)                                                     \
+	S(PyFunction_Type, 1, PyObject *)                                                         \
+	S(PyType_Type, 1, PyObject *)                                                             \
+	S(PyModuleDef_Type, 1, PyObject *)                                                        \
+	S(PyUnicode_Type, 1, PyObject *)
+
+struct pyapi {
+	int version; /* 0x030b07: major, minor, micro */
+#define PYAPI_FIELD(name, required, type) __typeof__(type) name;
+	PYAPI_SYMBOLS(PYAPI_FIELD)
+#undef PYAPI_FIELD
+};
+
+extern struct pyapi py;
+
+/*
+ * Finds the symbols in `handle` (RTLD_DEFAULT or a handle of dlopen). No GIL needed; the
+ * interpreter need not be initialised. False, with the reason for PYSHIM_DEBUG: this is none that
+ * can be served.
+ */
+bool pyapi_find(void *handle);
+
+/* Whether objects are laid out as below; a build that traces references has them otherwise. */
+bool pyapi_layout_holds(void);
+
+static inline bool pyapi_has_monitoring(void)
+{
+	return py.version >= 0x030c00;
+}
+
+/* --- layout, the same in every version served ------------------------------------------------ */
+
+static inline PyObject *pyapi_type(const PyObject *o)
+{
+	return ((PyObject *const *)o)[1];
+}
+
+/* PyCFunctionObject.m_ml, .m_self, .m_module */
+static inline struct py_method_def *pyapi_cfunction_def(const PyObject *f)
+{
+	return ((struct py_method_def *const *)f)[2];
+}
+
+static inline PyObject *pyapi_cfunction_self(const PyObject *f)
+{
+	return ((PyObject *const *)f)[3];
+}
+
+static inline PyObject *pyapi_cfunction_module(const PyObject *f)
+{
+	return ((PyObject *const *)f)[4];
+}
+
+/* PyMethodDescrObject.d_type, .d_method */
+static inline PyObject *pyapi_descr_type(const PyObject *d)
+{
+	return ((PyObject *const *)d)[2];
+}
+
+static inline struct py_method_def *pyapi_descr_def(const PyObject *d)
+{
+	return ((struct py_method_def *const *)d)[5];
+}
+
+static inline bool pyapi_is_cfunction(const PyObject *o)
+{
+	PyObject *type = pyapi_type(o);
+
+	return type == py.PyCFunction_Type || (py.PyCMethod_Type && type == py.PyCMethod_Type) ||
+	       (type != py.PyFunction_Type && py.PyType_IsSubtype(type, py.PyCFunction_Type));
+}
+
+/* --- frames, 3.8 to 3.11 only ---------------------------------------------------------------- */
+
+/* Where the code object hangs: in the frame object, or in the interpreter's frame behind it. */
+enum pyapi_frame { PYAPI_FRAME_OBJECT, PYAPI_FRAME_INNER };
+
+static inline PyObject *pyapi_frame_code(const PyObject *frame, enum pyapi_frame layout)
+{
+	if (layout == PYAPI_FRAME_INNER) /* 3.11: PyFrameObject.f_frame->f_code */
+		frame = ((PyObject *const *)frame)[3];
+	return ((PyObject *const *)frame)[4];
+}
+
+/* Whether a generator's frame, at its call event, has run before. */
+bool pyapi_frame_resumed(const PyObject *frame);
+
+/* Whether a generator's frame, at its return event, is suspended rather than finished. */
+bool pyapi_frame_yields(const PyObject *frame);
+
+/* --- the pending exception -------------------------------------------------------------------- */
+
+struct pyapi_exception {
+	PyObject *saved[3];
+};
+
+void pyapi_exception_save(struct pyapi_exception *e);
+void pyapi_exception_restore(struct pyapi_exception *e);
+
+/* --- small tools, none of which runs Python code ---------------------------------------------- */
+
+/* sys.modules[name], borrowed, or NULL. Never imports. No exception is left behind. */
+PyObject *pyapi_module(const char *name);
+
+/* Whether this is the code of a module's body. */
+bool pyapi_is_module_body(PyObject *code);
+
+/* The globals of `__main__`, borrowed, or NULL while there is none. */
+PyObject *pyapi_main_globals(void);
+
+/* An int attribute; `otherwise` where there is none. No exception is left behind. */
+long pyapi_long_attr(PyObject *o, const char *name, long otherwise);
+
+/*
+ * The UTF-8 bytes of a str, surrogates passed through, as a new bytes object; NULL where it is
+ * none, or memory is short. No exception is left behind.
+ */
+PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n);
+
+/* The calling thread's PyThreadState where it holds the GIL of the main interpreter, else NULL. */
+void *pyapi_thread_holding_gil(void);
+
+/* A code object's slot for our number; the function is called when the object dies. 0 or -1. */
+int pyapi_extra_request(void (*freed)(void *));
+int pyapi_extra_set(PyObject *code, void *value);
+
+/*
+ * The function that evaluates a frame (PEP 523). On 3.8 it is a field whose place is found by its
+ * value. Setting is one store and needs no GIL.
+ */
+py_evalfunc pyapi_eval_get(void);
+bool pyapi_eval_set(py_evalfunc f);
+
+#endif

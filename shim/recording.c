@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "intern.h"
+#include "log.h"
+#include "names.h"
+#include "pyapi.h"
+#include "pyprof/clock.h"
+#include "pyprof/ring.h"
+#include "region.h"
+#include "thread.h"
+
+#ifndef PYSHIM_VERSION
+#define PYSHIM_VERSION "unknown"
+#endif
+
+#define BLOCK_BYTES (16u << 10)
+#define MIN_BLOCKS 4u
+
+struct recording recording;
+
+static uint32_t choose_clock(void)
+{
+	switch (config.clock) {
+	case CONFIG_CLOCK_CPU:
+		return PYPROF_CLOCK_CPU;
+	case CONFIG_CLOCK_THREAD:
+		return PYPROF_CLOCK_THREAD;
+	case CONFIG_CLOCK_COUNT:
+		return PYPROF_CLOCK_COUNT;
+	case CONFIG_CLOCK_WALL:
+		break;
+	}
+	if (pyprof_tsc_invariant())
+		return PYPROF_CLOCK_TSC;
+	log_debug("the processor's counter is not invariant: CLOCK_MONOTONIC instead");
+	return PYPROF_CLOCK_WALL;
+}
+
+/* Up to `cap` bytes of a file of /proc; how many it had, at most `cap`. */
+static size_t read_file(const char *path, char *out, size_t cap)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	size_t n = 0;
+
+	if (fd < 0)
+		return 0;
+	while (n < cap) {
+		ssize_t got = read(fd, out + n, cap - n);
+
+		if (got <= 0)
+			break;
+		n += (size_t)got;
+	}
+	close(fd);
+	return n;
+}
+
+/* Field 22 of /proc/self/stat, counted behind the command's closing parenthesis (field 2). */
+static uint64_t process_start(void)
+{
+	char text[1024];
+	size_t n = read_file("/proc/self/stat", text, sizeof(text) - 1);
+	char *at;
+
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+static void describe(struct pyprof_header *h)
+{
+	size_t n;
+
+	h->major = PYPROF_MAJOR;
+	h->minor = PYPROF_MINOR;
+	h->header_bytes = PYPROF_HEADER_BYTES;
+	h->block_bytes = BLOCK_BYTES;
+	h->pid = (uint32_t)getpid();
+	h->parent_pid = (uint32_t)getppid();
+	h->uid = (uint32_t)getuid();
+	h->process_start = process_start();
+	h->clock = recording.clock;
+	h->engine = recording.engine;
+	h->overflow = PYPROF_OVERFLOW_DROP;
+	h->builtins = config.builtins;
+	h->buffer_bytes = config.buffer_bytes;
+	h->has_bias = config.has_bias;
+	h->bias_ps = config.bias_ps;
+	n = read_file("/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id) - 1);
+	while (n && h->boot_id[n - 1] == '\n')
+		h->boot_id[--n] = '\0';
+	h->cmdline_bytes = (uint32_t)read_file("/proc/self/cmdline", h->cmdline, sizeof(h->cmdline));
+	snprintf(h->python, sizeof(h->python), "%s", py.Py_GetVersion());
+	snprintf(h->shim, sizeof(h->shim), "pyshim %s", PYSHIM_VERSION);
+	pyprof_clock_pair(&h->start_ticks, &h->start_mono_ns);
+	h->start_realtime_ns = pyprof_clock_ns(CLOCK_REALTIME);
+}
+
+static bool create(bool forked)
+{
+	struct pyprof_header h = { .forked = forked };
+
+	describe(&h);
+	if (region_create(&h) < 0)
+		return false;
+	recording.n_blocks = 0;
+	recording.max_blocks = (uint32_t)(config.buffer_bytes / BLOCK_BYTES);
+	if (recording.max_blocks < MIN_BLOCKS)
+		recording.max_blocks = MIN_BLOCKS;
+	names_reset();
+	thread_reset();
+	return true;
+}
+
+bool recording_begin(uint32_t engine)
+{
+	int saved = errno;
+	bool ok;
+
+	if (recording.state == RECORDING_ON)
+		return true;
+	if (recording.state == RECORDING_OFF)
+		return false;
+	if (recording.state == RECORDING_PAUSED) {
+		recording.state = RECORDING_ON;
+		return true;
+	}
+	recording.engine = engine;
+	recording.clock = choose_clock();
+	ok = create(false);
+	if (ok) {
+		region_open_for_readers();
+		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);
+	}
+	recording.state = ok ? RECORDING_ON : RECORDING_OFF;
+	errno = saved;
+	return ok;
+}
+
+static bool begin_in_child(void)
+{
+	struct region parent = region;
+	int saved = errno;
+	bool ok;
+
+	recording.state = RECORDING_OFF;
+	if (!config.fork_follow)
+		return false;
+	ok = create(true);
+	if (ok) {
+		ok = intern_republish(parent.base);
+		region_unmap(&parent);
+	}
+	if (ok) {
+		region_open_for_readers();
+		recording.state = RECORDING_ON;
+		recording.frames_open = true;
+		log_debug("recording a forked child into %s", region.path);
+	}
+	errno = saved;
+	return ok;
+}
+
+bool recording_ready(void)
+{
+	if (recording.state == RECORDING_FORKED)
+		begin_in_child();
+	return recording.state == RECORDING_ON;
+}
+
+void recording_forked(void)
+{
+	if (recording.state == RECORDING_ON)
+		recording.state = RECORDING_FORKED;
+	thread_reset();
+}
+
+uint64_t recording_block(enum pyprof_loss *cause)
+{
+	uint64_t offset;
+
+	if (recording.n_blocks >= recording.max_blocks) {
+		*cause = PYPROF_LOST_BUDGET;
+		return 0;
+	}
+	offset = region_alloc(BLOCK_BYTES);
+	if (offset)
+		recording.n_blocks++;
+	else
+		*cause = PYPROF_LOST_STORAGE;
+	return offset;
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The life of a recording: begin, go on in a forked child, go off. One at a time in a process.
+ * Needs the GIL of the main interpreter.
+ */
+#ifndef SHIM_RECORDING_H
+#define SHIM_RECORDING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pyprof/abi.h"
+
+enum recording_state {
+	RECORDING_NONE,	  /* not begun */
+	RECORDING_ON,
+	RECORDING_FORKED, /* this is a child: its own recording begins with its first event */
+	RECORDING_PAUSED, /* pyshim_stop() was called; pyshim_start() goes on */
+	RECORDING_OFF,	  /* for good: something failed */
+};
+
+struct recording {
+	enum recording_state state;
+	uint32_t clock;	 /* enum pyprof_clock, once begun */
+	uint32_t engine; /* enum pyprof_engine */
+	uint32_t max_blocks, n_blocks;
+	bool frames_open; /* the next thread to begin records the frames that it runs already */
+};
+
+extern struct recording recording;
+
+/* Makes the file. False: no recording, and the program runs unprofiled. */
+bool recording_begin(uint32_t engine);
+
+/*
+ * Whether records and names can be written now. In a forked child the first call begins the
+ * child's own recording.
+ */
+bool recording_ready(void);
+
+/* In a forked child, before it runs anything: nothing of the parent's is to be written. */
+void recording_forked(void);
+
+/* A block for a ring, or 0 with the cause of the loss. */
+uint64_t recording_block(enum pyprof_loss *cause);
+
+#endif

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "region.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "log.h"
+#include "pyprof/ring.h"
+
+#define FIRST_BYTES (256u << 10)
+#define MAX_STEP_BYTES (4u << 20)
+#define MAX_NAMES 1000 /* pyprof.PID, pyprof.PID.1, ... */
+
+/* Address space beyond the rings, for names and tables; less where a limit forbids it. */
+static const uint64_t extra_bytes[] = { 1ull << 30, 128ull << 20, 16ull << 20, 2ull << 20 };
+
+struct region region;
+
+/* Growing beyond RLIMIT_FSIZE would raise SIGXFSZ in the program. */
+static bool allowed_size(uint64_t bytes)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_FSIZE, &limit) == 0 &&
+	       (limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur);
+}
+
+static int reserve(int fd, uint64_t from, uint64_t to)
+{
+	if (!allowed_size(to))
+		return -EFBIG;
+	return -posix_fallocate(fd, (off_t)from, (off_t)(to - from));
+}
+
+/*
+ * A name of our own: never one that exists. The plain name may belong to a dead process with our
+ * PID, or to this process before it called execv.
+ */
+static int open_new(struct region *r)
+{
+	int fd = -1;
+
+	for (int i = 0; i < MAX_NAMES; i++) {
+		int n = snprintf(r->path, sizeof(r->path), i ? "%s/pyprof.%d.%d" : "%s/pyprof.%d",
+				 config.dir, r->pid, i);
+
+		if (n < 0 || (size_t)n >= sizeof(r->path))
+			return -ENAMETOOLONG;
+		fd = open(r->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
+		if (fd >= 0 || errno != EEXIST)
+			break;
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static int map(struct region *r, int fd)
+{
+	for (size_t i = 0; i < sizeof(extra_bytes) / sizeof(extra_bytes[0]); i++) {
+		uint64_t bytes = config.buffer_bytes + extra_bytes[i];
+		void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+		if (at != MAP_FAILED) {
+			r->base = at;
+			r->header = at;
+			r->map_bytes = bytes;
+			return 0;
+		}
+	}
+	return -errno;
+}
+
+int region_create(const struct pyprof_header *preset)
+{
+	struct region r = { .pid = getpid() };
+	struct stat st;
+	int fd = open_new(&r);
+	int err = fd < 0 ? fd : 0;
+
+	if (fd < 0)
+		goto out;
+	err = reserve(fd, 0, FIRST_BYTES);
+	if (!err && fstat(fd, &st) < 0)
+		err = -errno;
+	if (!err)
+		err = map(&r, fd);
+	if (err) {
+		unlink(r.path);
+		goto out;
+	}
+	r.device = st.st_dev;
+	r.inode = st.st_ino;
+	r.reserved_bytes = FIRST_BYTES;
+	r.used_bytes = PYPROF_HEADER_BYTES;
+	region = r;
+	memcpy(region.header, preset, sizeof(*preset));
+	region.header->magic = 0;
+	pyprof_publish(&region.header->file_bytes, FIRST_BYTES);
+out:
+	if (fd >= 0)
+		close(fd);
+	if (err)
+		log_debug("create %s: %s: off", r.path, strerror(-err));
+	return err;
+}
+
+void region_open_for_readers(void)
+{
+	pyprof_publish(&region.header->magic, PYPROF_MAGIC);
+}
+
+void region_unmap(struct region *r)
+{
+	if (r->base)
+		munmap(r->base, r->map_bytes);
+	r->base = NULL;
+	r->header = NULL;
+}
+
+/* The file again, by its name, if that still leads to it. */
+static int reopen(void)
+{
+	struct stat st;
+	int fd = open(region.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &st) < 0 || st.st_dev != region.device || st.st_ino != region.inode) {
+		close(fd);
+		return -ESTALE;
+	}
+	return fd;
+}
+
+static int grow(uint64_t need)
+{
+	/* An eighth of what there is, so that the number of steps stays small. */
+	uint64_t step = region.reserved_bytes / 8;
+	uint64_t to;
+	int fd, err;
+
+	if (step < FIRST_BYTES)
+		step = FIRST_BYTES;
+	if (step > MAX_STEP_BYTES)
+		step = MAX_STEP_BYTES;
+	if (need > region.map_bytes)
+		return -ENOMEM;
+	to = (need + step - 1) / step * step;
+	if (to > region.map_bytes)
+		to = need;
+	fd = reopen();
+	if (fd < 0)
+		return fd;
+	err = reserve(fd, region.reserved_bytes, to);
+	if (err && to > need) {
+		to = need;
+		err = reserve(fd, region.reserved_bytes, to);
+	}
+	close(fd);
+	if (err)
+		return err;
+	region.reserved_bytes = to;
+	pyprof_publish(&region.header->file_bytes, to);
+	return 0;
+}
+
+uint64_t region_alloc(uint64_t bytes)
+{
+	uint64_t at = region.used_bytes;
+	uint64_t end;
+	int saved = errno;
+
+	if (bytes > region.map_bytes)
+		return 0;
+	end = at + (bytes + PYPROF_EXTENT_ALIGN - 1) / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
+	if (end > region.reserved_bytes) {
+		int err = grow(end);
+
+		errno = saved;
+		if (err) {
+			log_debug("grow %s to %llu bytes: %s", region.path, (unsigned long long)end,
+				  strerror(-err));
+			return 0;
+		}
+	}
+	region.used_bytes = end;
+	return at;
+}

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A thread is noticed when it is made: pthread_create is interposed, and costs one branch while
+ * there is no interpreter to record.
+ *
+ * 3.8 to 3.10: from the first pthread_create on, frames are evaluated through a hook (PEP 523) that
+ * gives its thread the profile function where it has none, and goes on with a tail call: 0-2 ns
+ * a call, no C stack.
+ *
+ * 3.11: there the hook would turn Python-to-Python calls into C recursion. A thread that
+ * Python itself makes is in the interpreter's list already when pthread_create is called, and is
+ * given the function then. Only for threads made by others, which may or may not enter Python
+ * later, the hook is set: as long as one of them lives that has entered Python, or for a
+ * second after the last one was made; and it goes away when a thread has used a quarter of its
+ * stack, whatever is lost by that.
+ */
+#include "spawn.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "engine_tracefunc.h"
+#include "log.h"
+#include "pyapi.h"
+#include "pyprof/clock.h"
+
+#define GRACE_NS 1000000000ull
+
+static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+/* The evaluator that stood there before ours; NULL while ours is not set. */
+static py_evalfunc evaluate;
+static size_t profile_word; /* PyThreadState: the word that holds the profile function */
+
+/* Threads of 3.11 not made by Python: alive, and those of them that have run Python. */
+static int n_foreign, n_entered;
+static uint64_t grace_until_ns;
+static pthread_key_t foreign_key;
+static bool has_foreign_key;
+
+enum { FOREIGN_NOT, FOREIGN_NEW, FOREIGN_ENTERED };
+static __thread int foreign __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
+
+static bool inlines_calls(void)
+{
+	return py.version >= 0x030b00;
+}
+
+/* --- the profile function of a thread ----------------------------------------------------------- */
+
+static void *current_thread(void)
+{
+	return py.PyThreadState_GetUnchecked ? py.PyThreadState_GetUnchecked()
+					     : py._PyThreadState_UncheckedGet();
+}
+
+/* Found by its value in the thread that calls, where it was just set. */
+static void find_profile_word(void)
+{
+	void **words = current_thread();
+
+	for (size_t i = 1; !profile_word && words && i < 64; i++) {
+		if (words[i] == (void *)tracefunc_wanted())
+			profile_word = i;
+	}
+}
+
+static bool has_no_profile(void *thread)
+{
+	return profile_word && !((void **)thread)[profile_word];
+}
+
+/* --- the frame hook -------------------------------------------------------------------------------- */
+
+static void remove_hook(void)
+{
+	py_evalfunc previous = evaluate;
+
+	/* Whoever has set another one since keeps it; it calls ours, which then only goes on. */
+	if (previous)
+		pyapi_eval_set(previous);
+}
+
+/* Whether this thread has used a quarter of its stack; asked on 3.11 only. */
+static bool stack_is_short(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (!stack_floor) {
+		pthread_attr_t attr;
+		void *low;
+		size_t bytes;
+
+		stack_floor = here - (128u << 10);
+		if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+			if (pthread_attr_getstack(&attr, &low, &bytes) == 0)
+				stack_floor = (uintptr_t)low + bytes / 4 * 3;
+			pthread_attr_destroy(&attr);
+		}
+	}
+	return here < stack_floor;
+}
+
+static void first_frame(void)
+{
+	struct pyapi_exception pending;
+	int saved = errno;
+
+	pyapi_exception_save(&pending);
+	tracefunc_set_here();
+	pyapi_exception_restore(&pending);
+	if (foreign == FOREIGN_NEW) {
+		foreign = FOREIGN_ENTERED;
+		__atomic_add_fetch(&n_entered, 1, __ATOMIC_RELAXED);
+	}
+	errno = saved;
+}
+
+static bool hook_is_over(void)
+{
+	if (!tracefunc_wanted())
+		return true;
+	if (!inlines_calls())
+		return false;
+	if (stack_is_short())
+		return true;
+	return !__atomic_load_n(&n_entered, __ATOMIC_RELAXED) &&
+	       pyprof_clock_ns(CLOCK_MONOTONIC) >
+		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
+}
+
+/* 3.8: (frame, throwing); later: (thread, frame, throwing) */
+static PyObject *evaluate_hook(void *a, void *b, void *c)
+{
+	if (__builtin_expect(has_no_profile(current_thread()), 0) && tracefunc_wanted())
+		first_frame();
+	if (hook_is_over())
+		remove_hook();
+	return evaluate(a, b, c);
+}
+
+static void set_hook(void)
+{
+	py_evalfunc now = pyapi_eval_get();
+
+	if (!now || now == evaluate_hook)
+		return;
+	/* Somebody else's in front of ours goes on to ours; in front of it, we would go round. */
+	if (evaluate && now != evaluate)
+		return;
+	find_profile_word();
+	if (!profile_word)
+		return;
+	evaluate = now;
+	pyapi_eval_set(evaluate_hook);
+}
+
+/* --- threads ---------------------------------------------------------------------------------------- */
+
+/* Gives the function to all threads of the main interpreter that have none; how many that were. */
+static int cover_listed(bool replace)
+{
+	void *self = py.PyThreadState_Get();
+	void *thread = py.PyInterpreterState_ThreadHead(py.PyInterpreterState_Main());
+	int n = 0;
+
+	for (; thread; thread = py.PyThreadState_Next(thread)) {
+		if (thread == self || !(replace || has_no_profile(thread)))
+			continue;
+		if (py._PyEval_SetProfile(thread, tracefunc_wanted(), NULL) < 0)
+			py.PyErr_Clear();
+		n++;
+	}
+	return n;
+}
+
+void spawn_cover_threads(void)
+{
+	if (tracefunc_wanted())
+		find_profile_word();
+	if (py._PyEval_SetProfile)
+		cover_listed(true);
+	else if (tracefunc_wanted() && py.PyThreadState_Next(py.PyInterpreterState_ThreadHead(
+					      py.PyInterpreterState_Main())))
+		set_hook(); /* 3.8: each at its next frame */
+}
+
+struct foreign_start {
+	void *(*run)(void *);
+	void *arg;
+};
+
+/* A destructor of thread-specific data: also where the thread ends by pthread_exit. */
+static void foreign_exit(void *arg)
+{
+	(void)arg;
+	if (foreign == FOREIGN_ENTERED)
+		__atomic_sub_fetch(&n_entered, 1, __ATOMIC_RELAXED);
+	__atomic_sub_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
+	foreign = FOREIGN_NOT;
+}
+
+static void *run_foreign(void *arg)
+{
+	struct foreign_start start = *(struct foreign_start *)arg;
+
+	free(arg);
+	foreign = FOREIGN_NEW;
+	if (has_foreign_key)
+		pthread_setspecific(foreign_key, &foreign_key);
+	return start.run(start.arg);
+}
+
+static int create_foreign(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
+			  void *arg)
+{
+	struct foreign_start *start = malloc(sizeof(*start));
+	int err;
+
+	if (!start)
+		return real_create(thread, attr, run, arg);
+	if (!has_foreign_key)
+		has_foreign_key = pthread_key_create(&foreign_key, foreign_exit) == 0;
+	*start = (struct foreign_start){ run, arg };
+	__atomic_store_n(&grace_until_ns, pyprof_clock_ns(CLOCK_MONOTONIC) + GRACE_NS,
+			 __ATOMIC_RELAXED);
+	set_hook();
+	err = real_create(thread, attr, run_foreign, start);
+	if (err)
+		free(start);
+	else
+		__atomic_add_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
+	return err;
+}
+
+/* A thread is about to be made while there is a profile function to bring to it. */
+static __attribute__((noinline)) int create_covered(pthread_t *thread, const pthread_attr_t *attr,
+						    void *(*run)(void *), void *arg)
+{
+	if (!inlines_calls()) {
+		set_hook();
+		return real_create(thread, attr, run, arg);
+	}
+	if (pyapi_thread_holding_gil() && cover_listed(false))
+		return real_create(thread, attr, run, arg);
+	return create_foreign(thread, attr, run, arg);
+}
+
+__attribute__((visibility("default"))) int pthread_create(pthread_t *thread,
+							   const pthread_attr_t *attr,
+							   void *(*run)(void *), void *arg)
+{
+	if (__builtin_expect(!real_create, 0)) {
+		real_create = (__typeof__(real_create))dlsym(RTLD_NEXT, "pthread_create");
+		if (!real_create)
+			return EAGAIN;
+	}
+	if (__builtin_expect(!tracefunc_wanted(), 1))
+		return real_create(thread, attr, run, arg);
+	return create_covered(thread, attr, run, arg);
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Brings the tracefunc engine (3.8 to 3.11, where a profile function belongs to one thread) to
+ * every thread that runs Python, from its first frame. sys.monitoring needs none of this.
+ */
+#ifndef SHIM_SPAWN_H
+#define SHIM_SPAWN_H
+
+/* Sets tracefunc_wanted() in every thread there is. Needs the GIL. */
+void spawn_cover_threads(void);
+
+#endif

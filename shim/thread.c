@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define _LGPL_SOURCE
+#include <urcu/rculist.h>
+
+#include "config.h"
+#include "hook.h"
+#include "log.h"
+#include "names.h"
+#include "pyapi.h"
+#include "pyprof/clock.h"
+#include "pyprof/ring.h"
+#include "recording.h"
+#include "region.h"
+
+#define FIRST_LOOKAHEAD 8u
+
+/*
+ * A node of the registry. Added once, never freed while the process lives, so that whoever walks
+ * the list needs no lock and no grace period; a thread that starts takes over the ring of one that
+ * has ended, by one compare-and-swap on `state`.
+ */
+struct thread_ring {
+	struct cds_list_head node;
+	struct pyprof_ring *shared;
+	struct thread_self left; /* where the thread that ended stopped writing */
+	int state;		 /* RING_TAKEN, RING_FREE */
+};
+
+enum { RING_TAKEN, RING_FREE };
+
+__thread struct thread_self thread_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static __thread unsigned slow_depth __attribute__((tls_model("initial-exec")));
+
+static CDS_LIST_HEAD(registry);
+static struct pyprof_extent *last_rings; /* the extent that new rings go to */
+static uint32_t n_threads;
+static pthread_key_t exit_key;
+static bool has_exit_key;
+
+/* --- clock ------------------------------------------------------------------------------------ */
+
+/* The recording's clock; PYSHIM_CLOCK=count does not move on by being read. */
+static uint64_t read_clock(void)
+{
+	switch (recording.clock) {
+	case PYPROF_CLOCK_TSC:
+		return pyprof_tsc();
+	case PYPROF_CLOCK_CPU:
+		return pyprof_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
+	case PYPROF_CLOCK_THREAD:
+		return pyprof_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+	case PYPROF_CLOCK_COUNT:
+		return thread_self.count;
+	default:
+		return pyprof_clock_ns(CLOCK_MONOTONIC);
+	}
+}
+
+uint64_t hook_clock_other(void)
+{
+	if (recording.clock == PYPROF_CLOCK_COUNT)
+		return ++thread_self.count;
+	return read_clock();
+}
+
+uint64_t thread_slow_enter(void)
+{
+	slow_depth++;
+	return read_clock();
+}
+
+void thread_slow_leave(uint64_t entered)
+{
+	uint64_t passed;
+
+	if (--slow_depth)
+		return;
+	passed = read_clock() - entered;
+	thread_self.base += passed;
+	thread_self.skipped_ticks += passed;
+}
+
+/* A pair of clocks for whoever reads a recording that was cut off. */
+static void publish_clock_pair(void)
+{
+	uint64_t ticks, ns;
+
+	if (recording.clock != PYPROF_CLOCK_TSC)
+		return;
+	pyprof_clock_pair(&ticks, &ns);
+	pyprof_publish(&region.header->sync_mono_ns, 0);
+	pyprof_publish(&region.header->sync_ticks, ticks);
+	pyprof_publish(&region.header->sync_mono_ns, ns); /* P8 */
+}
+
+/* --- the thread's name ------------------------------------------------------------------------- */
+
+/*
+ * threading._active[ident]._name: what threading.Thread.name gives, read without calling any
+ * Python code. Unknown to `threading` for the first few calls of a thread, so this is asked again
+ * at soft stops.
+ */
+static PyObject *python_name(void)
+{
+	PyObject *threading = pyapi_module("threading");
+	PyObject *dict = threading ? py.PyModule_GetDict(threading) : NULL;
+	PyObject *active = dict ? py.PyDict_GetItemString(dict, "_active") : NULL;
+	PyObject *ident = active ? py.PyLong_FromUnsignedLong((unsigned long)pthread_self()) : NULL;
+	PyObject *thread = ident ? py.PyDict_GetItem(active, ident) : NULL;
+	PyObject *attr = thread ? py.PyUnicode_FromString("_name") : NULL;
+	PyObject *name = NULL;
+
+	/* A class attribute of this name might be a property, which is Python code. */
+	if (attr && !py._PyType_Lookup(pyapi_type(thread), attr))
+		name = py.PyObject_GenericGetAttr(thread, attr);
+	if (attr)
+		py.Py_DecRef(attr);
+	if (ident)
+		py.Py_DecRef(ident);
+	py.PyErr_Clear();
+	return name;
+}
+
+static void publish_name(const char *bytes, size_t n)
+{
+	struct names_entry e = {
+		.kind = PYPROF_NAME_THREAD,
+		.number = thread_self.number,
+		.line = (int32_t)syscall(SYS_gettid),
+		.file = { "", 0 },
+		.name = { bytes, n },
+		.qualname = { "", 0 },
+	};
+
+	names_publish(&e);
+}
+
+/*
+ * Until Python's name is known: what Python will call the main thread, and what the operating
+ * system calls any other.
+ */
+static void publish_native_name(void)
+{
+	char comm[16] = "MainThread";
+
+	if (syscall(SYS_gettid) != getpid() &&
+	    pthread_getname_np(pthread_self(), comm, sizeof(comm)) != 0)
+		comm[0] = '\0';
+	publish_name(comm, strlen(comm));
+}
+
+static void publish_python_name(void)
+{
+	struct pyapi_exception pending;
+	PyObject *name, *encoded = NULL;
+	const char *bytes;
+	size_t n;
+
+	pyapi_exception_save(&pending);
+	name = python_name();
+	if (name) {
+		encoded = pyapi_utf8(name, &bytes, &n);
+		py.Py_DecRef(name);
+	}
+	if (encoded) {
+		publish_name(bytes, n);
+		thread_self.named = true;
+		py.Py_DecRef(encoded);
+	}
+	pyapi_exception_restore(&pending);
+}
+
+/* --- rings -------------------------------------------------------------------------------------- */
+
+static struct pyprof_ring *new_shared_ring(void)
+{
+	struct pyprof_extent *x = last_rings;
+	struct pyprof_ring *ring;
+
+	if (!x || x->bytes - x->used < sizeof(*ring)) {
+		uint64_t offset = region_alloc(PYPROF_EXTENT_ALIGN);
+
+		if (!offset)
+			return NULL;
+		x = region_at(offset);
+		x->kind = PYPROF_EXTENT_RINGS;
+		x->bytes = PYPROF_EXTENT_ALIGN;
+		x->used = sizeof(*x);
+		pyprof_publish(last_rings ? &last_rings->next : &region.header->rings, offset);
+		last_rings = x;
+	}
+	ring = (struct pyprof_ring *)((char *)x + x->used);
+	pyprof_publish(&x->used, x->used + sizeof(*ring)); /* P4 */
+	return ring;
+}
+
+static bool try_take(struct thread_ring *ring)
+{
+	int is = RING_FREE;
+
+	return __atomic_compare_exchange_n(&ring->state, &is, RING_TAKEN, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
+static struct thread_ring *take_ring(void)
+{
+	struct thread_ring *ring;
+
+	cds_list_for_each_entry_rcu(ring, &registry, node) {
+		if (try_take(ring))
+			return ring;
+	}
+	ring = calloc(1, sizeof(*ring));
+	if (!ring)
+		return NULL;
+	ring->shared = new_shared_ring();
+	if (!ring->shared) {
+		free(ring);
+		return NULL;
+	}
+	cds_list_add_rcu(&ring->node, &registry);
+	return ring;
+}
+
+/* Goes on behind the last record of the thread that had this ring before. */
+static void go_on_in(struct thread_ring *ring, uint64_t now)
+{
+	struct thread_self *s = &thread_self;
+	const struct thread_self *left = &ring->left;
+
+	s->ring = ring;
+	s->next = left->next;
+	s->stop = left->next; /* soft stop: look for the name soon */
+	s->end = left->end;
+	s->block = left->block;
+	s->skipped_ticks = left->skipped_ticks;
+	/* A clock of the thread's own begins anew; wall clocks simply go on. */
+	s->base = recording.clock == PYPROF_CLOCK_THREAD || recording.clock == PYPROF_CLOCK_COUNT
+			  ? now
+			  : left->base;
+	s->lookahead = FIRST_LOOKAHEAD;
+	s->named = false;
+}
+
+/* A destructor of thread-specific data: runs in the thread, without the GIL. */
+static void thread_exit(void *arg)
+{
+	struct thread_ring *ring = arg;
+	struct thread_self *s = &thread_self;
+
+	if (s->ring != ring || recording.state != RECORDING_ON || region.pid != getpid())
+		return;
+	if (s->next && s->next < s->end) {
+		uint64_t ticks = hook_clock_other() - s->base;
+
+		if (ticks >> PYPROF_TICK_BITS)
+			ticks = (1ull << PYPROF_TICK_BITS) - 1;
+		pyprof_put(s->next++, pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
+	}
+	ring->left = *s;
+	memset(s, 0, sizeof(*s));
+	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE);
+}
+
+static void count_loss(enum pyprof_loss cause)
+{
+	struct thread_ring *ring = thread_self.ring;
+	uint64_t *n = ring ? &ring->shared->n_lost[cause] : &region.header->n_lost[cause];
+
+	pyprof_set(n, *n + 1);
+}
+
+/* A fresh block behind the full one (or the first): its time begins now. */
+static bool add_block(uint64_t now)
+{
+	struct thread_self *s = &thread_self;
+	enum pyprof_loss cause;
+	uint64_t offset = recording_block(&cause);
+	struct pyprof_block *b;
+
+	if (!offset) {
+		count_loss(cause);
+		return false;
+	}
+	b = region_at(offset);
+	b->kind = PYPROF_EXTENT_BLOCK;
+	b->thread = s->number;
+	b->sequence = s->block ? s->block->sequence + 1 : 1;
+	b->base_ticks = now - s->skipped_ticks;
+	b->skipped_ticks = s->skipped_ticks;
+	if (recording.clock == PYPROF_CLOCK_TSC)
+		b->mono_ns = pyprof_clock_ns(CLOCK_MONOTONIC);
+	pyprof_publish(s->block ? &s->block->next : &s->ring->shared->first_block, offset);
+	s->block = b;
+	s->base = now;
+	s->next = s->stop = b->record;
+	s->end = (uint64_t *)((char *)b + region.header->block_bytes);
+	return true;
+}
+
+/* Without its own ring, or in a forked child: the thread's first event of this recording. */
+static bool begin(uint64_t now, bool entering)
+{
+	struct thread_self *s = &thread_self;
+	struct thread_ring *ring;
+
+	if (!recording_ready())
+		return false;
+	ring = take_ring();
+	if (!ring) {
+		count_loss(PYPROF_LOST_STORAGE);
+		return false;
+	}
+	s->number = ++n_threads;
+	go_on_in(ring, now);
+	publish_native_name();
+	publish_python_name();
+	if (has_exit_key)
+		pthread_setspecific(exit_key, ring);
+	hook_put(PYPROF_THREAD, s->number & ((1u << PYPROF_FN_BITS) - 1), now, false);
+	if (recording.frames_open) {
+		recording.frames_open = false;
+		hook_open_frames(entering, now);
+	}
+	return true;
+}
+
+/* A pause that a record's tick field does not hold. */
+static void long_pause(uint64_t now)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t passed = now - s->base;
+	uint64_t units = passed >> PYPROF_SYNC_SHIFT;
+
+	if ((int64_t)passed < 0) { /* a clock that went back: stand still until it has caught up */
+		s->base = now;
+		return;
+	}
+	pyprof_put(s->next++, pyprof_record(PYPROF_SYNC, 0, units));
+	s->base += units << PYPROF_SYNC_SHIFT;
+}
+
+/*
+ * Stops that come at growing distances within a block: a thread's name is known only after its first
+ * calls, and a program that is killed early should leave a pair of clocks.
+ */
+static void soft_stop(void)
+{
+	struct thread_self *s = &thread_self;
+	size_t left = (size_t)(s->end - s->next);
+
+	if (!s->named)
+		publish_python_name();
+	publish_clock_pair();
+	s->stop = s->next + (s->lookahead < left ? s->lookahead : left);
+	s->lookahead *= 2;
+}
+
+uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t entered = thread_slow_enter();
+	int saved = errno;
+	bool room = true;
+
+	for (;;) {
+		if (!s->ring)
+			room = begin(now, entering);
+		else if (s->next == s->end)
+			room = add_block(now);
+		else if ((now - s->base) >> PYPROF_TICK_BITS)
+			long_pause(now);
+		else if (s->next == s->stop)
+			soft_stop();
+		else
+			break;
+		if (!room)
+			break;
+	}
+	*ticks = now - s->base;
+	thread_slow_leave(entered);
+	errno = saved;
+	return room ? s->next : NULL;
+}
+
+void thread_reset(void)
+{
+	CDS_INIT_LIST_HEAD(&registry);
+	memset(&thread_self, 0, sizeof(thread_self));
+	last_rings = NULL;
+	n_threads = 0;
+}
+
+void thread_init(void)
+{
+	has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
+	if (!has_exit_key)
+		log_debug("no thread-specific key is left: rings of ended threads stay theirs");
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A ring for each thread that runs Python: its thread-local writing position, the registry of all
+ * rings, and the slow paths of put(): a first event, a full block, a long pause.
+ *
+ * Time. A thread's records count in its own time, from which the shim's slow paths are left out:
+ * each of them is bracketed by two clock reads, and `base`, the clock reading that a record's
+ * ticks count from, is moved on by what it took. The hot path pays nothing for that.
+ *
+ * Everything here runs in the thread itself with the GIL held, but for thread_exit.
+ */
+#ifndef SHIM_THREAD_H
+#define SHIM_THREAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pyprof/abi.h"
+
+struct thread_ring;
+
+struct thread_self {
+	/* the hot path's */
+	uint64_t *next; /* where the next record goes */
+	uint64_t *stop; /* next == stop: take the slow path; both NULL before the first event */
+	uint64_t base;	/* clock reading of tick 0 */
+	uint64_t count; /* PYSHIM_CLOCK=count: this thread's clock */
+	/* the slow paths' */
+	uint64_t *end; /* of the block */
+	uint64_t skipped_ticks;
+	struct pyprof_block *block;
+	struct thread_ring *ring;
+	uint32_t number;
+	uint32_t lookahead; /* records until the next soft stop */
+	bool named;
+};
+
+extern __thread struct thread_self thread_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/*
+ * The place for a record of this time, and its ticks; NULL: there is none, and the loss has been
+ * counted. `entering`: the record is of a Python function that has just started.
+ */
+uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering);
+
+/*
+ * Brackets of a slow path, which may nest: what passes between the outermost two is left out of
+ * the thread's time. `enter` gives what `leave` takes.
+ */
+uint64_t thread_slow_enter(void);
+void thread_slow_leave(uint64_t entered);
+
+/* No rings yet: a new recording begins, in this process or in a forked child. */
+void thread_reset(void);
+
+/* Once per process image. */
+void thread_init(void);
+
+#endif
