@@ -59,6 +59,7 @@ static inline void pyprof_clock_pair(uint64_t *ticks, uint64_t *mono_ns)
 {
 	uint64_t best = UINT64_MAX;
 
+	*ticks = *mono_ns = 0;
 	for (int i = 0; i < 3; i++) {
 		uint64_t before = pyprof_tsc();
 		uint64_t ns = pyprof_clock_ns(CLOCK_MONOTONIC);

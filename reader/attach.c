@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "attach.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "pyprof/ring.h"
+
+#define MAX_BLOCK_BYTES (64u << 20)
+
+static int refuse(struct attach *a, int err, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(struct attach *a, int err, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(a->error, sizeof(a->error), format, args);
+	va_end(args);
+	return err;
+}
+
+/* --- a file that shrinks -------------------------------------------------------------------------- */
+
+/* The mappings that a bus error is forgiven in; entries are only added and cleared. */
+static struct {
+	uintptr_t from, to;
+} guarded[64];
+
+static void on_bus_error(int signal, siginfo_t *info, void *context)
+{
+	uintptr_t at = (uintptr_t)info->si_addr;
+	uintptr_t page = at & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1);
+
+	(void)context;
+	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+		if (at >= guarded[i].from && at < guarded[i].to &&
+		    mmap((void *)page, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+			 0) != MAP_FAILED)
+			return; /* the load is tried again, and finds zeroes */
+	}
+	raise(signal); /* SA_RESETHAND: for good this time */
+}
+
+static void guard(const struct attach *a, bool on)
+{
+	struct sigaction action = { .sa_sigaction = on_bus_error,
+				    .sa_flags = SA_SIGINFO | SA_NODEFER };
+	uintptr_t from = (uintptr_t)a->base;
+
+	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+		if (on ? !guarded[i].from : guarded[i].from == from) {
+			guarded[i].from = on ? from : 0;
+			guarded[i].to = on ? from + a->bytes : 0;
+			break;
+		}
+	}
+	sigaction(SIGBUS, &action, NULL);
+}
+
+/* --- bounds ------------------------------------------------------------------------------------------ */
+
+const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes)
+{
+	if (offset % 8 || bytes > a->bytes || offset > a->bytes - bytes)
+		return NULL;
+	return a->base + offset;
+}
+
+const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind)
+{
+	const struct pyprof_extent *x = attach_at(a, offset, sizeof(*x));
+
+	if (!x || x->kind != kind || x->bytes < sizeof(*x) || !attach_at(a, offset, x->bytes))
+		return NULL;
+	return x;
+}
+
+uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes)
+{
+	uint64_t used = pyprof_observe(&x->used); /* C4 */
+
+	return used > bytes ? bytes : used < sizeof(*x) ? sizeof(*x) : used;
+}
+
+/* --- opening ------------------------------------------------------------------------------------------ */
+
+static bool is_number(const char *s)
+{
+	return *s && strspn(s, "0123456789") == strlen(s);
+}
+
+static int find_path(struct attach *a, const char *source)
+{
+	const char *dir = getenv("PYSHIM_DIR");
+	int n;
+
+	if (is_number(source) && access(source, F_OK) != 0)
+		n = asprintf(&a->path, "%s/pyprof.%s", dir && *dir ? dir : "/dev/shm", source);
+	else
+		n = asprintf(&a->path, "%s", source);
+	if (n < 0) {
+		a->path = NULL;
+		return refuse(a, -ENOMEM, "open %s: out of memory", source);
+	}
+	return 0;
+}
+
+static int map_file(struct attach *a)
+{
+	struct stat st;
+	void *at;
+	int err = 0;
+	int fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		err = refuse(a, -errno, "open %s: %s, expected a recording", a->path,
+			     strerror(errno));
+	else if (!S_ISREG(st.st_mode))
+		err = refuse(a, -EINVAL, "open %s: found %s, expected a recording", a->path,
+			     S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+	else if (st.st_size == 0)
+		err = refuse(a, -EINVAL, "open %s: found an empty file, expected a recording",
+			     a->path);
+	if (err)
+		goto out;
+	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	if (at == MAP_FAILED) {
+		err = refuse(a, -errno, "map %s: %s", a->path, strerror(errno));
+		goto out;
+	}
+	a->base = at;
+	a->bytes = (uint64_t)st.st_size;
+	guard(a, true);
+out:
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int check_format(struct attach *a)
+{
+	const struct pyprof_header *h = (const struct pyprof_header *)a->base;
+	uint64_t magic;
+
+	if (a->bytes < sizeof(magic))
+		return refuse(a, -EINVAL, "read %s: found %" PRIu64 " bytes, expected a recording",
+			      a->path, a->bytes);
+	magic = pyprof_observe(&h->magic); /* C7 */
+	if (magic == __builtin_bswap64(PYPROF_MAGIC))
+		return refuse(a, -EINVAL,
+			      "read %s: found the other byte order, expected a recording of this "
+			      "kind of machine",
+			      a->path);
+	if (a->base[0] == '{' || a->base[0] == ('{' | 0x80))
+		return refuse(a, -EINVAL, "read %s: found a pstats file, expected a recording",
+			      a->path);
+	if (magic == 0 && a->bytes >= PYPROF_HEADER_BYTES)
+		return refuse(a, -EINVAL,
+			      "read %s: found a recording that was never begun, expected a whole one",
+			      a->path);
+	if (magic != PYPROF_MAGIC)
+		return refuse(a, -EINVAL, "read %s: found another kind of file, expected a recording",
+			      a->path);
+	if (a->bytes < PYPROF_HEADER_BYTES)
+		return refuse(a, -EINVAL,
+			      "read %s: found %" PRIu64 " bytes, expected a header of %u: truncated",
+			      a->path, a->bytes, PYPROF_HEADER_BYTES);
+	memcpy(&a->header, h, sizeof(a->header));
+	return 0;
+}
+
+static int check_header(struct attach *a)
+{
+	struct pyprof_header *h = &a->header;
+
+	if (h->major != PYPROF_MAJOR)
+		return refuse(a, -EINVAL,
+			      "read %s: found format %u.%u, expected %u.x: another pyshim-read is "
+			      "needed",
+			      a->path, h->major, h->minor, PYPROF_MAJOR);
+	if (h->required)
+		return refuse(a, -EINVAL,
+			      "read %s: found required features 0x%" PRIx64
+			      ", expected none that this pyshim-read does not know",
+			      a->path, h->required);
+	if (h->file_bytes > a->bytes)
+		return refuse(a, -EINVAL,
+			      "read %s: found %" PRIu64 " bytes, expected %" PRIu64 ": truncated",
+			      a->path, a->bytes, h->file_bytes);
+	if (h->header_bytes != PYPROF_HEADER_BYTES || h->file_bytes < PYPROF_HEADER_BYTES ||
+	    h->block_bytes < sizeof(struct pyprof_block) + sizeof(uint64_t) || h->block_bytes % 8 ||
+	    h->block_bytes > MAX_BLOCK_BYTES || h->clock < PYPROF_CLOCK_TSC ||
+	    h->clock > PYPROF_CLOCK_COUNT)
+		return refuse(a, -EINVAL, "read %s: found a header with impossible values, expected "
+			      "one that the shim has written", a->path);
+	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
+	h->python[sizeof(h->python) - 1] = '\0';
+	h->shim[sizeof(h->shim) - 1] = '\0';
+	return 0;
+}
+
+/* Field 22 of /proc/PID/stat tells a reused PID apart. */
+static bool is_running(const struct pyprof_header *h)
+{
+	char path[64], text[1024];
+	FILE *f;
+	size_t n;
+	char *at;
+
+	snprintf(path, sizeof(path), "/proc/%u/stat", h->pid);
+	f = fopen(path, "re");
+	if (!f)
+		return false;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	at = strrchr(text, ')');
+	if (at && (at[2] == 'Z' || at[2] == 'X'))
+		return false;
+	for (int field = 2; at && field < 22; field++)
+		at = strchr(at + 1, ' ');
+	return at && strtoull(at + 1, NULL, 10) == h->process_start;
+}
+
+int attach_open(struct attach *a, const char *source)
+{
+	int err;
+
+	memset(a, 0, sizeof(*a));
+	err = find_path(a, source);
+	if (!err)
+		err = map_file(a);
+	if (!err)
+		err = check_format(a);
+	if (!err)
+		err = check_header(a);
+	if (err)
+		attach_close(a);
+	else
+		a->live = is_running(&a->header);
+	return err;
+}
+
+void attach_close(struct attach *a)
+{
+	if (a->base) {
+		guard(a, false);
+		munmap((void *)(uintptr_t)a->base, (size_t)a->bytes);
+	}
+	a->base = NULL;
+	free(a->path);
+	a->path = NULL;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Opens a recording and checks it once: what follows works on a trusted view. The target may
+ * still be running and writing; nothing of it is changed here.
+ *
+ * Nothing in the file is believed: the header is a private, checked copy, and whatever an offset
+ * leads to is reached through attach_at, which knows the limits. A file that shrinks while it is
+ * being read gives zeroes.
+ */
+#ifndef READER_ATTACH_H
+#define READER_ATTACH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "pyprof/abi.h"
+
+struct attach {
+	const uint8_t *base;
+	uint64_t bytes; /* of the file, mapped */
+	struct pyprof_header header;
+	char *path;
+	bool live;	 /* the process that wrote it was running at attach_open */
+	char error[512]; /* after a failure: what was found, what was expected */
+};
+
+/* `source` is a path or a PID. 0 or -errno with `error` set. */
+int attach_open(struct attach *a, const char *source);
+void attach_close(struct attach *a);
+
+/* The bytes at an offset, aligned to 8, or NULL where the file has none. */
+const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);
+
+/* An extent of the kind at the offset, its whole length within the file; or NULL. */
+const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind);
+
+/* How much of an extent has been written, at most its length. */
+uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The name table of a recording, copied and checked: number -> file, line, function; thread ->
+ * name, native id.
+ */
+#ifndef READER_NAMES_H
+#define READER_NAMES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "attach.h"
+#include "profile.h"
+
+struct name {
+	struct text file, name, qualname;
+	int32_t line; /* of a thread: its native id */
+	uint16_t kind;
+	uint16_t flags;
+};
+
+struct names {
+	struct name *fn; /* [0 .. n_fns): by number; kind 0: none */
+	size_t n_fns, cap_fns;
+	struct name *thread; /* by thread number */
+	size_t n_threads, cap_threads;
+	char **copy; /* the extents, which the texts point into */
+	size_t n_copies;
+	uint64_t n_bad; /* entries that made no sense */
+};
+
+/* 0 or -ENOMEM. */
+int names_read(struct names *n, const struct attach *a);
+void names_fini(struct names *n);
+
+/* Never NULL: a number without a name has a made-up one. */
+const struct name *names_fn(const struct names *n, uint32_t number);
+
+/* NULL where the thread has left no name. */
+const struct name *names_thread(const struct names *n, uint32_t number);
+
+#endif

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command line. Prints nothing but what it is asked for (--help, --version) and what is wrong.
+ */
+#ifndef READER_OPTIONS_H
+#define READER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "report.h"
+
+enum format { FORMAT_TEXT, FORMAT_PSTATS };
+enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOSS = 3 };
+
+struct options {
+	enum format format;
+	enum listing listing;
+	const char *output; /* NULL: standard output */
+	struct report_options report;
+	struct restriction restriction[64];
+	char **source;
+	size_t n_sources;
+	bool quiet, verbose, check, strict;
+};
+
+/* -1: go on; else the exit code. */
+int options_parse(struct options *o, int argc, char **argv);
+
+#endif

@@ -1,0 +1,513 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "profile.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define MIN_INDEX 64
+
+void profile_init(struct profile *p)
+{
+	memset(p, 0, sizeof(*p));
+}
+
+void profile_fini(struct profile *p)
+{
+	for (size_t i = 0; i < p->n_fns; i++) {
+		free((char *)p->fn[i].file.bytes);
+		free(p->fn[i].caller);
+	}
+	free(p->fn);
+	free(p->listed);
+	free(p->index);
+	free(p->edge);
+	profile_init(p);
+}
+
+/* Room for one more element. Returns the array, moved or not, or NULL and leaves it as it was. */
+static void *grow(void *array, size_t n, size_t *cap, size_t element_bytes)
+{
+	size_t more = *cap ? *cap * 2 : 4;
+
+	if (n < *cap)
+		return array;
+	array = reallocarray(array, more, element_bytes);
+	if (array)
+		*cap = more;
+	return array;
+}
+
+/* Bytes of the UTF-8 sequence at `s`, a surrogate being one, or 0 where there is none. */
+static size_t utf8_sequence(const unsigned char *s, size_t n)
+{
+	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (s[0] > 0xf4 || want > n)
+		return 0;
+	for (size_t i = 1; i < want; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return want;
+}
+
+static size_t utf8_valid_bytes(struct text t)
+{
+	size_t at = 0;
+
+	while (at < t.n) {
+		size_t n = utf8_sequence((const unsigned char *)t.bytes + at, t.n - at);
+
+		if (!n)
+			break;
+		at += n;
+	}
+	return at;
+}
+
+/*
+ * Makes a text what struct text promises. `owned` is what the caller must free, or NULL: a text
+ * that was right, which all but hostile ones are, is not copied. 0 or -ENOMEM.
+ */
+static int text_repair(struct text *t, char **owned)
+{
+	size_t from = utf8_valid_bytes(*t);
+	size_t to = from;
+
+	*owned = NULL;
+	if (from == t->n)
+		return 0;
+	*owned = reallocarray(NULL, t->n, 3);
+	if (!*owned)
+		return -ENOMEM;
+	memcpy(*owned, t->bytes, from);
+	while (from < t->n) {
+		const unsigned char *s = (const unsigned char *)t->bytes + from;
+		size_t n = utf8_sequence(s, t->n - from);
+
+		if (n) {
+			memcpy(*owned + to, s, n);
+			from += n;
+			to += n;
+			continue;
+		}
+		(*owned)[to++] = (char)0xed;
+		(*owned)[to++] = (char)(0xb0 | *s >> 6);
+		(*owned)[to++] = (char)(0x80 | (*s & 0x3f));
+		from++;
+	}
+	*t = (struct text){ *owned, to };
+	return 0;
+}
+
+static uint64_t hash_word(uint64_t hash, uint64_t word)
+{
+	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
+	return hash ^ hash >> 32;
+}
+
+static uint64_t hash_text(uint64_t hash, struct text t)
+{
+	uint64_t word;
+	size_t at;
+
+	for (at = 0; t.n - at >= sizeof(word); at += sizeof(word)) {
+		memcpy(&word, t.bytes + at, sizeof(word));
+		hash = hash_word(hash, word);
+	}
+	word = 0;
+	if (at < t.n)
+		memcpy(&word, t.bytes + at, t.n - at);
+	return hash_word(hash_word(hash, word), t.n);
+}
+
+static uint64_t hash_key(struct text file, int64_t line, struct text name)
+{
+	return hash_text(hash_text(hash_word(0, (uint64_t)line), file), name);
+}
+
+static bool text_equal(struct text a, struct text b)
+{
+	return a.n == b.n && !text_cmp(a, b);
+}
+
+/* The slot of the index that holds this key or, empty, that would. There must be an index. */
+static size_t index_slot(const struct profile *p, uint64_t hash, struct text file, int64_t line,
+			 struct text name)
+{
+	size_t slot = hash & (p->cap_index - 1);
+
+	for (; p->index[slot]; slot = (slot + 1) & (p->cap_index - 1)) {
+		const struct profile_fn *fn = &p->fn[p->index[slot] - 1];
+
+		if (fn->hash == hash && fn->line == line && text_equal(fn->name, name) &&
+		    text_equal(fn->file, file))
+			break;
+	}
+	return slot;
+}
+
+/* Keeps the index at most half full. */
+static int index_grow(struct profile *p)
+{
+	size_t cap = p->cap_index ? p->cap_index * 2 : MIN_INDEX;
+	uint32_t *index;
+
+	if (p->n_fns < p->cap_index / 2)
+		return 0;
+	index = calloc(cap, sizeof(*index));
+	if (!index)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_fns; i++) {
+		size_t slot = p->fn[i].hash & (cap - 1);
+
+		while (index[slot])
+			slot = (slot + 1) & (cap - 1);
+		index[slot] = (uint32_t)i + 1;
+	}
+	free(p->index);
+	p->index = index;
+	p->cap_index = cap;
+	return 0;
+}
+
+/* The file's bytes are the one allocation that holds all three texts. */
+static int fn_set_texts(struct profile_fn *fn, struct text file, struct text name,
+			struct text qualname)
+{
+	char *bytes = malloc(file.n + name.n + qualname.n + 1);
+	char *at = bytes;
+
+	if (!bytes)
+		return -ENOMEM;
+	at = file.n ? mempcpy(at, file.bytes, file.n) : at;
+	at = name.n ? mempcpy(at, name.bytes, name.n) : at;
+	if (qualname.n)
+		memcpy(at, qualname.bytes, qualname.n);
+	fn->file = (struct text){ bytes, file.n };
+	fn->name = (struct text){ bytes + file.n, name.n };
+	fn->qualname = (struct text){ at, qualname.n };
+	return 0;
+}
+
+/* A qualified name that came late, to a function that was known as a caller. */
+static int fn_set_qualname(struct profile_fn *fn, struct text qualname)
+{
+	char *before = (char *)fn->file.bytes;
+	int rc = fn_set_texts(fn, fn->file, fn->name, qualname);
+
+	if (!rc)
+		free(before);
+	return rc;
+}
+
+static size_t fn_append(struct profile *p, const struct profile_fn *key, struct text qualname)
+{
+	struct profile_fn *fn = grow(p->fn, p->n_fns, &p->cap_fns, sizeof(*fn));
+
+	if (!fn)
+		return SIZE_MAX;
+	p->fn = fn;
+	fn += p->n_fns;
+	*fn = *key;
+	if (fn_set_texts(fn, key->file, key->name, qualname))
+		return SIZE_MAX;
+	return p->n_fns++;
+}
+
+/* The texts are in order. */
+static size_t fn_intern(struct profile *p, struct text file, int64_t line, struct text name,
+			struct text qualname)
+{
+	struct profile_fn key = {
+		.file = file, .line = line, .name = name, .hash = hash_key(file, line, name)
+	};
+	size_t slot, fn;
+
+	if (p->n_fns >= UINT32_MAX - 1 || index_grow(p))
+		return SIZE_MAX;
+	slot = index_slot(p, key.hash, file, line, name);
+	if (!p->index[slot]) {
+		fn = fn_append(p, &key, qualname);
+		if (fn != SIZE_MAX)
+			p->index[slot] = (uint32_t)fn + 1;
+		return fn;
+	}
+	fn = p->index[slot] - 1;
+	if (qualname.n && !p->fn[fn].qualname.n && fn_set_qualname(&p->fn[fn], qualname))
+		return SIZE_MAX;
+	return fn;
+}
+
+static size_t fn_add(struct profile *p, struct text file, int64_t line, struct text name,
+		     struct text qualname)
+{
+	char *owned[3] = { NULL };
+	size_t fn = SIZE_MAX;
+
+	if (!text_repair(&file, &owned[0]) && !text_repair(&name, &owned[1]) &&
+	    !text_repair(&qualname, &owned[2]))
+		fn = fn_intern(p, file, line, name, qualname);
+	for (size_t i = 0; i < 3; i++)
+		free(owned[i]);
+	return fn;
+}
+
+size_t profile_caller_add(struct profile *p, struct text file, int64_t line, struct text name)
+{
+	return fn_add(p, file, line, name, (struct text){ "", 0 });
+}
+
+static int fn_list(struct profile *p, size_t fn)
+{
+	size_t *listed;
+
+	if (p->fn[fn].listed)
+		return 0;
+	listed = grow(p->listed, p->n_listed, &p->cap_listed, sizeof(*listed));
+	if (!listed)
+		return -ENOMEM;
+	p->listed = listed;
+	p->listed[p->n_listed++] = fn;
+	p->fn[fn].listed = true;
+	return 0;
+}
+
+size_t profile_fn_add(struct profile *p, struct text file, int64_t line, struct text name,
+		      struct text qualname)
+{
+	size_t fn = fn_add(p, file, line, name, qualname);
+
+	return fn == SIZE_MAX || fn_list(p, fn) ? SIZE_MAX : fn;
+}
+
+size_t profile_find(const struct profile *p, struct text file, int64_t line, struct text name)
+{
+	uint64_t hash = hash_key(file, line, name);
+
+	/* An entry 0, empty, is SIZE_MAX after the subtraction. */
+	return p->n_fns ? (size_t)p->index[index_slot(p, hash, file, line, name)] - 1 : SIZE_MAX;
+}
+
+void profile_counts_add(struct profile_counts *to, const struct profile_counts *more)
+{
+	to->n_calls += more->n_calls;
+	to->n_primitive += more->n_primitive;
+	to->n_exceptions += more->n_exceptions;
+	to->self_s += more->self_s;
+	to->total_s += more->total_s;
+}
+
+static size_t edge_hash(size_t caller, size_t callee)
+{
+	return hash_word(hash_word(0, caller), callee);
+}
+
+/* As index_slot and index_grow, for the edges. */
+static size_t edge_slot(const struct profile *p, size_t caller, size_t callee)
+{
+	size_t slot = edge_hash(caller, callee) & (p->cap_edges - 1);
+
+	for (; p->edge[slot].callee; slot = (slot + 1) & (p->cap_edges - 1)) {
+		const struct profile_slot *s = &p->edge[slot];
+
+		if (s->callee == callee + 1 && p->fn[callee].caller[s->edge].caller == caller)
+			break;
+	}
+	return slot;
+}
+
+static int edges_grow(struct profile *p)
+{
+	size_t cap = p->cap_edges ? p->cap_edges * 2 : MIN_INDEX;
+	struct profile_slot *before = p->edge;
+	size_t n_before = p->cap_edges;
+
+	if (p->n_edges < p->cap_edges / 2)
+		return 0;
+	p->edge = calloc(cap, sizeof(*p->edge));
+	if (!p->edge) {
+		p->edge = before;
+		return -ENOMEM;
+	}
+	p->cap_edges = cap;
+	for (size_t i = 0; i < n_before; i++) {
+		const struct profile_fn *callee;
+
+		if (!before[i].callee)
+			continue;
+		callee = &p->fn[before[i].callee - 1];
+		p->edge[edge_slot(p, callee->caller[before[i].edge].caller, before[i].callee - 1)] =
+			before[i];
+	}
+	free(before);
+	return 0;
+}
+
+static struct profile_edge *edge_append(struct profile_fn *callee, size_t caller)
+{
+	struct profile_edge *edge =
+		grow(callee->caller, callee->n_callers, &callee->cap_callers, sizeof(*edge));
+
+	if (!edge)
+		return NULL;
+	callee->caller = edge;
+	edge += callee->n_callers++;
+	*edge = (struct profile_edge){ .caller = caller };
+	return edge;
+}
+
+/* The edge caller -> callee, made where there is none, or NULL. */
+static struct profile_edge *edge_intern(struct profile *p, size_t caller, size_t callee)
+{
+	struct profile_edge *edge;
+	struct profile_slot *slot;
+
+	if (edges_grow(p))
+		return NULL;
+	slot = &p->edge[edge_slot(p, caller, callee)];
+	if (slot->callee)
+		return &p->fn[callee].caller[slot->edge];
+	edge = edge_append(&p->fn[callee], caller);
+	if (!edge)
+		return NULL;
+	slot->callee = (uint32_t)callee + 1;
+	slot->edge = (uint32_t)p->fn[callee].n_callers - 1;
+	p->n_edges++;
+	return edge;
+}
+
+int profile_edge_add(struct profile *p, size_t caller, size_t callee,
+		     const struct profile_counts *more)
+{
+	struct profile_edge *edge;
+
+	if (caller >= p->n_fns || callee >= p->n_fns)
+		return -EINVAL;
+	edge = edge_intern(p, caller, callee);
+	if (!edge)
+		return -ENOMEM;
+	profile_counts_add(&edge->counts, more);
+	return 0;
+}
+
+int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls)
+{
+	struct profile_counts calls = { .n_calls = n_calls, .n_primitive = n_calls };
+	int rc = profile_edge_add(p, caller, callee, &calls);
+
+	if (!rc)
+		edge_intern(p, caller, callee)->only_calls = true;
+	return rc;
+}
+
+/* `map` takes an index of `from` to one of `to`. */
+static int merge_callers(struct profile *to, const struct profile *from, size_t callee,
+			 const size_t *map)
+{
+	const struct profile_fn *fn = &from->fn[callee];
+	int rc = 0;
+
+	for (size_t i = 0; i < fn->n_callers && !rc; i++) {
+		const struct profile_edge *edge = &fn->caller[i];
+
+		rc = profile_edge_add(to, map[edge->caller], map[callee], &edge->counts);
+		if (!rc && edge->only_calls)
+			rc = profile_edge_add_calls(to, map[edge->caller], map[callee], 0);
+	}
+	return rc;
+}
+
+int profile_merge(struct profile *to, const struct profile *from)
+{
+	size_t *map = reallocarray(NULL, from->n_fns + 1, sizeof(*map));
+	int rc = -ENOMEM;
+
+	if (!map)
+		return rc;
+	for (size_t i = 0; i < from->n_fns; i++) {
+		const struct profile_fn *fn = &from->fn[i];
+
+		map[i] = fn_intern(to, fn->file, fn->line, fn->name, fn->qualname);
+		if (map[i] == SIZE_MAX)
+			goto out;
+	}
+	for (size_t i = 0; i < from->n_listed; i++) {
+		size_t fn = from->listed[i];
+
+		if (fn_list(to, map[fn]))
+			goto out;
+		profile_counts_add(&to->fn[map[fn]].counts, &from->fn[fn].counts);
+	}
+	rc = 0;
+	for (size_t i = 0; i < from->n_fns && !rc; i++)
+		rc = merge_callers(to, from, i, map);
+out:
+	free(map);
+	return rc;
+}
+
+struct profile_counts profile_total(const struct profile *p)
+{
+	struct profile_counts total = { 0 };
+
+	for (size_t i = 0; i < p->n_listed; i++)
+		profile_counts_add(&total, &p->fn[p->listed[i]].counts);
+	total.total_s = 0;
+	return total;
+}
+
+#define LINE_BYTES sizeof(":-9223372036854775808()")
+
+static size_t label_put(const struct profile_fn *fn, char *to)
+{
+	size_t n = fn->name.n;
+	const char *name = fn->name.bytes;
+	char *at = to;
+
+	if (fn->file.n == 1 && *fn->file.bytes == '~' && !fn->line) {
+		memcpy(to, name, n);
+		if (n > 1 && name[0] == '<' && name[n - 1] == '>') {
+			to[0] = '{';
+			to[n - 1] = '}';
+		}
+		return n;
+	}
+	at = mempcpy(at, fn->file.bytes, fn->file.n);
+	at += sprintf(at, ":%" PRId64 "(", fn->line);
+	at = mempcpy(at, name, n);
+	*at++ = ')';
+	return (size_t)(at - to);
+}
+
+struct text *profile_labels(const struct profile *p)
+{
+	size_t bytes = (p->n_fns + 1) * sizeof(struct text);
+	struct text *label;
+	char *at;
+
+	for (size_t i = 0; i < p->n_fns; i++)
+		bytes += p->fn[i].file.n + p->fn[i].name.n + LINE_BYTES;
+	label = malloc(bytes);
+	if (!label)
+		return NULL;
+	at = (char *)(label + p->n_fns + 1);
+	for (size_t i = 0; i < p->n_fns; i++) {
+		label[i] = (struct text){ at, label_put(&p->fn[i], at) };
+		at += label[i].n;
+	}
+	return label;
+}
+
+int profile_fn_cmp(const struct profile_fn *a, const struct profile_fn *b)
+{
+	int order = text_cmp(a->file, b->file);
+
+	if (!order)
+		order = (a->line > b->line) - (a->line < b->line);
+	return order ? order : text_cmp(a->name, b->name);
+}

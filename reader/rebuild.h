@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Batches -> tables -> profile: runs fold.h over each ring's records and adds the rings up. Functions
+ * that share file, line and name become one, as pstats knows them.
+ */
+#ifndef READER_REBUILD_H
+#define READER_REBUILD_H
+
+#include <stdint.h>
+
+#include "drain.h"
+#include "names.h"
+#include "profile.h"
+
+/* What is to be said about a recording beside its profile. */
+struct rebuild_summary {
+	uint64_t n_events;
+	uint64_t n_unmatched;
+	uint64_t n_closed;
+	uint64_t n_open;
+	uint64_t n_lost_here; /* for want of memory in the reader */
+	uint64_t first_ticks, last_ticks; /* of all threads; slow paths left out */
+	uint64_t skipped_ticks;
+	size_t n_threads;
+};
+
+/*
+ * Adds all rings to `p`. A tick lasts `seconds_per_tick`. 0 or -errno.
+ */
+int rebuild(struct profile *p, struct drain *d, const struct names *names, double seconds_per_tick,
+	    struct rebuild_summary *summary);
+
+#endif

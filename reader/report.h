@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Profile -> text, byte for byte what the methods of pstats.Stats print for the same data, without
+ * the lines that name the input files. Pure but for the stream. LC_NUMERIC must be C.
+ *
+ * Names are printed as their bytes, newlines and NUL too; a surrogate, which Python could not print
+ * either, as \udcXX, as with PYTHONIOENCODING=utf-8:backslashreplace.
+ */
+#ifndef READER_REPORT_H
+#define READER_REPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "profile.h"
+#include "sort.h"
+
+enum restriction_kind {
+	RESTRICT_COUNT,	   /* the first `count`; negative or too many: all */
+	RESTRICT_FRACTION, /* the first `fraction` of them; not in [0, 1): all */
+	RESTRICT_PATTERN,  /* those whose label matches: -EOPNOTSUPP so far */
+};
+
+struct restriction {
+	enum restriction_kind kind;
+	int64_t count;
+	double fraction;
+	struct text pattern;
+};
+
+struct report_options {
+	struct sort_keys sort; /* no keys: listed order */
+	bool reverse;
+	const struct restriction *restriction; /* applied in turn */
+	size_t n_restrictions;
+	const struct profile_counts *total; /* the header's sums, or NULL: those of the profile */
+};
+
+/*
+ * An integer is a count, another number a fraction, anything else a pattern, as in pstats' browser.
+ * `text` must outlive `out`.
+ */
+void restriction_parse(const char *text, struct restriction *out);
+
+/* All: 0 or -errno; nothing is printed before memory or an unknown restriction could fail. */
+int report_print(FILE *to, const struct profile *p, const struct report_options *options);
+int report_callers(FILE *to, const struct profile *p, const struct report_options *options);
+int report_callees(FILE *to, const struct profile *p, const struct report_options *options);
+
+#endif
