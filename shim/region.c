@@ -149,6 +149,7 @@ static int grow(uint64_t need)
 		step = FIRST_BYTES;
 	if (step > MAX_STEP_BYTES)
 		step = MAX_STEP_BYTES;
+	step = step / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
 	if (need > region.map_bytes)
 		return -ENOMEM;
 	to = (need + step - 1) / step * step;

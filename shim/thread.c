@@ -363,8 +363,12 @@ static void soft_stop(void)
 	if (!s->named)
 		publish_python_name();
 	publish_clock_pair();
-	s->stop = s->next + (s->lookahead < left ? s->lookahead : left);
-	s->lookahead *= 2;
+	if (s->lookahead < left) {
+		s->stop = s->next + s->lookahead;
+		s->lookahead *= 2;
+	} else {
+		s->stop = s->end;
+	}
 }
 
 uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
