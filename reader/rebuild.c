@@ -109,13 +109,18 @@ static void feed_ring(struct rebuild *r, struct drain *d, struct pyprof_fold *f)
 {
 	struct rebuild_summary *s = r->summary;
 	struct drain_batch batch;
+	uint32_t thread = 0;
 
 	while (drain_next(d, &batch)) {
 		f->base = batch.base_ticks;
 		for (size_t i = 0; i < batch.n; i++) {
-			pyprof_fold_record(f, batch.record[i]);
-			if (pyprof_record_kind(batch.record[i]) == PYPROF_THREAD)
-				s->n_threads++;
+			uint64_t record = batch.record[i];
+
+			pyprof_fold_record(f, record);
+			if (pyprof_record_kind(record) == PYPROF_THREAD) {
+				s->n_threads += pyprof_record_fn(record) != thread;
+				thread = pyprof_record_fn(record);
+			}
 		}
 		if (!r->any || batch.base_ticks + batch.skipped_ticks < s->first_ticks)
 			s->first_ticks = batch.base_ticks + batch.skipped_ticks;

@@ -12,6 +12,8 @@
 struct engine {
 	uint32_t id; /* enum pyprof_engine */
 	const char *name;
+	/* Once in each interpreter that is initialised, before anything else. */
+	bool (*prepare)(void);
 	/* Waits for the moment that start_is_due() tells, then records. */
 	bool (*arm)(void);
 	/* Records from now on, in every thread. */

@@ -291,7 +291,7 @@ static bool read_constants(PyObject *m)
 	return ok && missing;
 }
 
-/* In each interpreter anew: a tool id belongs to one. */
+/* A tool id belongs to one interpreter. */
 static bool prepare(void)
 {
 	PyObject *m = monitoring();
@@ -304,8 +304,6 @@ static bool arm(void)
 	PyObject *type;
 	bool ok;
 
-	if (!prepare())
-		return false;
 	type = make_type();
 	ok = type && register_callback(type, EVENT_START, wait_for_main) &&
 	     set_events(event_bit[EVENT_START]);
@@ -323,8 +321,6 @@ static bool start(void)
 	long events = 0;
 	bool ok;
 
-	if (tool_id < 0 && !prepare())
-		return false;
 	type = make_type();
 	ok = type != NULL;
 	for (int i = 0; ok && i < n; i++) {
@@ -344,6 +340,7 @@ static void stop(void)
 const struct engine engine_monitoring = {
 	.id = PYPROF_ENGINE_MONITORING,
 	.name = "monitoring",
+	.prepare = prepare,
 	.arm = arm,
 	.start = start,
 	.stop = stop,

@@ -170,6 +170,12 @@ void tracefunc_set_here(void)
 	}
 }
 
+static bool prepare(void)
+{
+	wanted = NULL;
+	return true;
+}
+
 static bool arm(void)
 {
 	wanted = wait_for_main;
@@ -195,6 +201,7 @@ static void stop(void)
 const struct engine engine_tracefunc = {
 	.id = PYPROF_ENGINE_TRACEFUNC,
 	.name = "tracefunc",
+	.prepare = prepare,
 	.arm = arm,
 	.start = start,
 	.stop = stop,

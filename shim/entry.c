@@ -50,12 +50,8 @@ static PyObject *(*real_marshal)(void);
 /* Py_mod_exec: runs in the interpreter that imports, also where the initialiser does not. */
 static int marshal_exec(PyObject *module)
 {
-	void *current = py.PyThreadState_GetInterpreter
-				? py.PyThreadState_GetInterpreter(py.PyThreadState_Get())
-				: py.PyInterpreterState_Main();
-
 	(void)module;
-	if (current == py.PyInterpreterState_Main())
+	if (pyapi_in_main_interpreter())
 		start_interpreter();
 	else
 		log_debug("a subinterpreter is not recorded");

@@ -205,6 +205,17 @@ void *pyapi_thread_holding_gil(void)
 	return current;
 }
 
+bool pyapi_in_main_interpreter(void)
+{
+	void *thread = py.PyThreadState_Get();
+	/* 3.8: PyThreadState.interp, behind the links of the list */
+	void *interpreter = py.PyThreadState_GetInterpreter
+				    ? py.PyThreadState_GetInterpreter(thread)
+				    : ((void **)thread)[2];
+
+	return interpreter == py.PyInterpreterState_Main();
+}
+
 static ssize_t extra_index = -1;
 
 int pyapi_extra_request(void (*freed)(void *))

@@ -211,6 +211,9 @@ PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n);
 /* The calling thread's PyThreadState where it holds the GIL of the main interpreter, else NULL. */
 void *pyapi_thread_holding_gil(void);
 
+/* Whether the calling thread runs the main interpreter, not a subinterpreter. */
+bool pyapi_in_main_interpreter(void);
+
 /* A code object's slot for our number; the function is called when the object dies. 0 or -1. */
 int pyapi_extra_request(void (*freed)(void *));
 int pyapi_extra_set(PyObject *code, void *value);

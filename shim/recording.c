@@ -123,31 +123,6 @@ static bool create(bool forked)
 	return true;
 }
 
-bool recording_begin(uint32_t engine)
-{
-	int saved = errno;
-	bool ok;
-
-	if (recording.state == RECORDING_ON)
-		return true;
-	if (recording.state == RECORDING_OFF)
-		return false;
-	if (recording.state == RECORDING_PAUSED) {
-		recording.state = RECORDING_ON;
-		return true;
-	}
-	recording.engine = engine;
-	recording.clock = choose_clock();
-	ok = create(false);
-	if (ok) {
-		region_open_for_readers();
-		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);
-	}
-	recording.state = ok ? RECORDING_ON : RECORDING_OFF;
-	errno = saved;
-	return ok;
-}
-
 static bool begin_in_child(void)
 {
 	struct region parent = region;
@@ -165,9 +140,36 @@ static bool begin_in_child(void)
 	if (ok) {
 		region_open_for_readers();
 		recording.state = RECORDING_ON;
-		recording.frames_open = true;
+		recording.n_restarts++;
 		log_debug("recording a forked child into %s", region.path);
 	}
+	errno = saved;
+	return ok;
+}
+
+bool recording_begin(uint32_t engine)
+{
+	int saved = errno;
+	bool ok;
+
+	if (recording.state == RECORDING_ON)
+		return true;
+	if (recording.state == RECORDING_OFF)
+		return false;
+	if (recording.state == RECORDING_FORKED)
+		return begin_in_child();
+	if (recording.state == RECORDING_PAUSED) {
+		recording.state = RECORDING_ON;
+		return true;
+	}
+	recording.engine = engine;
+	recording.clock = choose_clock();
+	ok = create(false);
+	if (ok) {
+		region_open_for_readers();
+		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);
+	}
+	recording.state = ok ? RECORDING_ON : RECORDING_OFF;
 	errno = saved;
 	return ok;
 }
@@ -181,8 +183,9 @@ bool recording_ready(void)
 
 void recording_forked(void)
 {
-	if (recording.state == RECORDING_ON)
-		recording.state = RECORDING_FORKED;
+	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
+		return;
+	recording.state = RECORDING_FORKED;
 	thread_reset();
 }
 

@@ -24,7 +24,11 @@ struct recording {
 	uint32_t clock;	 /* enum pyprof_clock, once begun */
 	uint32_t engine; /* enum pyprof_engine */
 	uint32_t max_blocks, n_blocks;
-	bool frames_open; /* the next thread to begin records the frames that it runs already */
+	/*
+	 * Moved on where threads find themselves in the midst of frames whose calls were not recorded:
+	 * in a forked child, and after pyshim_start(). Each thread then records the frames that it runs.
+	 */
+	uint32_t n_restarts;
 };
 
 extern struct recording recording;

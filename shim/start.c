@@ -54,7 +54,7 @@ void start_interpreter(void)
 		waits_for_root = !is_python_program();
 	}
 	pyapi_exception_save(&pending);
-	ok = intern_init();
+	ok = intern_init() && engine->prepare();
 	if (ok && config.start == CONFIG_START_INIT)
 		ok = start_begin() && engine->start();
 	else if (ok && config.start == CONFIG_START_MAIN)
@@ -122,8 +122,9 @@ int pyshim_start(void)
 	if (recording.state == RECORDING_ON)
 		return 0;
 	pyapi_exception_save(&pending);
-	recording.frames_open = recording.state == RECORDING_NONE;
 	ok = start_begin() && engine->start();
+	if (ok)
+		thread_begin_anew();
 	pyapi_exception_restore(&pending);
 	return ok ? 0 : -1;
 }

@@ -20,6 +20,7 @@
 #include "pyprof/ring.h"
 #include "recording.h"
 #include "region.h"
+#include "start.h"
 
 #define FIRST_LOOKAHEAD 8u
 
@@ -31,7 +32,8 @@
 struct thread_ring {
 	struct cds_list_head node;
 	struct pyprof_ring *shared;
-	struct thread_self left; /* where the thread that ended stopped writing */
+	struct thread_self *owner; /* of the thread that writes now */
+	struct thread_self left;   /* where the thread that ended stopped writing */
 	int state;		 /* RING_TAKEN, RING_FREE */
 };
 
@@ -240,6 +242,7 @@ static void go_on_in(struct thread_ring *ring, uint64_t now)
 	const struct thread_self *left = &ring->left;
 
 	s->ring = ring;
+	ring->owner = s;
 	s->next = left->next;
 	s->stop = left->next; /* soft stop: look for the name soon */
 	s->end = left->end;
@@ -253,15 +256,29 @@ static void go_on_in(struct thread_ring *ring, uint64_t now)
 	s->named = false;
 }
 
+static void put_thread(uint64_t now)
+{
+	hook_put(PYPROF_THREAD, thread_self.number & ((1u << PYPROF_FN_BITS) - 1), now, false);
+}
+
+/* Closes what was recorded as running, and records what does run. */
+static void catch_up(uint64_t now, bool entering)
+{
+	thread_self.n_restarts = recording.n_restarts;
+	put_thread(now);
+	hook_open_frames(entering, now);
+}
+
 /* A destructor of thread-specific data: runs in the thread, without the GIL. */
 static void thread_exit(void *arg)
 {
 	struct thread_ring *ring = arg;
 	struct thread_self *s = &thread_self;
 
-	if (s->ring != ring || recording.state != RECORDING_ON || region.pid != getpid())
+	if (s->ring != ring || region.pid != getpid())
 		return;
-	if (s->next && s->next < s->end) {
+	/* While paused, what is open ended with the pause, as the reader will find. */
+	if (s->next && s->next < s->end && recording.state == RECORDING_ON) {
 		uint64_t ticks = hook_clock_other() - s->base;
 
 		if (ticks >> PYPROF_TICK_BITS)
@@ -310,7 +327,7 @@ static bool add_block(uint64_t now)
 }
 
 /* Without its own ring, or in a forked child: the thread's first event of this recording. */
-static bool begin(uint64_t now, bool entering)
+static bool begin(uint64_t now)
 {
 	struct thread_self *s = &thread_self;
 	struct thread_ring *ring;
@@ -328,11 +345,8 @@ static bool begin(uint64_t now, bool entering)
 	publish_python_name();
 	if (has_exit_key)
 		pthread_setspecific(exit_key, ring);
-	hook_put(PYPROF_THREAD, s->number & ((1u << PYPROF_FN_BITS) - 1), now, false);
-	if (recording.frames_open) {
-		recording.frames_open = false;
-		hook_open_frames(entering, now);
-	}
+	if (s->n_restarts == recording.n_restarts) /* else catch_up does, with what runs already */
+		put_thread(now);
 	return true;
 }
 
@@ -371,6 +385,16 @@ static void soft_stop(void)
 	}
 }
 
+/* Nothing can be written, and never will be: no more events, please. */
+static void give_up(void)
+{
+	struct pyapi_exception pending;
+
+	pyapi_exception_save(&pending);
+	start_give_up();
+	pyapi_exception_restore(&pending);
+}
+
 uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 {
 	struct thread_self *s = &thread_self;
@@ -380,11 +404,13 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 
 	for (;;) {
 		if (!s->ring)
-			room = begin(now, entering);
+			room = begin(now);
 		else if (s->next == s->end)
 			room = add_block(now);
 		else if ((now - s->base) >> PYPROF_TICK_BITS)
 			long_pause(now);
+		else if (s->n_restarts != recording.n_restarts)
+			catch_up(now, entering);
 		else if (s->next == s->stop)
 			soft_stop();
 		else
@@ -394,8 +420,22 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	}
 	*ticks = now - s->base;
 	thread_slow_leave(entered);
+	if (!room && recording.state == RECORDING_OFF)
+		give_up();
 	errno = saved;
 	return room ? s->next : NULL;
+}
+
+void thread_begin_anew(void)
+{
+	struct thread_ring *ring;
+
+	recording.n_restarts++;
+	cds_list_for_each_entry_rcu(ring, &registry, node) {
+		/* The GIL is ours, so no thread is writing: the next event takes the slow path. */
+		if (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) == RING_TAKEN)
+			ring->owner->stop = ring->owner->next;
+	}
 }
 
 void thread_reset(void)

@@ -32,6 +32,7 @@ struct thread_self {
 	struct thread_ring *ring;
 	uint32_t number;
 	uint32_t lookahead; /* records until the next soft stop */
+	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
 	bool named;
 };
 
@@ -50,6 +51,12 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering);
  */
 uint64_t thread_slow_enter(void);
 void thread_slow_leave(uint64_t entered);
+
+/*
+ * The frames that threads run now are not those that they have recorded: each closes the latter
+ * and records the former at its next event.
+ */
+void thread_begin_anew(void);
 
 /* No rings yet: a new recording begins, in this process or in a forked child. */
 void thread_reset(void);
