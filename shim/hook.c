@@ -89,4 +89,7 @@ void hook_open_frames(bool entering, uint64_t now)
 	while (n > (entering ? 1 : 0))
 		hook_put(PYPROF_OPEN, fns[--n], now, false);
 	free(fns);
+	if (recording.forked_in)
+		hook_put(PYPROF_OPEN, recording.forked_in, now, false);
+	recording.forked_in = 0;
 }

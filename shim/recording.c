@@ -186,6 +186,7 @@ void recording_forked(void)
 	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
 		return;
 	recording.state = RECORDING_FORKED;
+	recording.forked_in = thread_innermost_c();
 	thread_reset();
 }
 

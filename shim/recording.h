@@ -29,6 +29,7 @@ struct recording {
 	 * in a forked child, and after pyshim_start(). Each thread then records the frames that it runs.
 	 */
 	uint32_t n_restarts;
+	uint32_t forked_in; /* in a child: the C function that forked it, or 0 */
 };
 
 extern struct recording recording;

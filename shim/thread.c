@@ -23,6 +23,7 @@
 #include "start.h"
 
 #define FIRST_LOOKAHEAD 8u
+#define MAX_LOOK_BACK 65536
 
 /*
  * A node of the registry. Added once, never freed while the process lives, so that whoever walks
@@ -318,6 +319,7 @@ static bool add_block(uint64_t now)
 	b->skipped_ticks = s->skipped_ticks;
 	if (recording.clock == PYPROF_CLOCK_TSC)
 		b->mono_ns = pyprof_clock_ns(CLOCK_MONOTONIC);
+	b->prev = s->block ? region_offset(s->block) : 0;
 	pyprof_publish(s->block ? &s->block->next : &s->ring->shared->first_block, offset);
 	s->block = b;
 	s->base = now;
@@ -436,6 +438,49 @@ void thread_begin_anew(void)
 		if (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) == RING_TAKEN)
 			ring->owner->stop = ring->owner->next;
 	}
+}
+
+/* +1: a frame begins, -1: one ends, 0: neither. */
+static int record_step(uint64_t r)
+{
+	switch (pyprof_record_kind(r)) {
+	case PYPROF_CALL:
+	case PYPROF_RESUME:
+	case PYPROF_THROW:
+	case PYPROF_C_CALL:
+	case PYPROF_OPEN:
+		return 1;
+	case PYPROF_RETURN:
+	case PYPROF_YIELD:
+	case PYPROF_UNWIND:
+	case PYPROF_C_RETURN:
+	case PYPROF_C_EXCEPTION:
+		return -1;
+	}
+	return 0;
+}
+
+uint32_t thread_innermost_c(void)
+{
+	const struct thread_self *s = &thread_self;
+	const struct pyprof_block *b = s->block;
+	const uint64_t *at = s->next;
+	int ended = 0;
+
+	for (int n = 0; b && n < MAX_LOOK_BACK; n++) {
+		int step;
+
+		if (at == b->record) {
+			b = b->prev ? region_at(b->prev) : NULL;
+			at = b ? (uint64_t *)((char *)b + region.header->block_bytes) : NULL;
+			continue;
+		}
+		step = record_step(*--at);
+		if (step > 0 && !ended)
+			return pyprof_record_kind(*at) == PYPROF_C_CALL ? pyprof_record_fn(*at) : 0;
+		ended -= step;
+	}
+	return 0;
 }
 
 void thread_reset(void)

@@ -58,6 +58,12 @@ void thread_slow_leave(uint64_t entered);
  */
 void thread_begin_anew(void);
 
+/*
+ * The C function that this thread is in, called by the innermost Python frame, or 0: read back
+ * from its latest records.
+ */
+uint32_t thread_innermost_c(void);
+
 /* No rings yet: a new recording begins, in this process or in a forked child. */
 void thread_reset(void);
 

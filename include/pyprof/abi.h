@@ -232,7 +232,8 @@ struct pyprof_block {
 	uint64_t skipped_ticks; /* how much has been left out in this thread so far */
 	uint64_t mono_ns; /* CLOCK_MONOTONIC at base_ticks + skipped_ticks; 0 where ticks are ns */
 	uint64_t next;	  /* release: the following block, or 0 */
-	uint64_t reserved[2];
+	uint64_t prev;	 /* constant: the preceding block, or 0 */
+	uint64_t reserved;
 	uint64_t record[];
 };
 
