@@ -49,6 +49,8 @@ static int read_rings(struct drain *d, uint64_t offset)
 				return err;
 		}
 		offset = pyprof_observe(&x->next); /* C5 */
+		if (offset && !left)
+			d->n_bad++;
 	}
 	return 0;
 }

@@ -107,6 +107,8 @@ int names_read(struct names *n, const struct attach *a)
 		}
 		err = read_extent(n, x, a->bytes - offset < x->bytes ? a->bytes - offset : x->bytes);
 		offset = pyprof_observe(&x->next); /* C5 */
+		if (offset && !left)
+			n->n_bad++;
 	}
 	if (err)
 		names_fini(n);
