@@ -79,32 +79,58 @@ void drain_close(struct drain *d)
 	memset(d, 0, sizeof(*d));
 }
 
-void drain_ring(struct drain *d, size_t ring)
+void drain_ring(struct drain *d, size_t ring, uint64_t *table, uint64_t *folded)
 {
-	const struct pyprof_ring *r = attach_at(d->attach, d->offset[ring], sizeof(*r));
-
-	d->next = pyprof_observe(&r->first_block); /* C3 */
+	d->ring = attach_at(d->attach, d->offset[ring], sizeof(*d->ring));
+	d->folded = pyprof_observe(&d->ring->folded); /* C9 */
+	d->next = pyprof_observe(&d->ring->first_block); /* C3 */
 	d->left = d->attach->bytes / d->attach->header.block_bytes;
-	add_losses(d, r->n_lost);
+	*folded = d->folded;
+	*table = d->folded ? pyprof_observe(&d->ring->fold) : 0; /* C10 */
 }
 
-bool drain_next(struct drain *d, struct drain_batch *batch)
+bool drain_is_current(const struct drain *d)
+{
+	return pyprof_observe(&d->ring->folded) == d->folded; /* C9 */
+}
+
+void drain_count_losses(struct drain *d)
+{
+	add_losses(d, d->ring->n_lost);
+}
+
+/* The block at an offset, or NULL with the place counted as bad. */
+static const struct pyprof_block *block_at(struct drain *d, uint64_t offset)
+{
+	const struct pyprof_block *b = attach_at(d->attach, offset, d->attach->header.block_bytes);
+
+	if (b && b->kind == PYPROF_EXTENT_BLOCK && d->left) {
+		d->left--;
+		return b;
+	}
+	d->n_bad++;
+	d->next = 0;
+	return NULL;
+}
+
+enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
 {
 	uint32_t bytes = d->attach->header.block_bytes;
 	size_t cap = (bytes - sizeof(struct pyprof_block)) / sizeof(uint64_t);
 	const struct pyprof_block *b;
+	uint64_t sequence;
 	size_t n = 0;
 
-	if (!d->next)
-		return false;
-	b = attach_at(d->attach, d->next, bytes);
-	if (!b || b->kind != PYPROF_EXTENT_BLOCK || !d->left--) {
-		d->n_bad++;
-		d->next = 0;
-		return false;
-	}
-	/* First the link: a block that has a successor is full. */
-	d->next = pyprof_observe(&b->next); /* C2 */
+	do {
+		if (!d->next)
+			return DRAIN_END;
+		b = block_at(d, d->next);
+		if (!b)
+			return drain_is_current(d) ? DRAIN_END : DRAIN_OVERTAKEN;
+		sequence = b->sequence;
+		/* First the link: a block that has a successor is full. */
+		d->next = pyprof_observe(&b->next); /* C2 */
+	} while (sequence && sequence <= d->folded); /* folded, and just not taken out yet */
 	while (n < cap && (d->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
 		n++;
 	*batch = (struct drain_batch){ .record = d->copy,
@@ -112,5 +138,8 @@ bool drain_next(struct drain *d, struct drain_batch *batch)
 				       .base_ticks = b->base_ticks,
 				       .skipped_ticks = b->skipped_ticks,
 				       .thread = b->thread };
-	return true;
+	/* Had it been folded, its memory might serve another block by now. */
+	if (sequence && pyprof_observe(&d->ring->folded) >= sequence) /* C9 */
+		return DRAIN_OVERTAKEN;
+	return DRAIN_BATCH;
 }

@@ -6,6 +6,7 @@
 #ifndef READER_DRAIN_H
 #define READER_DRAIN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,7 +19,9 @@ struct drain {
 	uint64_t *copy; /* of one block's records */
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
 	uint64_t n_bad; /* blocks and rings that made no sense: what lies behind is lost */
-	/* the block at hand */
+	/* the ring at hand */
+	const struct pyprof_ring *ring;
+	uint64_t folded;
 	uint64_t next;
 	uint64_t left; /* blocks that the file has room for: a chain that goes round ends */
 };
@@ -35,10 +38,25 @@ struct drain_batch {
 int drain_open(struct drain *d, const struct attach *a);
 void drain_close(struct drain *d);
 
-/* Goes to the first block of a ring, 0 <= ring < n_rings. */
-void drain_ring(struct drain *d, size_t ring);
+/*
+ * Goes to the first block of a ring, 0 <= ring < n_rings, that is not in its fold table; `table` is
+ * the table's offset and `folded` the number of the last block in it, both 0 where there is none.
+ */
+void drain_ring(struct drain *d, size_t ring, uint64_t *table, uint64_t *folded);
 
-/* The next block of the ring; false: there is none. The batch is good until the next call. */
-bool drain_next(struct drain *d, struct drain_batch *batch);
+enum drain_result {
+	DRAIN_BATCH,
+	DRAIN_END,
+	DRAIN_OVERTAKEN, /* the target has folded on: what was read since drain_ring is to be read anew */
+};
+
+/* The next block of the ring. The batch is good until the next call. */
+enum drain_result drain_next(struct drain *d, struct drain_batch *batch);
+
+/* Adds the losses of the ring at hand to `n_lost`. */
+void drain_count_losses(struct drain *d);
+
+/* Whether the target has folded no further since drain_ring. */
+bool drain_is_current(const struct drain *d);
 
 #endif

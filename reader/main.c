@@ -59,7 +59,6 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 	s->header = a.header;
 	s->live = a.live;
 	s->seconds_per_tick = ticks_seconds(&a);
-	/* Records first, names after: whatever a record names is there by then. */
 	err = drain_open(&d, &a);
 	if (!err)
 		err = names_read(&names, &a);

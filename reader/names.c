@@ -125,6 +125,11 @@ void names_fini(struct names *n)
 	memset(n, 0, sizeof(*n));
 }
 
+bool names_has(const struct names *n, uint32_t number)
+{
+	return number == PYPROF_FN_OVERFLOW || (number < n->n_fns && n->fn[number].kind);
+}
+
 const struct name *names_fn(const struct names *n, uint32_t number)
 {
 	static const struct name unknown = {
@@ -140,7 +145,7 @@ const struct name *names_fn(const struct names *n, uint32_t number)
 
 	if (number == PYPROF_FN_OVERFLOW)
 		return &others;
-	return number < n->n_fns && n->fn[number].kind ? &n->fn[number] : &unknown;
+	return names_has(n, number) ? &n->fn[number] : &unknown;
 }
 
 const struct name *names_thread(const struct names *n, uint32_t number)

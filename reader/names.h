@@ -34,6 +34,9 @@ struct names {
 int names_read(struct names *n, const struct attach *a);
 void names_fini(struct names *n);
 
+/* Whether the number has a name in what has been read. */
+bool names_has(const struct names *n, uint32_t number);
+
 /* Never NULL: a number without a name has a made-up one. */
 const struct name *names_fn(const struct names *n, uint32_t number);
 

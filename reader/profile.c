@@ -219,20 +219,16 @@ static size_t fn_append(struct profile *p, const struct profile_fn *key, struct 
 	return p->n_fns++;
 }
 
-/* The texts are in order. */
-static size_t fn_intern(struct profile *p, struct text file, int64_t line, struct text name,
-			struct text qualname)
+/* Of `key`, the texts are in order, the hash is set, and the rest is 0. */
+static size_t fn_intern(struct profile *p, const struct profile_fn *key, struct text qualname)
 {
-	struct profile_fn key = {
-		.file = file, .line = line, .name = name, .hash = hash_key(file, line, name)
-	};
 	size_t slot, fn;
 
 	if (p->n_fns >= UINT32_MAX - 1 || index_grow(p))
 		return SIZE_MAX;
-	slot = index_slot(p, key.hash, file, line, name);
+	slot = index_slot(p, key->hash, key->file, key->line, key->name);
 	if (!p->index[slot]) {
-		fn = fn_append(p, &key, qualname);
+		fn = fn_append(p, key, qualname);
 		if (fn != SIZE_MAX)
 			p->index[slot] = (uint32_t)fn + 1;
 		return fn;
@@ -246,12 +242,15 @@ static size_t fn_intern(struct profile *p, struct text file, int64_t line, struc
 static size_t fn_add(struct profile *p, struct text file, int64_t line, struct text name,
 		     struct text qualname)
 {
+	struct profile_fn key = { .file = file, .line = line, .name = name };
 	char *owned[3] = { NULL };
 	size_t fn = SIZE_MAX;
 
-	if (!text_repair(&file, &owned[0]) && !text_repair(&name, &owned[1]) &&
-	    !text_repair(&qualname, &owned[2]))
-		fn = fn_intern(p, file, line, name, qualname);
+	if (!text_repair(&key.file, &owned[0]) && !text_repair(&key.name, &owned[1]) &&
+	    !text_repair(&qualname, &owned[2])) {
+		key.hash = hash_key(key.file, key.line, key.name);
+		fn = fn_intern(p, &key, qualname);
+	}
 	for (size_t i = 0; i < 3; i++)
 		free(owned[i]);
 	return fn;
@@ -381,8 +380,15 @@ static struct profile_edge *edge_intern(struct profile *p, size_t caller, size_t
 	return edge;
 }
 
-int profile_edge_add(struct profile *p, size_t caller, size_t callee,
-		     const struct profile_counts *more)
+static void edge_count(struct profile_edge *edge, const struct profile_counts *more,
+		       bool only_calls)
+{
+	edge->only_calls |= only_calls;
+	profile_counts_add(&edge->counts, more);
+}
+
+static int edge_add(struct profile *p, size_t caller, size_t callee,
+		    const struct profile_counts *more, bool only_calls)
 {
 	struct profile_edge *edge;
 
@@ -391,33 +397,42 @@ int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 	edge = edge_intern(p, caller, callee);
 	if (!edge)
 		return -ENOMEM;
-	profile_counts_add(&edge->counts, more);
+	edge_count(edge, more, only_calls);
 	return 0;
+}
+
+int profile_edge_add(struct profile *p, size_t caller, size_t callee,
+		     const struct profile_counts *more)
+{
+	return edge_add(p, caller, callee, more, false);
 }
 
 int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls)
 {
 	struct profile_counts calls = { .n_calls = n_calls, .n_primitive = n_calls };
-	int rc = profile_edge_add(p, caller, callee, &calls);
 
-	if (!rc)
-		edge_intern(p, caller, callee)->only_calls = true;
-	return rc;
+	return edge_add(p, caller, callee, &calls, true);
 }
 
-/* `map` takes an index of `from` to one of `to`. */
+/*
+ * `map` takes an index of `from` to one of `to`. Profiles that are added up are mostly runs of one
+ * program, where a caller stands in the same place again: that saves most of the look-ups.
+ */
 static int merge_callers(struct profile *to, const struct profile *from, size_t callee,
 			 const size_t *map)
 {
 	const struct profile_fn *fn = &from->fn[callee];
+	struct profile_fn *sum = &to->fn[map[callee]];
 	int rc = 0;
 
 	for (size_t i = 0; i < fn->n_callers && !rc; i++) {
 		const struct profile_edge *edge = &fn->caller[i];
 
-		rc = profile_edge_add(to, map[edge->caller], map[callee], &edge->counts);
-		if (!rc && edge->only_calls)
-			rc = profile_edge_add_calls(to, map[edge->caller], map[callee], 0);
+		if (i < sum->n_callers && sum->caller[i].caller == map[edge->caller]) {
+			edge_count(&sum->caller[i], &edge->counts, edge->only_calls);
+			continue;
+		}
+		rc = edge_add(to, map[edge->caller], map[callee], &edge->counts, edge->only_calls);
 	}
 	return rc;
 }
@@ -431,8 +446,11 @@ int profile_merge(struct profile *to, const struct profile *from)
 		return rc;
 	for (size_t i = 0; i < from->n_fns; i++) {
 		const struct profile_fn *fn = &from->fn[i];
+		struct profile_fn key = {
+			.file = fn->file, .line = fn->line, .name = fn->name, .hash = fn->hash
+		};
 
-		map[i] = fn_intern(to, fn->file, fn->line, fn->name, fn->qualname);
+		map[i] = fn_intern(to, &key, fn->qualname);
 		if (map[i] == SIZE_MAX)
 			goto out;
 	}

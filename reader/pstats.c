@@ -23,7 +23,7 @@ static void put_bytes(struct marshal *m, const void *bytes, size_t n)
 	if (m->error || !n)
 		return;
 	errno = 0;
-	if (fwrite(bytes, 1, n, m->to) != n)
+	if (fwrite_unlocked(bytes, 1, n, m->to) != n)
 		m->error = errno ? -errno : -EIO;
 }
 

@@ -6,134 +6,68 @@
 #include <string.h>
 
 #include "pyprof/fold.h"
+#include "tables.h"
 
-/* --- tables in private memory --------------------------------------------------------------------- */
-
-static bool grow_fns(struct pyprof_fold *f)
-{
-	uint32_t cap = f->cap_fns ? f->cap_fns * 2 : 512;
-	struct pyprof_fold_fn *fn = realloc(f->fn, (cap + 1ull) * sizeof(*fn));
-	uint32_t *index = calloc(cap * 2ull, sizeof(*index));
-
-	if (fn)
-		f->fn = fn;
-	if (!fn || !index) {
-		free(index);
-		return false;
-	}
-	if (!f->cap_fns)
-		f->fn[0] = (struct pyprof_fold_fn){ 0 };
-	free(f->fn_index);
-	f->fn_index = index;
-	f->fn_mask = cap * 2 - 1;
-	f->cap_fns = cap;
-	for (uint32_t slot = 1; slot <= f->n_fns; slot++) {
-		uint32_t i = pyprof_fold_hash(0, f->fn[slot].number);
-
-		while (index[i & f->fn_mask])
-			i++;
-		index[i & f->fn_mask] = slot;
-	}
-	return true;
-}
-
-static bool grow_edges(struct pyprof_fold *f)
-{
-	uint32_t cap = f->cap_edges ? f->cap_edges * 2 : 1024;
-	struct pyprof_fold_edge *edge = realloc(f->edge, (cap + 1ull) * sizeof(*edge));
-	uint32_t *index = calloc(cap * 2ull, sizeof(*index));
-
-	if (edge)
-		f->edge = edge;
-	if (!edge || !index) {
-		free(index);
-		return false;
-	}
-	if (!f->cap_edges)
-		f->edge[0] = (struct pyprof_fold_edge){ 0 };
-	free(f->edge_index);
-	f->edge_index = index;
-	f->edge_mask = cap * 2 - 1;
-	f->cap_edges = cap;
-	for (uint32_t e = 1; e <= f->n_edges; e++) {
-		uint32_t i = pyprof_fold_hash(f->edge[e].caller, f->edge[e].number);
-
-		while (index[i & f->edge_mask])
-			i++;
-		index[i & f->edge_mask] = e;
-	}
-	return true;
-}
-
-static bool grow_stack(struct pyprof_fold *f)
-{
-	uint32_t cap = f->cap_depth ? f->cap_depth * 2 : 1024;
-	struct pyprof_fold_frame *stack = realloc(f->stack, (size_t)cap * sizeof(*stack));
-
-	if (!stack)
-		return false;
-	f->stack = stack;
-	f->cap_depth = cap;
-	return true;
-}
-
-static bool grow(struct pyprof_fold *f)
-{
-	if (f->n_fns == f->cap_fns && !grow_fns(f))
-		return false;
-	if (f->n_edges == f->cap_edges && !grow_edges(f))
-		return false;
-	return f->depth < f->cap_depth || grow_stack(f);
-}
-
-static void fold_free(struct pyprof_fold *f)
-{
-	free(f->fn);
-	free(f->edge);
-	free(f->fn_index);
-	free(f->edge_index);
-	free(f->stack);
-}
-
-/* --- rings into one profile ------------------------------------------------------------------------- */
+#define MAX_TRIES 1000
 
 struct rebuild {
 	struct profile *profile;
-	const struct names *names;
+	struct names *names;
 	double seconds_per_tick;
 	struct rebuild_summary *summary;
 	bool any; /* first_ticks is set */
 };
 
-static void feed_ring(struct rebuild *r, struct drain *d, struct pyprof_fold *f)
+/*
+ * What the ring's fold table has, and then its blocks. 0, -EAGAIN where a live target has folded on
+ * meanwhile, or -errno.
+ */
+static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f)
 {
-	struct rebuild_summary *s = r->summary;
+	uint64_t table, folded;
 	struct drain_batch batch;
-	uint32_t thread = 0;
+	enum drain_result result;
 
-	while (drain_next(d, &batch)) {
-		f->base = batch.base_ticks;
-		for (size_t i = 0; i < batch.n; i++) {
-			uint64_t record = batch.record[i];
+	drain_ring(d, ring, &table, &folded);
+	if (folded) {
+		int err = tables_load(f, d->attach, table, folded);
 
-			pyprof_fold_record(f, record);
-			if (pyprof_record_kind(record) == PYPROF_THREAD) {
-				s->n_threads += pyprof_record_fn(record) != thread;
-				thread = pyprof_record_fn(record);
-			}
-		}
-		if (!r->any || batch.base_ticks + batch.skipped_ticks < s->first_ticks)
-			s->first_ticks = batch.base_ticks + batch.skipped_ticks;
-		if (f->now + batch.skipped_ticks > s->last_ticks)
-			s->last_ticks = f->now + batch.skipped_ticks;
+		if (!drain_is_current(d))
+			return -EAGAIN;
+		if (err == -EINVAL)
+			d->n_bad++;
+		else if (err)
+			return err;
+	}
+	while ((result = drain_next(d, &batch)) == DRAIN_BATCH) {
+		pyprof_fold_block(f, batch.base_ticks, batch.skipped_ticks);
+		for (size_t i = 0; i < batch.n; i++)
+			pyprof_fold_record(f, batch.record[i]);
+	}
+	if (result == DRAIN_OVERTAKEN)
+		return -EAGAIN;
+	pyprof_fold_close(f);
+	drain_count_losses(d);
+	return 0;
+}
+
+static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
+{
+	struct rebuild_summary *sum = r->summary;
+
+	if (s->n_records) {
+		if (!r->any || s->first_ticks < sum->first_ticks)
+			sum->first_ticks = s->first_ticks;
+		if (s->now + s->skipped_ticks > sum->last_ticks)
+			sum->last_ticks = s->now + s->skipped_ticks;
 		r->any = true;
 	}
-	pyprof_fold_close(f);
-	s->n_events += f->n_records;
-	s->n_unmatched += f->n_unmatched;
-	s->n_closed += f->n_closed;
-	s->n_open += f->n_open;
-	s->n_lost_here += f->n_lost;
+	sum->n_events += s->n_records;
+	sum->n_threads += s->n_threads;
+	sum->n_unmatched += s->n_unmatched;
+	sum->n_closed += s->n_closed;
+	sum->n_open += s->n_open;
+	sum->n_lost_here += s->n_lost;
 }
 
 static struct profile_counts edge_counts(const struct rebuild *r, const struct pyprof_fold_edge *e)
@@ -150,22 +84,22 @@ static struct profile_counts edge_counts(const struct rebuild *r, const struct p
 /* What a function's slot and the edges that lead to it add up to. */
 static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct pyprof_fold *f)
 {
-	struct profile_counts *sum = calloc(f->n_fns + 1ull, sizeof(*sum));
-	uint64_t *self = calloc(f->n_fns + 1ull, sizeof(*self));
+	struct profile_counts *sum = calloc(f->s.n_fns + 1ull, sizeof(*sum));
+	uint64_t *self = calloc(f->s.n_fns + 1ull, sizeof(*self));
 
 	if (!sum || !self) {
 		free(sum);
 		free(self);
 		return NULL;
 	}
-	for (uint32_t i = 1; i <= f->n_edges; i++) {
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
 
 		sum[e->callee].n_calls += e->n_calls;
 		sum[e->callee].n_exceptions += e->n_exceptions;
 		self[e->callee] += e->self;
 	}
-	for (uint32_t slot = 1; slot <= f->n_fns; slot++) {
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
 		sum[slot].n_primitive = sum[slot].n_calls - f->fn[slot].n_recursive;
 		sum[slot].self_s = (double)self[slot] * r->seconds_per_tick;
 		sum[slot].total_s = (double)f->fn[slot].total * r->seconds_per_tick;
@@ -179,7 +113,7 @@ static int add_functions(const struct rebuild *r, const struct pyprof_fold *f, s
 	struct profile_counts *sum = sum_by_slot(r, f);
 	int err = sum ? 0 : -ENOMEM;
 
-	for (uint32_t slot = 1; slot <= f->n_fns && !err; slot++) {
+	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
 		const struct name *n = names_fn(r->names, f->fn[slot].number);
 
 		place[slot] = SIZE_MAX;
@@ -197,10 +131,10 @@ static int add_functions(const struct rebuild *r, const struct pyprof_fold *f, s
 
 static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
 {
-	size_t *place = malloc((f->n_fns + 1ull) * sizeof(*place));
+	size_t *place = malloc((f->s.n_fns + 1ull) * sizeof(*place));
 	int err = place ? add_functions(r, f, place) : -ENOMEM;
 
-	for (uint32_t i = 1; i <= f->n_edges && !err; i++) {
+	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
 		struct profile_counts counts = edge_counts(r, e);
 
@@ -214,7 +148,42 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
 	return err;
 }
 
-int rebuild(struct profile *p, struct drain *d, const struct names *names, double seconds_per_tick,
+/* Names come before the records that use them, but these were read after those. */
+static int refresh_names(struct rebuild *r, const struct drain *d, const struct pyprof_fold *f)
+{
+	for (uint32_t slot = 1; d->attach->live && slot <= f->s.n_fns; slot++) {
+		if (!names_has(r->names, f->fn[slot].number)) {
+			names_fini(r->names);
+			return names_read(r->names, d->attach);
+		}
+	}
+	return 0;
+}
+
+/* One ring, from the start as often as a live target folds on behind our back. */
+static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
+{
+	int err = -EAGAIN;
+
+	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
+		struct pyprof_fold f;
+
+		err = tables_init(&f);
+		if (err)
+			return err;
+		err = feed_ring(d, ring, &f);
+		if (!err)
+			err = refresh_names(r, d, &f);
+		if (!err)
+			err = add_tables(r, &f);
+		if (!err)
+			add_summary(r, &f.s);
+		tables_fini(&f);
+	}
+	return err;
+}
+
+int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
 	    struct rebuild_summary *summary)
 {
 	struct rebuild r = { .profile = p,
@@ -224,17 +193,7 @@ int rebuild(struct profile *p, struct drain *d, const struct names *names, doubl
 	int err = 0;
 
 	memset(summary, 0, sizeof(*summary));
-	for (size_t ring = 0; ring < d->n_rings && !err; ring++) {
-		struct pyprof_fold f = { .grow = grow };
-
-		if (!grow(&f)) {
-			err = -ENOMEM;
-		} else {
-			drain_ring(d, ring);
-			feed_ring(&r, d, &f);
-			err = add_tables(&r, &f);
-		}
-		fold_free(&f);
-	}
+	for (size_t ring = 0; ring < d->n_rings && !err; ring++)
+		err = add_ring(&r, d, ring);
 	return err;
 }

@@ -25,9 +25,10 @@ struct rebuild_summary {
 };
 
 /*
- * Adds all rings to `p`. A tick lasts `seconds_per_tick`. 0 or -errno.
+ * Adds all rings to `p`. A tick lasts `seconds_per_tick`. `names` is read anew where a live target
+ * has named more meanwhile. 0 or -errno.
  */
-int rebuild(struct profile *p, struct drain *d, const struct names *names, double seconds_per_tick,
+int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
 	    struct rebuild_summary *summary);
 
 #endif

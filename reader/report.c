@@ -75,12 +75,11 @@ static int text_width(struct text t)
 	return width;
 }
 
+/* `width` is at least that of the text. */
 static void put_padded(FILE *to, struct text t, int width)
 {
-	int blanks = width - text_width(t);
-
 	put_text(to, t);
-	fprintf(to, "%*s", blanks > 0 ? blanks : 0, "");
+	fprintf(to, "%*s", width - text_width(t), "");
 }
 
 /* Python's repr of a fraction in [0, 1): the fewest digits that read back as the same double. */

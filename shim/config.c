@@ -144,7 +144,8 @@ bool config_read(void)
 	config.fork_follow = chosen_fork;
 	config.builtins = chosen_builtins;
 	config.dir = getenv("PYSHIM_DIR");
-	if (!config.dir || !*config.dir)
+	config.has_dir = config.dir && *config.dir;
+	if (!config.has_dir)
 		config.dir = "/dev/shm";
 	else if (config.dir[0] != '/')
 		return wrong("PYSHIM_DIR", config.dir, "an absolute path, such as /dev/shm");

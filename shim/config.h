@@ -22,6 +22,7 @@ struct config {
 	enum config_start start;
 	enum config_engine engine;
 	bool has_bias;
+	bool has_dir; /* PYSHIM_DIR was set: that it cannot be used is the user's to know */
 	bool builtins;
 	bool fork_follow;
 };

@@ -180,6 +180,7 @@ static bool arm(void)
 {
 	wanted = wait_for_main;
 	tracefunc_set_here();
+	spawn_learn();
 	return true;
 }
 
@@ -187,6 +188,7 @@ static bool start(void)
 {
 	wanted = choose_trace();
 	tracefunc_set_here();
+	spawn_learn();
 	spawn_cover_threads();
 	return true;
 }

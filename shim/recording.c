@@ -92,7 +92,9 @@ static void describe(struct pyprof_header *h)
 	h->process_start = process_start();
 	h->clock = recording.clock;
 	h->engine = recording.engine;
-	h->overflow = PYPROF_OVERFLOW_DROP;
+	/* Waiting for a reader (block) is not built yet: it folds at once. */
+	h->overflow = config.overflow == PYPROF_OVERFLOW_DROP ? PYPROF_OVERFLOW_DROP
+							      : PYPROF_OVERFLOW_FOLD;
 	h->builtins = config.builtins;
 	h->buffer_bytes = config.buffer_bytes;
 	h->has_bias = config.has_bias;
@@ -190,11 +192,11 @@ void recording_forked(void)
 	thread_reset();
 }
 
-uint64_t recording_block(enum pyprof_loss *cause)
+uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)
 {
 	uint64_t offset;
 
-	if (recording.n_blocks >= recording.max_blocks) {
+	if (recording.n_blocks >= recording.max_blocks && n_owned >= 2) {
 		*cause = PYPROF_LOST_BUDGET;
 		return 0;
 	}

@@ -46,7 +46,10 @@ bool recording_ready(void);
 /* In a forked child, before it runs anything: nothing of the parent's is to be written. */
 void recording_forked(void);
 
-/* A block for a ring, or 0 with the cause of the loss. */
-uint64_t recording_block(enum pyprof_loss *cause);
+/*
+ * A new block for a ring that has `n_owned`, or 0 with the cause. A ring is given two whatever the
+ * budget says: with two it can go on for ever.
+ */
+uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause);
 
 #endif

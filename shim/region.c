@@ -105,7 +105,10 @@ int region_create(const struct pyprof_header *preset)
 out:
 	if (fd >= 0)
 		close(fd);
-	if (err)
+	if (err && config.has_dir)
+		log_error("create %s: %s, expected that PYSHIM_DIR can hold it; the program runs "
+			  "unprofiled", r.path, strerror(-err));
+	else if (err)
 		log_debug("create %s: %s: off", r.path, strerror(-err));
 	return err;
 }

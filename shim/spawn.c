@@ -59,8 +59,7 @@ static void *current_thread(void)
 					     : py._PyThreadState_UncheckedGet();
 }
 
-/* Found by its value in the thread that calls, where it was just set. */
-static void find_profile_word(void)
+void spawn_learn(void)
 {
 	void **words = current_thread();
 
@@ -153,7 +152,6 @@ static void set_hook(void)
 	/* Somebody else's in front of ours goes on to ours; in front of it, we would go round. */
 	if (evaluate && now != evaluate)
 		return;
-	find_profile_word();
 	if (!profile_word)
 		return;
 	evaluate = now;
@@ -181,8 +179,6 @@ static int cover_listed(bool replace)
 
 void spawn_cover_threads(void)
 {
-	if (tracefunc_wanted())
-		find_profile_word();
 	if (py._PyEval_SetProfile)
 		cover_listed(true);
 	else if (tracefunc_wanted() && py.PyThreadState_Next(py.PyInterpreterState_ThreadHead(

@@ -6,6 +6,9 @@
 #ifndef SHIM_SPAWN_H
 #define SHIM_SPAWN_H
 
+/* Learns where a thread keeps its profile function; the calling thread has ours. Needs the GIL. */
+void spawn_learn(void);
+
 /* Sets tracefunc_wanted() in every thread there is. Needs the GIL. */
 void spawn_cover_threads(void);
 

@@ -12,6 +12,7 @@
 #include <urcu/rculist.h>
 
 #include "config.h"
+#include "fold.h"
 #include "hook.h"
 #include "log.h"
 #include "names.h"
@@ -35,6 +36,8 @@ struct thread_ring {
 	struct pyprof_ring *shared;
 	struct thread_self *owner; /* of the thread that writes now */
 	struct thread_self left;   /* where the thread that ended stopped writing */
+	struct fold fold;
+	uint32_t n_blocks;
 	int state;		 /* RING_TAKEN, RING_FREE */
 };
 
@@ -232,6 +235,7 @@ static struct thread_ring *take_ring(void)
 		free(ring);
 		return NULL;
 	}
+	ring->fold.ring = ring->shared;
 	cds_list_add_rcu(&ring->node, &registry);
 	return ring;
 }
@@ -299,28 +303,47 @@ static void count_loss(enum pyprof_loss cause)
 	pyprof_set(n, *n + 1);
 }
 
+/* An empty block for this ring, its last one's place for the oldest's where need be; or 0. */
+static uint64_t find_block(struct thread_ring *ring)
+{
+	enum pyprof_loss cause;
+	uint64_t offset = recording_block(ring->n_blocks, &cause);
+
+	if (offset) {
+		ring->n_blocks++;
+		return offset;
+	}
+	if (config.overflow != PYPROF_OVERFLOW_DROP)
+		offset = fold_oldest(&ring->fold);
+	if (offset)
+		memset(region_at(offset), 0, region.header->block_bytes);
+	else
+		count_loss(cause);
+	return offset;
+}
+
 /* A fresh block behind the full one (or the first): its time begins now. */
 static bool add_block(uint64_t now)
 {
 	struct thread_self *s = &thread_self;
-	enum pyprof_loss cause;
-	uint64_t offset = recording_block(&cause);
-	struct pyprof_block *b;
+	uint64_t sequence = s->block ? s->block->sequence + 1 : 1;
+	uint64_t offset = find_block(s->ring);
+	struct pyprof_block *b, *last = s->block;
 
-	if (!offset) {
-		count_loss(cause);
+	if (!offset)
 		return false;
-	}
 	b = region_at(offset);
+	if (b == last) /* the only one there was */
+		last = NULL;
 	b->kind = PYPROF_EXTENT_BLOCK;
 	b->thread = s->number;
-	b->sequence = s->block ? s->block->sequence + 1 : 1;
+	b->sequence = sequence;
 	b->base_ticks = now - s->skipped_ticks;
 	b->skipped_ticks = s->skipped_ticks;
 	if (recording.clock == PYPROF_CLOCK_TSC)
 		b->mono_ns = pyprof_clock_ns(CLOCK_MONOTONIC);
-	b->prev = s->block ? region_offset(s->block) : 0;
-	pyprof_publish(s->block ? &s->block->next : &s->ring->shared->first_block, offset);
+	b->prev = last ? region_offset(last) : 0;
+	pyprof_publish(last ? &last->next : &s->ring->shared->first_block, offset); /* P2, P3 */
 	s->block = b;
 	s->base = now;
 	s->next = s->stop = b->record;
@@ -460,6 +483,14 @@ static int record_step(uint64_t r)
 	return 0;
 }
 
+/* The preceding block, if it has not been folded and used again. */
+static const struct pyprof_block *before(const struct pyprof_block *b)
+{
+	const struct pyprof_block *prev = b->prev ? region_at(b->prev) : NULL;
+
+	return prev && prev->sequence == b->sequence - 1 ? prev : NULL;
+}
+
 uint32_t thread_innermost_c(void)
 {
 	const struct thread_self *s = &thread_self;
@@ -471,7 +502,7 @@ uint32_t thread_innermost_c(void)
 		int step;
 
 		if (at == b->record) {
-			b = b->prev ? region_at(b->prev) : NULL;
+			b = before(b);
 			at = b ? (uint64_t *)((char *)b + region.header->block_bytes) : NULL;
 			continue;
 		}

@@ -169,6 +169,7 @@ enum pyprof_extent_kind {
 	PYPROF_EXTENT_NAMES = 0x454d414e, /* "NAME" */
 	PYPROF_EXTENT_RINGS = 0x474e4952, /* "RING" */
 	PYPROF_EXTENT_BLOCK = 0x4b434c42, /* "BLCK" */
+	PYPROF_EXTENT_FOLD = 0x444c4f46,  /* "FOLD" */
 };
 
 struct pyprof_extent {
@@ -215,8 +216,15 @@ _Static_assert(sizeof(struct pyprof_name) == 32, "format");
 struct pyprof_ring {
 	/* the target's */
 	uint64_t first_block; /* offset of the oldest block, or 0; release */
+	/*
+	 * Blocks up to this sequence number are in the fold table, and the table's state of this
+	 * number's parity is the one that holds; 0: nothing is folded. The release store of it is what
+	 * makes the fold of a block happen, at once.
+	 */
+	uint64_t folded;
+	uint64_t fold; /* offset of the fold table, or 0; release */
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
-	uint64_t reserved0[3];
+	uint64_t reserved0[1];
 	/* the reader's */
 	uint64_t reserved1[8];
 };
@@ -238,5 +246,72 @@ struct pyprof_block {
 };
 
 _Static_assert(sizeof(struct pyprof_block) == 64, "format");
+
+/* A function, as far as it is not the sum of its edges. Times are ticks. */
+struct pyprof_fold_fn {
+	uint32_t number;
+	uint32_t level;	    /* how many of its frames are on the stack */
+	uint32_t last_edge; /* the edge that this function called through last: a guess */
+	uint32_t epoch;
+	uint64_t n_recursive; /* calls that returned while an outer one was still running */
+	uint64_t total;	      /* of the others, start to end */
+};
+
+/* A caller pair. */
+struct pyprof_fold_edge {
+	uint32_t caller; /* slot: index into fn */
+	uint32_t callee; /* slot */
+	uint32_t level;
+	uint32_t epoch;
+	uint64_t n_calls; /* with resumes, as cProfile counts them */
+	uint64_t n_recursive;
+	uint64_t self;
+	uint64_t total;
+	uint64_t n_exceptions; /* calls that were left by an exception */
+	uint64_t n_resumes;    /* of n_calls, those that went on with a suspended generator */
+};
+
+struct pyprof_fold_frame {
+	uint64_t start;
+	uint64_t inside; /* time of what it called */
+	uint32_t edge;
+	uint32_t flags; /* PYPROF_FRAME_* */
+};
+
+_Static_assert(sizeof(struct pyprof_fold_fn) == 32, "format");
+_Static_assert(sizeof(struct pyprof_fold_edge) == 64, "a cache line");
+_Static_assert(sizeof(struct pyprof_fold_frame) == 24, "format");
+
+/*
+ * A ring's fold table: what the blocks that were reused had to say, as tables of fold.h. Behind
+ * this header lie, in this order, each array aligned to 8:
+ *
+ *	struct pyprof_fold_fn fn[cap_fns + 1], fn_before[cap_fns + 1];
+ *	struct pyprof_fold_edge edge[cap_edges + 1], edge_before[cap_edges + 1];
+ *	struct pyprof_fold_frame stack[2][cap_depth];
+ *
+ * While block number N is being folded, an entry that it changes is first copied to its `before` and
+ * marked with epoch N. So an entry with an epoch beyond ring.folded is to be read from `before`: that
+ * is the undo of a fold that a kill has cut off. State and stack exist twice, by parity of N.
+ */
+struct pyprof_fold_state {
+	uint64_t base, now, n_records, n_unmatched, n_closed, n_open, n_lost;
+	uint32_t n_fns, n_edges, depth, thread;
+	uint32_t n_threads;
+	uint32_t reserved;
+	uint64_t first_ticks; /* clock reading of the ring's first record */
+	uint64_t skipped_ticks;
+	uint64_t reserved1[2];
+};
+
+struct pyprof_fold_table {
+	struct pyprof_extent extent; /* constant: kind FOLD; `used` and `next` are 0 */
+	uint32_t cap_fns, cap_edges, cap_depth; /* constant */
+	uint32_t reserved[13];
+	struct pyprof_fold_state state[2];
+};
+
+_Static_assert(sizeof(struct pyprof_fold_state) == 112, "format");
+_Static_assert(sizeof(struct pyprof_fold_table) == 352, "format");
 
 #endif

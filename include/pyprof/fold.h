@@ -6,8 +6,9 @@
  * differ: a return is matched by its function, not by whatever lies on top of the stack, and
  * every thread has a stack of its own.
  *
- * The tables hold indices and no pointers, so they can lie in private memory or in a file; struct
- * pyprof_fold is a view of them. One thread at a time. All times are ticks.
+ * The tables hold indices and no pointers, so they can lie in private memory (the reader) or in
+ * the recording (the target, see struct pyprof_fold_table); struct pyprof_fold is a view of them.
+ * One thread at a time. All times are ticks.
  *
  *	caller slot --edge--> callee slot	slot 0 is the root, which calls the outermost frames
  */
@@ -20,70 +21,33 @@
 
 #include "abi.h"
 
-/* A function, as far as it is not the sum of its edges. */
-struct pyprof_fold_fn {
-	uint32_t number;
-	uint32_t level;	    /* how many of its frames are on the stack */
-	uint32_t last_edge; /* the edge that this function called through last: a guess */
-	uint32_t reserved;
-	uint64_t n_recursive; /* calls that returned while an outer one was still running */
-	uint64_t total;	      /* of the others, start to end */
-};
-
-/* A caller pair. */
-struct pyprof_fold_edge {
-	uint32_t caller; /* slot */
-	uint32_t callee; /* slot */
-	uint32_t number; /* of the callee: what the guess is checked by */
-	uint32_t level;
-	uint64_t n_calls; /* with resumes, as cProfile counts them */
-	uint64_t n_recursive;
-	uint64_t self;
-	uint64_t total;
-	uint64_t n_exceptions; /* calls that were left by an exception */
-	uint64_t n_resumes;    /* of n_calls, those that went on with a suspended generator */
-};
-
-struct pyprof_fold_frame {
-	uint64_t start;
-	uint64_t inside; /* time of what it called */
-	uint32_t edge;
-	uint32_t flags;
-};
-
-_Static_assert(sizeof(struct pyprof_fold_fn) == 32, "format");
-_Static_assert(sizeof(struct pyprof_fold_edge) == 64, "a cache line");
-_Static_assert(sizeof(struct pyprof_fold_frame) == 24, "format");
-
 enum {
 	PYPROF_FRAME_OPEN = 1, /* it was running when recording began: time, but no call */
 	PYPROF_FRAME_C = 2,    /* a C function */
 };
 
 struct pyprof_fold {
-	struct pyprof_fold_fn *fn;
+	struct pyprof_fold_fn *fn;     /* fn[0] is the root */
 	struct pyprof_fold_edge *edge; /* edge[0] is none */
-	uint32_t *fn_index;	       /* open addressing: slot by number, 0 free (0 is the root) */
-	uint32_t *edge_index;	       /* open addressing: edge by (caller slot, number), 0 free */
+	/* Where entries are kept as they were before this epoch; NULL where nothing can be undone. */
+	struct pyprof_fold_fn *fn_before;
+	struct pyprof_fold_edge *edge_before;
+	uint32_t *fn_index;   /* open addressing: slot by number, 0 free (0 is the root) */
+	uint32_t *edge_index; /* open addressing: edge by (caller slot, number), 0 free */
 	struct pyprof_fold_frame *stack;
-	uint32_t n_fns, cap_fns;     /* slots 1 .. n_fns; room for cap_fns + 1 */
-	uint32_t n_edges, cap_edges; /* edges 1 .. n_edges; room for cap_edges + 1 */
-	uint32_t fn_mask, edge_mask; /* size of the index - 1; at least 2 * cap */
-	uint32_t depth, cap_depth;
-	uint64_t base; /* tick 0 of the records to come */
-	uint64_t now;  /* time of the last record */
-	uint64_t n_records;
-	uint64_t n_unmatched; /* returns of functions that are not on the stack */
-	uint64_t n_closed;    /* frames whose return is missing, closed by an outer one's */
-	uint64_t n_open;      /* frames that were running when their thread ended or was cut off */
-	uint64_t skipped;     /* time of the shim's slow paths, left out everywhere */
+	uint32_t cap_fns, cap_edges;  /* room for slots and edges 1 .. cap */
+	uint32_t fn_mask, edge_mask;  /* size of the index - 1; at least 2 * cap */
+	uint32_t cap_depth, low_depth; /* the lowest depth that was reached since the owner set it */
+	uint32_t epoch;		      /* number of the block at hand, where entries can be undone */
+	struct pyprof_fold_state s;
 	/*
 	 * Makes room for one more function, edge or frame, whichever has reached its cap. False: there
 	 * is none, and the record is lost. Set by the owner of the tables.
 	 */
 	bool (*grow)(struct pyprof_fold *f);
-	uint64_t n_lost; /* records for which there was no room */
 };
+
+/* --- finding ---------------------------------------------------------------------------------------- */
 
 static inline uint32_t pyprof_fold_hash(uint32_t caller, uint32_t number)
 {
@@ -101,82 +65,148 @@ static inline uint32_t pyprof_fold_find_fn(const struct pyprof_fold *f, uint32_t
 	}
 }
 
-static inline uint32_t pyprof_fold_add_fn(struct pyprof_fold *f, uint32_t number)
+static inline void pyprof_fold_index_fn(struct pyprof_fold *f, uint32_t slot)
 {
-	uint32_t i = pyprof_fold_hash(0, number);
+	uint32_t i = pyprof_fold_hash(0, f->fn[slot].number);
 
 	while (f->fn_index[i & f->fn_mask])
 		i++;
-	f->fn_index[i & f->fn_mask] = ++f->n_fns;
-	f->fn[f->n_fns] = (struct pyprof_fold_fn){ .number = number };
-	return f->n_fns;
+	f->fn_index[i & f->fn_mask] = slot;
+}
+
+static inline void pyprof_fold_index_edge(struct pyprof_fold *f, uint32_t e)
+{
+	uint32_t i = pyprof_fold_hash(f->edge[e].caller, f->fn[f->edge[e].callee].number);
+
+	while (f->edge_index[i & f->edge_mask])
+		i++;
+	f->edge_index[i & f->edge_mask] = e;
+}
+
+/* Is this the edge from a slot to a function? Edge 0 is none. */
+static inline bool pyprof_fold_is_edge(const struct pyprof_fold *f, uint32_t e, uint32_t caller,
+				       uint32_t number)
+{
+	return e && f->edge[e].caller == caller && f->fn[f->edge[e].callee].number == number;
+}
+
+static inline uint32_t pyprof_fold_add_fn(struct pyprof_fold *f, uint32_t number)
+{
+	uint32_t slot = ++f->s.n_fns;
+
+	f->fn[slot] = (struct pyprof_fold_fn){ .number = number, .epoch = f->epoch };
+	if (f->fn_before)
+		f->fn_before[slot] = f->fn[slot];
+	pyprof_fold_index_fn(f, slot);
+	return slot;
+}
+
+static inline uint32_t pyprof_fold_add_edge(struct pyprof_fold *f, uint32_t caller, uint32_t callee)
+{
+	uint32_t e = ++f->s.n_edges;
+
+	f->edge[e] = (struct pyprof_fold_edge){ .caller = caller, .callee = callee,
+						.epoch = f->epoch };
+	if (f->edge_before)
+		f->edge_before[e] = f->edge[e];
+	pyprof_fold_index_edge(f, e);
+	return e;
 }
 
 /* The edge from a slot to a function; made where there is none. 0: no room. */
 static inline uint32_t pyprof_fold_edge_to(struct pyprof_fold *f, uint32_t caller, uint32_t number)
 {
-	uint32_t i = pyprof_fold_hash(caller, number);
 	uint32_t slot;
 
-	for (;; i++) {
+	for (uint32_t i = pyprof_fold_hash(caller, number);; i++) {
 		uint32_t e = f->edge_index[i & f->edge_mask];
 
 		if (!e)
 			break;
-		if (f->edge[e].caller == caller && f->edge[e].number == number)
+		if (pyprof_fold_is_edge(f, e, caller, number))
 			return e;
 	}
-	if ((f->n_edges == f->cap_edges || f->n_fns == f->cap_fns) && !f->grow(f))
+	if ((f->s.n_edges == f->cap_edges || f->s.n_fns == f->cap_fns) && !f->grow(f))
 		return 0;
 	slot = pyprof_fold_find_fn(f, number);
 	if (!slot)
 		slot = pyprof_fold_add_fn(f, number);
-	/* The index may have been made anew. */
-	i = pyprof_fold_hash(caller, number);
-	while (f->edge_index[i & f->edge_mask])
-		i++;
-	f->edge_index[i & f->edge_mask] = ++f->n_edges;
-	f->edge[f->n_edges] =
-		(struct pyprof_fold_edge){ .caller = caller, .callee = slot, .number = number };
-	return f->n_edges;
+	return pyprof_fold_add_edge(f, caller, slot);
+}
+
+/* --- changing --------------------------------------------------------------------------------------- */
+
+/*
+ * Before an entry changes for the first time in an epoch, it is kept as it was. The copy must be
+ * whole before the mark says that it is there, and the mark must be there before the change: a
+ * kill stops the stores at any point, in the order in which they were made.
+ */
+static inline struct pyprof_fold_fn *pyprof_fold_change_fn(struct pyprof_fold *f, uint32_t slot)
+{
+	struct pyprof_fold_fn *fn = &f->fn[slot];
+
+	if (f->fn_before && fn->epoch != f->epoch) {
+		f->fn_before[slot] = *fn;
+		__atomic_store_n(&fn->epoch, f->epoch, __ATOMIC_RELEASE);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	}
+	return fn;
+}
+
+static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fold *f, uint32_t e)
+{
+	struct pyprof_fold_edge *edge = &f->edge[e];
+
+	if (f->edge_before && edge->epoch != f->epoch) {
+		f->edge_before[e] = *edge;
+		__atomic_store_n(&edge->epoch, f->epoch, __ATOMIC_RELEASE);
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	}
+	return edge;
 }
 
 static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uint32_t flags,
 				     bool resumed)
 {
-	uint32_t caller = f->depth ? f->edge[f->stack[f->depth - 1].edge].callee : 0;
+	uint32_t depth = f->s.depth;
+	uint32_t caller = depth ? f->edge[f->stack[depth - 1].edge].callee : 0;
 	uint32_t e = f->fn[caller].last_edge;
+	struct pyprof_fold_edge *edge;
 
-	if (__builtin_expect(f->edge[e].number != number || f->edge[e].caller != caller || !e, 0)) {
+	if (__builtin_expect(!pyprof_fold_is_edge(f, e, caller, number), 0)) {
 		e = pyprof_fold_edge_to(f, caller, number);
 		if (!e) {
-			f->n_lost++;
+			f->s.n_lost++;
 			return;
 		}
-		f->fn[caller].last_edge = e;
+		f->fn[caller].last_edge = e; /* a guess: no need to undo it */
 	}
-	if (__builtin_expect(f->depth == f->cap_depth, 0) && !f->grow(f)) {
-		f->n_lost++;
+	if (__builtin_expect(depth == f->cap_depth, 0) && !f->grow(f)) {
+		f->s.n_lost++;
 		return;
 	}
-	f->edge[e].level++;
-	f->edge[e].n_resumes += resumed;
-	f->fn[f->edge[e].callee].level++;
-	f->stack[f->depth++] =
-		(struct pyprof_fold_frame){ .start = f->now, .edge = e, .flags = flags };
+	edge = pyprof_fold_change_edge(f, e);
+	edge->level++;
+	edge->n_resumes += resumed;
+	pyprof_fold_change_fn(f, edge->callee)->level++;
+	f->stack[depth] =
+		(struct pyprof_fold_frame){ .start = f->s.now, .edge = e, .flags = flags };
+	f->s.depth = depth + 1;
 }
 
 /* Closes the innermost frame now. */
 static inline void pyprof_fold_leave_top(struct pyprof_fold *f, bool exception)
 {
-	const struct pyprof_fold_frame *frame = &f->stack[--f->depth];
-	struct pyprof_fold_edge *e = &f->edge[frame->edge];
-	struct pyprof_fold_fn *fn = &f->fn[e->callee];
-	uint64_t total = f->now - frame->start;
+	uint32_t depth = --f->s.depth;
+	const struct pyprof_fold_frame *frame = &f->stack[depth];
+	struct pyprof_fold_edge *e = pyprof_fold_change_edge(f, frame->edge);
+	struct pyprof_fold_fn *fn = pyprof_fold_change_fn(f, e->callee);
+	uint64_t total = f->s.now - frame->start;
 	uint64_t n = !(frame->flags & PYPROF_FRAME_OPEN);
 
-	if (f->depth)
-		f->stack[f->depth - 1].inside += total;
+	f->low_depth = depth < f->low_depth ? depth : f->low_depth;
+	if (depth)
+		f->stack[depth - 1].inside += total;
 	if (--fn->level == 0)
 		fn->total += total;
 	else
@@ -190,6 +220,13 @@ static inline void pyprof_fold_leave_top(struct pyprof_fold *f, bool exception)
 	e->self += total - frame->inside;
 }
 
+static inline bool pyprof_fold_is_top(const struct pyprof_fold *f, uint32_t number)
+{
+	uint32_t depth = f->s.depth;
+
+	return depth && f->fn[f->edge[f->stack[depth - 1].edge].callee].number == number;
+}
+
 /*
  * A return whose call is not on top. Of a C function: its call is missing (3.12.0 to 3.12.4 leave
  * some out), or the function was entered before recording began. Of a Python function further
@@ -201,12 +238,12 @@ static inline void pyprof_fold_leave_other(struct pyprof_fold *f, uint32_t numbe
 	uint32_t slot = pyprof_fold_find_fn(f, number);
 
 	if (is_c || !slot || !f->fn[slot].level) {
-		f->n_unmatched++;
+		f->s.n_unmatched++;
 		return;
 	}
-	while (f->edge[f->stack[f->depth - 1].edge].number != number) {
+	while (!pyprof_fold_is_top(f, number)) {
 		pyprof_fold_leave_top(f, false);
-		f->n_closed++;
+		f->s.n_closed++;
 	}
 	pyprof_fold_leave_top(f, exception);
 }
@@ -214,7 +251,7 @@ static inline void pyprof_fold_leave_other(struct pyprof_fold *f, uint32_t numbe
 static inline void pyprof_fold_leave(struct pyprof_fold *f, uint32_t number, bool exception,
 				     bool is_c)
 {
-	if (__builtin_expect(f->depth && f->edge[f->stack[f->depth - 1].edge].number == number, 1))
+	if (__builtin_expect(pyprof_fold_is_top(f, number), 1))
 		pyprof_fold_leave_top(f, exception);
 	else
 		pyprof_fold_leave_other(f, number, exception, is_c);
@@ -223,29 +260,35 @@ static inline void pyprof_fold_leave(struct pyprof_fold *f, uint32_t number, boo
 /* The thread ends, or its records do: what is running still is closed at the last known time. */
 static inline void pyprof_fold_close(struct pyprof_fold *f)
 {
-	while (f->depth) {
-		f->n_open++;
+	while (f->s.depth) {
+		f->s.n_open++;
 		pyprof_fold_leave_top(f, false);
 	}
 }
 
+/* --- records ---------------------------------------------------------------------------------------- */
+
 /* Records that tell of the thread and its clock. */
 static inline void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 {
+	uint64_t ticks = pyprof_record_ticks(r);
+
 	switch (pyprof_record_kind(r)) {
 	case PYPROF_SYNC:
-		f->base += pyprof_record_ticks(r) << PYPROF_SYNC_SHIFT;
+		f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
 	case PYPROF_SKIP:
-		f->skipped += pyprof_record_ticks(r);
+		f->s.skipped_ticks += ticks;
 		break;
 	case PYPROF_THREAD: /* a clock of the thread's own begins anew */
 		pyprof_fold_close(f);
-		f->now = f->base + pyprof_record_ticks(r);
+		f->s.now = f->s.base + ticks;
+		f->s.n_threads += pyprof_record_fn(r) != f->s.thread;
+		f->s.thread = pyprof_record_fn(r);
 		break;
 	case PYPROF_THREAD_END:
-		if ((int64_t)(f->base + pyprof_record_ticks(r) - f->now) > 0)
-			f->now = f->base + pyprof_record_ticks(r);
+		if ((int64_t)(f->s.base + ticks - f->s.now) > 0)
+			f->s.now = f->s.base + ticks;
 		pyprof_fold_close(f);
 		break;
 	}
@@ -256,15 +299,15 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 {
 	unsigned kind = pyprof_record_kind(r);
 	uint32_t fn = pyprof_record_fn(r);
-	uint64_t at = f->base + pyprof_record_ticks(r);
+	uint64_t at = f->s.base + pyprof_record_ticks(r);
 
 	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
 		pyprof_fold_control(f, r);
 		return;
 	}
-	f->n_records++;
-	if (__builtin_expect((int64_t)(at - f->now) > 0, 1))
-		f->now = at;
+	f->s.n_records++;
+	if (__builtin_expect((int64_t)(at - f->s.now) > 0, 1))
+		f->s.now = at;
 	switch (kind) {
 	case PYPROF_CALL:
 		pyprof_fold_enter(f, fn, 0, false);
@@ -293,6 +336,15 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 		pyprof_fold_leave(f, fn, true, true);
 		break;
 	}
+}
+
+/* A block begins: `base` and `skipped` are its header's. */
+static inline void pyprof_fold_block(struct pyprof_fold *f, uint64_t base, uint64_t skipped)
+{
+	f->s.base = base;
+	f->s.skipped_ticks = skipped;
+	if (!f->s.n_records)
+		f->s.first_ticks = base + skipped;
 }
 
 #endif

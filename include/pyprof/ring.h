@@ -15,6 +15,9 @@
  *	P6/C6	header.file_bytes		any offset	an offset beyond what is mapped
  *	P7/C7	header.magic			attach		a header that is half written
  *	P8/C8	header.sync_mono_ns		clock pair	a pair of which only one half is new
+ *	P9/C9	ring.folded			fold state	a table that lacks a part of a block, or
+ *								has a part of the next one
+ *	P10/C10	ring.fold			fold table	a table that is half copied
  */
 #ifndef PYPROF_RING_H
 #define PYPROF_RING_H

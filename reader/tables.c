@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tables.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pyprof/ring.h"
+
+#define FIRST_FNS 512u
+#define FIRST_EDGES 1024u
+#define FIRST_DEPTH 1024u
+#define MAX_ENTRIES (1u << 28)
+
+/* --- growing ------------------------------------------------------------------------------------ */
+
+static bool resize_fns(struct pyprof_fold *f, uint32_t cap)
+{
+	struct pyprof_fold_fn *fn = realloc(f->fn, (cap + 1ull) * sizeof(*fn));
+	uint32_t *index = calloc(cap * 2ull, sizeof(*index));
+
+	if (fn)
+		f->fn = fn;
+	if (!fn || !index) {
+		free(index);
+		return false;
+	}
+	if (!f->cap_fns)
+		f->fn[0] = (struct pyprof_fold_fn){ 0 };
+	free(f->fn_index);
+	f->fn_index = index;
+	f->fn_mask = cap * 2 - 1;
+	f->cap_fns = cap;
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
+		pyprof_fold_index_fn(f, slot);
+	return true;
+}
+
+static bool resize_edges(struct pyprof_fold *f, uint32_t cap)
+{
+	struct pyprof_fold_edge *edge = realloc(f->edge, (cap + 1ull) * sizeof(*edge));
+	uint32_t *index = calloc(cap * 2ull, sizeof(*index));
+
+	if (edge)
+		f->edge = edge;
+	if (!edge || !index) {
+		free(index);
+		return false;
+	}
+	if (!f->cap_edges)
+		f->edge[0] = (struct pyprof_fold_edge){ 0 };
+	free(f->edge_index);
+	f->edge_index = index;
+	f->edge_mask = cap * 2 - 1;
+	f->cap_edges = cap;
+	for (uint32_t e = 1; e <= f->s.n_edges; e++)
+		pyprof_fold_index_edge(f, e);
+	return true;
+}
+
+static bool resize_stack(struct pyprof_fold *f, uint32_t cap)
+{
+	struct pyprof_fold_frame *stack = realloc(f->stack, (size_t)cap * sizeof(*stack));
+
+	if (!stack)
+		return false;
+	f->stack = stack;
+	f->cap_depth = cap;
+	return true;
+}
+
+static bool grow(struct pyprof_fold *f)
+{
+	if (f->s.n_fns == f->cap_fns && !resize_fns(f, f->cap_fns * 2))
+		return false;
+	if (f->s.n_edges == f->cap_edges && !resize_edges(f, f->cap_edges * 2))
+		return false;
+	return f->s.depth < f->cap_depth || resize_stack(f, f->cap_depth * 2);
+}
+
+int tables_init(struct pyprof_fold *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->grow = grow;
+	if (resize_fns(f, FIRST_FNS) && resize_edges(f, FIRST_EDGES) && resize_stack(f, FIRST_DEPTH))
+		return 0;
+	tables_fini(f);
+	return -ENOMEM;
+}
+
+void tables_fini(struct pyprof_fold *f)
+{
+	free(f->fn);
+	free(f->edge);
+	free(f->fn_index);
+	free(f->edge_index);
+	free(f->stack);
+	memset(f, 0, sizeof(*f));
+}
+
+/* --- loading -------------------------------------------------------------------------------------- */
+
+/* A checked copy of a table's header, and where its arrays lie. */
+struct source {
+	struct pyprof_fold_table table;
+	struct pyprof_fold_state state;
+	const struct pyprof_fold_fn *fn, *fn_before;
+	const struct pyprof_fold_edge *edge, *edge_before;
+	const struct pyprof_fold_frame *stack;
+	uint32_t folded;
+};
+
+static bool find_arrays(struct source *s, const struct attach *a, uint64_t offset, uint64_t folded)
+{
+	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
+	uint64_t at = offset + sizeof(*t);
+	uint64_t fn_bytes, edge_bytes, stack_bytes;
+
+	if (!t)
+		return false;
+	s->table = *t;
+	s->folded = (uint32_t)folded;
+	s->state = t->state[folded & 1];
+	if (s->table.extent.kind != PYPROF_EXTENT_FOLD || s->table.cap_fns > MAX_ENTRIES ||
+	    s->table.cap_edges > MAX_ENTRIES || s->table.cap_depth > MAX_ENTRIES)
+		return false;
+	fn_bytes = (s->table.cap_fns + 1ull) * sizeof(*s->fn);
+	edge_bytes = (s->table.cap_edges + 1ull) * sizeof(*s->edge);
+	stack_bytes = (uint64_t)s->table.cap_depth * sizeof(*s->stack);
+	s->fn = attach_at(a, at, fn_bytes);
+	s->fn_before = attach_at(a, at += fn_bytes, fn_bytes);
+	s->edge = attach_at(a, at += fn_bytes, edge_bytes);
+	s->edge_before = attach_at(a, at += edge_bytes, edge_bytes);
+	s->stack = attach_at(a, at + edge_bytes + (folded & 1) * stack_bytes, stack_bytes);
+	return s->fn && s->fn_before && s->edge && s->edge_before && s->stack &&
+	       s->state.n_fns <= s->table.cap_fns && s->state.n_edges <= s->table.cap_edges &&
+	       s->state.depth <= s->table.cap_depth;
+}
+
+/* Changed by a fold that has not been committed: block numbers only grow. */
+static bool is_undone(uint32_t epoch, uint32_t folded)
+{
+	return (int32_t)(epoch - folded) > 0;
+}
+
+static bool copy_fns(struct pyprof_fold *f, const struct source *s)
+{
+	for (uint32_t i = 1; i <= s->state.n_fns; i++) {
+		f->fn[i] = is_undone(s->fn[i].epoch, s->folded) ? s->fn_before[i] : s->fn[i];
+		f->fn[i].level = 0; /* the stack tells */
+		f->fn[i].last_edge = 0;
+		if (pyprof_fold_find_fn(f, f->fn[i].number))
+			return false;
+		f->s.n_fns = i;
+		pyprof_fold_index_fn(f, i);
+	}
+	return true;
+}
+
+static bool copy_edges(struct pyprof_fold *f, const struct source *s)
+{
+	for (uint32_t i = 1; i <= s->state.n_edges; i++) {
+		struct pyprof_fold_edge *e = &f->edge[i];
+
+		*e = is_undone(s->edge[i].epoch, s->folded) ? s->edge_before[i] : s->edge[i];
+		e->level = 0;
+		if (!e->callee || e->callee > f->s.n_fns || e->caller > f->s.n_fns)
+			return false;
+		f->s.n_edges = i;
+		pyprof_fold_index_edge(f, i);
+	}
+	return true;
+}
+
+static bool copy_stack(struct pyprof_fold *f, const struct source *s)
+{
+	uint32_t caller = 0;
+
+	for (uint32_t i = 0; i < s->state.depth; i++) {
+		f->stack[i] = s->stack[i];
+		if (!f->stack[i].edge || f->stack[i].edge > f->s.n_edges ||
+		    f->edge[f->stack[i].edge].caller != caller)
+			return false;
+		caller = f->edge[f->stack[i].edge].callee;
+		f->edge[f->stack[i].edge].level++;
+		f->fn[caller].level++;
+		f->s.depth = i + 1;
+	}
+	return true;
+}
+
+static uint32_t power_of_two(uint32_t at_least, uint32_t n)
+{
+	while (n < at_least)
+		n *= 2;
+	return n;
+}
+
+int tables_load(struct pyprof_fold *f, const struct attach *a, uint64_t offset, uint64_t folded)
+{
+	struct pyprof_fold_state none = f->s;
+	struct source s;
+
+	if (!find_arrays(&s, a, offset, folded))
+		return -EINVAL;
+	if (!resize_fns(f, power_of_two(s.state.n_fns + 1, FIRST_FNS)) ||
+	    !resize_edges(f, power_of_two(s.state.n_edges + 1, FIRST_EDGES)) ||
+	    !resize_stack(f, power_of_two(s.state.depth + 1, FIRST_DEPTH)))
+		return -ENOMEM;
+	if (!copy_fns(f, &s) || !copy_edges(f, &s) || !copy_stack(f, &s)) {
+		f->s = none;
+		return -EINVAL;
+	}
+	f->s = s.state;
+	return 0;
+}
