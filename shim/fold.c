@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "killpoint.h"
 #include "log.h"
 #include "pyprof/ring.h"
 #include "region.h"
@@ -109,7 +110,9 @@ static bool replace_table(struct fold *f, uint32_t fns, uint32_t edges, uint32_t
 
 		copy_table(&to, &from, f, new, old);
 	}
+	KILLPOINT("table-copied");
 	pyprof_publish(&f->ring->fold, offset); /* P10 */
+	KILLPOINT("table-published");
 	v->fn = to.fn;
 	v->fn_before = to.fn_before;
 	v->edge = to.edge;
@@ -149,8 +152,11 @@ static void commit(struct fold *f, uint64_t sequence)
 	if (v->s.depth > low)
 		memcpy(&l.stack[sequence & 1][low], &v->stack[low],
 		       (v->s.depth - low) * sizeof(*v->stack));
+	KILLPOINT("fold-stack-copied");
 	t->state[sequence & 1] = v->s;
+	KILLPOINT("fold-state-copied");
 	pyprof_publish(&f->ring->folded, sequence); /* P9 */
+	KILLPOINT("fold-published");
 	f->low_before = v->low_depth;
 }
 
@@ -172,9 +178,13 @@ uint64_t fold_oldest(struct fold *f)
 	v->epoch = (uint32_t)b->sequence;
 	v->low_depth = v->s.depth;
 	pyprof_fold_block(v, b->base_ticks, b->skipped_ticks);
-	for (; r < end && *r; r++)
+	KILLPOINT("fold-begin");
+	for (; r < end && *r; r++) {
 		pyprof_fold_record(v, *r);
+		KILLPOINT("fold-record");
+	}
 	commit(f, b->sequence);
 	pyprof_publish(&f->ring->first_block, b->next); /* P3 */
+	KILLPOINT("block-taken-out");
 	return offset;
 }

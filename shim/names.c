@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "killpoint.h"
 #include "pyprof/abi.h"
 #include "pyprof/ring.h"
 #include "region.h"
@@ -32,6 +33,7 @@ static struct pyprof_extent *add_extent(uint64_t entry_bytes)
 	x->kind = PYPROF_EXTENT_NAMES;
 	x->bytes = bytes;
 	x->used = sizeof(*x);
+	KILLPOINT("names-extent-ready");
 	pyprof_publish(last ? &last->next : &region.header->names, offset); /* P5 */
 	last = x;
 	return x;
@@ -69,6 +71,8 @@ uint64_t names_publish(const struct names_entry *e)
 	text += e->name.n;
 	if (e->qualname.n)
 		memcpy(text, e->qualname.bytes, e->qualname.n);
+	KILLPOINT("name-written");
 	pyprof_publish(&x->used, x->used + bytes); /* P4 */
+	KILLPOINT("name-published");
 	return region_offset(at);
 }

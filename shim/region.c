@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "killpoint.h"
 #include "log.h"
 #include "pyprof/ring.h"
 
@@ -169,6 +170,7 @@ static int grow(uint64_t need)
 	close(fd);
 	if (err)
 		return err;
+	KILLPOINT("file-grown");
 	region.reserved_bytes = to;
 	pyprof_publish(&region.header->file_bytes, to);
 	return 0;

@@ -14,6 +14,7 @@
 #include "config.h"
 #include "fold.h"
 #include "hook.h"
+#include "killpoint.h"
 #include "log.h"
 #include "names.h"
 #include "pyapi.h"
@@ -343,7 +344,9 @@ static bool add_block(uint64_t now)
 	if (recording.clock == PYPROF_CLOCK_TSC)
 		b->mono_ns = pyprof_clock_ns(CLOCK_MONOTONIC);
 	b->prev = last ? region_offset(last) : 0;
+	KILLPOINT("block-ready");
 	pyprof_publish(last ? &last->next : &s->ring->shared->first_block, offset); /* P2, P3 */
+	KILLPOINT("block-linked");
 	s->block = b;
 	s->base = now;
 	s->next = s->stop = b->record;
