@@ -78,7 +78,8 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 
 static bool has_loss(const struct source *s)
 {
-	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed;
+	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
+		     s->summary.n_gaps + s->summary.n_blind_ends;
 
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		n += s->n_lost[i];
@@ -127,6 +128,12 @@ static void print_losses(FILE *to, const struct source *s)
 	print_line_of(to, s->header.n_unnamed, "functions without a name: no space for it was left");
 	print_line_of(to, s->summary.n_closed,
 		      "calls whose return is missing, ended with their caller");
+	if (s->summary.n_gaps)
+		fprintf(to, "  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
+			    "hook for itself\n",
+			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
+	print_line_of(to, s->summary.n_blind_ends,
+		      "threads were not seen after a call that took the profile hook");
 	print_line_of(to, s->summary.n_open, "calls were running at the end and are counted up to it");
 }
 

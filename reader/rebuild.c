@@ -46,7 +46,6 @@ static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f)
 	}
 	if (result == DRAIN_OVERTAKEN)
 		return -EAGAIN;
-	pyprof_fold_close(f);
 	drain_count_losses(d);
 	return 0;
 }
@@ -64,6 +63,8 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
 	}
 	sum->n_events += s->n_records;
 	sum->n_threads += s->n_threads;
+	sum->n_gaps += s->n_gaps;
+	sum->gap_ticks += s->gap_ticks;
 	sum->n_unmatched += s->n_unmatched;
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
@@ -160,6 +161,17 @@ static int refresh_names(struct rebuild *r, const struct drain *d, const struct 
 	return 0;
 }
 
+/* 3.8 to 3.11: the last that was seen is a call that may have taken the profile hook for good. */
+static bool ends_blind(const struct rebuild *r, const struct drain *d, const struct pyprof_fold *f)
+{
+	uint32_t top;
+
+	if (!f->s.depth || d->attach->header.engine != PYPROF_ENGINE_TRACEFUNC)
+		return false;
+	top = f->fn[f->edge[f->stack[f->s.depth - 1].edge].callee].number;
+	return names_fn(r->names, top)->flags & PYPROF_NAME_TAKES_HOOK;
+}
+
 /* One ring, from the start as often as a live target folds on behind our back. */
 static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
 {
@@ -174,8 +186,11 @@ static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
 		err = feed_ring(d, ring, &f);
 		if (!err)
 			err = refresh_names(r, d, &f);
-		if (!err)
+		if (!err) {
+			r->summary->n_blind_ends += ends_blind(r, d, &f);
+			pyprof_fold_close(&f);
 			err = add_tables(r, &f);
+		}
 		if (!err)
 			add_summary(r, &f.s);
 		tables_fini(&f);

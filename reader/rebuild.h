@@ -20,7 +20,9 @@ struct rebuild_summary {
 	uint64_t n_open;
 	uint64_t n_lost_here; /* for want of memory in the reader */
 	uint64_t first_ticks, last_ticks; /* of all threads; slow paths left out */
-	uint64_t skipped_ticks;
+	uint64_t n_gaps;
+	uint64_t gap_ticks; /* of all threads */
+	uint64_t n_blind_ends; /* threads whose last call may have taken the profile hook */
 	size_t n_threads;
 };
 

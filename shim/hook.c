@@ -62,7 +62,7 @@ static size_t walk_frames(uint32_t **out)
 			}
 		}
 		if (code && n < cap && fns)
-			fns[n++] = hook_code(code) & ~INTERN_GENERATOR;
+			fns[n++] = hook_code(code) & ~INTERN_FLAGS;
 		if (code)
 			py.Py_DecRef(code);
 		py.Py_DecRef(frame);

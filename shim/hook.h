@@ -16,6 +16,7 @@
 #include "pyprof/abi.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
+#include "spawn.h"
 #include "thread.h"
 
 #define HOOK_INLINE static inline __attribute__((always_inline))
@@ -68,6 +69,10 @@ HOOK_INLINE void hook_enter_c(struct py_method_def *def, PyObject *self, PyObjec
 {
 	uint32_t fn = hook_c(def, self, module);
 
+	if (__builtin_expect(fn & INTERN_TAKES_HOOK, 0)) {
+		fn &= ~INTERN_TAKES_HOOK;
+		spawn_watch();
+	}
 	hook_put(PYPROF_C_CALL, fn, hook_now(clock), false);
 }
 
@@ -81,7 +86,7 @@ HOOK_INLINE void hook_leave_c(unsigned kind, struct py_method_def *def, PyObject
 		fn = hook_intern_c(def, self, module);
 		now = hook_now(clock);
 	}
-	hook_put(kind, fn, now, false);
+	hook_put(kind, fn & ~INTERN_FLAGS, now, false);
 }
 
 /*

@@ -191,7 +191,7 @@ static uint32_t new_number(uint64_t hash, struct names_entry *e)
 }
 
 /* Gives the function with this label and key a number, and the key a slot. */
-static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t check)
+static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uint32_t check)
 {
 	uint64_t hash = hash_label(e);
 	uint32_t n = take_over(hash, e);
@@ -199,7 +199,7 @@ static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t check)
 
 	if (!n)
 		n = new_number(hash, e);
-	fn = n | (e->flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0);
+	fn = n | flags;
 	if (!n || !table_add(key, fn, check)) {
 		pyprof_set(&region.header->n_unnamed, region.header->n_unnamed + 1);
 		if (n)
@@ -237,12 +237,28 @@ uint32_t intern_code(PyObject *code)
 	label.entry.flags = 0;
 	if (pyapi_long_attr(code, "co_flags", 0) & CO_GENERATORS)
 		label.entry.flags |= PYPROF_NAME_GENERATOR;
-	fn = assign(&label.entry, (uintptr_t)code, 0);
+	fn = assign(&label.entry, (uintptr_t)code,
+		    label.entry.flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0, 0);
 	label_fini(&label);
 	if (fn != PYPROF_FN_OVERFLOW &&
-	    pyapi_extra_set(code, (void *)(uintptr_t)(fn & ~INTERN_GENERATOR)) < 0)
+	    pyapi_extra_set(code, (void *)(uintptr_t)(fn & ~INTERN_FLAGS)) < 0)
 		py.Py_IncRef(code); /* its address must never serve another */
 	return fn;
+}
+
+/*
+ * sys.setprofile, _lsprof.Profiler.enable, yappi's start and their like. One name too many costs
+ * little: a look at the hook with the next frame.
+ */
+static bool takes_hook(const struct py_method_def *def)
+{
+	static const char *const names[] = { "setprofile", "enable", "start", "begin", "profile" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if (!strcmp(def->ml_name, names[i]))
+			return true;
+	}
+	return false;
 }
 
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
@@ -256,14 +272,16 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 		const struct intern_slot *s = &intern_table.slot[i & intern_table.mask];
 
 		if (s->key == key) {
-			retire(s->fn);
+			retire(s->fn & ~INTERN_FLAGS);
 			break;
 		}
 		if (!s->key)
 			break;
 	}
 	label_of_c(&label, def, self, module);
-	fn = assign(&label.entry, key, intern_check(def));
+	if (takes_hook(def))
+		label.entry.flags |= PYPROF_NAME_TAKES_HOOK;
+	fn = assign(&label.entry, key, label.entry.flags ? INTERN_TAKES_HOOK : 0, intern_check(def));
 	label_fini(&label);
 	return fn;
 }

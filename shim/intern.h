@@ -21,9 +21,14 @@
 /* In a number, as found: a generator or coroutine, whose events want a closer look. */
 #define INTERN_GENERATOR (1u << 31)
 
+/* ... a C function that, by its name, may take the thread's profile hook for itself. */
+#define INTERN_TAKES_HOOK (1u << 30)
+
+#define INTERN_FLAGS (INTERN_GENERATOR | INTERN_TAKES_HOOK)
+
 struct intern_slot {
 	uintptr_t key; /* PyCodeObject *, or PyMethodDef * + 1; 0 free */
-	uint32_t fn;   /* with INTERN_GENERATOR */
+	uint32_t fn;   /* with INTERN_FLAGS */
 	uint32_t check; /* of a PyMethodDef: tells whether the address serves another function now */
 };
 

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
+#include "thread.h"
 
 #define GRACE_NS 1000000000ull
 
@@ -34,6 +35,8 @@ static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *)
 
 /* The evaluator that stood there before ours; NULL while ours is not set. */
 static py_evalfunc evaluate;
+static int n_watching;	    /* threads whose profile function may be somebody else's */
+static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
 static size_t profile_word; /* PyThreadState: the word that holds the profile function */
 
 /* Threads of 3.11 not made by Python: alive, and those of them that have run Python. */
@@ -44,6 +47,7 @@ static bool has_foreign_key;
 
 enum { FOREIGN_NOT, FOREIGN_NEW, FOREIGN_ENTERED };
 static __thread int foreign __attribute__((tls_model("initial-exec")));
+static __thread bool watched __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
 
 static bool inlines_calls(void)
@@ -69,9 +73,14 @@ void spawn_learn(void)
 	}
 }
 
+static void *profile_of(void *thread)
+{
+	return profile_word ? ((void **)thread)[profile_word] : NULL;
+}
+
 static bool has_no_profile(void *thread)
 {
-	return profile_word && !((void **)thread)[profile_word];
+	return profile_word && !profile_of(thread);
 }
 
 /* --- the frame hook -------------------------------------------------------------------------------- */
@@ -111,6 +120,7 @@ static void first_frame(void)
 	int saved = errno;
 
 	pyapi_exception_save(&pending);
+	thread_note_gap();
 	tracefunc_set_here();
 	pyapi_exception_restore(&pending);
 	if (foreign == FOREIGN_NEW) {
@@ -124,11 +134,16 @@ static bool hook_is_over(void)
 {
 	if (!tracefunc_wanted())
 		return true;
+	if (watched && profile_of(current_thread()) == (void *)tracefunc_wanted()) {
+		watched = false;
+		n_watching--;
+	}
 	if (!inlines_calls())
-		return false;
+		return !n_watching && !covers_threads;
 	if (stack_is_short())
 		return true;
-	return !__atomic_load_n(&n_entered, __ATOMIC_RELAXED) &&
+	return !n_watching &&
+	       !__atomic_load_n(&n_entered, __ATOMIC_RELAXED) &&
 	       pyprof_clock_ns(CLOCK_MONOTONIC) >
 		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
 }
@@ -177,6 +192,15 @@ static int cover_listed(bool replace)
 	return n;
 }
 
+void spawn_watch(void)
+{
+	if (!tracefunc_wanted())
+		return;
+	n_watching += !watched;
+	watched = true;
+	set_hook();
+}
+
 void spawn_cover_threads(void)
 {
 	if (py._PyEval_SetProfile)
@@ -184,6 +208,7 @@ void spawn_cover_threads(void)
 	else if (tracefunc_wanted() && py.PyThreadState_Next(py.PyInterpreterState_ThreadHead(
 					      py.PyInterpreterState_Main())))
 		set_hook(); /* 3.8: each at its next frame */
+	covers_threads |= !inlines_calls() && pyapi_eval_get() == evaluate_hook;
 }
 
 struct foreign_start {
@@ -239,6 +264,7 @@ static __attribute__((noinline)) int create_covered(pthread_t *thread, const pth
 						    void *(*run)(void *), void *arg)
 {
 	if (!inlines_calls()) {
+		covers_threads = true;
 		set_hook();
 		return real_create(thread, attr, run, arg);
 	}

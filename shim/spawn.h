@@ -9,6 +9,12 @@
 /* Learns where a thread keeps its profile function; the calling thread has ours. Needs the GIL. */
 void spawn_learn(void);
 
+/*
+ * The program is about to call something that may take this thread's profile function away: from
+ * its next frames on, the hook is looked after until it is ours again. Needs the GIL.
+ */
+void spawn_watch(void);
+
 /* Sets tracefunc_wanted() in every thread there is. Needs the GIL. */
 void spawn_cover_threads(void);
 

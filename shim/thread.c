@@ -270,7 +270,13 @@ static void put_thread(uint64_t now)
 /* Closes what was recorded as running, and records what does run. */
 static void catch_up(uint64_t now, bool entering)
 {
-	thread_self.n_restarts = recording.n_restarts;
+	struct thread_self *s = &thread_self;
+	bool blind = s->blind;
+
+	s->n_restarts = recording.n_restarts;
+	s->blind = false;
+	if (blind)
+		hook_put(PYPROF_GAP, 0, now, false);
 	put_thread(now);
 	hook_open_frames(entering, now);
 }
@@ -437,7 +443,7 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 			room = add_block(now);
 		else if ((now - s->base) >> PYPROF_TICK_BITS)
 			long_pause(now);
-		else if (s->n_restarts != recording.n_restarts)
+		else if (s->n_restarts != recording.n_restarts || s->blind)
 			catch_up(now, entering);
 		else if (s->next == s->stop)
 			soft_stop();
@@ -464,6 +470,16 @@ void thread_begin_anew(void)
 		if (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) == RING_TAKEN)
 			ring->owner->stop = ring->owner->next;
 	}
+}
+
+void thread_note_gap(void)
+{
+	struct thread_self *s = &thread_self;
+
+	if (!s->ring || recording.state != RECORDING_ON)
+		return;
+	s->blind = true;
+	s->stop = s->next;
 }
 
 /* +1: a frame begins, -1: one ends, 0: neither. */

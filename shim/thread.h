@@ -34,6 +34,7 @@ struct thread_self {
 	uint32_t lookahead; /* records until the next soft stop */
 	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
 	bool named;
+	bool blind; /* a gap is to be told with the next event */
 };
 
 extern __thread struct thread_self thread_self
@@ -57,6 +58,12 @@ void thread_slow_leave(uint64_t entered);
  * and records the former at its next event.
  */
 void thread_begin_anew(void);
+
+/*
+ * This thread's events have not been seen for a while; they will be again. What passed since its last
+ * record is told as a gap, and the frames that it runs now are recorded with its next event.
+ */
+void thread_note_gap(void);
 
 /*
  * The C function that this thread is in, called by the innermost Python frame, or 0: read back

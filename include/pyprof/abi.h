@@ -59,6 +59,7 @@ enum pyprof_kind {
 	PYPROF_C_RETURN = 8,	/* ... returns */
 	PYPROF_C_EXCEPTION = 9, /* ... is left by an exception */
 	PYPROF_OPEN = 10,	/* a frame found running when recording began: time, but no call */
+	PYPROF_GAP = 11,	/* from the thread's record before this on, nothing was seen */
 	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
 	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause */
 	PYPROF_SKIP = 14,	/* tick field: duration of a slow path of the shim, already left out */
@@ -189,7 +190,8 @@ enum pyprof_name_kind {
 	PYPROF_NAME_THREAD = 3, /* number = thread; a later entry replaces an earlier one */
 };
 
-#define PYPROF_NAME_GENERATOR 1u /* flag: the code is a generator or coroutine */
+#define PYPROF_NAME_GENERATOR 1u  /* flag: the code is a generator or coroutine */
+#define PYPROF_NAME_TAKES_HOOK 2u /* flag: a C function that may take the profile hook (3.8-3.11) */
 
 /*
  * One entry of the name table; never changed once `used` of its extent covers it. The texts are
@@ -301,7 +303,8 @@ struct pyprof_fold_state {
 	uint32_t reserved;
 	uint64_t first_ticks; /* clock reading of the ring's first record */
 	uint64_t skipped_ticks;
-	uint64_t reserved1[2];
+	uint64_t n_gaps;
+	uint64_t gap_ticks;
 };
 
 struct pyprof_fold_table {

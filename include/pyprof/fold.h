@@ -274,6 +274,11 @@ static inline void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 	uint64_t ticks = pyprof_record_ticks(r);
 
 	switch (pyprof_record_kind(r)) {
+	case PYPROF_GAP: /* no time passes: what runs now is told by the records that follow */
+		f->s.n_gaps++;
+		if ((int64_t)(f->s.base + ticks - f->s.now) > 0)
+			f->s.gap_ticks += f->s.base + ticks - f->s.now;
+		break;
 	case PYPROF_SYNC:
 		f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
@@ -301,7 +306,7 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 	uint32_t fn = pyprof_record_fn(r);
 	uint64_t at = f->s.base + pyprof_record_ticks(r);
 
-	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
+	if (__builtin_expect(kind >= PYPROF_GAP, 0)) {
 		pyprof_fold_control(f, r);
 		return;
 	}
