@@ -210,27 +210,27 @@ static int check_header(struct attach *a)
 	return 0;
 }
 
-/* Field 22 of /proc/PID/stat tells a reused PID apart. */
-static bool is_running(const struct pyprof_header *h)
+uint64_t attach_process_start(uint32_t pid)
 {
 	char path[64], text[1024];
 	FILE *f;
 	size_t n;
 	char *at;
 
-	snprintf(path, sizeof(path), "/proc/%u/stat", h->pid);
+	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
 	f = fopen(path, "re");
 	if (!f)
-		return false;
+		return 0;
 	n = fread(text, 1, sizeof(text) - 1, f);
 	fclose(f);
 	text[n] = '\0';
+	/* Fields are counted behind the closing parenthesis of the command, field 2. */
 	at = strrchr(text, ')');
 	if (at && (at[2] == 'Z' || at[2] == 'X'))
-		return false;
+		return 0;
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
-	return at && strtoull(at + 1, NULL, 10) == h->process_start;
+	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
 int attach_open(struct attach *a, const char *source)
@@ -248,7 +248,8 @@ int attach_open(struct attach *a, const char *source)
 	if (err)
 		attach_close(a);
 	else
-		a->live = is_running(&a->header);
+		a->live = a->header.process_start &&
+			  attach_process_start(a->header.pid) == a->header.process_start;
 	return err;
 }
 

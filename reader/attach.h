@@ -29,6 +29,9 @@ struct attach {
 int attach_open(struct attach *a, const char *source);
 void attach_close(struct attach *a);
 
+/* When a process started, as header.process_start has it; 0: there is none, or it has ended. */
+uint64_t attach_process_start(uint32_t pid);
+
 /* The bytes at an offset, aligned to 8, or NULL where the file has none. */
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);
 

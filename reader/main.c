@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "consume.h"
 #include "drain.h"
+#include "list.h"
 #include "names.h"
 #include "options.h"
 #include "profile.h"
@@ -35,7 +37,7 @@ struct source {
 static const char *const loss_text[PYPROF_LOST_CAUSES] = {
 	"events lost: the buffer was full (PYSHIM_BUFFER)",
 	"events lost: the file could not grow",
-	"events lost: unknown cause",
+	"events lost: a reader held the ring and did not go on",
 	"events lost: unknown cause",
 };
 
@@ -43,6 +45,29 @@ static int complain(const char *text)
 {
 	fprintf(stderr, "pyshim-read: %s\n", text);
 	return -1;
+}
+
+/* --wait: does a live target's folding until it has ended. */
+static void wait_for_end(const char *name)
+{
+	struct consume c;
+	struct attach a;
+	unsigned nap_us = 1000;
+	bool consumes;
+
+	if (attach_open(&a, name) < 0)
+		return; /* read_source will say why */
+	consumes = a.live && consume_open(&c, &a) == 0;
+	while (a.live) {
+		bool busy = consumes && consume_round(&c);
+
+		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
+		usleep(nap_us);
+		a.live = attach_process_start(a.header.pid) == a.header.process_start;
+	}
+	if (consumes)
+		consume_close(&c);
+	attach_close(&a);
 }
 
 /* Adds one source to the profile. 0, or -1 when it has been said what is wrong. */
@@ -267,6 +292,20 @@ static void warn_of_losses(const struct options *o, const struct source *sources
 	}
 }
 
+static int list_or_clean(const struct options *o)
+{
+	const char *dir = getenv("PYSHIM_DIR");
+	int err;
+
+	if (!dir || !*dir)
+		dir = "/dev/shm";
+	err = o->clean ? list_clean(o->quiet ? fopen("/dev/null", "w") : stdout, dir)
+		       : list_print(stdout, dir);
+	if (err)
+		fprintf(stderr, "pyshim-read: list %s: %s\n", dir, strerror(-err));
+	return err ? EXIT_FAILED : EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -278,10 +317,14 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
+	if (o.list || o.clean)
+		return list_or_clean(&o);
 	profile_init(&p);
 	sources = calloc(o.n_sources, sizeof(*sources));
 	status = sources ? EXIT_OK : EXIT_FAILED;
 	for (size_t i = 0; i < o.n_sources && !status; i++) {
+		if (o.wait)
+			wait_for_end(o.source[i]);
 		if (read_source(&sources[i], o.source[i], &p) < 0)
 			status = EXIT_FAILED;
 	}

@@ -23,13 +23,27 @@ static const char usage[] =
 	"      --reverse         turn the order around\n"
 	"      --callers         list who called each function\n"
 	"      --callees         list what each function called\n"
+	"      --wait            wait for the target to end first, and fold in its stead meanwhile\n"
+	"      --list            the recordings that there are\n"
+	"      --clean           remove those of processes that have ended\n"
 	"      --check           print what was lost or did not fit, and nothing else\n"
 	"      --strict          exit with 3 on any loss\n"
 	"  -q, --quiet           no preamble\n"
 	"  -v, --verbose         more of a preamble\n"
 	"      --version, --help\n";
 
-enum { OPT_REVERSE = 256, OPT_CALLERS, OPT_CALLEES, OPT_CHECK, OPT_STRICT, OPT_VERSION, OPT_HELP };
+enum {
+	OPT_REVERSE = 256,
+	OPT_CALLERS,
+	OPT_CALLEES,
+	OPT_CHECK,
+	OPT_STRICT,
+	OPT_WAIT,
+	OPT_LIST,
+	OPT_CLEAN,
+	OPT_VERSION,
+	OPT_HELP,
+};
 
 static const struct option long_options[] = {
 	{ "format", required_argument, NULL, 'f' },
@@ -41,6 +55,9 @@ static const struct option long_options[] = {
 	{ "callees", no_argument, NULL, OPT_CALLEES },
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "strict", no_argument, NULL, OPT_STRICT },
+	{ "wait", no_argument, NULL, OPT_WAIT },
+	{ "list", no_argument, NULL, OPT_LIST },
+	{ "clean", no_argument, NULL, OPT_CLEAN },
 	{ "quiet", no_argument, NULL, 'q' },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -124,6 +141,15 @@ int options_parse(struct options *o, int argc, char **argv)
 		case OPT_STRICT:
 			o->strict = true;
 			break;
+		case OPT_WAIT:
+			o->wait = true;
+			break;
+		case OPT_LIST:
+			o->list = true;
+			break;
+		case OPT_CLEAN:
+			o->clean = true;
+			break;
 		case 'q':
 			o->quiet = true;
 			break;
@@ -145,6 +171,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	error = sort_keys_parse(keys, n_keys ? n_keys : 1, &o->report.sort);
 	if (error)
 		return wrong("read --sort: %s", error);
+	if (o->list || o->clean)
+		return -1;
 	if (optind == argc)
 		return wrong("read SOURCE: found %s, expected a recording's path or a PID (see "
 			     "--help)",

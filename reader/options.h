@@ -23,7 +23,7 @@ struct options {
 	struct restriction restriction[64];
 	char **source;
 	size_t n_sources;
-	bool quiet, verbose, check, strict;
+	bool quiet, verbose, check, strict, wait, list, clean;
 };
 
 /* -1: go on; else the exit code. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Makes room in a ring by folding its oldest block into the ring's fold table, which lies in the
- * recording. Safe against a kill at any instruction: the block counts as folded from the one store
- * of ring.folded on, and what had been changed before that can be undone by the reader.
+ * Makes room in a ring: takes out its oldest block when that has been folded into the ring's fold
+ * table, and folds it first where no reader has. Safe against a kill at any instruction: the block counts
+ * as folded from the one store of ring.folded on, and what had been changed before that can be
+ * undone by whoever comes next.
  *
  * Runs in the thread that writes the ring, with the GIL held, on its slow path.
  */
@@ -11,18 +12,13 @@
 
 #include <stdint.h>
 
-#include "pyprof/fold.h"
-
-struct fold {
-	struct pyprof_fold view; /* its tables lie in the recording, its indices and stack do not */
-	struct pyprof_ring *ring;
-	uint32_t low_before; /* how far down the stack changed in the fold before the last */
-};
+#include "pyprof/table.h"
 
 /*
- * Folds the oldest block and takes it out of the ring. Its offset, for reuse, or 0: there is no
- * block, or neither space nor memory for a table.
+ * The offset of the oldest block, which is no longer in the ring, or 0 with the cause: there is
+ * no block, neither space nor memory for a table, or a reader that neither goes on nor dies.
+ * `wait_ns`: how long to give a reader that has been seen at work before folding ourselves.
  */
-uint64_t fold_oldest(struct fold *f);
+uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, enum pyprof_loss *cause);
 
 #endif

@@ -2,9 +2,7 @@
 #include "recording.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,6 +10,7 @@
 #include "intern.h"
 #include "log.h"
 #include "names.h"
+#include "process.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
@@ -45,39 +44,6 @@ static uint32_t choose_clock(void)
 	return PYPROF_CLOCK_WALL;
 }
 
-/* Up to `cap` bytes of a file of /proc; how many it had, at most `cap`. */
-static size_t read_file(const char *path, char *out, size_t cap)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	size_t n = 0;
-
-	if (fd < 0)
-		return 0;
-	while (n < cap) {
-		ssize_t got = read(fd, out + n, cap - n);
-
-		if (got <= 0)
-			break;
-		n += (size_t)got;
-	}
-	close(fd);
-	return n;
-}
-
-/* Field 22 of /proc/self/stat, counted behind the command's closing parenthesis (field 2). */
-static uint64_t process_start(void)
-{
-	char text[1024];
-	size_t n = read_file("/proc/self/stat", text, sizeof(text) - 1);
-	char *at;
-
-	text[n] = '\0';
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at + 1, NULL, 10) : 0;
-}
-
 static void describe(struct pyprof_header *h)
 {
 	size_t n;
@@ -89,20 +55,18 @@ static void describe(struct pyprof_header *h)
 	h->pid = (uint32_t)getpid();
 	h->parent_pid = (uint32_t)getppid();
 	h->uid = (uint32_t)getuid();
-	h->process_start = process_start();
+	h->process_start = process_start(getpid());
 	h->clock = recording.clock;
 	h->engine = recording.engine;
-	/* Waiting for a reader (block) is not built yet: it folds at once. */
-	h->overflow = config.overflow == PYPROF_OVERFLOW_DROP ? PYPROF_OVERFLOW_DROP
-							      : PYPROF_OVERFLOW_FOLD;
+	h->overflow = (uint32_t)config.overflow;
 	h->builtins = config.builtins;
 	h->buffer_bytes = config.buffer_bytes;
 	h->has_bias = config.has_bias;
 	h->bias_ps = config.bias_ps;
-	n = read_file("/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id) - 1);
+	n = process_read("/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id) - 1);
 	while (n && h->boot_id[n - 1] == '\n')
 		h->boot_id[--n] = '\0';
-	h->cmdline_bytes = (uint32_t)read_file("/proc/self/cmdline", h->cmdline, sizeof(h->cmdline));
+	h->cmdline_bytes = (uint32_t)process_read("/proc/self/cmdline", h->cmdline, sizeof(h->cmdline));
 	snprintf(h->python, sizeof(h->python), "%s", py.Py_GetVersion());
 	snprintf(h->shim, sizeof(h->shim), "pyshim %s", PYSHIM_VERSION);
 	pyprof_clock_pair(&h->start_ticks, &h->start_mono_ns);

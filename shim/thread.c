@@ -26,6 +26,7 @@
 
 #define FIRST_LOOKAHEAD 8u
 #define MAX_LOOK_BACK 65536
+#define BLOCK_PATIENCE_NS 1000000000ull
 
 /*
  * A node of the registry. Added once, never freed while the process lives, so that whoever walks
@@ -37,7 +38,8 @@ struct thread_ring {
 	struct pyprof_ring *shared;
 	struct thread_self *owner; /* of the thread that writes now */
 	struct thread_self left;   /* where the thread that ended stopped writing */
-	struct fold fold;
+	struct pyprof_table table;
+	uint64_t patience_ns; /* PYSHIM_OVERFLOW=block: how long to wait for a reader */
 	uint32_t n_blocks;
 	int state;		 /* RING_TAKEN, RING_FREE */
 };
@@ -236,7 +238,8 @@ static struct thread_ring *take_ring(void)
 		free(ring);
 		return NULL;
 	}
-	ring->fold.ring = ring->shared;
+	ring->table.ring = ring->shared;
+	ring->patience_ns = config.overflow == PYPROF_OVERFLOW_BLOCK ? BLOCK_PATIENCE_NS : 0;
 	cds_list_add_rcu(&ring->node, &registry);
 	return ring;
 }
@@ -310,6 +313,21 @@ static void count_loss(enum pyprof_loss cause)
 	pyprof_set(n, *n + 1);
 }
 
+/*
+ * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only long
+ * one: patience is lost with each block that we had to fold, and won back with one that we had not.
+ */
+static uint64_t oldest_block(struct thread_ring *ring, enum pyprof_loss *cause)
+{
+	uint64_t folded = ring->table.folded;
+	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, cause);
+
+	if (config.overflow == PYPROF_OVERFLOW_BLOCK)
+		ring->patience_ns = ring->table.folded == folded ? BLOCK_PATIENCE_NS
+								 : ring->patience_ns / 8;
+	return offset;
+}
+
 /* An empty block for this ring, its last one's place for the oldest's where need be; or 0. */
 static uint64_t find_block(struct thread_ring *ring)
 {
@@ -321,7 +339,7 @@ static uint64_t find_block(struct thread_ring *ring)
 		return offset;
 	}
 	if (config.overflow != PYPROF_OVERFLOW_DROP)
-		offset = fold_oldest(&ring->fold);
+		offset = oldest_block(ring, &cause);
 	if (offset)
 		memset(region_at(offset), 0, region.header->block_bytes);
 	else

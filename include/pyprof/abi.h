@@ -112,6 +112,7 @@ enum pyprof_overflow {
 enum pyprof_loss {
 	PYPROF_LOST_BUDGET = 0,	 /* PYSHIM_BUFFER was used up */
 	PYPROF_LOST_STORAGE = 1, /* the file could not grow: no space left, or it is gone */
+	PYPROF_LOST_READER = 2,	 /* a reader held the ring, stopped, and did not die */
 	PYPROF_LOST_CAUSES = 4,
 };
 
@@ -218,18 +219,26 @@ _Static_assert(sizeof(struct pyprof_name) == 32, "format");
 struct pyprof_ring {
 	/* the target's */
 	uint64_t first_block; /* offset of the oldest block, or 0; release */
+	/* the claim holder's */
 	/*
 	 * Blocks up to this sequence number are in the fold table, and the table's state of this
 	 * number's parity is the one that holds; 0: nothing is folded. The release store of it is what
 	 * makes the fold of a block happen, at once.
 	 */
 	uint64_t folded;
-	uint64_t fold; /* offset of the fold table, or 0; release */
+	/* the target's */
+	uint64_t fold; /* offset of the fold table, or 0; release, with the claim held */
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
-	uint64_t reserved0[1];
-	/* the reader's */
-	uint64_t reserved1[8];
+	uint64_t n_waits; /* how often the target waited for a reader that held the claim */
+	/* both sides', by compare-and-swap */
+	uint64_t consumer; /* who may fold: PYPROF_CONSUMER of a process, or 0 */
+	/* a reader's */
+	uint64_t wants_table; /* 1: there is no fold table, or it is too small for the next block */
+	uint64_t reserved1[6];
 };
+
+/* A process that may fold: told apart from a later one of the same PID by its start. */
+#define PYPROF_CONSUMER(pid, start) ((uint64_t)(pid) << 32 | ((start) & 0xffffffffu))
 
 _Static_assert(sizeof(struct pyprof_ring) == 128, "format");
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every atomic access to the recording. The target is the only writer; readers look at any time,
- * also while the target runs. Each store below that makes something visible is a release, each
- * load that looks for it an acquire, and nothing else orders anything: no fence, no lock.
+ * Every atomic access to the recording. The target is the only writer, but for the fold tables, which
+ * belong to whoever holds the ring's claim; readers look at any time, also while the target runs.
+ * Each store below that makes something visible is a release, each load that looks for it an
+ * acquire, and nothing else orders anything: no fence, no lock.
  *
  *	label	store (target)			load (reader)	forbids
  *	P1/C1	a record into its block		record		a record whose function has no name yet,
@@ -18,10 +19,13 @@
  *	P9/C9	ring.folded			fold state	a table that lacks a part of a block, or
  *								has a part of the next one
  *	P10/C10	ring.fold			fold table	a table that is half copied
+ *	X1	ring.consumer: taken by compare-and-swap	two sides that fold at once, and a fold
+ *		(acquire), given back by release		that does not see the one before
  */
 #ifndef PYPROF_RING_H
 #define PYPROF_RING_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi.h"
@@ -59,6 +63,18 @@ static inline void pyprof_put(uint64_t *at, uint64_t record)
 static inline uint64_t pyprof_take(const uint64_t *at)
 {
 	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+}
+
+/* X1: the consumer side of a ring. False: somebody has it already. */
+static inline bool pyprof_claim(uint64_t *consumer, uint64_t from, uint64_t who)
+{
+	return __atomic_compare_exchange_n(consumer, &from, who, false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
+static inline void pyprof_unclaim(uint64_t *consumer)
+{
+	__atomic_store_n(consumer, 0, __ATOMIC_RELEASE);
 }
 
 #endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A ring's fold table in the recording, worked on in place: by the target, or by a reader that
+ * has claimed the ring's consumer side (ring.consumer). Whoever holds the claim is the only one to
+ * write the table; a claim of the dead is taken over, and what they left half done is undone.
+ *
+ * The tables lie in the recording; the indices over them and the working stack are private. What is
+ * taken over is checked, for somebody else wrote it.
+ */
+#ifndef PYPROF_TABLE_H
+#define PYPROF_TABLE_H
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fold.h"
+#include "ring.h"
+
+/* Where a test may kill the process; see shim/killpoint.h. */
+#ifndef PYPROF_TESTPOINT
+#define PYPROF_TESTPOINT(name) ((void)0)
+#endif
+
+struct pyprof_table {
+	struct pyprof_fold view; /* first: the view's `grow` finds its table by it */
+	struct pyprof_ring *ring;
+	struct pyprof_fold_table *table; /* what ring.fold leads to, in this process */
+	uint64_t folded;		 /* the block number that `view` stands at */
+	uint32_t low_before;		 /* how far down the stack changed in the fold before */
+};
+
+/* Where the arrays lie behind the header; the order is that of abi.h. */
+struct pyprof_table_layout {
+	struct pyprof_fold_fn *fn, *fn_before;
+	struct pyprof_fold_edge *edge, *edge_before;
+	struct pyprof_fold_frame *stack[2];
+	uint64_t bytes; /* of all, the header included */
+};
+
+static inline struct pyprof_table_layout pyprof_table_layout(struct pyprof_fold_table *t,
+							      uint32_t fns, uint32_t edges,
+							      uint32_t depth)
+{
+	struct pyprof_table_layout l;
+
+	l.bytes = sizeof(*t) + 2 * (fns + 1ull) * sizeof(*l.fn) +
+		  2 * (edges + 1ull) * sizeof(*l.edge) + 2ull * depth * sizeof(*l.stack[0]);
+	l.fn = (struct pyprof_fold_fn *)(t + 1);
+	l.fn_before = l.fn + fns + 1;
+	l.edge = (struct pyprof_fold_edge *)(l.fn_before + fns + 1);
+	l.edge_before = l.edge + edges + 1;
+	l.stack[0] = (struct pyprof_fold_frame *)(l.edge_before + edges + 1);
+	l.stack[1] = l.stack[0] + depth;
+	return l;
+}
+
+/* Changed by the fold of a block that does not count: block numbers only grow. */
+static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
+{
+	return (int32_t)(epoch - (uint32_t)folded) > 0;
+}
+
+/* --- private memory ------------------------------------------------------------------------------- */
+
+/* Indices and stack for these caps. False: no memory, and nothing has changed. */
+static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint32_t edges,
+				       uint32_t depth)
+{
+	uint32_t *fn_index = (uint32_t *)calloc(fns * 2ull, sizeof(*fn_index));
+	uint32_t *edge_index = (uint32_t *)calloc(edges * 2ull, sizeof(*edge_index));
+	struct pyprof_fold_frame *stack =
+		(struct pyprof_fold_frame *)realloc(v->stack, (size_t)depth * sizeof(*stack));
+
+	if (stack)
+		v->stack = stack;
+	if (!fn_index || !edge_index || !stack) {
+		free(fn_index);
+		free(edge_index);
+		return false;
+	}
+	free(v->fn_index);
+	free(v->edge_index);
+	v->fn_index = fn_index;
+	v->edge_index = edge_index;
+	v->fn_mask = fns * 2 - 1;
+	v->edge_mask = edges * 2 - 1;
+	return true;
+}
+
+static inline void pyprof_table_free(struct pyprof_table *t)
+{
+	free(t->view.fn_index);
+	free(t->view.edge_index);
+	free(t->view.stack);
+	memset(t, 0, sizeof(*t));
+}
+
+/* Lets the view work in this table, whose caps the private memory has been made for. */
+static inline void pyprof_table_use(struct pyprof_table *t, struct pyprof_fold_table *table,
+				    uint32_t fns, uint32_t edges, uint32_t depth)
+{
+	struct pyprof_table_layout l = pyprof_table_layout(table, fns, edges, depth);
+	struct pyprof_fold *v = &t->view;
+
+	t->table = table;
+	v->fn = l.fn;
+	v->fn_before = l.fn_before;
+	v->edge = l.edge;
+	v->edge_before = l.edge_before;
+	v->cap_fns = fns;
+	v->cap_edges = edges;
+	v->cap_depth = depth;
+}
+
+/* --- taking over ------------------------------------------------------------------------------------ */
+
+/* Puts back what a fold had changed that was cut off. */
+static inline void pyprof_table_undo(struct pyprof_table *t)
+{
+	struct pyprof_fold *v = &t->view;
+
+	for (uint32_t i = 1; i <= v->s.n_fns; i++) {
+		if (pyprof_table_is_undone(v->fn[i].epoch, t->folded))
+			v->fn[i] = v->fn_before[i];
+	}
+	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
+		if (pyprof_table_is_undone(v->edge[i].epoch, t->folded))
+			v->edge[i] = v->edge_before[i];
+	}
+}
+
+static inline bool pyprof_table_index(struct pyprof_fold *v)
+{
+	uint32_t caller = 0;
+
+	for (uint32_t i = 1; i <= v->s.n_fns; i++) {
+		if (pyprof_fold_find_fn(v, v->fn[i].number))
+			return false;
+		v->fn[i].last_edge = 0;
+		pyprof_fold_index_fn(v, i);
+	}
+	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &v->edge[i];
+
+		if (!e->callee || e->callee > v->s.n_fns || e->caller > v->s.n_fns)
+			return false;
+		pyprof_fold_index_edge(v, i);
+	}
+	for (uint32_t i = 0; i < v->s.depth; i++) {
+		uint32_t e = v->stack[i].edge;
+
+		if (!e || e > v->s.n_edges || v->edge[e].caller != caller)
+			return false;
+		caller = v->edge[e].callee;
+	}
+	return true;
+}
+
+/*
+ * Makes the view stand where the table does: at block number ring.folded. The caps are read once,
+ * and `bytes` is what the table may occupy. False: no memory, or the table makes no sense.
+ */
+static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_fold_table *table,
+					  uint64_t bytes)
+{
+	uint32_t fns = table->cap_fns, edges = table->cap_edges, depth = table->cap_depth;
+	struct pyprof_fold *v = &t->view;
+	struct pyprof_table_layout l = pyprof_table_layout(table, fns, edges, depth);
+
+	t->folded = pyprof_observe(&t->ring->folded); /* C9 */
+	if (table->extent.kind != PYPROF_EXTENT_FOLD || !fns || !edges || !depth ||
+	    fns > 1u << 28 || edges > 1u << 28 || depth > 1u << 28 || l.bytes > bytes)
+		return false;
+	v->s = table->state[t->folded & 1];
+	if (v->s.n_fns > fns || v->s.n_edges > edges || v->s.depth > depth ||
+	    !pyprof_table_resize(v, fns, edges, depth))
+		return false;
+	pyprof_table_use(t, table, fns, edges, depth);
+	memcpy(v->stack, l.stack[t->folded & 1], v->s.depth * sizeof(*v->stack));
+	v->fn[0].last_edge = 0;
+	t->low_before = 0;
+	pyprof_table_undo(t);
+	return pyprof_table_index(v);
+}
+
+/* --- folding ---------------------------------------------------------------------------------------- */
+
+/* Folds a block's records into the table; nothing counts until pyprof_table_commit. */
+static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof_block *b,
+				     uint32_t block_bytes)
+{
+	const uint64_t *r = b->record;
+	const uint64_t *end = (const uint64_t *)((const char *)b + block_bytes);
+	struct pyprof_fold *v = &t->view;
+	uint64_t record;
+
+	v->epoch = (uint32_t)b->sequence;
+	v->low_depth = v->s.depth;
+	pyprof_fold_block(v, b->base_ticks, b->skipped_ticks);
+	for (; r < end && (record = pyprof_take(r)); r++) { /* C1 */
+		pyprof_fold_record(v, record);
+		PYPROF_TESTPOINT("fold-record");
+	}
+}
+
+/*
+ * The stack and the state of this parity, then the one store that makes the fold of block
+ * `sequence` count.
+ */
+static inline void pyprof_table_commit(struct pyprof_table *t, uint64_t sequence)
+{
+	struct pyprof_fold *v = &t->view;
+	struct pyprof_table_layout l =
+		pyprof_table_layout(t->table, v->cap_fns, v->cap_edges, v->cap_depth);
+	uint32_t low = v->low_depth < t->low_before ? v->low_depth : t->low_before;
+
+	/* This copy was written two folds ago; the frame below `low` has had time added. */
+	low = low ? low - 1 : 0;
+	if (v->s.depth > low)
+		memcpy(&l.stack[sequence & 1][low], &v->stack[low],
+		       (v->s.depth - low) * sizeof(*v->stack));
+	PYPROF_TESTPOINT("fold-stack-copied");
+	t->table->state[sequence & 1] = v->s;
+	PYPROF_TESTPOINT("fold-state-copied");
+	pyprof_publish(&t->ring->folded, sequence); /* P9 */
+	PYPROF_TESTPOINT("fold-published");
+	t->low_before = v->low_depth;
+	t->folded = sequence;
+}
+
+#endif

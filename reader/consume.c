@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "consume.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "pyprof/ring.h"
+
+#define EXTRA_BYTES (1ull << 30)
+
+int consume_open(struct consume *c, const struct attach *a)
+{
+	int fd = open(a->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int err = fd < 0 ? -errno : 0;
+
+	memset(c, 0, sizeof(*c));
+	c->block_bytes = a->header.block_bytes;
+	c->self = PYPROF_CONSUMER(getpid(), attach_process_start((uint32_t)getpid()));
+	/* The file grows; what lies beyond its end is not touched before it is there. */
+	c->map_bytes = a->bytes + EXTRA_BYTES;
+	if (!err) {
+		void *at = mmap(NULL, c->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+		if (at == MAP_FAILED)
+			err = -errno;
+		else
+			c->base = at;
+	}
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+void consume_close(struct consume *c)
+{
+	for (size_t i = 0; i < c->n_rings; i++)
+		pyprof_table_free(&c->ring[i]);
+	free(c->ring);
+	if (c->base)
+		munmap(c->base, c->map_bytes);
+	memset(c, 0, sizeof(*c));
+}
+
+/* The bytes at an offset, or NULL where the file has none (yet). */
+static void *at(const struct consume *c, uint64_t offset, uint64_t bytes)
+{
+	const struct pyprof_header *h = (const void *)c->base;
+	uint64_t limit = pyprof_observe(&h->file_bytes); /* C6 */
+
+	if (limit > c->map_bytes)
+		limit = c->map_bytes;
+	if (offset % 8 || bytes > limit || offset > limit - bytes)
+		return NULL;
+	return c->base + offset;
+}
+
+/* --- one ring --------------------------------------------------------------------------------------- */
+
+/* A table in a file that belongs to another process cannot be made larger from here. */
+static bool cannot_grow(struct pyprof_fold *f)
+{
+	(void)f;
+	return false;
+}
+
+/* The first block that is not folded, if it is full; else NULL. */
+static const struct pyprof_block *full_block(const struct consume *c, const struct pyprof_ring *ring)
+{
+	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
+	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
+
+	for (int i = 0; offset && i < 1 << 20; i++) {
+		const struct pyprof_block *b = at(c, offset, c->block_bytes);
+
+		if (!b || b->kind != PYPROF_EXTENT_BLOCK)
+			return NULL;
+		offset = pyprof_observe(&b->next); /* C2 */
+		if (b->sequence == folded + 1)
+			return offset ? b : NULL;
+		if (b->sequence > folded + 1)
+			return NULL; /* it has moved on under our eyes */
+	}
+	return NULL;
+}
+
+static bool stands_here(const struct consume *c, const struct pyprof_table *t, uint64_t table)
+{
+	return t->table && (uint8_t *)t->table == c->base + table &&
+	       t->folded == pyprof_observe(&t->ring->folded);
+}
+
+/* With the claim held. False: the target has to do something first. */
+static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct pyprof_block *b)
+{
+	uint64_t offset = pyprof_observe(&t->ring->fold); /* C10 */
+	struct pyprof_fold_table *table = at(c, offset, sizeof(*table));
+	uint64_t n_lost;
+
+	if (!offset || !table)
+		return false;
+	if (!stands_here(c, t, offset) &&
+	    !pyprof_table_take_over(t, table, c->map_bytes - offset))
+		return false;
+	if (b->sequence != t->folded + 1)
+		return true; /* somebody else was faster */
+	t->view.grow = cannot_grow;
+	n_lost = t->view.s.n_lost;
+	pyprof_table_fold(t, b, c->block_bytes);
+	if (t->view.s.n_lost != n_lost) { /* the table is too small: undo it */
+		pyprof_table_take_over(t, table, c->map_bytes - offset);
+		return false;
+	}
+	pyprof_table_commit(t, b->sequence);
+	return true;
+}
+
+static bool fold_one(struct consume *c, struct pyprof_table *t)
+{
+	const struct pyprof_block *b = full_block(c, t->ring);
+	bool done;
+
+	if (!b || pyprof_get(&t->ring->wants_table) ||
+	    !pyprof_claim(&t->ring->consumer, 0, c->self))
+		return false;
+	/* It may have been folded, and its memory have become another block, before we had the claim. */
+	b = full_block(c, t->ring);
+	done = b && fold_claimed(c, t, b);
+	if (b && !done)
+		pyprof_set(&t->ring->wants_table, 1);
+	pyprof_unclaim(&t->ring->consumer);
+	return done;
+}
+
+/* --- all rings --------------------------------------------------------------------------------------- */
+
+static struct pyprof_table *table_for(struct consume *c, size_t i, struct pyprof_ring *ring)
+{
+	if (i == c->n_rings) {
+		struct pyprof_table *more = realloc(c->ring, (i + 1) * sizeof(*more));
+
+		if (!more)
+			return NULL;
+		c->ring = more;
+		memset(&c->ring[i], 0, sizeof(c->ring[i]));
+		c->n_rings++;
+	}
+	c->ring[i].ring = ring;
+	return &c->ring[i];
+}
+
+size_t consume_round(struct consume *c)
+{
+	const struct pyprof_header *h = (const void *)c->base;
+	uint64_t offset = pyprof_observe(&h->rings); /* C5 */
+	size_t n = 0, i = 0;
+
+	for (int extents = 0; offset && extents < 1 << 20; extents++) {
+		struct pyprof_extent *x = at(c, offset, PYPROF_EXTENT_ALIGN);
+		uint64_t used;
+
+		if (!x || x->kind != PYPROF_EXTENT_RINGS)
+			break;
+		used = attach_extent_used(x, PYPROF_EXTENT_ALIGN);
+		for (uint64_t o = sizeof(*x); o + sizeof(struct pyprof_ring) <= used;
+		     o += sizeof(struct pyprof_ring)) {
+			struct pyprof_table *t = table_for(c, i++, (void *)((char *)x + o));
+
+			while (t && fold_one(c, t))
+				n++;
+		}
+		offset = pyprof_observe(&x->next); /* C5 */
+	}
+	return n;
+}

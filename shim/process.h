@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What /proc tells of a process. Any thread; no allocation.
+ */
+#ifndef SHIM_PROCESS_H
+#define SHIM_PROCESS_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* When it started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: unknown. */
+uint64_t process_start(pid_t pid);
+
+/* Up to `cap` bytes of a file; how many it had, at most `cap`. */
+size_t process_read(const char *path, char *out, size_t cap);
+
+#endif
