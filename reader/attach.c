@@ -95,27 +95,6 @@ uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes)
 
 /* --- opening ------------------------------------------------------------------------------------------ */
 
-static bool is_number(const char *s)
-{
-	return *s && strspn(s, "0123456789") == strlen(s);
-}
-
-static int find_path(struct attach *a, const char *source)
-{
-	const char *dir = getenv("PYSHIM_DIR");
-	int n;
-
-	if (is_number(source) && access(source, F_OK) != 0)
-		n = asprintf(&a->path, "%s/pyprof.%s", dir && *dir ? dir : "/dev/shm", source);
-	else
-		n = asprintf(&a->path, "%s", source);
-	if (n < 0) {
-		a->path = NULL;
-		return refuse(a, -ENOMEM, "open %s: out of memory", source);
-	}
-	return 0;
-}
-
 static int map_file(struct attach *a)
 {
 	struct stat st;
@@ -233,14 +212,13 @@ uint64_t attach_process_start(uint32_t pid)
 	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
-int attach_open(struct attach *a, const char *source)
+int attach_open(struct attach *a, const char *path)
 {
 	int err;
 
 	memset(a, 0, sizeof(*a));
-	err = find_path(a, source);
-	if (!err)
-		err = map_file(a);
+	a->path = strdup(path);
+	err = a->path ? map_file(a) : refuse(a, -ENOMEM, "open %s: out of memory", path);
 	if (!err)
 		err = check_format(a);
 	if (!err)

@@ -25,8 +25,8 @@ struct attach {
 	char error[512]; /* after a failure: what was found, what was expected */
 };
 
-/* `source` is a path or a PID. 0 or -errno with `error` set. */
-int attach_open(struct attach *a, const char *source);
+/* 0 or -errno with `error` set. */
+int attach_open(struct attach *a, const char *path);
 void attach_close(struct attach *a);
 
 /* When a process started, as header.process_start has it; 0: there is none, or it has ended. */

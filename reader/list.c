@@ -92,3 +92,68 @@ int list_clean(FILE *to, const char *dir)
 {
 	return each(to, dir, true);
 }
+
+/* --- recordings of one process ----------------------------------------------------------------------- */
+
+struct candidate {
+	char *path;
+	uint64_t process_start;
+};
+
+/* pyprof.PID, pyprof.PID.1, ... as far as they are there. */
+static int find_candidates(const char *dir, const char *pid, struct candidate **out, size_t *n)
+{
+	struct candidate *c = NULL;
+
+	*n = 0;
+	for (int i = 0;; i++) {
+		struct candidate *more = realloc(c, (*n + 1) * sizeof(*c));
+		struct attach a;
+		char *path;
+
+		if (!more)
+			break;
+		c = more;
+		if ((i ? asprintf(&path, "%s/pyprof.%s.%d", dir, pid, i)
+		       : asprintf(&path, "%s/pyprof.%s", dir, pid)) < 0)
+			break;
+		if (access(path, F_OK) != 0) {
+			free(path);
+			*out = c;
+			return 0;
+		}
+		c[*n] = (struct candidate){ .path = path };
+		if (attach_open(&a, path) == 0) {
+			c[*n].process_start = a.header.process_start;
+			attach_close(&a);
+		}
+		(*n)++;
+	}
+	while (*n)
+		free(c[--*n].path);
+	free(c);
+	return -ENOMEM;
+}
+
+int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths)
+{
+	struct candidate *c;
+	uint64_t last = 0;
+	size_t n;
+	int err = find_candidates(dir, pid, &c, &n);
+
+	*n_paths = 0;
+	if (err)
+		return err;
+	for (size_t i = 0; i < n; i++)
+		last = c[i].process_start > last ? c[i].process_start : last;
+	*paths = calloc(n + 1, sizeof(**paths));
+	for (size_t i = 0; i < n; i++) {
+		if (*paths && c[i].process_start == last)
+			(*paths)[(*n_paths)++] = c[i].path;
+		else
+			free(c[i].path);
+	}
+	free(c);
+	return !*paths ? -ENOMEM : *n_paths ? 0 : -ENOENT;
+}

@@ -5,6 +5,7 @@
 #ifndef READER_LIST_H
 #define READER_LIST_H
 
+#include <stddef.h>
 #include <stdio.h>
 
 /* Prints a line for each recording in the folder, by PID. 0 or -errno: the folder cannot be read. */
@@ -15,5 +16,11 @@ int list_print(FILE *to, const char *dir);
  * are no recordings stay. 0 or -errno.
  */
 int list_clean(FILE *to, const char *dir);
+
+/*
+ * The recordings of the process that had this PID last, in the order of their names: more than one
+ * where it called execv. 0, -ENOENT where there is none, or -errno. The caller frees each and all.
+ */
+int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths);
 
 #endif

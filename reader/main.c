@@ -17,29 +17,19 @@
 #include "list.h"
 #include "names.h"
 #include "options.h"
+#include "preamble.h"
 #include "profile.h"
 #include "pstats.h"
 #include "rebuild.h"
 #include "report.h"
 #include "ticks.h"
 
-/* What is known of one source when it has been read. */
-struct source {
-	struct pyprof_header header;
-	struct rebuild_summary summary;
-	uint64_t n_lost[PYPROF_LOST_CAUSES];
-	uint64_t n_bad;
-	double seconds_per_tick;
-	const char *name;
-	bool live;
-};
+static const char *recordings_dir(void)
+{
+	const char *dir = getenv("PYSHIM_DIR");
 
-static const char *const loss_text[PYPROF_LOST_CAUSES] = {
-	"events lost: the buffer was full (PYSHIM_BUFFER)",
-	"events lost: the file could not grow",
-	"events lost: a reader held the ring and did not go on",
-	"events lost: unknown cause",
-};
+	return dir && *dir ? dir : "/dev/shm";
+}
 
 static int complain(const char *text)
 {
@@ -101,101 +91,22 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 	return 0;
 }
 
-static bool has_loss(const struct source *s)
+static void print_source(FILE *to, const struct source *s, const struct options *o)
 {
-	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
-		     s->summary.n_gaps + s->summary.n_blind_ends;
-
-	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
-		n += s->n_lost[i];
-	return n != 0;
-}
-
-/* --- preamble ---------------------------------------------------------------------------------------- */
-
-static void print_command(FILE *to, const struct pyprof_header *h)
-{
-	uint32_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
-
-	fputs("  command: ", to);
-	for (uint32_t i = 0; i + 1 < n; i++) {
-		unsigned char c = (unsigned char)h->cmdline[i];
-
-		fputc(c ? c < ' ' || c == 127 ? '?' : c : ' ', to);
-	}
-	fputc('\n', to);
-}
-
-static const char *clock_name(uint32_t clock)
-{
-	static const char *const name[] = { "?",
-					    "wall clock",
-					    "wall clock",
-					    "process CPU time",
-					    "thread CPU time",
-					    "counted events" };
-
-	return name[clock];
-}
-
-static void print_line_of(FILE *to, uint64_t n, const char *text)
-{
-	if (n)
-		fprintf(to, "  %" PRIu64 " %s\n", n, text);
-}
-
-static void print_losses(FILE *to, const struct source *s)
-{
-	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
-		print_line_of(to, s->n_lost[i], loss_text[i]);
-	print_line_of(to, s->n_bad, "places of the file made no sense; what lay behind them is lost");
-	print_line_of(to, s->summary.n_lost_here, "events lost: out of memory here");
-	print_line_of(to, s->header.n_unnamed, "functions without a name: no space for it was left");
-	print_line_of(to, s->summary.n_closed,
-		      "calls whose return is missing, ended with their caller");
-	if (s->summary.n_gaps)
-		fprintf(to, "  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
-			    "hook for itself\n",
-			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
-	print_line_of(to, s->summary.n_blind_ends,
-		      "threads were not seen after a call that took the profile hook");
-	print_line_of(to, s->summary.n_open, "calls were running at the end and are counted up to it");
-}
-
-static void print_preamble(FILE *to, const struct source *s, bool verbose)
-{
-	const struct pyprof_header *h = &s->header;
-	const struct rebuild_summary *sum = &s->summary;
-	double seconds = (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick;
-	int words = (int)strcspn(h->python, " ");
-
-	fprintf(to, "pyshim: %s: CPython %.*s, process %u%s%s\n", s->name, words, h->python, h->pid,
-		h->forked ? " (forked)" : "", s->live ? ", still running" : "");
-	print_command(to, h);
-	fprintf(to, "  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s; raw times, no bias "
-		    "removed\n",
-		seconds, sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
-		clock_name(h->clock));
-	if (verbose) {
-		fprintf(to, "  %s; engine %s; parent %u; %s\n", h->shim,
-			h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",
-			h->parent_pid, h->builtins ? "C functions too" : "no C functions");
-		print_line_of(to, sum->n_unmatched,
-			      "returns from functions that were entered before recording began");
-	}
-	if (s->seconds_per_tick == 0)
-		fputs("  times are unknown: the recording holds no second pair of clocks\n", to);
-	print_losses(to, s);
+	preamble_print(to, s, o->verbose || o->check);
+	if (o->check)
+		preamble_print_checks(to, s);
 	fputc('\n', to);
 }
 
 /* --- output ------------------------------------------------------------------------------------------- */
 
 static int write_text(FILE *to, const struct options *o, const struct profile *p,
-		      const struct source *sources)
+		      const struct source *sources,
+		      size_t n)
 {
-	for (size_t i = 0; i < o->n_sources && (!o->quiet || o->check); i++)
-		print_preamble(to, &sources[i], o->verbose || o->check);
+	for (size_t i = 0; i < n && (!o->quiet || o->check); i++)
+		print_source(to, &sources[i], o);
 	if (o->check)
 		return 0;
 	switch (o->listing) {
@@ -210,9 +121,10 @@ static int write_text(FILE *to, const struct options *o, const struct profile *p
 }
 
 static int write_to(FILE *to, const struct options *o, const struct profile *p,
-		    const struct source *sources)
+		    const struct source *sources,
+		      size_t n)
 {
-	int err = o->format == FORMAT_PSTATS ? pstats_write(to, p) : write_text(to, o, p, sources);
+	int err = o->format == FORMAT_PSTATS ? pstats_write(to, p) : write_text(to, o, p, sources, n);
 
 	if (!err && fflush(to) != 0)
 		err = -errno;
@@ -220,7 +132,8 @@ static int write_to(FILE *to, const struct options *o, const struct profile *p,
 }
 
 /* Into a new file that takes the name when it is whole: an old one is never left half written. */
-static int write_file(const struct options *o, const struct profile *p, const struct source *sources)
+static int write_file(const struct options *o, const struct profile *p, const struct source *sources,
+		      size_t n)
 {
 	char *temporary;
 	mode_t mask = umask(0);
@@ -237,7 +150,7 @@ static int write_file(const struct options *o, const struct profile *p, const st
 		if (fd >= 0)
 			close(fd);
 	} else {
-		err = write_to(to, o, p, sources);
+		err = write_to(to, o, p, sources, n);
 		if (!err && fchmod(fd, 0666 & ~mask) < 0)
 			err = -errno;
 		if (fclose(to) != 0 && !err)
@@ -260,90 +173,156 @@ static bool is_replaceable(const char *path)
 }
 
 static int write_output(const struct options *o, const struct profile *p,
-			const struct source *sources)
+			const struct source *sources,
+		      size_t n)
 {
 	FILE *to;
 	int err;
 
 	if (!o->output)
-		return write_to(stdout, o, p, sources);
+		return write_to(stdout, o, p, sources, n);
 	if (is_replaceable(o->output))
-		return write_file(o, p, sources);
+		return write_file(o, p, sources, n);
 	to = fopen(o->output, "wb");
 	if (!to)
 		return -errno;
-	err = write_to(to, o, p, sources);
+	err = write_to(to, o, p, sources, n);
 	if (fclose(to) != 0 && !err)
 		err = -errno;
 	return err;
 }
 
 /* Losses go where they are seen, also where the output is a file or the preamble is left out. */
-static void warn_of_losses(const struct options *o, const struct source *sources)
+static void warn_of_losses(const struct options *o, const struct source *sources,
+		      size_t n)
 {
 	if (!o->quiet && !o->output)
 		return;
-	for (size_t i = 0; i < o->n_sources; i++) {
-		if (!has_loss(&sources[i]))
+	for (size_t i = 0; i < n; i++) {
+		if (!preamble_has_loss(&sources[i]))
 			continue;
 		fprintf(stderr, "pyshim-read: read %s: found losses, expected none:\n",
 			sources[i].name);
-		print_losses(stderr, &sources[i]);
+		preamble_print_losses(stderr, &sources[i]);
 	}
 }
 
 static int list_or_clean(const struct options *o)
 {
-	const char *dir = getenv("PYSHIM_DIR");
-	int err;
+	const char *dir = recordings_dir();
+	int err = o->clean ? list_clean(stdout, dir) : list_print(stdout, dir);
 
-	if (!dir || !*dir)
-		dir = "/dev/shm";
-	err = o->clean ? list_clean(o->quiet ? fopen("/dev/null", "w") : stdout, dir)
-		       : list_print(stdout, dir);
 	if (err)
 		fprintf(stderr, "pyshim-read: list %s: %s\n", dir, strerror(-err));
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
+/* The recordings that the command line names: a PID may have several. */
+struct names_list {
+	char **name;
+	size_t n;
+};
+
+static int add_name(struct names_list *l, char *name)
+{
+	char **more = name ? realloc(l->name, (l->n + 1) * sizeof(*more)) : NULL;
+
+	if (!more) {
+		free(name);
+		return -ENOMEM;
+	}
+	l->name = more;
+	l->name[l->n++] = name;
+	return 0;
+}
+
+static int add_source(struct names_list *l, const char *source)
+{
+	char **path, *plain;
+	size_t n;
+	int err;
+
+	if (strspn(source, "0123456789") != strlen(source) || access(source, F_OK) == 0)
+		return add_name(l, strdup(source));
+	err = list_of_pid(recordings_dir(), source, &path, &n);
+	if (err == -ENOENT) /* opening it will say what is wrong */
+		return asprintf(&plain, "%s/pyprof.%s", recordings_dir(), source) < 0
+			       ? -ENOMEM
+			       : add_name(l, plain);
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_name(l, path[i]);
+	free(path);
+	return err;
+}
+
+static void free_names(struct names_list *l)
+{
+	while (l->n)
+		free(l->name[--l->n]);
+	free(l->name);
+	l->name = NULL;
+}
+
+static int find_names(struct names_list *l, const struct options *o)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < o->n_sources && !err; i++)
+		err = add_source(l, o->source[i]);
+	if (err)
+		fprintf(stderr, "pyshim-read: find recordings: %s\n", strerror(-err));
+	return err;
+}
+
+static int report(const struct options *o, const struct names_list *l)
+{
+	struct source *sources = calloc(l->n, sizeof(*sources));
+	int status = sources ? EXIT_OK : EXIT_FAILED;
+	struct profile p;
+	int err;
+
+	profile_init(&p);
+	for (size_t i = 0; i < l->n && !status; i++) {
+		if (read_source(&sources[i], l->name[i], &p) < 0)
+			status = EXIT_FAILED;
+	}
+	err = status ? 0 : write_output(o, &p, sources, l->n);
+	if (err && err != -EPIPE) { /* whoever closed the pipe has seen enough */
+		fprintf(stderr, "pyshim-read: write %s: %s\n", o->output ? o->output : "output",
+			strerror(-err));
+		status = EXIT_FAILED;
+	}
+	if (!status)
+		warn_of_losses(o, sources, l->n);
+	for (size_t i = 0; i < l->n && !status; i++) {
+		if (o->strict && preamble_has_loss(&sources[i]))
+			status = EXIT_LOSS;
+	}
+	free(sources);
+	profile_fini(&p);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
+	struct names_list l = { 0 };
 	struct options o;
-	struct profile p;
-	struct source *sources;
 	int status = options_parse(&o, argc, argv);
-	int err = 0;
 
 	if (status >= 0)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
 	if (o.list || o.clean)
 		return list_or_clean(&o);
-	profile_init(&p);
-	sources = calloc(o.n_sources, sizeof(*sources));
-	status = sources ? EXIT_OK : EXIT_FAILED;
-	for (size_t i = 0; i < o.n_sources && !status; i++) {
-		if (o.wait)
-			wait_for_end(o.source[i]);
-		if (read_source(&sources[i], o.source[i], &p) < 0)
-			status = EXIT_FAILED;
+	status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
+	if (!status && o.wait) {
+		for (size_t i = 0; i < l.n; i++)
+			wait_for_end(l.name[i]);
+		free_names(&l); /* it may have called execv meanwhile */
+		status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
 	}
-	if (!status) {
-		err = write_output(&o, &p, sources);
-		if (err && err != -EPIPE) {
-			fprintf(stderr, "pyshim-read: write %s: %s\n", o.output ? o.output : "output",
-				strerror(-err));
-			status = EXIT_FAILED;
-		}
-	}
-	if (!status) {
-		warn_of_losses(&o, sources);
-		for (size_t i = 0; i < o.n_sources; i++) {
-			if (o.strict && has_loss(&sources[i]))
-				status = EXIT_LOSS;
-		}
-	}
-	free(sources);
-	profile_fini(&p);
+	if (!status)
+		status = report(&o, &l);
+	free_names(&l);
 	return status;
 }

@@ -172,6 +172,27 @@ static bool ends_blind(const struct rebuild *r, const struct drain *d, const str
 	return names_fn(r->names, top)->flags & PYPROF_NAME_TAKES_HOOK;
 }
 
+/*
+ * Every frame ends once, and every record begins one, ends one or is unmatched; what the edges say
+ * they were called must be what the records were.
+ */
+static void check_laws(struct rebuild_summary *sum, const struct pyprof_fold *f)
+{
+	const struct pyprof_fold_state *s = &f->s;
+	uint64_t self = 0, root = 0, frames = s->n_found;
+
+	for (uint32_t i = 1; i <= s->n_edges; i++) {
+		frames += f->edge[i].n_calls;
+		self += f->edge[i].self;
+		if (!f->edge[i].caller)
+			root += f->edge[i].total;
+	}
+	sum->n_rings++;
+	sum->n_time_broken += self != root;
+	sum->n_calls_broken +=
+		s->n_records != 2 * frames - s->n_closed - s->n_open + s->n_unmatched + s->n_lost;
+}
+
 /* One ring, from the start as often as a live target folds on behind our back. */
 static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
 {
@@ -189,6 +210,7 @@ static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
 		if (!err) {
 			r->summary->n_blind_ends += ends_blind(r, d, &f);
 			pyprof_fold_close(&f);
+			check_laws(r->summary, &f);
 			err = add_tables(r, &f);
 		}
 		if (!err)

@@ -23,6 +23,10 @@ struct rebuild_summary {
 	uint64_t n_gaps;
 	uint64_t gap_ticks; /* of all threads */
 	uint64_t n_blind_ends; /* threads whose last call may have taken the profile hook */
+	/* Laws that hold for each ring; how many rings break them. */
+	uint64_t n_time_broken;	 /* the self times add up to the root's time */
+	uint64_t n_calls_broken; /* the caller edges add up to the events */
+	size_t n_rings;
 	size_t n_threads;
 };
 

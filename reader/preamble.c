@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "preamble.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static const char *const loss_text[PYPROF_LOST_CAUSES] = {
+	"events lost: the buffer was full (PYSHIM_BUFFER)",
+	"events lost: the file could not grow",
+	"events lost: a reader held the ring and did not go on",
+	"events lost: unknown cause",
+};
+
+bool preamble_has_loss(const struct source *s)
+{
+	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
+		     s->summary.n_gaps + s->summary.n_blind_ends + s->summary.n_time_broken +
+		     s->summary.n_calls_broken;
+
+	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
+		n += s->n_lost[i];
+	return n != 0;
+}
+
+static void print_command(FILE *to, const struct pyprof_header *h)
+{
+	uint32_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
+
+	fputs("  command: ", to);
+	for (uint32_t i = 0; i + 1 < n; i++) {
+		unsigned char c = (unsigned char)h->cmdline[i];
+
+		fputc(c ? c < ' ' || c == 127 ? '?' : c : ' ', to);
+	}
+	fputc('\n', to);
+}
+
+static const char *clock_name(uint32_t clock)
+{
+	static const char *const name[] = { "?",
+					    "wall clock",
+					    "wall clock",
+					    "process CPU time",
+					    "thread CPU time",
+					    "counted events" };
+
+	return name[clock];
+}
+
+static void print_line_of(FILE *to, uint64_t n, const char *text)
+{
+	if (n)
+		fprintf(to, "  %" PRIu64 " %s\n", n, text);
+}
+
+void preamble_print_losses(FILE *to, const struct source *s)
+{
+	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
+		print_line_of(to, s->n_lost[i], loss_text[i]);
+	print_line_of(to, s->n_bad, "places of the file made no sense; what lay behind them is lost");
+	print_line_of(to, s->summary.n_lost_here, "events lost: out of memory here");
+	print_line_of(to, s->header.n_unnamed, "functions without a name: no space for it was left");
+	print_line_of(to, s->summary.n_closed,
+		      "calls whose return is missing, ended with their caller");
+	if (s->summary.n_gaps)
+		fprintf(to, "  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
+			    "hook for itself\n",
+			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
+	print_line_of(to, s->summary.n_blind_ends,
+		      "threads were not seen after a call that took the profile hook");
+	print_line_of(to, s->summary.n_open, "calls were running at the end and are counted up to it");
+}
+
+void preamble_print_checks(FILE *to, const struct source *s)
+{
+	const struct rebuild_summary *sum = &s->summary;
+
+	fprintf(to, "  %" PRIu64 " returns without a call were left out; %" PRIu64
+		    " calls without a return were ended with their caller, %" PRIu64 " at the end\n",
+		sum->n_unmatched, sum->n_closed, sum->n_open);
+	fprintf(to, "  self times add up to the root's time: %s (%zu of %zu rings)\n",
+		sum->n_time_broken ? "NO" : "yes", sum->n_rings - sum->n_time_broken, sum->n_rings);
+	fprintf(to, "  caller edges add up to the calls: %s (%zu of %zu rings)\n",
+		sum->n_calls_broken ? "NO" : "yes", sum->n_rings - sum->n_calls_broken,
+		sum->n_rings);
+	if (!preamble_has_loss(s))
+		fputs("  nothing was lost\n", to);
+}
+
+void preamble_print(FILE *to, const struct source *s, bool verbose)
+{
+	const struct pyprof_header *h = &s->header;
+	const struct rebuild_summary *sum = &s->summary;
+	double seconds = (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick;
+	int words = (int)strcspn(h->python, " ");
+
+	fprintf(to, "pyshim: %s: CPython %.*s, process %u%s%s\n", s->name, words, h->python, h->pid,
+		h->forked ? " (forked)" : "", s->live ? ", still running" : "");
+	print_command(to, h);
+	fprintf(to, "  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s; raw times, no bias "
+		    "removed\n",
+		seconds, sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
+		clock_name(h->clock));
+	if (verbose) {
+		fprintf(to, "  %s; engine %s; parent %u; %s\n", h->shim,
+			h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",
+			h->parent_pid, h->builtins ? "C functions too" : "no C functions");
+		print_line_of(to, sum->n_unmatched,
+			      "returns from functions that were entered before recording began");
+	}
+	if (s->seconds_per_tick == 0)
+		fputs("  times are unknown: the recording holds no second pair of clocks\n", to);
+	preamble_print_losses(to, s);
+}

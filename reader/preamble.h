@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What is said about a recording beside its profile: where it is from, what was lost, what was
+ * checked. Pure but for the stream.
+ */
+#ifndef READER_PREAMBLE_H
+#define READER_PREAMBLE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "rebuild.h"
+
+/* What is known of one source when it has been read. */
+struct source {
+	struct pyprof_header header;
+	struct rebuild_summary summary;
+	uint64_t n_lost[PYPROF_LOST_CAUSES];
+	uint64_t n_bad; /* places of the file that made no sense */
+	double seconds_per_tick;
+	const char *name;
+	bool live;
+};
+
+/* Whether anything is missing or does not fit. */
+bool preamble_has_loss(const struct source *s);
+
+void preamble_print(FILE *to, const struct source *s, bool verbose);
+void preamble_print_losses(FILE *to, const struct source *s);
+
+/* --check: the conservation laws, and how unmatched returns were resolved. */
+void preamble_print_checks(FILE *to, const struct source *s);
+
+#endif

@@ -1,0 +1,862 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sort keys and text, against literals: what Lib/pstats.py prints for the same dict. A difference
+ * in one blank is a failure, for scripts read these columns.
+ */
+#include <check.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profile.h"
+#include "report.h"
+#include "sort.h"
+
+#define T(s) ((struct text){ s, sizeof(s) - 1 })
+#define NONE T("")
+
+typedef int report_fn(FILE *, const struct profile *, const struct report_options *);
+
+static void assert_report(report_fn *report, const struct profile *p,
+			  const struct report_options *options, const char *want, size_t n_want)
+{
+	char *text = NULL;
+	size_t n = 0;
+	FILE *to = open_memstream(&text, &n);
+
+	ck_assert_int_eq(report(to, p, options), 0);
+	fclose(to);
+	ck_assert_msg(n == n_want && !memcmp(text, want, n), "printed:\n%s\nnot:\n%s", text, want);
+	free(text);
+}
+
+#define ASSERT_REPORT(report, p, options, literal) \
+	assert_report(report, p, options, literal, sizeof(literal) - 1)
+
+static struct report_options sorted_by(const char *key)
+{
+	struct report_options options = { .n_restrictions = 0 };
+
+	ck_assert_ptr_null(sort_keys_parse(&key, 1, &options.sort));
+	return options;
+}
+
+static void add(struct profile *p, struct text file, int64_t line, struct text name,
+		struct profile_counts counts)
+{
+	size_t fn = profile_fn_add(p, file, line, name, NONE);
+
+	profile_counts_add(&p->fn[fn].counts, &counts);
+}
+
+/* Sort keys */
+
+#define SELF "internal time"
+#define TOTAL "cumulative time"
+
+/* get_sort_arg_defs() of Python 3.8 to 3.15, every key of it. */
+static const struct {
+	const char *key, *title;
+} keys_taken[] = {
+	{ "calls", "call count" },
+	{ "call", "call count" },
+	{ "cal", "call count" },
+	{ "ca", "call count" },
+	{ "ncalls", "call count" },
+	{ "ncall", "call count" },
+	{ "ncal", "call count" },
+	{ "nca", "call count" },
+	{ "nc", "call count" },
+	{ "cumtime", TOTAL },
+	{ "cumtim", TOTAL },
+	{ "cumti", TOTAL },
+	{ "cumt", TOTAL },
+	{ "cu", TOTAL },
+	{ "cumulative", TOTAL },
+	{ "cumulativ", TOTAL },
+	{ "cumulati", TOTAL },
+	{ "cumulat", TOTAL },
+	{ "cumula", TOTAL },
+	{ "cumul", TOTAL },
+	{ "cumu", TOTAL },
+	{ "filename", "file name" },
+	{ "filenam", "file name" },
+	{ "filena", "file name" },
+	{ "filen", "file name" },
+	{ "file", "file name" },
+	{ "fil", "file name" },
+	{ "fi", "file name" },
+	{ "f", "file name" },
+	{ "line", "line number" },
+	{ "lin", "line number" },
+	{ "li", "line number" },
+	{ "l", "line number" },
+	{ "module", "file name" },
+	{ "modul", "file name" },
+	{ "modu", "file name" },
+	{ "mod", "file name" },
+	{ "mo", "file name" },
+	{ "m", "file name" },
+	{ "name", "function name" },
+	{ "nam", "function name" },
+	{ "na", "function name" },
+	{ "nfl", "name/file/line" },
+	{ "nf", "name/file/line" },
+	{ "pcalls", "primitive call count" },
+	{ "pcall", "primitive call count" },
+	{ "pcal", "primitive call count" },
+	{ "pca", "primitive call count" },
+	{ "pc", "primitive call count" },
+	{ "p", "primitive call count" },
+	{ "stdname", "standard name" },
+	{ "stdnam", "standard name" },
+	{ "stdna", "standard name" },
+	{ "stdn", "standard name" },
+	{ "std", "standard name" },
+	{ "st", "standard name" },
+	{ "s", "standard name" },
+	{ "time", SELF },
+	{ "tim", SELF },
+	{ "ti", SELF },
+	{ "tottime", SELF },
+	{ "tottim", SELF },
+	{ "totti", SELF },
+	{ "tott", SELF },
+	{ "tot", SELF },
+	{ "to", SELF },
+	{ "-1", "standard name" },
+	{ "0", "call count" },
+	{ "1", SELF },
+	{ "2", TOTAL },
+};
+
+START_TEST(a_sort_key_may_be_abbreviated)
+{
+	const char *key = keys_taken[_i].key;
+	struct sort_keys keys;
+
+	ck_assert_ptr_null(sort_keys_parse(&key, 1, &keys));
+	ck_assert_uint_eq(keys.n_keys, 1);
+	ck_assert_str_eq(sort_key_title(&keys, 0), keys_taken[_i].title);
+}
+END_TEST
+
+#define ALL                                                                                       \
+	"expected one of calls, ncalls, cumtime, cumulative, filename, line, module, name, nfl, " \
+	"pcalls, stdname, time, tottime; or one of -1, 0, 1, 2 alone"
+
+static const struct {
+	const char *key, *error;
+} keys_refused[] = {
+	{ "c", "sort key: 'c' is ambiguous, expected one of calls, cumtime, cumulative" },
+	{ "cum", "sort key: 'cum' is ambiguous, expected one of cumtime, cumulative" },
+	{ "n", "sort key: 'n' is ambiguous, expected one of ncalls, name, nfl" },
+	{ "t", "sort key: 't' is ambiguous, expected one of time, tottime" },
+	{ "", "sort key: '' is unknown, " ALL },
+	{ "callss", "sort key: 'callss' is unknown, " ALL },
+	{ "Calls", "sort key: 'Calls' is unknown, " ALL },
+	{ "3", "sort key: '3' is unknown, " ALL },
+	{ "-2", "sort key: '-2' is unknown, " ALL },
+	{ "01", "sort key: '01' is unknown, " ALL },
+	{ "alls", "sort key: 'alls' is unknown, " ALL },
+	{ "a234567890123456789012345678901234567890b",
+	  "sort key: 'a234567890123456789012345678901234567890' is unknown, " ALL },
+};
+
+START_TEST(other_sort_keys_are_refused)
+{
+	const char *key = keys_refused[_i].key;
+	struct sort_keys keys;
+
+	ck_assert_pstr_eq(sort_keys_parse(&key, 1, &keys), keys_refused[_i].error);
+}
+END_TEST
+
+START_TEST(a_number_stands_alone)
+{
+	const char *const before[] = { "1", "time" }, *const after[] = { "time", "1" };
+	const char *const twice[] = { "1", "1" }, *const bad[] = { "time", "line", "cum" };
+	struct sort_keys keys;
+
+	ck_assert_pstr_eq(sort_keys_parse(before, 2, &keys),
+			  "sort key: '1' among other keys, " ALL);
+	ck_assert_pstr_eq(sort_keys_parse(after, 2, &keys), "sort key: '1' among other keys, " ALL);
+	ck_assert_pstr_eq(sort_keys_parse(twice, 2, &keys), "sort key: '1' among other keys, " ALL);
+	ck_assert_pstr_eq(sort_keys_parse(bad, 3, &keys),
+			  "sort key: 'cum' is ambiguous, expected one of cumtime, cumulative");
+}
+END_TEST
+
+START_TEST(there_is_room_for_32_keys)
+{
+	const char *many[SORT_MAX_KEYS + 1];
+	struct sort_keys keys;
+
+	for (size_t i = 0; i <= SORT_MAX_KEYS; i++)
+		many[i] = i % 2 ? "nfl" : "stdname";
+	ck_assert_ptr_null(sort_keys_parse(many, SORT_MAX_KEYS, &keys));
+	ck_assert_uint_eq(keys.n_keys, 32);
+	ck_assert_pstr_eq(sort_keys_parse(many, SORT_MAX_KEYS + 1, &keys),
+			  "sort key: 33 keys, expected at most 32");
+	ck_assert_ptr_null(sort_keys_parse(NULL, 0, &keys));
+	ck_assert_uint_eq(keys.n_keys, 0);
+}
+END_TEST
+
+/* Each function is the first by some keys, and no two keys give one order by chance. */
+static void fill_for_sorting(struct profile *p)
+{
+	profile_init(p);
+	profile_caller_add(p, T("not listed"), 1, T("f"));
+	add(p, T("b.py"), 10, T("m"), (struct profile_counts){ 5, 2, 0, 0.5, 3 });     /* A */
+	add(p, T("a.py"), 9, T("z"), (struct profile_counts){ 7, 1, 0, 0.5, 2 });      /* B */
+	add(p, T("~"), 0, T("<len>"), (struct profile_counts){ 5, 5, 0, 0.25, 0.25 }); /* C */
+	add(p, T("a.py"), 10, T("m"), (struct profile_counts){ 1, 1, 0, 2, 2 });       /* D */
+	add(p, T("b.py"), 9, T("m"), (struct profile_counts){ 1, 1, 0, 0.125, 9 });    /* E */
+}
+
+static const struct {
+	const char *keys[4];
+	const char *order, *reversed;
+} orders[] = {
+	{ { NULL }, "ABCDE", "ABCDE" },
+	{ { "calls" }, "BACDE", "EDCAB" },
+	{ { "pcalls" }, "CABDE", "EDBAC" },
+	{ { "time" }, "DABCE", "ECBAD" },
+	{ { "cumulative" }, "EABDC", "CDBAE" },
+	{ { "filename" }, "BDAEC", "CEADB" },
+	{ { "line" }, "CBEAD", "DAEBC" },
+	{ { "name" }, "CADEB", "BEDAC" },
+	{ { "nfl" }, "CDEAB", "BAEDC" },
+	{ { "stdname" }, "DBAEC", "CEABD" }, /* "a.py:10(m)" < "a.py:9(z)", "~" last but for { */
+	{ { "-1" }, "DBAEC", "CEABD" },
+	{ { "0" }, "BACDE", "EDCAB" },
+	{ { "1" }, "DABCE", "ECBAD" },
+	{ { "2" }, "EABDC", "CDBAE" },
+	{ { "pcalls", "line" }, "CABED", "DEBAC" },
+	{ { "line", "pcalls" }, "CBEAD", "DAEBC" },
+	{ { "calls", "time" }, "BACDE", "EDCAB" },
+	{ { "calls", "cumtime" }, "BACED", "DECAB" },
+	{ { "name", "module", "line" }, "CDEAB", "BAEDC" },
+	{ { "name", "name", "cumtime" }, "CEADB", "BDAEC" },
+};
+
+START_TEST(an_order_is_that_of_pstats)
+{
+	size_t order[5], n = 0;
+	struct sort_keys keys;
+	struct profile p;
+
+	while (orders[_i].keys[n])
+		n++;
+	ck_assert_ptr_null(sort_keys_parse(orders[_i].keys, n, &keys));
+	fill_for_sorting(&p);
+	for (int reverse = 0; reverse < 2; reverse++) {
+		char got[6] = "";
+
+		ck_assert_int_eq(sort_keys_apply(&p, &keys, reverse, order), 0);
+		for (size_t i = 0; i < 5; i++)
+			got[i] = (char)('A' + order[i] - 1);
+		ck_assert_str_eq(got, reverse ? orders[_i].reversed : orders[_i].order);
+	}
+	profile_fini(&p);
+}
+END_TEST
+
+/* 1000 functions in ten groups of one time, in an order that only a stable sort keeps. */
+START_TEST(ties_keep_the_listed_order)
+{
+	const char *key = "time";
+	struct sort_keys keys;
+	struct profile p;
+	size_t order[1000];
+
+	profile_init(&p);
+	for (int64_t i = 0; i < 1000; i++)
+		add(&p, T("a.py"), 1000 - i, T("f"),
+		    (struct profile_counts){ 1, 1, 0, (double)(i * 7 % 10), 0 });
+	sort_keys_parse(&key, 1, &keys);
+	ck_assert_int_eq(sort_keys_apply(&p, &keys, false, order), 0);
+	for (size_t i = 0; i < 1000; i++)
+		ck_assert_double_eq(p.fn[order[i]].counts.self_s, 9 - (double)(i / 100));
+	for (size_t i = 1; i < 1000; i++)
+		if (i % 100)
+			ck_assert_uint_gt(order[i], order[i - 1]);
+	profile_fini(&p);
+}
+END_TEST
+
+/* NaN comes from hostile files only; every function must still be there once. */
+START_TEST(nan_sorts_without_harm)
+{
+	const char *key = "time";
+	bool seen[300] = { false };
+	struct sort_keys keys;
+	struct profile p;
+	size_t order[300];
+
+	profile_init(&p);
+	for (int64_t i = 0; i < 300; i++)
+		add(&p, T("a.py"), i, T("f"),
+		    (struct profile_counts){ 1, 1, 0, i % 3 ? (double)(i * 37 % 300) : (double)NAN,
+					     0 });
+	sort_keys_parse(&key, 1, &keys);
+	ck_assert_int_eq(sort_keys_apply(&p, &keys, false, order), 0);
+	for (size_t i = 0; i < 300; i++) {
+		ck_assert(!seen[order[i]]);
+		seen[order[i]] = true;
+	}
+	profile_fini(&p);
+}
+END_TEST
+
+/* print_stats */
+
+#define TITLE "   ncalls  tottime  percall  cumtime  percall filename:lineno(function)\n"
+
+START_TEST(an_empty_profile_has_no_table)
+{
+	struct report_options options = sorted_by("time");
+	struct profile p;
+
+	profile_init(&p);
+	ASSERT_REPORT(report_print, &p, &options, "         0 function calls in 0.000 seconds\n\n");
+	ASSERT_REPORT(report_callers, &p, &options, "");
+	ASSERT_REPORT(report_callees, &p, &options, "");
+}
+END_TEST
+
+/*
+ * /x/b.py:10(<module>) calls a.py:1(f), which calls itself and len; b.py:2(g) has only begun, and
+ * the caller of <module> has no entry of its own.
+ */
+static void fill_for_printing(struct profile *p)
+{
+	profile_init(p);
+	add(p, T("a.py"), 1, T("f"), (struct profile_counts){ 3, 1, 0, 0.5, 2 });
+	add(p, T("~"), 0, T("<built-in method builtins.len>"),
+	    (struct profile_counts){ 10, 10, 0, 0.25, 0.25 });
+	add(p, T("/x/b.py"), 10, T("<module>"), (struct profile_counts){ 1, 1, 0, 1, 3 });
+	add(p, T("b.py"), 2, T("g"), (struct profile_counts){ 0, 0, 0, 0.125, 0.125 });
+	profile_caller_add(p, T("~"), 0, T("<built-in method builtins.exec>"));
+	profile_edge_add(p, 0, 0, &(struct profile_counts){ 2, 0, 0, 0.25, 0 });
+	profile_edge_add(p, 2, 0, &(struct profile_counts){ 1, 1, 0, 0.25, 2 });
+	profile_edge_add(p, 0, 1, &(struct profile_counts){ 10, 10, 0, 0.25, 0.25 });
+	profile_edge_add(p, 4, 2, &(struct profile_counts){ 1, 1, 0, 1, 3 });
+}
+
+#define SUMS "         14 function calls (12 primitive calls) in 1.875 seconds\n\n"
+#define ROW_F "      3/1    0.500    0.167    2.000    2.000 a.py:1(f)\n"
+#define ROW_LEN "       10    0.250    0.025    0.250    0.025 {built-in method builtins.len}\n"
+#define ROW_MODULE "        1    1.000    1.000    3.000    3.000 /x/b.py:10(<module>)\n"
+#define ROW_G "        0    0.125             0.125          b.py:2(g)\n"
+
+START_TEST(a_table_is_that_of_pstats)
+{
+	struct report_options options = sorted_by("stdname");
+	struct profile p;
+
+	fill_for_printing(&p);
+	ASSERT_REPORT(report_print, &p, &options,
+		      SUMS "   Ordered by: standard name\n\n" TITLE ROW_MODULE ROW_F ROW_G ROW_LEN
+			   "\n\n");
+	options.reverse = true;
+	ASSERT_REPORT(report_print, &p, &options,
+		      SUMS "   Ordered by: standard name\n\n" TITLE ROW_LEN ROW_G ROW_F ROW_MODULE
+			   "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(without_keys_the_order_is_called_random)
+{
+	struct report_options options = { .reverse = true };
+	struct profile p;
+
+	fill_for_printing(&p);
+	ASSERT_REPORT(report_print, &p, &options,
+		      SUMS
+		      "   Random listing order was used\n\n" TITLE ROW_F ROW_LEN ROW_MODULE ROW_G
+		      "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(several_keys_are_all_named)
+{
+	const char *const keys[] = { "cumu", "nfl", "cumt" };
+	struct report_options options = { .reverse = false };
+	struct profile p;
+
+	ck_assert_ptr_null(sort_keys_parse(keys, 3, &options.sort));
+	fill_for_printing(&p);
+	ASSERT_REPORT(report_print, &p, &options,
+		      SUMS
+		      "   Ordered by: cumulative time, name/file/line, cumulative time\n\n" TITLE
+			      ROW_MODULE ROW_F ROW_LEN ROW_G "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(primitive_calls_are_told_where_they_differ)
+{
+	struct report_options options = sorted_by("calls");
+	struct profile_counts total = { 8, 8, 0, 1234.56789, 0 };
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a"), 1, T("f"),
+	    (struct profile_counts){ UINT64_MAX, 1234567890, 0, 12345.6785, 1e10 });
+	ASSERT_REPORT(
+		report_print, &p, &options,
+		"         18446744073709551615 function calls (1234567890 primitive calls) in "
+		"12345.678 seconds\n\n"
+		"   Ordered by: call count\n\n" TITLE
+		"18446744073709551615/1234567890 12345.678    0.000 10000000000.000    8.100 "
+		"a:1(f)\n\n\n");
+	options.total = &total;
+	options.restriction = &(struct restriction){ .kind = RESTRICT_COUNT, .count = 0 };
+	options.n_restrictions = 1;
+	ASSERT_REPORT(report_print, &p, &options,
+		      "         8 function calls in 1234.568 seconds\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(nan_has_no_sign)
+{
+	struct report_options options = { .reverse = false };
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a"), 1, T("f"),
+	    (struct profile_counts){ 1, 1, 0, -(double)NAN, -(double)INFINITY });
+	ASSERT_REPORT(report_print, &p, &options,
+		      "         1 function calls in nan seconds\n\n"
+		      "   Random listing order was used\n\n" TITLE
+		      "        1      nan      nan     -inf     -inf a:1(f)\n\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(odd_names_are_printed_as_they_are)
+{
+	struct report_options options = { .reverse = false };
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a\nb"), -1, T("n\0l\r"), (struct profile_counts){ .n_calls = 0 });
+	add(&p, T("\xed\x9f\xbf\xee\x80\x80"), 1, T("\xed\xa0\x80\xed\xbf\xbf"),
+	    (struct profile_counts){ .n_calls = 0 });
+	add(&p, T("\xed\xb2\x80\xc3\xa9"), 1, T("\xed\xb3\xbf"),
+	    (struct profile_counts){ .n_calls = 0 });
+	ASSERT_REPORT(report_print, &p, &options,
+		      "         0 function calls in 0.000 seconds\n\n"
+		      "   Random listing order was used\n\n" TITLE
+		      "        0    0.000             0.000          a\nb:-1(n\0l\r)\n"
+		      "        0    0.000             0.000          "
+		      "\xed\x9f\xbf\xee\x80\x80:1(\\ud800\\udfff)\n"
+		      "        0    0.000             0.000          \\udc80\xc3\xa9:1(\\udcff)\n"
+		      "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(the_fake_function_of_old_names_what_it_called)
+{
+	struct report_options options = { .n_restrictions = 0 };
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a"), 1, T("f"), (struct profile_counts){ .n_calls = 0 });
+	add(&p, T("a"), 2, T("g"), (struct profile_counts){ .n_calls = 0 });
+	profile_caller_add(&p, T("jprofile"), 0, T("profiler"));
+	profile_edge_add_calls(&p, 1, 0, 1);
+	profile_edge_add_calls(&p, 2, 0, 1);
+	profile_edge_add_calls(&p, 0, 1, 1);
+	ASSERT_REPORT(report_print, &p, &options,
+		      "         f\n"
+		      "         0 function calls in 0.000 seconds\n\n"
+		      "   Random listing order was used\n\n" TITLE
+		      "        0    0.000             0.000          a:1(f)\n"
+		      "        0    0.000             0.000          a:2(g)\n\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+/* Restrictions */
+
+static const struct {
+	const char *restriction[3];
+	size_t left; /* of 20 */
+	const char *heading;
+} restrictions[] = {
+	{ { "3" }, 3, "   List reduced from 20 to 3 due to restriction <3>\n" },
+	{ { "0" }, 0, "" },
+	{ { "19" }, 19, "   List reduced from 20 to 19 due to restriction <19>\n" },
+	{ { "20" }, 20, "" },
+	{ { "21" }, 20, "" },
+	{ { "99999999999999999999" }, 20, "" },
+	{ { "-1" }, 20, "" },
+	{ { "-99999999999999999999" }, 20, "" },
+	{ { "+2" }, 2, "   List reduced from 20 to 2 due to restriction <2>\n" },
+	{ { "0.5" }, 10, "   List reduced from 20 to 10 due to restriction <0.5>\n" },
+	{ { ".1" }, 2, "   List reduced from 20 to 2 due to restriction <0.1>\n" },
+	{ { "0.124" }, 2, "   List reduced from 20 to 2 due to restriction <0.124>\n" },
+	{ { "0.125" }, 3, "   List reduced from 20 to 3 due to restriction <0.125>\n" },
+	{ { "0.974" }, 19, "   List reduced from 20 to 19 due to restriction <0.974>\n" },
+	{ { "0.975" }, 20, "" },
+	{ { "0.0" }, 0, "" },
+	{ { "1.0" }, 20, "" },
+	{ { "1e0" }, 20, "" },
+	{ { "1.5" }, 20, "" },
+	{ { "-0.5" }, 20, "" },
+	{ { "-0.01" }, 20, "" },
+	{ { "inf" }, 20, "" },
+	{ { "010" }, 10, "   List reduced from 20 to 10 due to restriction <10>\n" },
+	{ { "nan" }, 20, "" },
+	{ { "1e-1" }, 2, "   List reduced from 20 to 2 due to restriction <0.1>\n" },
+	{ { "0.30000000000000004" },
+	  6,
+	  "   List reduced from 20 to 6 due to restriction <0.30000000000000004>\n" },
+	{ { "10", "0.5", "3" },
+	  3,
+	  "   List reduced from 20 to 10 due to restriction <10>\n"
+	  "   List reduced from 10 to 5 due to restriction <0.5>\n"
+	  "   List reduced from 5 to 3 due to restriction <3>\n" },
+	{ { "3", "10", "2" },
+	  2,
+	  "   List reduced from 20 to 3 due to restriction <3>\n"
+	  "   List reduced from 3 to 2 due to restriction <2>\n" },
+	{ { "3", "0.0", "2" }, 0, "" },
+};
+
+START_TEST(restrictions_apply_in_turn)
+{
+	struct restriction restriction[3];
+	struct report_options options = { .restriction = restriction };
+	char *want = NULL;
+	size_t n_want = 0;
+	FILE *to = open_memstream(&want, &n_want);
+	struct profile p;
+
+	profile_init(&p);
+	for (int64_t i = 0; i < 20; i++)
+		add(&p, T("a"), i, T("f"), (struct profile_counts){ .n_calls = 0 });
+	for (size_t i = 0; i < 3 && restrictions[_i].restriction[i]; i++)
+		restriction_parse(restrictions[_i].restriction[i],
+				  &restriction[options.n_restrictions++]);
+	fputs("         0 function calls in 0.000 seconds\n\n", to);
+	if (restrictions[_i].left)
+		fprintf(to, "   Random listing order was used\n%s\n" TITLE,
+			restrictions[_i].heading);
+	for (size_t i = 0; i < restrictions[_i].left; i++)
+		fprintf(to, "        0    0.000             0.000          a:%zu(f)\n", i);
+	if (restrictions[_i].left)
+		fputs("\n\n", to);
+	fclose(to);
+	assert_report(report_print, &p, &options, want, n_want);
+	free(want);
+	profile_fini(&p);
+}
+END_TEST
+
+/* repr() of Python; none is so small that nothing of the list would be left to print. */
+static const struct {
+	double fraction;
+	const char *repr;
+} fractions[] = {
+	{ 1e-4, "0.0001" },
+	{ 1e-5, "1e-05" },
+	{ 1.5e-5, "1.5e-05" },
+	{ 0.99, "0.99" },
+	{ 1.0 / 3, "0.3333333333333333" },
+	{ 2.0 / 3, "0.6666666666666666" },
+	{ 0.1 + 0.2, "0.30000000000000004" },
+};
+
+START_TEST(a_fraction_is_printed_as_python_does)
+{
+	const struct restriction fraction[] = {
+		{ .kind = RESTRICT_FRACTION, .fraction = fractions[_i].fraction },
+	};
+	struct report_options options = { .restriction = fraction, .n_restrictions = 1 };
+	char *text = NULL, want[80];
+	size_t n = 0, n_fns = 100001;
+	FILE *to = open_memstream(&text, &n);
+	struct profile p;
+
+	profile_init(&p);
+	for (size_t i = 0; i < n_fns; i++)
+		add(&p, T("a"), (int64_t)i, T("f"), (struct profile_counts){ .n_calls = 0 });
+	ck_assert_int_eq(report_print(to, &p, &options), 0);
+	fclose(to);
+	snprintf(want, sizeof(want), "due to restriction <%s>\n", fractions[_i].repr);
+	ck_assert_ptr_nonnull(strstr(text, want));
+	free(text);
+	profile_fini(&p);
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	enum restriction_kind kind;
+} kinds[] = {
+	{ "10", RESTRICT_COUNT },      { "-10", RESTRICT_COUNT },      { "0", RESTRICT_COUNT },
+	{ "0.5", RESTRICT_FRACTION },  { ".5", RESTRICT_FRACTION },    { "1.", RESTRICT_FRACTION },
+	{ "1e-3", RESTRICT_FRACTION }, { "", RESTRICT_PATTERN },       { "0x10", RESTRICT_PATTERN },
+	{ "10a", RESTRICT_PATTERN },   { "nan(1)", RESTRICT_PATTERN }, { "json", RESTRICT_PATTERN },
+	{ ".*", RESTRICT_PATTERN },    { "0.5.", RESTRICT_PATTERN },
+};
+
+START_TEST(a_restriction_is_a_number_if_it_can_be)
+{
+	struct restriction r;
+
+	restriction_parse(kinds[_i].text, &r);
+	ck_assert_int_eq(r.kind, kinds[_i].kind);
+	if (r.kind == RESTRICT_PATTERN) {
+		ck_assert_ptr_eq(r.pattern.bytes, kinds[_i].text);
+		ck_assert_uint_eq(r.pattern.n, strlen(kinds[_i].text));
+	}
+}
+END_TEST
+
+START_TEST(a_pattern_is_refused_before_anything_is_printed)
+{
+	struct restriction restriction[2];
+	struct report_options options = { .restriction = restriction, .n_restrictions = 2 };
+	char *text = NULL;
+	size_t n = 0;
+	FILE *to = open_memstream(&text, &n);
+	struct profile p;
+
+	restriction_parse("1", &restriction[0]);
+	restriction_parse("json", &restriction[1]);
+	fill_for_printing(&p);
+	ck_assert_int_eq(report_print(to, &p, &options), -EOPNOTSUPP);
+	ck_assert_int_eq(report_callers(to, &p, &options), -EOPNOTSUPP);
+	fclose(to);
+	ck_assert_uint_eq(n, 0);
+	free(text);
+	profile_fini(&p);
+}
+END_TEST
+
+/* print_callers and print_callees; one printed line a line, as far as 100 columns allow */
+/* clang-format off */
+
+#define BLANKS_30 "                              "
+
+/* The width is that of the widest listed label, {built-in method builtins.len}, and 2. */
+START_TEST(callers_are_those_of_pstats)
+{
+	struct report_options options = sorted_by("stdname");
+	struct profile p;
+
+	fill_for_printing(&p);
+	ASSERT_REPORT(report_callers, &p, &options,
+		"   Ordered by: standard name\n\n"
+		"Function                        was called by...\n"
+		BLANKS_30 "      ncalls  tottime  cumtime\n"
+		"/x/b.py:10(<module>)            <-       1    1.000    3.000  "
+		"{built-in method builtins.exec}\n"
+		"a.py:1(f)                       <-       1    0.250    2.000  "
+		"/x/b.py:10(<module>)\n"
+		BLANKS_30 "         2/0    0.250    0.000  a.py:1(f)\n"
+		"b.py:2(g)                       <- \n"
+		"{built-in method builtins.len}  <-      10    0.250    0.250  a.py:1(f)\n"
+		"\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(callees_are_those_of_pstats)
+{
+	struct report_options options = sorted_by("stdname");
+	struct profile p;
+
+	fill_for_printing(&p);
+	ASSERT_REPORT(report_callees, &p, &options,
+		"   Ordered by: standard name\n\n"
+		"Function                        called...\n"
+		BLANKS_30 "      ncalls  tottime  cumtime\n"
+		"/x/b.py:10(<module>)            ->       1    0.250    2.000  a.py:1(f)\n"
+		"a.py:1(f)                       ->     2/0    0.250    0.000  a.py:1(f)\n"
+		BLANKS_30 "          10    0.250    0.250  {built-in method builtins.len}\n"
+		"b.py:2(g)                       -> \n"
+		"{built-in method builtins.len}  -> \n"
+		"\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+/* clang-format on */
+
+START_TEST(a_restricted_list_is_as_wide_as_what_is_left)
+{
+	struct restriction two = { .kind = RESTRICT_COUNT, .count = 2 };
+	struct report_options options = sorted_by("time");
+	struct profile p;
+
+	options.restriction = &two;
+	options.n_restrictions = 1;
+	fill_for_printing(&p);
+	ASSERT_REPORT(report_callees, &p, &options,
+		      "   Ordered by: internal time\n"
+		      "   List reduced from 4 to 2 due to restriction <2>\n\n"
+		      "Function              called...\n"
+		      "                          ncalls  tottime  cumtime\n"
+		      "/x/b.py:10(<module>)  ->       1    0.250    2.000  a.py:1(f)\n"
+		      "a.py:1(f)             ->     2/0    0.250    0.000  a.py:1(f)\n"
+		      "                              10    0.250    0.250  "
+		      "{built-in method builtins.len}\n"
+		      "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+/* As profile.py has them: name(calls) and the cumulative time of the function that is named. */
+START_TEST(callers_may_have_calls_only)
+{
+	struct report_options options = sorted_by("line");
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a.py"), 1, T("f"), (struct profile_counts){ 3, 3, 0, 0.5, 2 });
+	add(&p, T("a.py"), 2, T("g"), (struct profile_counts){ 4, 4, 0, 0.25, 1 });
+	profile_edge_add_calls(&p, 1, 1, 1);
+	profile_edge_add_calls(&p, 0, 1, 3);
+	ASSERT_REPORT(report_callers, &p, &options,
+		      "   Ordered by: line number\n\n"
+		      "Function   was called by...\n"
+		      "a.py:1(f)  <- \n"
+		      "a.py:2(g)  <- a.py:1(f)(3)    2.000\n"
+		      "              a.py:2(g)(1)    1.000\n"
+		      "\n\n");
+	ASSERT_REPORT(report_callees, &p, &options,
+		      "   Ordered by: line number\n\n"
+		      "Function   called...\n"
+		      "a.py:1(f)  -> a.py:2(g)(3)    1.000\n"
+		      "a.py:2(g)  -> a.py:2(g)(1)    1.000\n"
+		      "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+/* Columns count characters; 9 of "Function " stay where the names are shorter. */
+START_TEST(widths_count_code_points)
+{
+	struct report_options options = sorted_by("name");
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("~"), 0, T("\xc3\xa9\xf0\x90\x80\x80"), (struct profile_counts){ .n_calls = 0 });
+	add(&p, T("~"), 0, T("\xed\xb2\x80"), (struct profile_counts){ .n_calls = 0 });
+	profile_edge_add(&p, 1, 0, &(struct profile_counts){ 1, 1, 0, 0, 0 });
+	ASSERT_REPORT(report_callers, &p, &options,
+		      "   Ordered by: function name\n\n"
+		      "Function was called by...\n"
+		      "        ncalls  tottime  cumtime\n"
+		      "\xc3\xa9\xf0\x90\x80\x80  <-       1    0.000    0.000  \\udc80\n"
+		      "\\udc80   <- \n"
+		      "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(callers_are_sorted_by_key)
+{
+	struct report_options options = { .n_restrictions = 0 };
+	struct profile_counts once = { 1, 1, 0, 0, 0 };
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a"), 1, T("g"), once);
+	add(&p, T("a"), 0, T("f"), once);
+	profile_caller_add(&p, T("b"), 9, T("z"));
+	profile_caller_add(&p, T("b"), 10, T("a"));
+	profile_caller_add(&p, T("b"), 9, T("y"));
+	profile_caller_add(&p, T("a"), 99, T("a"));
+	for (size_t caller = 2; caller < 6; caller++)
+		profile_edge_add(&p, caller, 1, &once);
+	ASSERT_REPORT(report_callers, &p, &options,
+		      "   Random listing order was used\n\n"
+		      "Function was called by...\n"
+		      "            ncalls  tottime  cumtime\n"
+		      "a:1(g)  <- \n"
+		      "a:0(f)  <-       1    0.000    0.000  a:99(a)\n"
+		      "                 1    0.000    0.000  b:9(y)\n"
+		      "                 1    0.000    0.000  b:9(z)\n"
+		      "                 1    0.000    0.000  b:10(a)\n"
+		      "\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(a_full_disk_is_an_error)
+{
+	struct report_options options = sorted_by("time");
+	report_fn *const report[] = { report_print, report_callers, report_callees };
+	struct profile p;
+
+	profile_init(&p);
+	add(&p, T("a"), 0, T("f"), (struct profile_counts){ .n_calls = 0 });
+	for (int64_t n = 0; n < 2; n++) {
+		for (size_t i = 0; i < 3; i++) {
+			FILE *to = fopen("/dev/full", "w");
+
+			ck_assert_ptr_nonnull(to);
+			ck_assert_int_eq(report[i](to, &p, &options), -ENOSPC);
+			fclose(to);
+		}
+		for (int64_t i = 0; i < 10000; i++)
+			add(&p, T("b"), i, T("f"), (struct profile_counts){ .n_calls = 0 });
+	}
+	profile_fini(&p);
+}
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
+
+int main(void)
+{
+	Suite *suite = suite_create("report");
+	TCase *tcase = tcase_create("report");
+	SRunner *runner = srunner_create(suite);
+	int n_failed;
+
+	suite_add_tcase(suite, tcase);
+	tcase_add_loop_test(tcase, a_sort_key_may_be_abbreviated, 0, COUNT(keys_taken));
+	tcase_add_loop_test(tcase, other_sort_keys_are_refused, 0, COUNT(keys_refused));
+	tcase_add_test(tcase, a_number_stands_alone);
+	tcase_add_test(tcase, there_is_room_for_32_keys);
+	tcase_add_loop_test(tcase, an_order_is_that_of_pstats, 0, COUNT(orders));
+	tcase_add_test(tcase, ties_keep_the_listed_order);
+	tcase_add_test(tcase, nan_sorts_without_harm);
+	tcase_add_test(tcase, an_empty_profile_has_no_table);
+	tcase_add_test(tcase, a_table_is_that_of_pstats);
+	tcase_add_test(tcase, without_keys_the_order_is_called_random);
+	tcase_add_test(tcase, several_keys_are_all_named);
+	tcase_add_test(tcase, primitive_calls_are_told_where_they_differ);
+	tcase_add_test(tcase, nan_has_no_sign);
+	tcase_add_test(tcase, odd_names_are_printed_as_they_are);
+	tcase_add_test(tcase, the_fake_function_of_old_names_what_it_called);
+	tcase_add_loop_test(tcase, restrictions_apply_in_turn, 0, COUNT(restrictions));
+	tcase_add_loop_test(tcase, a_fraction_is_printed_as_python_does, 0, COUNT(fractions));
+	tcase_add_loop_test(tcase, a_restriction_is_a_number_if_it_can_be, 0, COUNT(kinds));
+	tcase_add_test(tcase, a_pattern_is_refused_before_anything_is_printed);
+	tcase_add_test(tcase, callers_are_those_of_pstats);
+	tcase_add_test(tcase, callees_are_those_of_pstats);
+	tcase_add_test(tcase, a_restricted_list_is_as_wide_as_what_is_left);
+	tcase_add_test(tcase, callers_may_have_calls_only);
+	tcase_add_test(tcase, widths_count_code_points);
+	tcase_add_test(tcase, callers_are_sorted_by_key);
+	tcase_add_test(tcase, a_full_disk_is_an_error);
+	srunner_run_all(runner, CK_NORMAL);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
