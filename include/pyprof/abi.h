@@ -309,7 +309,7 @@ struct pyprof_fold_state {
 	uint64_t base, now, n_records, n_unmatched, n_closed, n_open, n_lost;
 	uint32_t n_fns, n_edges, depth, thread;
 	uint32_t n_threads;
-	uint32_t reserved;
+	uint32_t n_found; /* frames found running */
 	uint64_t first_ticks; /* clock reading of the ring's first record */
 	uint64_t skipped_ticks;
 	uint64_t n_gaps;

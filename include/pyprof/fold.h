@@ -185,6 +185,7 @@ static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uin
 		f->s.n_lost++;
 		return;
 	}
+	f->s.n_found += flags == PYPROF_FRAME_OPEN;
 	edge = pyprof_fold_change_edge(f, e);
 	edge->level++;
 	edge->n_resumes += resumed;
