@@ -5,7 +5,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #define _LGPL_SOURCE
@@ -16,13 +15,13 @@
 #include "hook.h"
 #include "killpoint.h"
 #include "log.h"
-#include "names.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
 #include "recording.h"
 #include "region.h"
 #include "start.h"
+#include "threadname.h"
 
 #define FIRST_LOOKAHEAD 8u
 #define MAX_LOOK_BACK 65536
@@ -111,83 +110,6 @@ static void publish_clock_pair(void)
 	pyprof_publish(&region.header->sync_mono_ns, 0);
 	pyprof_publish(&region.header->sync_ticks, ticks);
 	pyprof_publish(&region.header->sync_mono_ns, ns); /* P8 */
-}
-
-/* --- the thread's name ------------------------------------------------------------------------- */
-
-/*
- * threading._active[ident]._name: what threading.Thread.name gives, read without calling any
- * Python code. Unknown to `threading` for the first few calls of a thread, so this is asked again
- * at soft stops.
- */
-static PyObject *python_name(void)
-{
-	PyObject *threading = pyapi_module("threading");
-	PyObject *dict = threading ? py.PyModule_GetDict(threading) : NULL;
-	PyObject *active = dict ? py.PyDict_GetItemString(dict, "_active") : NULL;
-	PyObject *ident = active ? py.PyLong_FromUnsignedLong((unsigned long)pthread_self()) : NULL;
-	PyObject *thread = ident ? py.PyDict_GetItem(active, ident) : NULL;
-	PyObject *attr = thread ? py.PyUnicode_FromString("_name") : NULL;
-	PyObject *name = NULL;
-
-	/* A class attribute of this name might be a property, which is Python code. */
-	if (attr && !py._PyType_Lookup(pyapi_type(thread), attr))
-		name = py.PyObject_GenericGetAttr(thread, attr);
-	if (attr)
-		py.Py_DecRef(attr);
-	if (ident)
-		py.Py_DecRef(ident);
-	py.PyErr_Clear();
-	return name;
-}
-
-static void publish_name(const char *bytes, size_t n)
-{
-	struct names_entry e = {
-		.kind = PYPROF_NAME_THREAD,
-		.number = thread_self.number,
-		.line = (int32_t)syscall(SYS_gettid),
-		.file = { "", 0 },
-		.name = { bytes, n },
-		.qualname = { "", 0 },
-	};
-
-	names_publish(&e);
-}
-
-/*
- * Until Python's name is known: what Python will call the main thread, and what the operating
- * system calls any other.
- */
-static void publish_native_name(void)
-{
-	char comm[16] = "MainThread";
-
-	if (syscall(SYS_gettid) != getpid() &&
-	    pthread_getname_np(pthread_self(), comm, sizeof(comm)) != 0)
-		comm[0] = '\0';
-	publish_name(comm, strlen(comm));
-}
-
-static void publish_python_name(void)
-{
-	struct pyapi_exception pending;
-	PyObject *name, *encoded = NULL;
-	const char *bytes;
-	size_t n;
-
-	pyapi_exception_save(&pending);
-	name = python_name();
-	if (name) {
-		encoded = pyapi_utf8(name, &bytes, &n);
-		py.Py_DecRef(name);
-	}
-	if (encoded) {
-		publish_name(bytes, n);
-		thread_self.named = true;
-		py.Py_DecRef(encoded);
-	}
-	pyapi_exception_restore(&pending);
 }
 
 /* --- rings -------------------------------------------------------------------------------------- */
@@ -393,8 +315,8 @@ static bool begin(uint64_t now)
 	}
 	s->number = ++n_threads;
 	go_on_in(ring, now);
-	publish_native_name();
-	publish_python_name();
+	threadname_publish_native(s->number);
+	s->named = threadname_publish_python(s->number);
 	if (has_exit_key)
 		pthread_setspecific(exit_key, ring);
 	if (s->n_restarts == recording.n_restarts) /* else catch_up does, with what runs already */
@@ -427,7 +349,7 @@ static void soft_stop(void)
 	size_t left = (size_t)(s->end - s->next);
 
 	if (!s->named)
-		publish_python_name();
+		s->named = threadname_publish_python(s->number);
 	publish_clock_pair();
 	if (s->lookahead < left) {
 		s->stop = s->next + s->lookahead;

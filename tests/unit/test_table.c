@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A fold table in place: whoever takes it over after a fold that was cut off, at any record and at
+ * any step of the commit, finds what the last whole fold left, and nothing else.
+ */
+#include <check.h>
+
+#include "pyprof/table.h"
+
+#define BLOCK_BYTES 2048u
+#define N_RECORDS ((BLOCK_BYTES - sizeof(struct pyprof_block)) / 8)
+#define N_BLOCKS 24
+#define CAP_FNS 64u
+#define CAP_EDGES 1024u
+#define CAP_DEPTH 4096u
+
+static struct pyprof_block *block[N_BLOCKS + 1];
+static struct pyprof_ring ring;
+static struct pyprof_fold_table *memory;
+static uint64_t memory_bytes;
+
+/* --- a stream of events that fits together, from a fixed seed ------------------------------------------ */
+
+static uint64_t seed = 20260101;
+
+static uint32_t roll(uint32_t n)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull; /* Knuth, MMIX */
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static void make_blocks(void)
+{
+	static uint32_t stack[1 << 16];
+	uint32_t depth = 0;
+	uint64_t now = 1000;
+
+	for (uint32_t i = 1; i <= N_BLOCKS; i++) {
+		struct pyprof_block *b = calloc(1, BLOCK_BYTES);
+
+		b->sequence = i;
+		b->base_ticks = now;
+		for (size_t k = 0; k < N_RECORDS; k++) {
+			uint64_t ticks = (now += roll(50)) - b->base_ticks;
+
+			/* Deep in some blocks, shallow in others. */
+			if (depth && roll(100) < (i % 6 < 3 ? 40u : 60u)) {
+				uint32_t fn = stack[--depth];
+
+				b->record[k] = pyprof_record(roll(9) ? PYPROF_RETURN : PYPROF_UNWIND, fn,
+							     ticks);
+			} else {
+				uint32_t fn = 1 + roll(40);
+
+				stack[depth++] = fn;
+				b->record[k] = pyprof_record(roll(5) ? PYPROF_CALL : PYPROF_RESUME, fn,
+							     ticks);
+			}
+		}
+		block[i] = b;
+	}
+}
+
+static bool no_room(struct pyprof_fold *f)
+{
+	(void)f;
+	return false;
+}
+
+static void setup(void)
+{
+	memory_bytes = pyprof_table_layout(NULL, CAP_FNS, CAP_EDGES, CAP_DEPTH).bytes;
+	memory = calloc(1, memory_bytes);
+	memory->extent.kind = PYPROF_EXTENT_FOLD;
+	memory->cap_fns = CAP_FNS;
+	memory->cap_edges = CAP_EDGES;
+	memory->cap_depth = CAP_DEPTH;
+	memset(&ring, 0, sizeof(ring));
+	make_blocks();
+}
+
+static void teardown(void)
+{
+	for (int i = 1; i <= N_BLOCKS; i++)
+		free(block[i]);
+	free(memory);
+}
+
+/* --- two ways to the same tables -------------------------------------------------------------------------- */
+
+static void take_over(struct pyprof_table *t)
+{
+	memset(t, 0, sizeof(*t));
+	t->ring = &ring;
+	ck_assert(pyprof_table_take_over(t, memory, memory_bytes));
+	t->view.grow = no_room;
+}
+
+static void fold_whole(struct pyprof_table *t, int i)
+{
+	pyprof_table_fold(t, block[i], BLOCK_BYTES);
+	pyprof_table_commit(t, block[i]->sequence);
+}
+
+/* The first `n` records of a block, and no commit. */
+static void fold_part(struct pyprof_table *t, int i, size_t n)
+{
+	uint64_t kept = n < N_RECORDS ? block[i]->record[n] : 0;
+
+	if (n < N_RECORDS)
+		block[i]->record[n] = 0;
+	pyprof_table_fold(t, block[i], BLOCK_BYTES);
+	if (n < N_RECORDS)
+		block[i]->record[n] = kept;
+}
+
+/* What a whole, undisturbed fold of blocks 1 .. n gives. */
+static struct pyprof_table reference;
+static struct pyprof_fold_table *reference_memory;
+static struct pyprof_ring reference_ring;
+
+static void reference_to(int n)
+{
+	reference_memory = calloc(1, memory_bytes);
+	reference_memory->extent.kind = PYPROF_EXTENT_FOLD;
+	reference_memory->cap_fns = CAP_FNS;
+	reference_memory->cap_edges = CAP_EDGES;
+	reference_memory->cap_depth = CAP_DEPTH;
+	memset(&reference_ring, 0, sizeof(reference_ring));
+	memset(&reference, 0, sizeof(reference));
+	reference.ring = &reference_ring;
+	ck_assert(pyprof_table_take_over(&reference, reference_memory, memory_bytes));
+	reference.view.grow = no_room;
+	for (int i = 1; i <= n; i++)
+		fold_whole(&reference, i);
+}
+
+static void reference_free(void)
+{
+	pyprof_table_free(&reference);
+	free(reference_memory);
+}
+
+static void assert_same(const struct pyprof_fold *a, const struct pyprof_fold *b)
+{
+	ck_assert_mem_eq(&a->s, &b->s, sizeof(a->s));
+	for (uint32_t i = 1; i <= a->s.n_fns; i++) {
+		ck_assert_uint_eq(a->fn[i].number, b->fn[i].number);
+		ck_assert_uint_eq(a->fn[i].level, b->fn[i].level);
+		ck_assert_uint_eq(a->fn[i].n_recursive, b->fn[i].n_recursive);
+		ck_assert_uint_eq(a->fn[i].total, b->fn[i].total);
+	}
+	for (uint32_t i = 1; i <= a->s.n_edges; i++) {
+		struct pyprof_fold_edge x = a->edge[i], y = b->edge[i];
+
+		x.epoch = y.epoch = 0;
+		ck_assert_mem_eq(&x, &y, sizeof(x));
+	}
+	for (uint32_t i = 0; i < a->s.depth; i++)
+		ck_assert_mem_eq(&a->stack[i], &b->stack[i], sizeof(a->stack[i]));
+}
+
+START_TEST(takes_over_after_every_block)
+{
+	struct pyprof_table t;
+
+	for (int i = 1; i <= N_BLOCKS; i++) {
+		take_over(&t);
+		fold_whole(&t, i);
+		pyprof_table_free(&t);
+		take_over(&t);
+		reference_to(i);
+		assert_same(&t.view, &reference.view);
+		reference_free();
+		pyprof_table_free(&t);
+	}
+}
+END_TEST
+
+START_TEST(goes_on_without_being_taken_over)
+{
+	struct pyprof_table t, other;
+
+	take_over(&t);
+	for (int i = 1; i <= N_BLOCKS; i++) {
+		fold_whole(&t, i);
+		take_over(&other); /* reads what the commits have copied, not the working stack */
+		reference_to(i);
+		assert_same(&other.view, &reference.view);
+		reference_free();
+		pyprof_table_free(&other);
+	}
+	pyprof_table_free(&t);
+}
+END_TEST
+
+/* Cut off after every record of a block; whoever comes then undoes it, and folds the whole. */
+START_TEST(a_fold_cut_off_is_undone)
+{
+	struct pyprof_table t;
+
+	for (int i = 1; i <= N_BLOCKS; i += 5) {
+		for (size_t n = 0; n <= N_RECORDS; n += 7) {
+			memset((char *)memory + sizeof(*memory), 0, memory_bytes - sizeof(*memory));
+			memset(memory->state, 0, sizeof(memory->state));
+			memset(&ring, 0, sizeof(ring));
+			take_over(&t);
+			for (int k = 1; k < i; k++)
+				fold_whole(&t, k);
+			fold_part(&t, i, n);
+			pyprof_table_free(&t);
+			take_over(&t);
+			reference_to(i - 1);
+			assert_same(&t.view, &reference.view);
+			fold_whole(&t, i);
+			fold_whole(&reference, i);
+			assert_same(&t.view, &reference.view);
+			reference_free();
+			pyprof_table_free(&t);
+		}
+	}
+}
+END_TEST
+
+/* Cut off twice in the same block, further on and less far. */
+START_TEST(an_undone_fold_can_be_cut_off_again)
+{
+	struct pyprof_table t;
+
+	take_over(&t);
+	for (int i = 1; i < 9; i++)
+		fold_whole(&t, i);
+	fold_part(&t, 9, 200);
+	pyprof_table_free(&t);
+	take_over(&t);
+	fold_part(&t, 9, 50);
+	pyprof_table_free(&t);
+	take_over(&t);
+	reference_to(8);
+	assert_same(&t.view, &reference.view);
+	reference_free();
+	pyprof_table_free(&t);
+}
+END_TEST
+
+START_TEST(nonsense_is_not_taken_over)
+{
+	struct pyprof_table t = { .ring = &ring };
+
+	take_over(&t);
+	fold_whole(&t, 1);
+	pyprof_table_free(&t);
+	t.ring = &ring;
+	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes - 1));
+	memory->state[1].n_edges = CAP_EDGES + 1;
+	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
+	memory->state[1].n_edges = 1;
+	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
+	memory->cap_fns = 1u << 31;
+	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
+	pyprof_table_free(&t);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("table");
+	TCase *t = tcase_create("table");
+	SRunner *runner;
+	int n_failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, takes_over_after_every_block);
+	tcase_add_test(t, goes_on_without_being_taken_over);
+	tcase_add_test(t, a_fold_cut_off_is_undone);
+	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
+	tcase_add_test(t, nonsense_is_not_taken_over);
+	suite_add_tcase(s, t);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_NORMAL);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return n_failed != 0;
+}
