@@ -151,7 +151,8 @@ START_TEST(an_edge_may_know_calls_only)
 	profile_init(&p);
 	numbered(&p, 1);
 	ck_assert_int_eq(profile_edge_add_calls(&p, 0, 0, 3), 0);
-	ck_assert_int_eq(profile_edge_add_calls(&p, 0, 0, 4), 0);
+	ck_assert_int_eq(profile_edge_add_calls(&p, 0, 0, 1), 0);
+	ck_assert_int_eq(profile_edge_add(&p, 0, 0, &(struct profile_counts){ 3, 3, 0, 1, 1 }), 0);
 	ck_assert_uint_eq(p.fn[0].n_callers, 1);
 	ck_assert(p.fn[0].caller[0].only_calls);
 	ck_assert_uint_eq(p.fn[0].caller[0].counts.n_calls, 7);

@@ -243,6 +243,30 @@ START_TEST(an_undone_fold_can_be_cut_off_again)
 }
 END_TEST
 
+/* The target and a reader in turns: whoever finds that the other has been at work takes over anew. */
+START_TEST(two_sides_fold_in_turns)
+{
+	struct pyprof_table side[2], fresh;
+
+	take_over(&side[0]);
+	take_over(&side[1]);
+	for (int i = 1; i <= N_BLOCKS; i++) {
+		struct pyprof_table *t = &side[roll(2)];
+
+		if (t->folded != ring.folded)
+			ck_assert(pyprof_table_take_over(t, memory, memory_bytes));
+		fold_whole(t, i);
+		take_over(&fresh);
+		reference_to(i);
+		assert_same(&fresh.view, &reference.view);
+		reference_free();
+		pyprof_table_free(&fresh);
+	}
+	pyprof_table_free(&side[0]);
+	pyprof_table_free(&side[1]);
+}
+END_TEST
+
 START_TEST(nonsense_is_not_taken_over)
 {
 	struct pyprof_table t = { .ring = &ring };
@@ -275,6 +299,7 @@ int main(void)
 	tcase_add_test(t, goes_on_without_being_taken_over);
 	tcase_add_test(t, a_fold_cut_off_is_undone);
 	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
+	tcase_add_test(t, two_sides_fold_in_turns);
 	tcase_add_test(t, nonsense_is_not_taken_over);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);
