@@ -79,7 +79,8 @@ MAKEFLAGS += --no-print-directory
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read ## build the shim and the reader (default)
 
 $(BUILD)/libpyshim.so: $(SHIM_OBJS) shim/pyshim.map $(OBJ)/flags
-	$(call step,LD)$(CC) $(ALL_CFLAGS) $(SHIM_LDFLAGS) $(ALL_LDFLAGS) -o $@ $(SHIM_OBJS) -ldl
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(SHIM_LDFLAGS) $(ALL_LDFLAGS) -o $@.new $(SHIM_OBJS) -ldl
+	@mv $@.new $@ # a process may have the old one mapped: it is replaced, never written over
 
 $(BUILD)/pyshim-read: $(READER_OBJS) $(OBJ)/flags
 	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(READER_OBJS) -lm

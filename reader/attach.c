@@ -17,6 +17,14 @@
 
 #define MAX_BLOCK_BYTES (64u << 20)
 
+void attach_make_printable(char *text)
+{
+	for (; *text; text++) {
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?';
+	}
+}
+
 static int refuse(struct attach *a, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -27,6 +35,7 @@ static int refuse(struct attach *a, int err, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(a->error, sizeof(a->error), format, args);
 	va_end(args);
+	attach_make_printable(a->error);
 	return err;
 }
 
@@ -186,6 +195,8 @@ static int check_header(struct attach *a)
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';
+	attach_make_printable(h->python);
+	attach_make_printable(h->shim);
 	return 0;
 }
 

@@ -25,6 +25,9 @@ struct attach {
 	char error[512]; /* after a failure: what was found, what was expected */
 };
 
+/* What would do things to a terminal, or break a line, becomes a question mark. */
+void attach_make_printable(char *text);
+
 /* 0 or -errno with `error` set. */
 int attach_open(struct attach *a, const char *path);
 void attach_close(struct attach *a);

@@ -70,7 +70,9 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 
 	if (attach_open(&a, name) < 0)
 		return complain(a.error);
-	s->name = name;
+	s->name = strdup(name);
+	if (s->name)
+		attach_make_printable(s->name);
 	s->header = a.header;
 	s->live = a.live;
 	s->seconds_per_tick = ticks_seconds(&a);
@@ -85,7 +87,7 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 	drain_close(&d);
 	attach_close(&a);
 	if (err) {
-		fprintf(stderr, "pyshim-read: read %s: %s\n", name, strerror(-err));
+		fprintf(stderr, "pyshim-read: read %s: %s\n", s->name, strerror(-err));
 		return -1;
 	}
 	return 0;
@@ -298,6 +300,8 @@ static int report(const struct options *o, const struct names_list *l)
 		if (o->strict && preamble_has_loss(&sources[i]))
 			status = EXIT_LOSS;
 	}
+	for (size_t i = 0; sources && i < l->n; i++)
+		free(sources[i].name);
 	free(sources);
 	profile_fini(&p);
 	return status;

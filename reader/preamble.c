@@ -68,6 +68,8 @@ void preamble_print_losses(FILE *to, const struct source *s)
 			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
 	print_line_of(to, s->summary.n_blind_ends,
 		      "threads were not seen after a call that took the profile hook");
+	print_line_of(to, s->summary.n_time_broken, "rings whose self times do not add up");
+	print_line_of(to, s->summary.n_calls_broken, "rings whose calls do not add up to their events");
 	print_line_of(to, s->summary.n_open, "calls were running at the end and are counted up to it");
 }
 

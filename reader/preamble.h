@@ -19,7 +19,7 @@ struct source {
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
 	uint64_t n_bad; /* places of the file that made no sense */
 	double seconds_per_tick;
-	const char *name;
+	char *name; /* printable */
 	bool live;
 };
 

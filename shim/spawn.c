@@ -120,7 +120,8 @@ static void first_frame(void)
 	int saved = errno;
 
 	pyapi_exception_save(&pending);
-	thread_note_gap();
+	if (watched) /* else this is a new PyThreadState, as each PyGILState_Ensure makes one */
+		thread_note_gap();
 	tracefunc_set_here();
 	pyapi_exception_restore(&pending);
 	if (foreign == FOREIGN_NEW) {
