@@ -63,9 +63,9 @@ CASES = [pytest.param(p, s, id="%s-%s" % (s.name, p.tag))
 # {snippet: [(first version, version after the last, reason)]}: where _lsprof itself goes wrong.
 LSPROF_FAILS = {
     "bound_method_of_a_c_function": [
-        ((3, 12), (3, 14), "C_RETURN comes without CALL, and _lsprof then ends the calling function")],
+        ((3, 12), (3, 14), "C_RETURN comes without CALL: _lsprof then ends the calling function")],
     "method_descriptor_without_its_object": [
-        ((3, 12), (3, 15), "_lsprof's callback fails to bind the descriptor, and is removed")],
+        ((3, 12), (3, 13, 18), "_lsprof's callback fails to bind the descriptor, and is removed")],
 }
 
 # {snippet: [(first version, version after the last, rows, reason)]}: where the event source that
@@ -89,7 +89,8 @@ def write_snippet(snippet, folder):
 
 
 def plain(label):
-    return label[0], label[1], re.sub(r"0x[0-9a-f]+", "0x...", label[2]) if label[0] == "~" else label[2]
+    file, line, name = label
+    return file, line, re.sub(r"0x[0-9a-f]+", "0x...", name) if file == "~" else name
 
 
 def add_up(rows):
@@ -242,8 +243,8 @@ print(calls)
 """ % RECURSIONS[through])
     bare = run_bare([python.exe, path], env=BARE)
     run = run_shim([python.exe, path], env=SHIM)
-    # 3.11 runs no specialised bytecode while a profiler is set, be it cProfile, and an unspecialised
-    # call of `eval` takes one level more.
+    # While a profiler is set, cProfile as well, 3.11 runs no specialised bytecode, and a call of
+    # `eval` that is not specialised takes one level more.
     if through != "eval" or python.version[:2] != (3, 11):
         assert (run.out, run.err) == (bare.out, bare.err)
     table = shim_table(run.recording)
@@ -267,7 +268,7 @@ FORMS = {
     "command": ["-c", "def f(n):\n    return abs(n)\nfor i in range(3):\n    f(i)"],
     "stdin": ["-"],
     "folder": [TRUTH / "modules" / "truth_package"],
-    "optimized": ["-OO", "-W", "error", "-X", "utf8", TRUTH / "modules" / "truth_package" / "leaf.py"],
+    "options": ["-OO", "-W", "error", "-X", "utf8", TRUTH / "modules/truth_package/leaf.py"],
 }
 
 

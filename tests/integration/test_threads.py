@@ -47,7 +47,8 @@ def profile(recording):
     The program's own functions have all their callers, C functions those from the program.
     """
     table = {}
-    for function, (cc, nc, callers) in counts_only(read_stats(recording, options=["--strict"])).items():
+    stats = counts_only(read_stats(recording, options=["--strict"]))
+    for function, (cc, nc, callers) in stats.items():
         if not is_own(function):
             continue
         row = table.setdefault(short(function), {})
@@ -70,7 +71,8 @@ def add(row, caller, edge):
 
 
 def short(function):
-    return function[2].split("'")[1] if "' of '" in function[2] else function[2].strip("<>").split(".")[-1]
+    name = function[2]
+    return name.split("'")[1] if "' of '" in name else name.strip("<>").split(".")[-1]
 
 
 def expect(recording, **functions):

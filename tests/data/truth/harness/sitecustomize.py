@@ -28,7 +28,7 @@ calls of the same function recursive, but are not counted themselves.
 What this module adds to the run: start_new_thread becomes a Python function, so that each thread
 is profiled from its first frame. Events of its code objects (own) are dropped, but for the call
 of the real start_new_thread. A C function given to start_new_thread is called by C (a partial
-object), as it is without this module, so it makes no event.
+object), as it is without this module, so it makes no event. Threads of other origin are not seen.
 """
 
 import gc
@@ -64,7 +64,8 @@ def _label_of_c(function, m_self, pointer=_Pointer.from_address):
 def _truth(out, main):
     getpid, write, from_address = posix.getpid, posix.write, _Pointer.from_address
     setprofile, partial = sys.setprofile, _functools.partial
-    last_calls = {id(getattr(posix, f)) for f in ("_exit", "abort", "kill", "execv", "execve")}
+    last_calls = [getattr(posix, f) for f in ("_exit", "abort", "kill", "execv", "execve")]
+    last_calls = {id(f): f for f in last_calls}
     label_of_c = _label_of_c  # the globals are gone when the last finalizers run
     dumps, posix_open, posix_close = marshal.dumps, posix.open, posix.close
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC
@@ -122,7 +123,7 @@ def _truth(out, main):
                 counts[2] += new and counts[0] > 0
 
         def trace(frame, event, arg):
-            nonlocal waiting, main
+            nonlocal waiting, main, is_main
             code = frame.f_code
             if waiting:
                 if event != "call" or code.co_name != "<module>" or frame.f_globals is not main:
@@ -131,6 +132,7 @@ def _truth(out, main):
                 main = None  # or the finalizers of its globals would never run
             if getpid() != pid:
                 start_over(mine)
+                is_main = True
             if event == "call" or event == "return":
                 if id(code) in own:
                     return

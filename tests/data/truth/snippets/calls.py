@@ -232,7 +232,8 @@ T(1) <= T(2), T(1) > T(2), sorted([T(3), T(1), T(2)])
 p = P()
 p.fixed(2), p.once, p.once
 functools.partial(add, 1)(2), functools.partial(len, "x")(), functools.reduce(add, range(5))
-operator.itemgetter(1)([1, 2]), operator.attrgetter("n")(T(1)), operator.methodcaller("cell", 1, 2)(p)
+operator.itemgetter(1)([1, 2]), operator.attrgetter("n")(T(1))
+operator.methodcaller("cell", 1, 2)(p)
 
 # ==== sort_keys_and_comparisons
 import functools
@@ -715,7 +716,8 @@ def renamed(name):
     return type(plain)(code, {})
 
 
-for name in ("", "ü", "日本", "a\nb", "a\0b", "\ud800", "<lambda>", "x" * 100000, "{}()", "a'\"\\"):
+for name in ("", "ü", "日本", "a\nb", "a\0b", "\ud800", "<lambda>", "x" * 100000, "{}()",
+             "a'\"\\"):
     renamed(name)()
     renamed(name)()
 
@@ -831,7 +833,8 @@ c = C()
 refs = [weakref.ref(c, callback), weakref.proxy(c, callback), weakref.ref(c)]
 final = weakref.finalize(c, abs, -1)
 method = weakref.WeakMethod(c.m, callback)
-values, keys, members = weakref.WeakValueDictionary(a=c), weakref.WeakKeyDictionary(), weakref.WeakSet()
+values, keys = weakref.WeakValueDictionary(a=c), weakref.WeakKeyDictionary()
+members = weakref.WeakSet()
 keys[c] = 1
 members.add(c)
 refs[0](), refs[1].m(), method()(), len(values), len(keys), c in members

@@ -249,7 +249,8 @@ class R(P):
 
 
 P(1), P(1, 2, [3]), R(1), repr(P(1)), P(1) == P(1), Q(1) < Q(2), hash(Q(1)), sorted([Q(2), Q(1)])
-dataclasses.asdict(P(1)), dataclasses.astuple(Q(1)), dataclasses.replace(Q(1), a=2), dataclasses.fields(P)
+dataclasses.asdict(P(1)), dataclasses.astuple(Q(1)), dataclasses.replace(Q(1), a=2)
+dataclasses.fields(P)
 try:
     Q(1).a = 2
 except dataclasses.FrozenInstanceError:
@@ -308,7 +309,8 @@ class F(enum.IntFlag):
     B = enum.auto()
 
 
-Color.RED, Color(1), Color["GREEN"], Color(9), Color.RED.pretty, list(Color), len(Color), Color.RED in Color
+Color.RED, Color(1), Color["GREEN"], Color(9), Color.RED.pretty, list(Color), len(Color)
+Color.RED in Color
 F.A | F.B, F(3), bool(F.A & F.B), repr(F.A | F.B), str(Color.RED)
 
 # ==== named_tuples
@@ -473,7 +475,8 @@ class B:
         return super().__reduce_ex__(p)
 
 
-copy.copy(A(1)), copy.deepcopy(A([1])), copy.deepcopy([A(1), {"k": A(2)}]), copy.deepcopy(B()), copy.copy(B())
+copy.copy(A(1)), copy.deepcopy(A([1])), copy.deepcopy([A(1), {"k": A(2)}]), copy.deepcopy(B())
+copy.copy(B())
 
 # ==== pickling
 import io

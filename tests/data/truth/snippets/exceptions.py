@@ -68,7 +68,8 @@ for call in (lambda: len(), lambda: len(1, 2), lambda: [].append(), lambda: [].a
 
 # ==== method_descriptor_without_its_object
 # No call on any version: there is nothing to bind.
-for call in (lambda: list.append(), lambda: str.upper(1), lambda: list.append((), 1), lambda: dict.get(x=1)):
+for call in (lambda: list.append(), lambda: str.upper(1), lambda: list.append((), 1),
+             lambda: dict.get(x=1)):
     try:
         call()
     except TypeError:
@@ -98,7 +99,8 @@ def bad(*args):
     raise LookupError
 
 
-for call in (lambda: sorted([1, 2], key=bad), lambda: [1, 2].sort(key=bad), lambda: list(map(bad, [1])),
+for call in (lambda: sorted([1, 2], key=bad), lambda: [1, 2].sort(key=bad),
+             lambda: list(map(bad, [1])),
              lambda: min([1, 2], key=bad), lambda: functools.reduce(bad, [1, 2]),
              lambda: list(filter(bad, [1])), lambda: sum(map(bad, [1])), lambda: eval("bad()"),
              lambda: exec("bad()"), lambda: list(iter(bad, 0)), lambda: functools.partial(bad)()):

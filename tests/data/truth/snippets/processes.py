@@ -326,6 +326,34 @@ t = threading.Thread(target=work)
 t.start()
 t.join()
 
+# ==== fork_in_a_thread_and_return (threads, processes 2)
+import os
+import threading
+import warnings
+
+warnings.simplefilter("ignore")
+
+
+def leaf(n):
+    return abs(n)
+
+
+def work():
+    pid = list(map(start, [1]))[0]
+    leaf(2)
+    if pid:
+        os.waitpid(pid, 0)
+
+
+def start(n):
+    return os.fork()
+
+
+t = threading.Thread(target=work)
+t.start()
+t.join()
+leaf(3)
+
 # ==== fork_while_other_threads_wait (threads, processes 2)
 import os
 import threading
@@ -403,7 +431,8 @@ subprocess.check_output(["/bin/echo", "x"])
 import os
 import sys
 
-pid = os.posix_spawn(sys.executable, [sys.executable, "-c", "def f():\n    len('x')\nf()\nf()"], os.environ)
+program = "def f():\n    len('x')\nf()\nf()"
+pid = os.posix_spawn(sys.executable, [sys.executable, "-c", program], os.environ)
 os.waitpid(pid, 0)
 
 # ==== exec_python (processes 2)

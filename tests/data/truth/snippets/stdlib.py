@@ -90,8 +90,10 @@ class K:
 heap = []
 for n in (3, 1, 2):
     heapq.heappush(heap, K(n))
-heapq.heappop(heap), heapq.nlargest(2, [1, 3, 2], key=lambda x: -x), heapq.nsmallest(2, map(K, [2, 1, 3]))
-heapq.heapify([K(2), K(1)]), list(heapq.merge([1, 3], [2], key=lambda x: x)), list(heapq.merge([1], [2]))
+heapq.heappop(heap), heapq.nlargest(2, [1, 3, 2], key=lambda x: -x)
+heapq.nsmallest(2, map(K, [2, 1, 3]))
+heapq.heapify([K(2), K(1)]), list(heapq.merge([1, 3], [2], key=lambda x: x))
+list(heapq.merge([1], [2]))
 bisect.insort(heap, K(5)), bisect.bisect_left(heap, K(2)), bisect.bisect([1, 2], 1)
 struct.pack("<I", 1), struct.unpack("<H", b"ab"), struct.calcsize("q"), struct.Struct("b").pack(1)
 list(struct.iter_unpack("b", b"ab"))
@@ -122,7 +124,8 @@ class Fmt(string.Formatter):
         return super().get_value(key, args, kw)
 
 
-",".join(str(i) for i in range(3)), "abc".translate(Table()), "a b".split(), "{a}".format_map(Table())
+",".join(str(i) for i in range(3)), "abc".translate(Table()), "a b".split()
+"{a}".format_map(Table())
 string.Template("$x").substitute(x=1), Fmt().format("{0} {k}", 1, k=2), textwrap.fill("word " * 30)
 "x".encode().decode("utf-8", "replace"), "x".center(9), "%s" % 1, string.capwords("a b")
 import codecs
@@ -183,7 +186,8 @@ def lines():
     yield "1;2"
 
 
-csv.writer(W()).writerows([[1, 2], [3, "x,y"]]), list(csv.reader(lines(), Dialect())), list(csv.DictReader(lines(), delimiter=";"))
+csv.writer(W()).writerows([[1, 2], [3, "x,y"]]), list(csv.reader(lines(), Dialect()))
+list(csv.DictReader(lines(), delimiter=";"))
 c = configparser.ConfigParser()
 c.read_string("[s]\na = 1\nb = %(a)s2\n")
 c.get("s", "b"), c.getint("s", "a"), c.has_option("s", "x")
@@ -205,7 +209,8 @@ class T(ast.NodeTransformer):
 
 
 tree = ast.parse("def f(x):\n    return [x + y for y in range(3) if y]\n")
-V().visit(tree), T().visit(tree), ast.dump(tree), list(ast.walk(tree)), ast.literal_eval("[1, {2: 3}]")
+V().visit(tree), T().visit(tree), ast.dump(tree), list(ast.walk(tree))
+ast.literal_eval("[1, {2: 3}]")
 list(tokenize.generate_tokens(io.StringIO("a = 1 + (2,)\n").readline))
 compile(tree, "<tree>", "exec")
 
@@ -295,8 +300,10 @@ class N:
         return 5
 
 
-math.sqrt(N()), math.ceil(N()), math.gcd(4, 6), math.fsum([1, 2]), math.factorial(5), math.hypot(3, 4)
-fractions.Fraction(1, 3) + 1, fractions.Fraction("1/2") < 1, decimal.Decimal("1.1") * 2, statistics.mean([1, 2])
+math.sqrt(N()), math.ceil(N()), math.gcd(4, 6), math.fsum([1, 2]), math.factorial(5)
+math.hypot(3, 4)
+fractions.Fraction(1, 3) + 1, fractions.Fraction("1/2") < 1, decimal.Decimal("1.1") * 2
+statistics.mean([1, 2])
 with decimal.localcontext() as ctx:
     ctx.prec = 5
     decimal.Decimal(1) / 3
@@ -334,7 +341,8 @@ class R:
         return "R"
 
 
-list(difflib.unified_diff(["a", "b"], ["a", "c"])), difflib.get_close_matches("appel", ["ape", "apple"])
+list(difflib.unified_diff(["a", "b"], ["a", "c"]))
+difflib.get_close_matches("appel", ["ape", "apple"])
 difflib.SequenceMatcher(lambda x: x == " ", "ab cd", "abcd").ratio()
 pprint.pformat([{"k": R(), "long" * 10: list(range(30))}, (R(),)])
 
@@ -440,8 +448,10 @@ class C:
 
 
 cs = [C(i) for i in range(3)]
-operator.add(cs[0], cs[1]), list(itertools.accumulate(cs)), operator.lt(*cs[:2]), list(map(operator.neg, [1, 2]))
-list(itertools.product("ab", repeat=2)), list(itertools.combinations("abc", 2)), next(itertools.count())
+operator.add(cs[0], cs[1]), list(itertools.accumulate(cs)), operator.lt(*cs[:2])
+list(map(operator.neg, [1, 2]))
+list(itertools.product("ab", repeat=2)), list(itertools.combinations("abc", 2))
+next(itertools.count())
 sorted(cs, key=operator.attrgetter("n")), [next(c) for c in [itertools.cycle("ab")] * 3]
 list(itertools.permutations([1, 2])), operator.countOf([1, 1], 1), operator.length_hint([])
 
@@ -459,7 +469,8 @@ class C:
         return inspect.getframeinfo(inspect.currentframe(), 0).function
 
 
-str(inspect.signature(f)), f(1), inspect.getmembers(C), C().m(), inspect.isfunction(f), inspect.getdoc(f)
+str(inspect.signature(f)), f(1), inspect.getmembers(C), C().m(), inspect.isfunction(f)
+inspect.getdoc(f)
 inspect.signature(f).bind(1, 2), inspect.getfullargspec(f)
 
 # ==== paths_and_files
@@ -470,7 +481,8 @@ import pathlib
 
 here = pathlib.Path(__file__).parent
 here.name, here / "x" / "..", (here / "nope").exists(), here.is_dir(), os.path.join("a", "b")
-os.path.exists("/"), os.path.splitext("a.b"), os.stat("/").st_mode, glob.glob("/nope/*"), os.fspath(here)
+os.path.exists("/"), os.path.splitext("a.b"), os.stat("/").st_mode, glob.glob("/nope/*")
+os.fspath(here)
 
 
 class Path:
@@ -478,7 +490,8 @@ class Path:
         return "/" * len("x")
 
 
-os.fspath(Path()), os.path.isdir(Path()), os.listdir(Path()) and 0, sorted(p for p in pathlib.Path("/proc/self/fdinfo").glob("nope"))
+os.fspath(Path()), os.path.isdir(Path()), os.listdir(Path()) and 0
+sorted(p for p in pathlib.Path("/proc/self/fdinfo").glob("nope"))
 
 # ==== hashes_and_compression
 import base64
@@ -487,8 +500,10 @@ import hashlib
 import hmac
 import zlib
 
-hashlib.sha256(b"x").hexdigest(), hashlib.new("md5", b"y").digest(), hmac.new(b"k", b"m", "sha1").digest()
-zlib.decompress(zlib.compress(b"x" * 99)), base64.b64encode(b"x"), binascii.crc32(b"x"), base64.b32decode(b"PA======")
+hashlib.sha256(b"x").hexdigest(), hashlib.new("md5", b"y").digest()
+hmac.new(b"k", b"m", "sha1").digest()
+zlib.decompress(zlib.compress(b"x" * 99)), base64.b64encode(b"x"), binascii.crc32(b"x")
+base64.b32decode(b"PA======")
 
 # ==== urllib_and_email
 import email
@@ -496,7 +511,8 @@ import urllib.parse
 
 m = email.message_from_string("Subject: x\nTo: a@b\n\nbody\n")
 m["subject"], m.get_payload(), m.as_string(), m.is_multipart()
-urllib.parse.urlsplit("http://h:1/p?q=1#f"), urllib.parse.quote("a b"), urllib.parse.parse_qs("a=1&b=2"), urllib.parse.urljoin("http://a/b", "c")
+urllib.parse.urlsplit("http://h:1/p?q=1#f"), urllib.parse.quote("a b")
+urllib.parse.parse_qs("a=1&b=2"), urllib.parse.urljoin("http://a/b", "c")
 
 # ==== code_object_methods
 import dis

@@ -66,8 +66,10 @@ def leave():
 
 
 lock = _thread.allocate_lock()
-for start in (lambda: _thread.start_new_thread(f, (1,)), lambda: _thread.start_new_thread(f, (1,), {"b": 2}),
-              lambda: _thread.start_new_thread(C(), ()), lambda: _thread.start_new_thread(lock.release, ()),
+for start in (lambda: _thread.start_new_thread(f, (1,)),
+              lambda: _thread.start_new_thread(f, (1,), {"b": 2}),
+              lambda: _thread.start_new_thread(C(), ()),
+              lambda: _thread.start_new_thread(lock.release, ()),
               lambda: _thread.start_new(leave, ())):
     lock.acquire()
     start()
