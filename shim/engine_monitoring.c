@@ -47,12 +47,16 @@ static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments *
 
 /* --- callbacks --------------------------------------------------------------------------------- */
 
+/* What a callback returns; immortal since 3.12. */
+#define NONE py._Py_NoneStruct
+
 HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock)
 {
-	uint32_t fn = hook_code(code) & ~INTERN_GENERATOR;
+	uint32_t fn = intern_find_code(code);
 
-	hook_put(kind, fn, hook_now(clock), true);
-	return py._Py_NoneStruct; /* immortal since 3.12 */
+	if (__builtin_expect(!fn, 0))
+		return hook_first_code(kind, code, true, NONE);
+	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(clock), true, NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -60,37 +64,54 @@ HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock
 	uint64_t now = hook_now(clock);
 	uint32_t fn = intern_find_code(code);
 
-	if (__builtin_expect(!fn, 0)) { /* it was entered before recording began */
-		fn = hook_intern_code(code);
-		now = hook_now(clock);
-	}
-	hook_put(kind, fn & ~INTERN_GENERATOR, now, false);
-	return py._Py_NoneStruct;
+	if (__builtin_expect(!fn, 0)) /* it was entered before recording began */
+		return hook_first_code(kind, code, false, NONE);
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NONE);
 }
 
-/* What is called, as far as it counts as a C function: its definition, and what names it. */
-struct c_function {
-	struct py_method_def *def;
-	PyObject *self, *module;
-};
+/* A C function's event; the rule of what counts as one is that of Modules/_lsprof.c. */
+HOOK_INLINE PyObject *record_c(unsigned kind, struct py_method_def *def, PyObject *self,
+			       PyObject *module, enum hook_clock clock)
+{
+	if (kind == PYPROF_C_CALL)
+		return hook_enter_c(def, self, module, clock, NONE);
+	return hook_leave_c(kind, def, self, module, clock, NONE);
+}
 
-HOOK_INLINE bool find_c(struct c_function *c, PyObject *called, PyObject *first)
+HOOK_INLINE PyObject *record_cfunction(unsigned kind, PyObject *f, enum hook_clock clock)
+{
+	return record_c(kind, pyapi_cfunction_def(f), pyapi_cfunction_self(f),
+			pyapi_cfunction_module(f), clock);
+}
+
+/* Neither a plain C function, nor a method of the very type of its object. */
+static __attribute__((noinline)) PyObject *other_called(unsigned kind, PyObject *called,
+							 PyObject *first)
 {
 	if (pyapi_type(called) == py.PyMethodDescr_Type) {
-		PyObject *type = pyapi_descr_type(called);
-
 		/* list.append() without a list is none: binding it would fail. */
-		if (first == missing || (pyapi_type(first) != type &&
-					 !py.PyType_IsSubtype(pyapi_type(first), type)))
-			return false;
-		*c = (struct c_function){ pyapi_descr_def(called), first, NULL };
-		return true;
+		if (first == missing ||
+		    !py.PyType_IsSubtype(pyapi_type(first), pyapi_descr_type(called)))
+			return NONE;
+		return record_c(kind, pyapi_descr_def(called), first, NULL, HOOK_CLOCK_OTHER);
 	}
-	if (!pyapi_is_cfunction(called))
-		return false;
-	*c = (struct c_function){ pyapi_cfunction_def(called), pyapi_cfunction_self(called),
-				  pyapi_cfunction_module(called) };
-	return true;
+	if (pyapi_is_cfunction(called))
+		return record_cfunction(kind, called, HOOK_CLOCK_OTHER);
+	return NONE;
+}
+
+HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enum hook_clock clock)
+{
+	PyObject *type = pyapi_type(what);
+
+	if (type == py.PyFunction_Type)
+		return NONE;
+	if (pyapi_is_plain_cfunction(what))
+		return record_cfunction(kind, what, clock);
+	if (type == py.PyMethodDescr_Type && first != missing &&
+	    pyapi_type(first) == pyapi_descr_type(what))
+		return record_c(kind, pyapi_descr_def(what), first, NULL, clock);
+	return other_called(kind, what, first);
 }
 
 /* args: code, offset, then what the event adds; of calls: the callable and its first argument. */
@@ -111,24 +132,9 @@ HOOK_INLINE bool find_c(struct c_function *c, PyObject *called, PyObject *first)
 	CALLBACK(on_return_##suffix, return leave(PYPROF_RETURN, args[0], clock);)                \
 	CALLBACK(on_yield_##suffix, return leave(PYPROF_YIELD, args[0], clock);)                  \
 	CALLBACK(on_unwind_##suffix, return leave(PYPROF_UNWIND, args[0], clock);)                \
-	CALLBACK(on_call_##suffix, {                                                              \
-		struct c_function c;                                                              \
-		if (find_c(&c, args[2], args[3]))                                                 \
-			hook_enter_c(c.def, c.self, c.module, clock);                             \
-		return py._Py_NoneStruct;                                                         \
-	})                                                                                        \
-	CALLBACK(on_c_return_##suffix, {                                                          \
-		struct c_function c;                                                              \
-		if (find_c(&c, args[2], args[3]))                                                 \
-			hook_leave_c(PYPROF_C_RETURN, c.def, c.self, c.module, clock);            \
-		return py._Py_NoneStruct;                                                         \
-	})                                                                                        \
-	CALLBACK(on_c_raise_##suffix, {                                                           \
-		struct c_function c;                                                              \
-		if (find_c(&c, args[2], args[3]))                                                 \
-			hook_leave_c(PYPROF_C_EXCEPTION, c.def, c.self, c.module, clock);         \
-		return py._Py_NoneStruct;                                                         \
-	})                                                                                        \
+	CALLBACK(on_call_##suffix, return called(PYPROF_C_CALL, args[2], args[3], clock);)        \
+	CALLBACK(on_c_return_##suffix, return called(PYPROF_C_RETURN, args[2], args[3], clock);)  \
+	CALLBACK(on_c_raise_##suffix, return called(PYPROF_C_EXCEPTION, args[2], args[3], clock);)\
 	static const callback callbacks_##suffix[N_EVENTS] = {                                    \
 		on_start_##suffix,  on_resume_##suffix, on_throw_##suffix,                        \
 		on_return_##suffix, on_yield_##suffix,	on_unwind_##suffix,                       \
@@ -161,7 +167,7 @@ CALLBACK(wait_for_main, {
 	py.PyErr_Clear();
 	pyapi_exception_restore(&pending);
 	/* This very call told of the frame; its other events follow. */
-	return due ? enter(PYPROF_CALL, args[0], HOOK_CLOCK_OTHER) : py._Py_NoneStruct;
+	return due ? enter(PYPROF_CALL, args[0], HOOK_CLOCK_OTHER) : NONE;
 })
 
 /* --- sys.monitoring ------------------------------------------------------------------------------ */

@@ -17,64 +17,102 @@
 /* The function that every thread's profile hook should be now; NULL: none. */
 static py_tracefunc wanted;
 
-HOOK_INLINE void enter(PyObject *frame, enum pyapi_frame layout, enum hook_clock clock)
+/* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
+static __attribute__((noinline)) void *enter_generator(PyObject *frame, uint32_t fn)
 {
-	uint32_t fn = hook_code(pyapi_frame_code(frame, layout));
-	unsigned kind = PYPROF_CALL;
-
-	if (fn & INTERN_GENERATOR) {
-		fn &= ~INTERN_GENERATOR;
-		if (pyapi_frame_resumed(frame))
-			kind = PYPROF_RESUME;
-	}
-	hook_put(kind, fn, hook_now(clock), true);
+	return hook_put(pyapi_frame_resumed(frame) ? PYPROF_RESUME : PYPROF_CALL,
+			fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), true, NULL);
 }
 
-HOOK_INLINE void leave(PyObject *frame, PyObject *value, enum pyapi_frame layout,
-		       enum hook_clock clock)
+static __attribute__((noinline)) void *leave_generator(PyObject *frame, uint32_t fn, PyObject *value,
+							uint64_t now)
+{
+	unsigned kind = !value ? PYPROF_UNWIND
+			: pyapi_frame_yields(frame) ? PYPROF_YIELD
+						    : PYPROF_RETURN;
+
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NULL);
+}
+
+static HOOK_COLD void *first_enter(PyObject *frame, PyObject *code)
+{
+	uint32_t fn = hook_intern_code(code);
+
+	if (fn & INTERN_GENERATOR)
+		return enter_generator(frame, fn);
+	return hook_put(PYPROF_CALL, fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), true, NULL);
+}
+
+/* It was entered before recording began. */
+static HOOK_COLD void *first_leave(PyObject *frame, PyObject *code, PyObject *value)
+{
+	uint32_t fn = hook_intern_code(code);
+
+	return leave_generator(frame, fn, fn & INTERN_GENERATOR ? value : NULL,
+			       hook_now(HOOK_CLOCK_OTHER));
+}
+
+HOOK_INLINE void *enter(PyObject *frame, enum pyapi_frame layout, enum hook_clock clock)
+{
+	PyObject *code = pyapi_frame_code(frame, layout);
+	uint32_t fn = intern_find_code(code);
+
+	if (__builtin_expect(!fn, 0))
+		return first_enter(frame, code);
+	if (__builtin_expect(fn & INTERN_GENERATOR, 0))
+		return enter_generator(frame, fn);
+	return hook_put(PYPROF_CALL, fn, hook_now(clock), true, NULL);
+}
+
+HOOK_INLINE void *leave(PyObject *frame, PyObject *value, enum pyapi_frame layout,
+			enum hook_clock clock)
 {
 	uint64_t now = hook_now(clock);
 	PyObject *code = pyapi_frame_code(frame, layout);
 	uint32_t fn = intern_find_code(code);
-	unsigned kind = value ? PYPROF_RETURN : PYPROF_UNWIND;
 
-	if (__builtin_expect(!fn, 0)) { /* it was entered before recording began */
-		fn = hook_intern_code(code);
-		now = hook_now(clock);
-	}
-	if (fn & INTERN_GENERATOR) {
-		fn &= ~INTERN_GENERATOR;
-		if (value && pyapi_frame_yields(frame))
-			kind = PYPROF_YIELD;
-	}
-	hook_put(kind, fn, now, false);
+	if (__builtin_expect(!fn, 0))
+		return first_leave(frame, code, value);
+	if (__builtin_expect(fn & INTERN_GENERATOR, 0))
+		return leave_generator(frame, fn, value, now);
+	return hook_put(value ? PYPROF_RETURN : PYPROF_UNWIND, fn, now, false, NULL);
 }
 
-HOOK_INLINE int trace(PyObject *frame, int what, PyObject *arg, enum pyapi_frame layout,
-		      enum hook_clock clock)
+HOOK_INLINE void *record_c(int what, PyObject *f, enum hook_clock clock)
 {
-	switch (what) {
-	case PY_TRACE_CALL:
-		enter(frame, layout, clock);
-		break;
-	case PY_TRACE_RETURN:
-		leave(frame, arg, layout, clock);
-		break;
-	case PY_TRACE_C_CALL:
-		if (config.builtins && pyapi_is_cfunction(arg))
-			hook_enter_c(pyapi_cfunction_def(arg), pyapi_cfunction_self(arg),
-				     pyapi_cfunction_module(arg), clock);
-		break;
-	case PY_TRACE_C_RETURN:
-	case PY_TRACE_C_EXCEPTION:
-		if (config.builtins && pyapi_is_cfunction(arg))
-			hook_leave_c(what == PY_TRACE_C_RETURN ? PYPROF_C_RETURN
-							       : PYPROF_C_EXCEPTION,
-				     pyapi_cfunction_def(arg), pyapi_cfunction_self(arg),
-				     pyapi_cfunction_module(arg), clock);
-		break;
-	}
-	return 0;
+	if (what == PY_TRACE_C_CALL)
+		return hook_enter_c(pyapi_cfunction_def(f), pyapi_cfunction_self(f),
+				    pyapi_cfunction_module(f), clock, NULL);
+	return hook_leave_c(what == PY_TRACE_C_RETURN ? PYPROF_C_RETURN : PYPROF_C_EXCEPTION,
+			    pyapi_cfunction_def(f), pyapi_cfunction_self(f),
+			    pyapi_cfunction_module(f), clock, NULL);
+}
+
+static HOOK_COLD void *trace_other_c(int what, PyObject *f)
+{
+	return pyapi_is_cfunction(f) ? record_c(what, f, HOOK_CLOCK_OTHER) : NULL;
+}
+
+HOOK_INLINE void *trace_c(int what, PyObject *f, enum hook_clock clock)
+{
+	if (!config.builtins)
+		return NULL;
+	if (__builtin_expect(!pyapi_is_plain_cfunction(f), 0))
+		return trace_other_c(what, f);
+	return record_c(what, f, clock);
+}
+
+/* NULL, which is 0 to the interpreter: all is well. */
+HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_frame layout,
+			enum hook_clock clock)
+{
+	if (what == PY_TRACE_CALL)
+		return enter(frame, layout, clock);
+	if (what == PY_TRACE_RETURN)
+		return leave(frame, arg, layout, clock);
+	if (what >= PY_TRACE_C_CALL && what <= PY_TRACE_C_RETURN)
+		return trace_c(what, arg, clock);
+	return NULL;
 }
 
 /* One callback for each layout and clock, so that no event asks for either. */
@@ -82,7 +120,7 @@ HOOK_INLINE int trace(PyObject *frame, int what, PyObject *arg, enum pyapi_frame
 	static int name(PyObject *self, PyObject *frame, int what, PyObject *arg)                 \
 	{                                                                                         \
 		(void)self;                                                                       \
-		return trace(frame, what, arg, layout, clock);                                    \
+		return (int)(intptr_t)trace(frame, what, arg, layout, clock);                     \
 	}
 TRACE(trace_object_tsc, PYAPI_FRAME_OBJECT, HOOK_CLOCK_TSC)
 TRACE(trace_object_other, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER)
@@ -99,16 +137,18 @@ static int trace_any(PyObject *self, PyObject *frame, int what, PyObject *arg)
 	PyObject *code;
 	uint32_t fn;
 
-	if (what != PY_TRACE_CALL && what != PY_TRACE_RETURN)
-		return trace(frame, what, arg, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER);
 	(void)self;
+	if (what != PY_TRACE_CALL && what != PY_TRACE_RETURN)
+		return (int)(intptr_t)trace(frame, what, arg, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER);
 	code = py.PyFrame_GetCode(frame);
-	fn = hook_code(code) & ~INTERN_GENERATOR;
+	fn = intern_find_code(code);
+	if (!fn)
+		fn = hook_intern_code(code);
 	py.Py_DecRef(code);
 	hook_put(what == PY_TRACE_CALL ? PYPROF_CALL
 		 : arg		       ? PYPROF_RETURN
 				       : PYPROF_UNWIND,
-		 fn, hook_now(HOOK_CLOCK_OTHER), what == PY_TRACE_CALL);
+		 fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), what == PY_TRACE_CALL, NULL);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "recording.h"
+#include "spawn.h"
 
 uint32_t hook_intern_code(PyObject *code)
 {
@@ -22,7 +23,7 @@ uint32_t hook_intern_code(PyObject *code)
 	return fn;
 }
 
-uint32_t hook_intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
+static uint32_t intern_c_function(struct py_method_def *def, PyObject *self, PyObject *module)
 {
 	struct pyapi_exception pending;
 	uint64_t entered = thread_slow_enter();
@@ -36,6 +37,48 @@ uint32_t hook_intern_c(struct py_method_def *def, PyObject *self, PyObject *modu
 	errno = saved;
 	thread_slow_leave(entered);
 	return fn;
+}
+
+void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
+{
+	uint64_t ticks;
+	uint64_t *at = thread_room(now, &ticks, entering);
+
+	if (at) {
+		pyprof_put(at, head | ticks << PYPROF_TICK_SHIFT);
+		thread_self.next = at + 1;
+	}
+	return result;
+}
+
+void *hook_first_code(unsigned kind, PyObject *code, bool entering, void *result)
+{
+	uint32_t fn = hook_intern_code(code) & ~INTERN_FLAGS;
+
+	return hook_put(kind, fn, hook_now(HOOK_CLOCK_OTHER), entering, result);
+}
+
+void *hook_first_c(unsigned kind, struct py_method_def *def, PyObject *self, PyObject *module,
+		   void *result)
+{
+	uint32_t fn = intern_c_function(def, self, module);
+
+	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK)
+		return hook_call_taker(fn & ~INTERN_FLAGS, result);
+	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), false, result);
+}
+
+void *hook_call_taker(uint32_t fn, void *result)
+{
+	spawn_watch();
+	return hook_put(PYPROF_C_CALL, fn, hook_now(HOOK_CLOCK_OTHER), false, result);
+}
+
+static uint32_t number_of(PyObject *code)
+{
+	uint32_t fn = intern_find_code(code);
+
+	return (fn ? fn : hook_intern_code(code)) & ~INTERN_FLAGS;
 }
 
 /* The numbers of the running frames' code, innermost first; how many, or 0 without memory. */
@@ -62,7 +105,7 @@ static size_t walk_frames(uint32_t **out)
 			}
 		}
 		if (code && n < cap && fns)
-			fns[n++] = hook_code(code) & ~INTERN_FLAGS;
+			fns[n++] = number_of(code);
 		if (code)
 			py.Py_DecRef(code);
 		py.Py_DecRef(frame);
@@ -87,9 +130,9 @@ void hook_open_frames(bool entering, uint64_t now)
 	py.PyErr_Clear();
 	pyapi_exception_restore(&pending);
 	while (n > (entering ? 1 : 0))
-		hook_put(PYPROF_OPEN, fns[--n], now, false);
+		hook_put(PYPROF_OPEN, fns[--n], now, false, NULL);
 	free(fns);
 	if (recording.forked_in)
-		hook_put(PYPROF_OPEN, recording.forked_in, now, false);
+		hook_put(PYPROF_OPEN, recording.forked_in, now, false, NULL);
 	recording.forked_in = 0;
 }

@@ -16,7 +16,6 @@
 #include "pyprof/abi.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
-#include "spawn.h"
 #include "thread.h"
 
 #define HOOK_INLINE static inline __attribute__((always_inline))
@@ -31,62 +30,58 @@ HOOK_INLINE uint64_t hook_now(enum hook_clock clock)
 	return clock == HOOK_CLOCK_TSC ? pyprof_tsc() : hook_clock_other();
 }
 
-HOOK_INLINE void hook_put(unsigned kind, uint32_t fn, uint64_t now, bool entering)
+/*
+ * What does not happen with nearly every event is out of line, and reached by a tail call with
+ * whatever the callback is to return: so the hot path needs no stack frame and saves no register.
+ */
+#define HOOK_COLD __attribute__((noinline, cold))
+
+/* A record that has no place in the block at hand. `head` is the record without its ticks. */
+HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result);
+
+/* Functions seen for the first time; the time that it takes is left out. */
+HOOK_COLD void *hook_first_code(unsigned kind, PyObject *code, bool entering, void *result);
+HOOK_COLD void *hook_first_c(unsigned kind, struct py_method_def *def, PyObject *self,
+			     PyObject *module, void *result);
+uint32_t hook_intern_code(PyObject *code);
+
+/* A C function that may take the profile hook away (3.8 to 3.11) is called. */
+HOOK_COLD void *hook_call_taker(uint32_t fn, void *result);
+
+HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool entering, void *result)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t *at = s->next;
 	uint64_t ticks = now - s->base;
 
-	if (__builtin_expect(at == s->stop || ticks >> PYPROF_TICK_BITS, 0)) {
-		at = thread_room(now, &ticks, entering);
-		if (!at)
-			return;
-	}
+	if (__builtin_expect(at == s->stop || ticks >> PYPROF_TICK_BITS, 0))
+		return hook_put_slow(pyprof_record(kind, fn, 0), now, entering, result);
 	pyprof_put(at, pyprof_record(kind, fn, ticks));
 	s->next = at + 1;
+	return result;
 }
 
-/* Numbers of functions seen for the first time; the time that it takes is left out. */
-uint32_t hook_intern_code(PyObject *code);
-uint32_t hook_intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
-
-HOOK_INLINE uint32_t hook_code(PyObject *code)
-{
-	uint32_t fn = intern_find_code(code);
-
-	return __builtin_expect(fn != 0, 1) ? fn : hook_intern_code(code);
-}
-
-HOOK_INLINE uint32_t hook_c(struct py_method_def *def, PyObject *self, PyObject *module)
+HOOK_INLINE void *hook_enter_c(struct py_method_def *def, PyObject *self, PyObject *module,
+			       enum hook_clock clock, void *result)
 {
 	uint32_t fn = intern_find_c(def);
 
-	return __builtin_expect(fn != 0, 1) ? fn : hook_intern_c(def, self, module);
+	if (__builtin_expect(!fn, 0))
+		return hook_first_c(PYPROF_C_CALL, def, self, module, result);
+	if (__builtin_expect(fn & INTERN_TAKES_HOOK, 0))
+		return hook_call_taker(fn & ~INTERN_FLAGS, result);
+	return hook_put(PYPROF_C_CALL, fn, hook_now(clock), false, result);
 }
 
-HOOK_INLINE void hook_enter_c(struct py_method_def *def, PyObject *self, PyObject *module,
-			      enum hook_clock clock)
-{
-	uint32_t fn = hook_c(def, self, module);
-
-	if (__builtin_expect(fn & INTERN_TAKES_HOOK, 0)) {
-		fn &= ~INTERN_TAKES_HOOK;
-		spawn_watch();
-	}
-	hook_put(PYPROF_C_CALL, fn, hook_now(clock), false);
-}
-
-HOOK_INLINE void hook_leave_c(unsigned kind, struct py_method_def *def, PyObject *self,
-			      PyObject *module, enum hook_clock clock)
+HOOK_INLINE void *hook_leave_c(unsigned kind, struct py_method_def *def, PyObject *self,
+			       PyObject *module, enum hook_clock clock, void *result)
 {
 	uint64_t now = hook_now(clock);
 	uint32_t fn = intern_find_c(def);
 
-	if (__builtin_expect(!fn, 0)) {
-		fn = hook_intern_c(def, self, module);
-		now = hook_now(clock);
-	}
-	hook_put(kind, fn & ~INTERN_FLAGS, now, false);
+	if (__builtin_expect(!fn, 0))
+		return hook_first_c(kind, def, self, module, result);
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, result);
 }
 
 /*

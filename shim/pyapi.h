@@ -153,12 +153,19 @@ static inline struct py_method_def *pyapi_descr_def(const PyObject *d)
 	return ((struct py_method_def *const *)d)[5];
 }
 
-static inline bool pyapi_is_cfunction(const PyObject *o)
+/* The two types that nearly all C functions have; the question is settled without a call. */
+static inline bool pyapi_is_plain_cfunction(const PyObject *o)
 {
 	PyObject *type = pyapi_type(o);
 
-	return type == py.PyCFunction_Type || (py.PyCMethod_Type && type == py.PyCMethod_Type) ||
-	       (type != py.PyFunction_Type && py.PyType_IsSubtype(type, py.PyCFunction_Type));
+	return type == py.PyCFunction_Type || type == py.PyCMethod_Type;
+}
+
+/* Any C function, also of a type that an extension module derived. */
+static inline bool pyapi_is_cfunction(const PyObject *o)
+{
+	return pyapi_is_plain_cfunction(o) ||
+	       py.PyType_IsSubtype(pyapi_type(o), py.PyCFunction_Type);
 }
 
 /* --- frames, 3.8 to 3.11 only ---------------------------------------------------------------- */

@@ -189,7 +189,8 @@ static void go_on_in(struct thread_ring *ring, uint64_t now)
 
 static void put_thread(uint64_t now)
 {
-	hook_put(PYPROF_THREAD, thread_self.number & ((1u << PYPROF_FN_BITS) - 1), now, false);
+	hook_put(PYPROF_THREAD, thread_self.number & ((1u << PYPROF_FN_BITS) - 1), now, false,
+		 NULL);
 }
 
 /* Closes what was recorded as running, and records what does run. */
@@ -201,7 +202,7 @@ static void catch_up(uint64_t now, bool entering)
 	s->n_restarts = recording.n_restarts;
 	s->blind = false;
 	if (blind)
-		hook_put(PYPROF_GAP, 0, now, false);
+		hook_put(PYPROF_GAP, 0, now, false, NULL);
 	put_thread(now);
 	hook_open_frames(entering, now);
 }
