@@ -116,11 +116,6 @@ static bool patch_inittab(struct inittab **table)
 	return true;
 }
 
-static void forked(void)
-{
-	recording_forked();
-}
-
 /* True: an interpreter was found, and there is nothing more to look for. */
 static bool attach(void *handle)
 {
@@ -129,7 +124,7 @@ static bool attach(void *handle)
 	if (!table || !*table)
 		return false;
 	if (pyapi_find(handle) && patch_inittab(table))
-		pthread_atfork(NULL, NULL, forked);
+		pthread_atfork(recording_before_fork, recording_after_fork, recording_forked);
 	return true;
 }
 

@@ -119,20 +119,34 @@ static size_t walk_frames(uint32_t **out)
 	return n;
 }
 
+static size_t n_python(const struct forkstack *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n; i++)
+		n += !f->is_c[i];
+	return n;
+}
+
 void hook_open_frames(bool entering, uint64_t now)
 {
 	struct pyapi_exception pending;
+	struct forkstack born = recording.forkstack;
 	uint32_t *fns;
 	size_t n;
 
-	pyapi_exception_save(&pending);
-	n = walk_frames(&fns);
-	py.PyErr_Clear();
-	pyapi_exception_restore(&pending);
-	while (n > (entering ? 1 : 0))
-		hook_put(PYPROF_OPEN, fns[--n], now, false, NULL);
-	free(fns);
-	if (recording.forked_in)
-		hook_put(PYPROF_OPEN, recording.forked_in, now, false, NULL);
-	recording.forked_in = 0;
+	recording.forkstack = (struct forkstack){ 0 };
+	if (!born.complete) {
+		pyapi_exception_save(&pending);
+		n = walk_frames(&fns);
+		py.PyErr_Clear();
+		pyapi_exception_restore(&pending);
+		/* The innermost of these are among those that the child was born in. */
+		while (n > n_python(&born) + (entering ? 1 : 0))
+			hook_put(PYPROF_OPEN, fns[--n], now, false, NULL);
+		free(fns);
+	}
+	while (born.n)
+		hook_put(PYPROF_OPEN, born.fn[--born.n], now, false, NULL);
+	forkstack_free(&born);
 }

@@ -147,12 +147,27 @@ bool recording_ready(void)
 	return recording.state == RECORDING_ON;
 }
 
+void recording_before_fork(void)
+{
+	uint64_t entered;
+
+	if (recording.state != RECORDING_ON || !config.fork_follow || !thread_ring_of_self())
+		return;
+	entered = thread_slow_enter();
+	forkstack_take(&recording.forkstack);
+	thread_slow_leave(entered);
+}
+
+void recording_after_fork(void)
+{
+	forkstack_free(&recording.forkstack);
+}
+
 void recording_forked(void)
 {
 	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
 		return;
 	recording.state = RECORDING_FORKED;
-	recording.forked_in = thread_innermost_c();
 	thread_reset();
 }
 

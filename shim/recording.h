@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "forkstack.h"
 #include "pyprof/abi.h"
 
 enum recording_state {
@@ -29,7 +30,7 @@ struct recording {
 	 * in a forked child, and after pyshim_start(). Each thread then records the frames that it runs.
 	 */
 	uint32_t n_restarts;
-	uint32_t forked_in; /* in a child: the C function that forked it, or 0 */
+	struct forkstack forkstack; /* in a child, until its first event: what it was born in */
 };
 
 extern struct recording recording;
@@ -43,7 +44,12 @@ bool recording_begin(uint32_t engine);
  */
 bool recording_ready(void);
 
-/* In a forked child, before it runs anything: nothing of the parent's is to be written. */
+/*
+ * Around a fork, in the thread that forks: before; in the parent afterwards; and in the child before it
+ * runs anything, where nothing of the parent's is to be written any more.
+ */
+void recording_before_fork(void);
+void recording_after_fork(void);
 void recording_forked(void);
 
 /*

@@ -24,7 +24,6 @@
 #include "threadname.h"
 
 #define FIRST_LOOKAHEAD 8u
-#define MAX_LOOK_BACK 65536
 #define BLOCK_PATIENCE_NS 1000000000ull
 
 /*
@@ -423,55 +422,9 @@ void thread_note_gap(void)
 	s->stop = s->next;
 }
 
-/* +1: a frame begins, -1: one ends, 0: neither. */
-static int record_step(uint64_t r)
+const struct pyprof_ring *thread_ring_of_self(void)
 {
-	switch (pyprof_record_kind(r)) {
-	case PYPROF_CALL:
-	case PYPROF_RESUME:
-	case PYPROF_THROW:
-	case PYPROF_C_CALL:
-	case PYPROF_OPEN:
-		return 1;
-	case PYPROF_RETURN:
-	case PYPROF_YIELD:
-	case PYPROF_UNWIND:
-	case PYPROF_C_RETURN:
-	case PYPROF_C_EXCEPTION:
-		return -1;
-	}
-	return 0;
-}
-
-/* The preceding block, if it has not been folded and used again. */
-static const struct pyprof_block *before(const struct pyprof_block *b)
-{
-	const struct pyprof_block *prev = b->prev ? region_at(b->prev) : NULL;
-
-	return prev && prev->sequence == b->sequence - 1 ? prev : NULL;
-}
-
-uint32_t thread_innermost_c(void)
-{
-	const struct thread_self *s = &thread_self;
-	const struct pyprof_block *b = s->block;
-	const uint64_t *at = s->next;
-	int ended = 0;
-
-	for (int n = 0; b && n < MAX_LOOK_BACK; n++) {
-		int step;
-
-		if (at == b->record) {
-			b = before(b);
-			at = b ? (uint64_t *)((char *)b + region.header->block_bytes) : NULL;
-			continue;
-		}
-		step = record_step(*--at);
-		if (step > 0 && !ended)
-			return pyprof_record_kind(*at) == PYPROF_C_CALL ? pyprof_record_fn(*at) : 0;
-		ended -= step;
-	}
-	return 0;
+	return thread_self.ring ? thread_self.ring->shared : NULL;
 }
 
 void thread_reset(void)

@@ -65,11 +65,8 @@ void thread_begin_anew(void);
  */
 void thread_note_gap(void);
 
-/*
- * The C function that this thread is in, called by the innermost Python frame, or 0: read back
- * from its latest records.
- */
-uint32_t thread_innermost_c(void);
+/* The ring that this thread writes, or NULL. */
+const struct pyprof_ring *thread_ring_of_self(void);
 
 /* No rings yet: a new recording begins, in this process or in a forked child. */
 void thread_reset(void);
