@@ -154,15 +154,17 @@ static int check_format(struct attach *a)
 		return refuse(a, -EINVAL, "read %s: found a pstats file, expected a recording",
 			      a->path);
 	if (magic == 0 && a->bytes >= PYPROF_HEADER_BYTES)
-		return refuse(a, -EINVAL,
-			      "read %s: found a recording that was never begun, expected a whole one",
-			      a->path);
+		return refuse(
+			a, -EINVAL,
+			"read %s: found a recording that was never begun, expected a whole one",
+			a->path);
 	if (magic != PYPROF_MAGIC)
-		return refuse(a, -EINVAL, "read %s: found another kind of file, expected a recording",
-			      a->path);
+		return refuse(a, -EINVAL,
+			      "read %s: found another kind of file, expected a recording", a->path);
 	if (a->bytes < PYPROF_HEADER_BYTES)
 		return refuse(a, -EINVAL,
-			      "read %s: found %" PRIu64 " bytes, expected a header of %u: truncated",
+			      "read %s: found %" PRIu64
+			      " bytes, expected a header of %u: truncated",
 			      a->path, a->bytes, PYPROF_HEADER_BYTES);
 	memcpy(&a->header, h, sizeof(a->header));
 	return 0;
@@ -190,8 +192,10 @@ static int check_header(struct attach *a)
 	    h->block_bytes < sizeof(struct pyprof_block) + sizeof(uint64_t) || h->block_bytes % 8 ||
 	    h->block_bytes > MAX_BLOCK_BYTES || h->clock < PYPROF_CLOCK_TSC ||
 	    h->clock > PYPROF_CLOCK_COUNT)
-		return refuse(a, -EINVAL, "read %s: found a header with impossible values, expected "
-			      "one that the shim has written", a->path);
+		return refuse(a, -EINVAL,
+			      "read %s: found a header with impossible values, expected "
+			      "one that the shim has written",
+			      a->path);
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';

@@ -68,9 +68,10 @@ static bool cannot_grow(struct pyprof_fold *f)
 }
 
 /* The first block that is not folded, if it is full; else NULL. */
-static const struct pyprof_block *full_block(const struct consume *c, const struct pyprof_ring *ring)
+static const struct pyprof_block *full_block(const struct consume *c,
+					     const struct pyprof_ring *ring)
 {
-	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
+	uint64_t folded = pyprof_observe(&ring->folded);      /* C9 */
 	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
 
 	for (int i = 0; offset && i < 1 << 20; i++) {
@@ -102,8 +103,7 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 
 	if (!offset || !table)
 		return false;
-	if (!stands_here(c, t, offset) &&
-	    !pyprof_table_take_over(t, table, c->map_bytes - offset))
+	if (!stands_here(c, t, offset) && !pyprof_table_take_over(t, table, c->map_bytes - offset))
 		return false;
 	if (b->sequence != t->folded + 1)
 		return true; /* somebody else was faster */

@@ -82,7 +82,7 @@ void drain_close(struct drain *d)
 void drain_ring(struct drain *d, size_t ring, uint64_t *table, uint64_t *folded)
 {
 	d->ring = attach_at(d->attach, d->offset[ring], sizeof(*d->ring));
-	d->folded = pyprof_observe(&d->ring->folded); /* C9 */
+	d->folded = pyprof_observe(&d->ring->folded);	 /* C9 */
 	d->next = pyprof_observe(&d->ring->first_block); /* C3 */
 	d->left = d->attach->bytes / d->attach->header.block_bytes;
 	*folded = d->folded;
@@ -129,7 +129,7 @@ enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
 			return drain_is_current(d) ? DRAIN_END : DRAIN_OVERTAKEN;
 		sequence = b->sequence;
 		/* First the link: a block that has a successor is full. */
-		d->next = pyprof_observe(&b->next); /* C2 */
+		d->next = pyprof_observe(&b->next);  /* C2 */
 	} while (sequence && sequence <= d->folded); /* folded, and just not taken out yet */
 	while (n < cap && (d->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
 		n++;

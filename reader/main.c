@@ -104,8 +104,7 @@ static void print_source(FILE *to, const struct source *s, const struct options 
 /* --- output ------------------------------------------------------------------------------------------- */
 
 static int write_text(FILE *to, const struct options *o, const struct profile *p,
-		      const struct source *sources,
-		      size_t n)
+		      const struct source *sources, size_t n)
 {
 	for (size_t i = 0; i < n && (!o->quiet || o->check); i++)
 		print_source(to, &sources[i], o);
@@ -123,10 +122,10 @@ static int write_text(FILE *to, const struct options *o, const struct profile *p
 }
 
 static int write_to(FILE *to, const struct options *o, const struct profile *p,
-		    const struct source *sources,
-		      size_t n)
+		    const struct source *sources, size_t n)
 {
-	int err = o->format == FORMAT_PSTATS ? pstats_write(to, p) : write_text(to, o, p, sources, n);
+	int err =
+		o->format == FORMAT_PSTATS ? pstats_write(to, p) : write_text(to, o, p, sources, n);
 
 	if (!err && fflush(to) != 0)
 		err = -errno;
@@ -134,8 +133,8 @@ static int write_to(FILE *to, const struct options *o, const struct profile *p,
 }
 
 /* Into a new file that takes the name when it is whole: an old one is never left half written. */
-static int write_file(const struct options *o, const struct profile *p, const struct source *sources,
-		      size_t n)
+static int write_file(const struct options *o, const struct profile *p,
+		      const struct source *sources, size_t n)
 {
 	char *temporary;
 	mode_t mask = umask(0);
@@ -175,8 +174,7 @@ static bool is_replaceable(const char *path)
 }
 
 static int write_output(const struct options *o, const struct profile *p,
-			const struct source *sources,
-		      size_t n)
+			const struct source *sources, size_t n)
 {
 	FILE *to;
 	int err;
@@ -195,8 +193,7 @@ static int write_output(const struct options *o, const struct profile *p,
 }
 
 /* Losses go where they are seen, also where the output is a file or the preamble is left out. */
-static void warn_of_losses(const struct options *o, const struct source *sources,
-		      size_t n)
+static void warn_of_losses(const struct options *o, const struct source *sources, size_t n)
 {
 	if (!o->quiet && !o->output)
 		return;

@@ -105,7 +105,8 @@ int names_read(struct names *n, const struct attach *a)
 			n->n_bad++;
 			break;
 		}
-		err = read_extent(n, x, a->bytes - offset < x->bytes ? a->bytes - offset : x->bytes);
+		err = read_extent(n, x,
+				  a->bytes - offset < x->bytes ? a->bytes - offset : x->bytes);
 		offset = pyprof_observe(&x->next); /* C5 */
 		if (offset && !left)
 			n->n_bad++;

@@ -89,7 +89,8 @@ static int parse_restriction(struct options *o, const char *text)
 	struct restriction *r = &o->restriction[o->report.n_restrictions];
 
 	if (o->report.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
-		return wrong("read --restrict: found one too many, '%s', expected 64 at most", text);
+		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
+			     text);
 	restriction_parse(text, r);
 	if (r->kind == RESTRICT_PATTERN)
 		return wrong("read --restrict: found '%s', expected a count or a fraction from 0 "
@@ -108,7 +109,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	int c, status = -1;
 
 	memset(o, 0, sizeof(*o));
-	while (status < 0 && (c = getopt_long(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1) {
+	while (status < 0 &&
+	       (c = getopt_long(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1) {
 		switch (c) {
 		case 'f':
 			status = parse_format(o, optarg);

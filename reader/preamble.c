@@ -57,28 +57,34 @@ void preamble_print_losses(FILE *to, const struct source *s)
 {
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		print_line_of(to, s->n_lost[i], loss_text[i]);
-	print_line_of(to, s->n_bad, "places of the file made no sense; what lay behind them is lost");
+	print_line_of(to, s->n_bad,
+		      "places of the file made no sense; what lay behind them is lost");
 	print_line_of(to, s->summary.n_lost_here, "events lost: out of memory here");
-	print_line_of(to, s->header.n_unnamed, "functions without a name: no space for it was left");
+	print_line_of(to, s->header.n_unnamed,
+		      "functions without a name: no space for it was left");
 	print_line_of(to, s->summary.n_closed,
 		      "calls whose return is missing, ended with their caller");
 	if (s->summary.n_gaps)
-		fprintf(to, "  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
-			    "hook for itself\n",
+		fprintf(to,
+			"  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
+			"hook for itself\n",
 			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
 	print_line_of(to, s->summary.n_blind_ends,
 		      "threads were not seen after a call that took the profile hook");
 	print_line_of(to, s->summary.n_time_broken, "rings whose self times do not add up");
-	print_line_of(to, s->summary.n_calls_broken, "rings whose calls do not add up to their events");
-	print_line_of(to, s->summary.n_open, "calls were running at the end and are counted up to it");
+	print_line_of(to, s->summary.n_calls_broken,
+		      "rings whose calls do not add up to their events");
+	print_line_of(to, s->summary.n_open,
+		      "calls were running at the end and are counted up to it");
 }
 
 void preamble_print_checks(FILE *to, const struct source *s)
 {
 	const struct rebuild_summary *sum = &s->summary;
 
-	fprintf(to, "  %" PRIu64 " returns without a call were left out; %" PRIu64
-		    " calls without a return were ended with their caller, %" PRIu64 " at the end\n",
+	fprintf(to,
+		"  %" PRIu64 " returns without a call were left out; %" PRIu64
+		" calls without a return were ended with their caller, %" PRIu64 " at the end\n",
 		sum->n_unmatched, sum->n_closed, sum->n_open);
 	fprintf(to, "  self times add up to the root's time: %s (%zu of %zu rings)\n",
 		sum->n_time_broken ? "NO" : "yes", sum->n_rings - sum->n_time_broken, sum->n_rings);
@@ -99,8 +105,9 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 	fprintf(to, "pyshim: %s: CPython %.*s, process %u%s%s\n", s->name, words, h->python, h->pid,
 		h->forked ? " (forked)" : "", s->live ? ", still running" : "");
 	print_command(to, h);
-	fprintf(to, "  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s; raw times, no bias "
-		    "removed\n",
+	fprintf(to,
+		"  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s; raw times, no bias "
+		"removed\n",
 		seconds, sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
 		clock_name(h->clock));
 	if (verbose) {

@@ -82,7 +82,8 @@ int tables_init(struct pyprof_fold *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->grow = grow;
-	if (resize_fns(f, FIRST_FNS) && resize_edges(f, FIRST_EDGES) && resize_stack(f, FIRST_DEPTH))
+	if (resize_fns(f, FIRST_FNS) && resize_edges(f, FIRST_EDGES) &&
+	    resize_stack(f, FIRST_DEPTH))
 		return 0;
 	tables_fini(f);
 	return -ENOMEM;

@@ -37,8 +37,8 @@ enum event {
 };
 
 static const char *const event_name[N_EVENTS] = {
-	"PY_START", "PY_RESUME", "PY_THROW", "PY_RETURN", "PY_YIELD",
-	"PY_UNWIND", "CALL",	 "C_RETURN", "C_RAISE",
+	"PY_START",  "PY_RESUME", "PY_THROW", "PY_RETURN", "PY_YIELD",
+	"PY_UNWIND", "CALL",	  "C_RETURN", "C_RAISE",
 };
 
 static int tool_id = -1;
@@ -86,7 +86,7 @@ HOOK_INLINE PyObject *record_cfunction(unsigned kind, PyObject *f, enum hook_clo
 
 /* Neither a plain C function, nor a method of the very type of its object. */
 static __attribute__((noinline)) PyObject *other_called(unsigned kind, PyObject *called,
-							 PyObject *first)
+							PyObject *first)
 {
 	if (pyapi_type(called) == py.PyMethodDescr_Type) {
 		/* list.append() without a list is none: binding it would fail. */
@@ -115,30 +115,30 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 }
 
 /* args: code, offset, then what the event adds; of calls: the callable and its first argument. */
-#define CALLBACK(name, body)                                                                      \
-	static PyObject *name(PyObject *self, PyObject *const *args, size_t nargs,                \
-			      PyObject *names)                                                    \
-	{                                                                                         \
-		(void)self;                                                                       \
-		(void)nargs;                                                                      \
-		(void)names;                                                                      \
-		body                                                                              \
+#define CALLBACK(name, body)                                                       \
+	static PyObject *name(PyObject *self, PyObject *const *args, size_t nargs, \
+			      PyObject *names)                                     \
+	{                                                                          \
+		(void)self;                                                        \
+		(void)nargs;                                                       \
+		(void)names;                                                       \
+		body                                                               \
 	}
 
-#define CALLBACKS(suffix, clock)                                                                  \
-	CALLBACK(on_start_##suffix, return enter(PYPROF_CALL, args[0], clock);)                   \
-	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)                \
-	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                  \
-	CALLBACK(on_return_##suffix, return leave(PYPROF_RETURN, args[0], clock);)                \
-	CALLBACK(on_yield_##suffix, return leave(PYPROF_YIELD, args[0], clock);)                  \
-	CALLBACK(on_unwind_##suffix, return leave(PYPROF_UNWIND, args[0], clock);)                \
-	CALLBACK(on_call_##suffix, return called(PYPROF_C_CALL, args[2], args[3], clock);)        \
-	CALLBACK(on_c_return_##suffix, return called(PYPROF_C_RETURN, args[2], args[3], clock);)  \
-	CALLBACK(on_c_raise_##suffix, return called(PYPROF_C_EXCEPTION, args[2], args[3], clock);)\
-	static const callback callbacks_##suffix[N_EVENTS] = {                                    \
-		on_start_##suffix,  on_resume_##suffix, on_throw_##suffix,                        \
-		on_return_##suffix, on_yield_##suffix,	on_unwind_##suffix,                       \
-		on_call_##suffix,   on_c_return_##suffix, on_c_raise_##suffix,                    \
+#define CALLBACKS(suffix, clock)                                                                   \
+	CALLBACK(on_start_##suffix, return enter(PYPROF_CALL, args[0], clock);)                    \
+	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)                 \
+	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                   \
+	CALLBACK(on_return_##suffix, return leave(PYPROF_RETURN, args[0], clock);)                 \
+	CALLBACK(on_yield_##suffix, return leave(PYPROF_YIELD, args[0], clock);)                   \
+	CALLBACK(on_unwind_##suffix, return leave(PYPROF_UNWIND, args[0], clock);)                 \
+	CALLBACK(on_call_##suffix, return called(PYPROF_C_CALL, args[2], args[3], clock);)         \
+	CALLBACK(on_c_return_##suffix, return called(PYPROF_C_RETURN, args[2], args[3], clock);)   \
+	CALLBACK(on_c_raise_##suffix, return called(PYPROF_C_EXCEPTION, args[2], args[3], clock);) \
+	static const callback callbacks_##suffix[N_EVENTS] = {                                     \
+		on_start_##suffix,  on_resume_##suffix,	  on_throw_##suffix,                       \
+		on_return_##suffix, on_yield_##suffix,	  on_unwind_##suffix,                      \
+		on_call_##suffix,   on_c_return_##suffix, on_c_raise_##suffix,                     \
 	};
 
 CALLBACKS(tsc, HOOK_CLOCK_TSC)

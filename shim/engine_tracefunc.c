@@ -24,10 +24,10 @@ static __attribute__((noinline)) void *enter_generator(PyObject *frame, uint32_t
 			fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), true, NULL);
 }
 
-static __attribute__((noinline)) void *leave_generator(PyObject *frame, uint32_t fn, PyObject *value,
-							uint64_t now)
+static __attribute__((noinline)) void *leave_generator(PyObject *frame, uint32_t fn,
+						       PyObject *value, uint64_t now)
 {
-	unsigned kind = !value ? PYPROF_UNWIND
+	unsigned kind = !value			    ? PYPROF_UNWIND
 			: pyapi_frame_yields(frame) ? PYPROF_YIELD
 						    : PYPROF_RETURN;
 
@@ -116,11 +116,11 @@ HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_fra
 }
 
 /* One callback for each layout and clock, so that no event asks for either. */
-#define TRACE(name, layout, clock)                                                                \
-	static int name(PyObject *self, PyObject *frame, int what, PyObject *arg)                 \
-	{                                                                                         \
-		(void)self;                                                                       \
-		return (int)(intptr_t)trace(frame, what, arg, layout, clock);                     \
+#define TRACE(name, layout, clock)                                                \
+	static int name(PyObject *self, PyObject *frame, int what, PyObject *arg) \
+	{                                                                         \
+		(void)self;                                                       \
+		return (int)(intptr_t)trace(frame, what, arg, layout, clock);     \
 	}
 TRACE(trace_object_tsc, PYAPI_FRAME_OBJECT, HOOK_CLOCK_TSC)
 TRACE(trace_object_other, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER)

@@ -40,7 +40,7 @@ struct module_def {
 	struct module_slot {
 		int id;
 		void *value;
-	} *slots;
+	} * slots;
 };
 
 static PyObject *(*real_marshal)(void);
@@ -182,8 +182,7 @@ static __attribute__((noinline)) void search_opened(void)
 	errno = saved;
 }
 
-__attribute__((visibility("default"))) void *dlsym(void *restrict handle,
-						    const char *restrict name)
+__attribute__((visibility("default"))) void *dlsym(void *restrict handle, const char *restrict name)
 {
 	if (__builtin_expect(searching, 0))
 		search_opened();

@@ -49,7 +49,8 @@ static int step(uint64_t r)
 }
 
 /* The preceding block, if it has not been folded and used again. */
-static const struct pyprof_block *before(const struct pyprof_block *b, const struct pyprof_ring *ring)
+static const struct pyprof_block *before(const struct pyprof_block *b,
+					 const struct pyprof_ring *ring)
 {
 	const struct pyprof_block *prev = b->prev ? region_at(b->prev) : NULL;
 
@@ -78,7 +79,8 @@ static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64
 			++*ended;
 		else if (s > 0 && *ended)
 			--*ended;
-		else if (s > 0 && !add(f, pyprof_record_fn(r), pyprof_record_kind(r) == PYPROF_C_CALL))
+		else if (s > 0 &&
+			 !add(f, pyprof_record_fn(r), pyprof_record_kind(r) == PYPROF_C_CALL))
 			return false;
 	}
 	return true;

@@ -16,10 +16,10 @@
 
 /* What is known of a number, besides its entry in the name table. */
 struct number {
-	uint64_t name;	    /* offset of its pyprof_name */
+	uint64_t name; /* offset of its pyprof_name */
 	uint64_t label_hash;
-	uintptr_t key;	    /* of its slot; 0: retired */
-	uint32_t next;	    /* retired numbers of one bucket, 0 ends */
+	uintptr_t key; /* of its slot; 0: retired */
+	uint32_t next; /* retired numbers of one bucket, 0 ends */
 };
 
 struct intern_table intern_table;
@@ -281,7 +281,8 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 	label_of_c(&label, def, self, module);
 	if (takes_hook(def))
 		label.entry.flags |= PYPROF_NAME_TAKES_HOOK;
-	fn = assign(&label.entry, key, label.entry.flags ? INTERN_TAKES_HOOK : 0, intern_check(def));
+	fn = assign(&label.entry, key, label.entry.flags ? INTERN_TAKES_HOOK : 0,
+		    intern_check(def));
 	label_fini(&label);
 	return fn;
 }

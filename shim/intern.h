@@ -29,7 +29,8 @@
 struct intern_slot {
 	uintptr_t key; /* PyCodeObject *, or PyMethodDef * + 1; 0 free */
 	uint32_t fn;   /* with INTERN_FLAGS */
-	uint32_t check; /* of a PyMethodDef: tells whether the address serves another function now */
+	uint32_t
+		check; /* of a PyMethodDef: tells whether the address serves another function now */
 };
 
 struct intern_table {

@@ -26,6 +26,4 @@ void killpoint(const char *name)
 		kill(getpid(), SIGKILL);
 }
 
-
-
 #endif

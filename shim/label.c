@@ -78,7 +78,8 @@ void label_of_c(struct label *l, const struct py_method_def *def, PyObject *self
 	size_t n = 0;
 
 	memset(l->kept, 0, sizeof(l->kept));
-	l->entry = (struct names_entry){ .kind = PYPROF_NAME_C, .file = { "", 0 },
+	l->entry = (struct names_entry){ .kind = PYPROF_NAME_C,
+					 .file = { "", 0 },
 					 .qualname = { "", 0 } };
 	if (self) {
 		PyObject *repr = repr_of_attribute(def, self);

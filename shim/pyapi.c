@@ -28,11 +28,11 @@ static int parse_version(const char *text)
 
 bool pyapi_find(void *handle)
 {
-#define PYAPI_LOAD(name, required, type)                                                          \
-	*(void **)&py.name = dlsym(handle, #name);                                                \
-	if (required && !py.name) {                                                               \
-		log_debug("this interpreter has no %s: off", #name);                              \
-		return false;                                                                     \
+#define PYAPI_LOAD(name, required, type)                             \
+	*(void **)&py.name = dlsym(handle, #name);                   \
+	if (required && !py.name) {                                  \
+		log_debug("this interpreter has no %s: off", #name); \
+		return false;                                        \
 	}
 	PYAPI_SYMBOLS(PYAPI_LOAD)
 #undef PYAPI_LOAD
@@ -196,7 +196,7 @@ PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n)
 
 void *pyapi_thread_holding_gil(void)
 {
-	void *current = py.PyThreadState_GetUnchecked  ? py.PyThreadState_GetUnchecked()
+	void *current = py.PyThreadState_GetUnchecked	 ? py.PyThreadState_GetUnchecked()
 			: py._PyThreadState_UncheckedGet ? py._PyThreadState_UncheckedGet()
 							 : NULL;
 

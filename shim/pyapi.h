@@ -20,8 +20,13 @@ typedef int (*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject 
 typedef PyObject *(*py_evalfunc)(void *, void *, void *);
 
 /* `what` of a py_tracefunc */
-enum { PY_TRACE_CALL = 0, PY_TRACE_RETURN = 3, PY_TRACE_C_CALL = 4, PY_TRACE_C_EXCEPTION = 5,
-       PY_TRACE_C_RETURN = 6 };
+enum {
+	PY_TRACE_CALL = 0,
+	PY_TRACE_RETURN = 3,
+	PY_TRACE_C_CALL = 4,
+	PY_TRACE_C_EXCEPTION = 5,
+	PY_TRACE_C_RETURN = 6
+};
 
 struct py_method_def {
 	const char *ml_name;
@@ -31,68 +36,67 @@ struct py_method_def {
 };
 
 /* name, whether an interpreter without it is none that we can serve, type */
-#define PYAPI_SYMBOLS(S)                                                                          \
-	S(Py_GetVersion, 1, const char *(*)(void))                                                \
-	S(Py_IsInitialized, 1, int (*)(void))                                                     \
-	S(Py_IncRef, 1, void (*)(PyObject *))                                                     \
-	S(Py_DecRef, 1, void (*)(PyObject *))                                                     \
-	S(PyObject_Type, 1, PyObject *(*)(PyObject *))                                            \
-	S(PyObject_Repr, 1, PyObject *(*)(PyObject *))                                            \
-	S(PyObject_GetAttrString, 1, PyObject *(*)(PyObject *, const char *))                     \
-	S(PyObject_GenericGetAttr, 1, PyObject *(*)(PyObject *, PyObject *))                      \
-	S(PyObject_CallMethod, 1, PyObject *(*)(PyObject *, const char *, const char *, ...))     \
-	S(PyObject_CallObject, 1, PyObject *(*)(PyObject *, PyObject *))                          \
-	S(PyType_FromSpec, 1, PyObject *(*)(void *))                                              \
-	S(PyType_IsSubtype, 1, int (*)(PyObject *, PyObject *))                                   \
-	S(_PyType_Lookup, 1, PyObject *(*)(PyObject *, PyObject *))                               \
-	S(PyVectorcall_Call, 0, PyObject *(*)(PyObject *, PyObject *, PyObject *))                \
-	S(PyUnicode_FromString, 1, PyObject *(*)(const char *))                                   \
-	S(PyUnicode_AsEncodedString, 1, PyObject *(*)(PyObject *, const char *, const char *))    \
-	S(PyUnicode_CompareWithASCIIString, 1, int (*)(PyObject *, const char *))                 \
-	S(PyUnicode_FromFormat, 1, PyObject *(*)(const char *, ...))                              \
-	S(PyBytes_AsStringAndSize, 1, int (*)(PyObject *, char **, ssize_t *))                    \
-	S(PyLong_AsLong, 1, long (*)(PyObject *))                                                 \
-	S(PyLong_FromUnsignedLong, 1, PyObject *(*)(unsigned long))                               \
-	S(PyDict_GetItem, 1, PyObject *(*)(PyObject *, PyObject *))                               \
-	S(PyDict_GetItemString, 1, PyObject *(*)(PyObject *, const char *))                       \
-	S(PyModule_GetDict, 1, PyObject *(*)(PyObject *))                                         \
-	S(PyImport_GetModuleDict, 1, PyObject *(*)(void))                                         \
-	S(PyErr_Occurred, 1, PyObject *(*)(void))                                                 \
-	S(PyErr_Clear, 1, void (*)(void))                                                         \
-	S(PyErr_Fetch, 1, void (*)(PyObject **, PyObject **, PyObject **))                        \
-	S(PyErr_Restore, 1, void (*)(PyObject *, PyObject *, PyObject *))                         \
-	S(PyErr_GetRaisedException, 0, PyObject *(*)(void))                                       \
-	S(PyErr_SetRaisedException, 0, void (*)(PyObject *))                                      \
-	S(PyEval_SetProfile, 1, void (*)(py_tracefunc, PyObject *))                               \
-	S(_PyEval_SetProfile, 0, int (*)(void *, py_tracefunc, PyObject *))                       \
-	S(PyEval_GetFrame, 1, PyObject *(*)(void))                                                \
-	S(PyEval_GetGlobals, 1, PyObject *(*)(void))                                              \
-	S(PyFrame_GetCode, 0, PyObject *(*)(PyObject *))                                          \
-	S(PyGILState_GetThisThreadState, 1, void *(*)(void))                                      \
-	S(_PyThreadState_UncheckedGet, 0, void *(*)(void))                                        \
-	S(PyThreadState_GetUnchecked, 0, void *(*)(void))                                         \
-	S(PyThreadState_Get, 1, void *(*)(void))                                                  \
-	S(PyThreadState_Next, 1, void *(*)(void *))                                               \
-	S(PyThreadState_GetInterpreter, 0, void *(*)(void *))                                     \
-	S(PyInterpreterState_Main, 1, void *(*)(void))                                            \
-	S(PyInterpreterState_ThreadHead, 1, void *(*)(void *))                                    \
-	S(_PyInterpreterState_GetEvalFrameFunc, 0, py_evalfunc (*)(void *))                       \
-	S(_PyInterpreterState_SetEvalFrameFunc, 0, void (*)(void *, py_evalfunc))                 \
-	S(_PyEval_EvalFrameDefault, 0, PyObject *(*)(void *, void *, void *))                     \
-	S(_PyEval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))                        \
-	S(_PyCode_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                              \
-	S(PyUnstable_Eval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))                \
-	S(PyUnstable_Code_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                      \
-	S(Py_NoSiteFlag, 0, int *)                                                                \
-	S(_Py_NoneStruct, 1, PyObject *)                                                          \
-	S(PyCFunction_Type, 1, PyObject *)                                                        \
-	S(PyCMethod_Type, 0, PyObject *)                                                          \
-	S(PyMethodDescr_Type, 1, PyObject *)                                                      \
-	S(PyClassMethodDescr_Type, 1, PyObject *)                                                 \
-	S(PyWrapperDescr_Type, 1, PyObject *)                                                     \
-	S(PyFunction_Type, 1, PyObject *)                                                         \
-	S(PyType_Type, 1, PyObject *)                                                             \
-	S(PyModuleDef_Type, 1, PyObject *)                                                        \
+#define PYAPI_SYMBOLS(S)                                                                       \
+	S(Py_GetVersion, 1, const char *(*)(void))                                             \
+	S(Py_IsInitialized, 1, int (*)(void))                                                  \
+	S(Py_IncRef, 1, void (*)(PyObject *))                                                  \
+	S(Py_DecRef, 1, void (*)(PyObject *))                                                  \
+	S(PyObject_Type, 1, PyObject *(*)(PyObject *))                                         \
+	S(PyObject_Repr, 1, PyObject *(*)(PyObject *))                                         \
+	S(PyObject_GetAttrString, 1, PyObject *(*)(PyObject *, const char *))                  \
+	S(PyObject_GenericGetAttr, 1, PyObject *(*)(PyObject *, PyObject *))                   \
+	S(PyObject_CallMethod, 1, PyObject *(*)(PyObject *, const char *, const char *, ...))  \
+	S(PyObject_CallObject, 1, PyObject *(*)(PyObject *, PyObject *))                       \
+	S(PyType_FromSpec, 1, PyObject *(*)(void *))                                           \
+	S(PyType_IsSubtype, 1, int (*)(PyObject *, PyObject *))                                \
+	S(_PyType_Lookup, 1, PyObject *(*)(PyObject *, PyObject *))                            \
+	S(PyVectorcall_Call, 0, PyObject *(*)(PyObject *, PyObject *, PyObject *))             \
+	S(PyUnicode_FromString, 1, PyObject *(*)(const char *))                                \
+	S(PyUnicode_AsEncodedString, 1, PyObject *(*)(PyObject *, const char *, const char *)) \
+	S(PyUnicode_CompareWithASCIIString, 1, int (*)(PyObject *, const char *))              \
+	S(PyBytes_AsStringAndSize, 1, int (*)(PyObject *, char **, ssize_t *))                 \
+	S(PyLong_AsLong, 1, long (*)(PyObject *))                                              \
+	S(PyLong_FromUnsignedLong, 1, PyObject *(*)(unsigned long))                            \
+	S(PyDict_GetItem, 1, PyObject *(*)(PyObject *, PyObject *))                            \
+	S(PyDict_GetItemString, 1, PyObject *(*)(PyObject *, const char *))                    \
+	S(PyModule_GetDict, 1, PyObject *(*)(PyObject *))                                      \
+	S(PyImport_GetModuleDict, 1, PyObject *(*)(void))                                      \
+	S(PyErr_Occurred, 1, PyObject *(*)(void))                                              \
+	S(PyErr_Clear, 1, void (*)(void))                                                      \
+	S(PyErr_Fetch, 1, void (*)(PyObject **, PyObject **, PyObject **))                     \
+	S(PyErr_Restore, 1, void (*)(PyObject *, PyObject *, PyObject *))                      \
+	S(PyErr_GetRaisedException, 0, PyObject *(*)(void))                                    \
+	S(PyErr_SetRaisedException, 0, void (*)(PyObject *))                                   \
+	S(PyEval_SetProfile, 1, void (*)(py_tracefunc, PyObject *))                            \
+	S(_PyEval_SetProfile, 0, int (*)(void *, py_tracefunc, PyObject *))                    \
+	S(PyEval_GetFrame, 1, PyObject *(*)(void))                                             \
+	S(PyEval_GetGlobals, 1, PyObject *(*)(void))                                           \
+	S(PyFrame_GetCode, 0, PyObject *(*)(PyObject *))                                       \
+	S(PyGILState_GetThisThreadState, 1, void *(*)(void))                                   \
+	S(_PyThreadState_UncheckedGet, 0, void *(*)(void))                                     \
+	S(PyThreadState_GetUnchecked, 0, void *(*)(void))                                      \
+	S(PyThreadState_Get, 1, void *(*)(void))                                               \
+	S(PyThreadState_Next, 1, void *(*)(void *))                                            \
+	S(PyThreadState_GetInterpreter, 0, void *(*)(void *))                                  \
+	S(PyInterpreterState_Main, 1, void *(*)(void))                                         \
+	S(PyInterpreterState_ThreadHead, 1, void *(*)(void *))                                 \
+	S(_PyInterpreterState_GetEvalFrameFunc, 0, py_evalfunc (*)(void *))                    \
+	S(_PyInterpreterState_SetEvalFrameFunc, 0, void (*)(void *, py_evalfunc))              \
+	S(_PyEval_EvalFrameDefault, 0, PyObject *(*)(void *, void *, void *))                  \
+	S(_PyEval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))                     \
+	S(_PyCode_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                           \
+	S(PyUnstable_Eval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))             \
+	S(PyUnstable_Code_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                   \
+	S(Py_NoSiteFlag, 0, int *)                                                             \
+	S(_Py_NoneStruct, 1, PyObject *)                                                       \
+	S(PyCFunction_Type, 1, PyObject *)                                                     \
+	S(PyCMethod_Type, 0, PyObject *)                                                       \
+	S(PyMethodDescr_Type, 1, PyObject *)                                                   \
+	S(PyClassMethodDescr_Type, 1, PyObject *)                                              \
+	S(PyWrapperDescr_Type, 1, PyObject *)                                                  \
+	S(PyFunction_Type, 1, PyObject *)                                                      \
+	S(PyType_Type, 1, PyObject *)                                                          \
+	S(PyModuleDef_Type, 1, PyObject *)                                                     \
 	S(PyUnicode_Type, 1, PyObject *)
 
 struct pyapi {

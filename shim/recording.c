@@ -66,7 +66,8 @@ static void describe(struct pyprof_header *h)
 	n = process_read("/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id) - 1);
 	while (n && h->boot_id[n - 1] == '\n')
 		h->boot_id[--n] = '\0';
-	h->cmdline_bytes = (uint32_t)process_read("/proc/self/cmdline", h->cmdline, sizeof(h->cmdline));
+	h->cmdline_bytes =
+		(uint32_t)process_read("/proc/self/cmdline", h->cmdline, sizeof(h->cmdline));
 	snprintf(h->python, sizeof(h->python), "%s", py.Py_GetVersion());
 	snprintf(h->shim, sizeof(h->shim), "pyshim %s", PYSHIM_VERSION);
 	pyprof_clock_pair(&h->start_ticks, &h->start_mono_ns);

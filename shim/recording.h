@@ -13,7 +13,7 @@
 #include "pyprof/abi.h"
 
 enum recording_state {
-	RECORDING_NONE,	  /* not begun */
+	RECORDING_NONE, /* not begun */
 	RECORDING_ON,
 	RECORDING_FORKED, /* this is a child: its own recording begins with its first event */
 	RECORDING_PAUSED, /* pyshim_stop() was called; pyshim_start() goes on */

@@ -150,7 +150,8 @@ out:
 		close(fd);
 	if (err && config.has_dir)
 		log_error("create %s: %s, expected that PYSHIM_DIR can hold it; the program runs "
-			  "unprofiled", r.path, strerror(-err));
+			  "unprofiled",
+			  r.path, strerror(-err));
 	else if (err)
 		log_debug("create %s: %s: off", r.path, strerror(-err));
 	return err;

@@ -19,13 +19,13 @@
 #include "pyprof/abi.h"
 
 struct region {
-	uint8_t *base;		       /* where offset 0 is mapped; NULL: there is no recording */
-	struct pyprof_header *header;  /* the same place */
-	uint64_t map_bytes;	       /* the address range */
-	uint64_t reserved_bytes;       /* of the file, from its start */
-	uint64_t used_bytes;	       /* given out */
+	uint8_t *base;		      /* where offset 0 is mapped; NULL: there is no recording */
+	struct pyprof_header *header; /* the same place */
+	uint64_t map_bytes;	      /* the address range */
+	uint64_t reserved_bytes;      /* of the file, from its start */
+	uint64_t used_bytes;	      /* given out */
 	uint64_t device, inode;
-	int pid;		       /* whose recording this is */
+	int pid; /* whose recording this is */
 	char path[256];
 };
 

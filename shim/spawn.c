@@ -143,8 +143,7 @@ static bool hook_is_over(void)
 		return !n_watching && !covers_threads;
 	if (stack_is_short())
 		return true;
-	return !n_watching &&
-	       !__atomic_load_n(&n_entered, __ATOMIC_RELAXED) &&
+	return !n_watching && !__atomic_load_n(&n_entered, __ATOMIC_RELAXED) &&
 	       pyprof_clock_ns(CLOCK_MONOTONIC) >
 		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
 }
@@ -207,7 +206,7 @@ void spawn_cover_threads(void)
 	if (py._PyEval_SetProfile)
 		cover_listed(true);
 	else if (tracefunc_wanted() && py.PyThreadState_Next(py.PyInterpreterState_ThreadHead(
-					      py.PyInterpreterState_Main())))
+					       py.PyInterpreterState_Main())))
 		set_hook(); /* 3.8: each at its next frame */
 	covers_threads |= !inlines_calls() && pyapi_eval_get() == evaluate_hook;
 }
@@ -275,8 +274,8 @@ static __attribute__((noinline)) int create_covered(pthread_t *thread, const pth
 }
 
 __attribute__((visibility("default"))) int pthread_create(pthread_t *thread,
-							   const pthread_attr_t *attr,
-							   void *(*run)(void *), void *arg)
+							  const pthread_attr_t *attr,
+							  void *(*run)(void *), void *arg)
 {
 	if (__builtin_expect(!real_create, 0)) {
 		real_create = (__typeof__(real_create))dlsym(RTLD_NEXT, "pthread_create");

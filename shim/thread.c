@@ -39,7 +39,7 @@ struct thread_ring {
 	struct pyprof_table table;
 	uint64_t patience_ns; /* PYSHIM_OVERFLOW=block: how long to wait for a reader */
 	uint32_t n_blocks;
-	int state;		 /* RING_TAKEN, RING_FREE */
+	int state; /* RING_TAKEN, RING_FREE */
 };
 
 enum { RING_TAKEN, RING_FREE };
@@ -220,7 +220,8 @@ static void thread_exit(void *arg)
 
 		if (ticks >> PYPROF_TICK_BITS)
 			ticks = (1ull << PYPROF_TICK_BITS) - 1;
-		pyprof_put(s->next++, pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
+		pyprof_put(s->next++,
+			   pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 	}
 	ring->left = *s;
 	memset(s, 0, sizeof(*s));
@@ -245,8 +246,8 @@ static uint64_t oldest_block(struct thread_ring *ring, enum pyprof_loss *cause)
 	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, cause);
 
 	if (config.overflow == PYPROF_OVERFLOW_BLOCK)
-		ring->patience_ns = ring->table.folded == folded ? BLOCK_PATIENCE_NS
-								 : ring->patience_ns / 8;
+		ring->patience_ns =
+			ring->table.folded == folded ? BLOCK_PATIENCE_NS : ring->patience_ns / 8;
 	return offset;
 }
 

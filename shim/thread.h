@@ -31,7 +31,7 @@ struct thread_self {
 	struct pyprof_block *block;
 	struct thread_ring *ring;
 	uint32_t number;
-	uint32_t lookahead; /* records until the next soft stop */
+	uint32_t lookahead;  /* records until the next soft stop */
 	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
 	bool named;
 	bool blind; /* a gap is to be told with the next event */

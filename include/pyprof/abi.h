@@ -43,8 +43,8 @@
 #define PYPROF_TICK_SHIFT (PYPROF_KIND_BITS + PYPROF_FN_BITS)
 #define PYPROF_TICK_BITS (64 - PYPROF_TICK_SHIFT)
 
-#define PYPROF_FN_NONE 0u			       /* the root: no function at all */
-#define PYPROF_FN_MAX ((1u << PYPROF_FN_BITS) - 2)     /* the highest number that has a name */
+#define PYPROF_FN_NONE 0u				/* the root: no function at all */
+#define PYPROF_FN_MAX ((1u << PYPROF_FN_BITS) - 2)	/* the highest number that has a name */
 #define PYPROF_FN_OVERFLOW ((1u << PYPROF_FN_BITS) - 1) /* all functions beyond FN_MAX together */
 
 enum pyprof_kind {
@@ -62,7 +62,7 @@ enum pyprof_kind {
 	PYPROF_GAP = 11,	/* from the thread's record before this on, nothing was seen */
 	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
 	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause */
-	PYPROF_SKIP = 14,	/* tick field: duration of a slow path of the shim, already left out */
+	PYPROF_SKIP = 14, /* tick field: duration of a slow path of the shim, already left out */
 	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
 };
 
@@ -133,32 +133,32 @@ struct pyprof_header {
 	uint32_t pid;
 	uint32_t parent_pid;
 	uint32_t uid;
-	uint32_t forked;	   /* 1: this recording began in a forked child */
-	uint64_t process_start;	   /* field 22 of /proc/PID/stat: tells a reused PID apart */
-	uint64_t start_ticks;	   /* one pair of clocks, as close together as can be ... */
-	uint64_t start_mono_ns;	   /* ... CLOCK_MONOTONIC */
+	uint32_t forked;	    /* 1: this recording began in a forked child */
+	uint64_t process_start;	    /* field 22 of /proc/PID/stat: tells a reused PID apart */
+	uint64_t start_ticks;	    /* one pair of clocks, as close together as can be ... */
+	uint64_t start_mono_ns;	    /* ... CLOCK_MONOTONIC */
 	uint64_t start_realtime_ns; /* CLOCK_REALTIME, for a human */
-	uint32_t clock;		   /* enum pyprof_clock */
-	uint32_t engine;	   /* enum pyprof_engine */
-	uint32_t overflow;	   /* enum pyprof_overflow */
-	uint32_t builtins;	   /* 1: C functions are recorded */
-	uint64_t buffer_bytes;	   /* budget of the rings */
-	uint64_t bias_ps;	   /* PYSHIM_BIAS in picoseconds per event */
+	uint32_t clock;		    /* enum pyprof_clock */
+	uint32_t engine;	    /* enum pyprof_engine */
+	uint32_t overflow;	    /* enum pyprof_overflow */
+	uint32_t builtins;	    /* 1: C functions are recorded */
+	uint64_t buffer_bytes;	    /* budget of the rings */
+	uint64_t bias_ps;	    /* PYSHIM_BIAS in picoseconds per event */
 	uint32_t has_bias;
-	uint32_t cmdline_bytes;	       /* whole length, even where `cmdline` holds less */
-	char boot_id[40];	       /* the kernel's, NUL-terminated; "" unknown */
-	char python[PYPROF_TEXT_BYTES]; /* Py_GetVersion(), NUL-terminated */
-	char shim[64];		       /* the shim's version and build, NUL-terminated */
+	uint32_t cmdline_bytes;		    /* whole length, even where `cmdline` holds less */
+	char boot_id[40];		    /* the kernel's, NUL-terminated; "" unknown */
+	char python[PYPROF_TEXT_BYTES];	    /* Py_GetVersion(), NUL-terminated */
+	char shim[64];			    /* the shim's version and build, NUL-terminated */
 	char cmdline[PYPROF_CMDLINE_BYTES]; /* /proc/self/cmdline: arguments end in NUL */
 
 	/* the target moves these on; a cache line of their own */
-	_Alignas(64) uint64_t file_bytes; /* release: what lies below is reserved and mapped */
-	uint64_t names;			  /* offset of the first names extent */
-	uint64_t rings;			  /* offset of the first rings extent */
-	uint64_t sync_ticks;		  /* the latest pair of clocks ... */
-	uint64_t sync_mono_ns;		  /* ... release; 0 before the first */
-	uint64_t end_ticks;		  /* set on an orderly end, else 0 */
-	uint64_t n_unnamed;		  /* functions that share PYPROF_FN_OVERFLOW */
+	_Alignas(64) uint64_t file_bytes;    /* release: what lies below is reserved and mapped */
+	uint64_t names;			     /* offset of the first names extent */
+	uint64_t rings;			     /* offset of the first rings extent */
+	uint64_t sync_ticks;		     /* the latest pair of clocks ... */
+	uint64_t sync_mono_ns;		     /* ... release; 0 before the first */
+	uint64_t end_ticks;		     /* set on an orderly end, else 0 */
+	uint64_t n_unnamed;		     /* functions that share PYPROF_FN_OVERFLOW */
 	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events of threads that got no ring */
 };
 
@@ -186,8 +186,8 @@ struct pyprof_extent {
 _Static_assert(sizeof(struct pyprof_extent) == 64, "format");
 
 enum pyprof_name_kind {
-	PYPROF_NAME_CODE = 1,	/* a code object */
-	PYPROF_NAME_C = 2,	/* a C function; `name` is cProfile's label, without file and line */
+	PYPROF_NAME_CODE = 1, /* a code object */
+	PYPROF_NAME_C = 2,    /* a C function; `name` is cProfile's label, without file and line */
 	PYPROF_NAME_THREAD = 3, /* number = thread; a later entry replaces an earlier one */
 };
 
@@ -238,20 +238,20 @@ struct pyprof_ring {
 };
 
 /* A process that may fold: told apart from a later one of the same PID by its start. */
-#define PYPROF_CONSUMER(pid, start) ((uint64_t)(pid) << 32 | ((start) & 0xffffffffu))
+#define PYPROF_CONSUMER(pid, start) ((uint64_t)(pid) << 32 | ((start)&0xffffffffu))
 
 _Static_assert(sizeof(struct pyprof_ring) == 128, "format");
 
 /* Starts every block; the records follow, up to header.block_bytes. */
 struct pyprof_block {
-	uint32_t kind;	 /* PYPROF_EXTENT_BLOCK */
-	uint32_t thread; /* that the first record belongs to */
-	uint64_t sequence; /* 1, 2, ... in this ring */
+	uint32_t kind;	     /* PYPROF_EXTENT_BLOCK */
+	uint32_t thread;     /* that the first record belongs to */
+	uint64_t sequence;   /* 1, 2, ... in this ring */
 	uint64_t base_ticks; /* ticks of the thread's own time: slow paths of the shim left out */
 	uint64_t skipped_ticks; /* how much has been left out in this thread so far */
 	uint64_t mono_ns; /* CLOCK_MONOTONIC at base_ticks + skipped_ticks; 0 where ticks are ns */
 	uint64_t next;	  /* release: the following block, or 0 */
-	uint64_t prev;	 /* constant: the preceding block, or 0 */
+	uint64_t prev;	  /* constant: the preceding block, or 0 */
 	uint64_t reserved;
 	uint64_t record[];
 };
@@ -309,7 +309,7 @@ struct pyprof_fold_state {
 	uint64_t base, now, n_records, n_unmatched, n_closed, n_open, n_lost;
 	uint32_t n_fns, n_edges, depth, thread;
 	uint32_t n_threads;
-	uint32_t n_found; /* frames found running */
+	uint32_t n_found;     /* frames found running */
 	uint64_t first_ticks; /* clock reading of the ring's first record */
 	uint64_t skipped_ticks;
 	uint64_t n_gaps;
@@ -317,7 +317,7 @@ struct pyprof_fold_state {
 };
 
 struct pyprof_fold_table {
-	struct pyprof_extent extent; /* constant: kind FOLD; `used` and `next` are 0 */
+	struct pyprof_extent extent;		/* constant: kind FOLD; `used` and `next` are 0 */
 	uint32_t cap_fns, cap_edges, cap_depth; /* constant */
 	uint32_t reserved[13];
 	struct pyprof_fold_state state[2];

@@ -35,10 +35,11 @@ struct pyprof_fold {
 	uint32_t *fn_index;   /* open addressing: slot by number, 0 free (0 is the root) */
 	uint32_t *edge_index; /* open addressing: edge by (caller slot, number), 0 free */
 	struct pyprof_fold_frame *stack;
-	uint32_t cap_fns, cap_edges;  /* room for slots and edges 1 .. cap */
-	uint32_t fn_mask, edge_mask;  /* size of the index - 1; at least 2 * cap */
-	uint32_t cap_depth, low_depth; /* the lowest depth that was reached since the owner set it */
-	uint32_t epoch;		      /* number of the block at hand, where entries can be undone */
+	uint32_t cap_fns, cap_edges; /* room for slots and edges 1 .. cap */
+	uint32_t fn_mask, edge_mask; /* size of the index - 1; at least 2 * cap */
+	uint32_t cap_depth,
+		low_depth; /* the lowest depth that was reached since the owner set it */
+	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
 	struct pyprof_fold_state s;
 	/*
 	 * Makes room for one more function, edge or frame, whichever has reached its cap. False: there
@@ -105,8 +106,8 @@ static inline uint32_t pyprof_fold_add_edge(struct pyprof_fold *f, uint32_t call
 {
 	uint32_t e = ++f->s.n_edges;
 
-	f->edge[e] = (struct pyprof_fold_edge){ .caller = caller, .callee = callee,
-						.epoch = f->epoch };
+	f->edge[e] =
+		(struct pyprof_fold_edge){ .caller = caller, .callee = callee, .epoch = f->epoch };
 	if (f->edge_before)
 		f->edge_before[e] = f->edge[e];
 	pyprof_fold_index_edge(f, e);

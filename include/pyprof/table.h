@@ -38,8 +38,8 @@ struct pyprof_table_layout {
 };
 
 static inline struct pyprof_table_layout pyprof_table_layout(struct pyprof_fold_table *t,
-							      uint32_t fns, uint32_t edges,
-							      uint32_t depth)
+							     uint32_t fns, uint32_t edges,
+							     uint32_t depth)
 {
 	struct pyprof_table_layout l;
 

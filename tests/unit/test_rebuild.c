@@ -387,7 +387,8 @@ END_TEST
 
 START_TEST(wild_offsets_are_no_place)
 {
-	static const uint64_t wild[] = { 1, 4, RECORDING_BYTES - 8, RECORDING_BYTES, UINT64_MAX - 7 };
+	static const uint64_t wild[] = { 1, 4, RECORDING_BYTES - 8, RECORDING_BYTES,
+					 UINT64_MAX - 7 };
 
 	for (size_t i = 0; i < sizeof(wild) / sizeof(wild[0]); i++) {
 		ring.shared->first_block = wild[i];

@@ -47,14 +47,14 @@ static void make_blocks(void)
 			if (depth && roll(100) < (i % 6 < 3 ? 40u : 60u)) {
 				uint32_t fn = stack[--depth];
 
-				b->record[k] = pyprof_record(roll(9) ? PYPROF_RETURN : PYPROF_UNWIND, fn,
-							     ticks);
+				b->record[k] = pyprof_record(
+					roll(9) ? PYPROF_RETURN : PYPROF_UNWIND, fn, ticks);
 			} else {
 				uint32_t fn = 1 + roll(40);
 
 				stack[depth++] = fn;
-				b->record[k] = pyprof_record(roll(5) ? PYPROF_CALL : PYPROF_RESUME, fn,
-							     ticks);
+				b->record[k] = pyprof_record(roll(5) ? PYPROF_CALL : PYPROF_RESUME,
+							     fn, ticks);
 			}
 		}
 		block[i] = b;

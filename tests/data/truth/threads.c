@@ -61,14 +61,14 @@ static int run(void *(*body)(void *), struct task *task, int n_threads)
 
 int threads_call_back(void (*callback)(int), int n_calls, int n_threads)
 {
-	struct task task = {.callback = callback, .n_calls = n_calls};
+	struct task task = { .callback = callback, .n_calls = n_calls };
 
 	return run(call_back, &task, n_threads);
 }
 
 int threads_call_object(void *callable, int n_calls, int n_threads)
 {
-	struct task task = {.callable = callable, .n_calls = n_calls};
+	struct task task = { .callable = callable, .n_calls = n_calls };
 
 	return run(call_object, &task, n_threads);
 }
