@@ -376,17 +376,18 @@ for n in (1000, 20000):
     sys.stdin.readline()
 """
 RUNNING = """\
-import mmap, os, struct, sys
+import mmap, sys
 with open(sys.argv[1], "r+b") as f: shared = mmap.mmap(f.fileno(), 16)
+bounds = memoryview(shared).cast("q")  # one store each; struct.pack_into clears first
 def known(): pass
 def batch():
     for i in range(1000): known()
 n = 0
 while True:
-    struct.pack_into("q", shared, 8, n + 1000)  # at most so many
+    bounds[1] = n + 1000  # at most so many
     batch()
     n += 1000
-    struct.pack_into("q", shared, 0, n)  # at least so many
+    bounds[0] = n  # at least so many
 """
 
 
