@@ -120,7 +120,7 @@ STATEMENTS = "import sys\nknown = lambda n: n\ns = sum(map(known, range(100)))\n
 
 
 def check_repl(stats):
-    file_pattern = r"<stdin(-\d+)?>|<python-input-\d+>"  # <stdin-0>: 3.13.1 and later
+    file_pattern = r"<stdin>(-\d+)?|<stdin-\d+>|<python-input-\d+>"  # by version
     lambdas = named(stats, "<lambda>")
     (values,) = [v for f, v in lambdas.items() if re.fullmatch(file_pattern, f[0])]
     assert values[1] == 100
