@@ -19,6 +19,10 @@
 #define MAX_STEP_BYTES (4u << 20)
 #define MAX_NAMES 1000
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+
 /* Address space beyond the rings, for names and tables; less where a limit forbids it. */
 static const uint64_t extra_bytes[] = { 1ull << 30, 128ull << 20, 16ull << 20, 2ull << 20 };
 
@@ -213,6 +217,9 @@ static int grow(uint64_t need)
 	close(fd);
 	if (err)
 		return err;
+	/* One call instead of a page fault each; an old kernel (before 5.14) refuses, and faults. */
+	madvise(region.base + region.reserved_bytes, to - region.reserved_bytes,
+		MADV_POPULATE_WRITE);
 	KILLPOINT("file-grown");
 	region.reserved_bytes = to;
 	pyprof_publish(&region.header->file_bytes, to);
