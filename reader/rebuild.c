@@ -19,15 +19,17 @@ struct rebuild {
 };
 
 /*
- * What the ring's fold table has, and then its blocks. 0, -EAGAIN where a live target has folded on
+ * What the ring's fold table has, and then its blocks. `n_lost_there`: the events for which the target
+ * found no space in the table. 0, -EAGAIN where a live target has folded on
  * meanwhile, or -errno.
  */
-static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f)
+static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f, uint64_t *n_lost_there)
 {
 	uint64_t table, folded;
 	struct drain_batch batch;
 	enum drain_result result;
 
+	*n_lost_there = 0;
 	drain_ring(d, ring, &table, &folded);
 	if (folded) {
 		int err = tables_load(f, d->attach, table, folded);
@@ -38,6 +40,7 @@ static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f)
 			d->n_bad++;
 		else if (err)
 			return err;
+		*n_lost_there = f->s.n_lost;
 	}
 	while ((result = drain_next(d, &batch)) == DRAIN_BATCH) {
 		pyprof_fold_block(f, batch.base_ticks, batch.skipped_ticks);
@@ -50,7 +53,8 @@ static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f)
 	return 0;
 }
 
-static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
+static void add_summary(struct rebuild *r, struct drain *d, const struct pyprof_fold_state *s,
+			uint64_t n_lost_there)
 {
 	struct rebuild_summary *sum = r->summary;
 
@@ -68,7 +72,8 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
 	sum->n_unmatched += s->n_unmatched;
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
-	sum->n_lost_here += s->n_lost;
+	sum->n_lost_here += s->n_lost - n_lost_there;
+	d->n_lost[PYPROF_LOST_STORAGE] += n_lost_there;
 }
 
 static struct profile_counts edge_counts(const struct rebuild *r, const struct pyprof_fold_edge *e)
@@ -200,11 +205,12 @@ static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
 
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
 		struct pyprof_fold f;
+		uint64_t n_lost_there;
 
 		err = tables_init(&f);
 		if (err)
 			return err;
-		err = feed_ring(d, ring, &f);
+		err = feed_ring(d, ring, &f, &n_lost_there);
 		if (!err)
 			err = refresh_names(r, d, &f);
 		if (!err) {
@@ -214,7 +220,7 @@ static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
 			err = add_tables(r, &f);
 		}
 		if (!err)
-			add_summary(r, &f.s);
+			add_summary(r, d, &f.s, n_lost_there);
 		tables_fini(&f);
 	}
 	return err;

@@ -153,6 +153,14 @@ static bool bring_up_to_date(struct pyprof_table *t)
 	return true;
 }
 
+void fold_prepare(struct pyprof_table *t)
+{
+	if (t->ring->fold || !claim(t))
+		return;
+	bring_up_to_date(t);
+	pyprof_unclaim(&t->ring->consumer);
+}
+
 /* A reader found the table too small: room for a block full of what it has not seen yet. */
 static void make_room_for_reader(struct pyprof_table *t)
 {

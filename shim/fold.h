@@ -15,6 +15,12 @@
 #include "pyprof/table.h"
 
 /*
+ * Makes the ring's first table, while there is space: when the file can grow no more, folding is all
+ * that is left.
+ */
+void fold_prepare(struct pyprof_table *t);
+
+/*
  * The offset of the oldest block, which is no longer in the ring, or 0 with the cause: there is
  * no block, neither space nor memory for a table, or a reader that neither goes on nor dies.
  * `wait_ns`: how long to give a reader that has been seen at work before folding ourselves.

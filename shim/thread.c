@@ -255,7 +255,11 @@ static uint64_t oldest_block(struct thread_ring *ring, enum pyprof_loss *cause)
 static uint64_t find_block(struct thread_ring *ring)
 {
 	enum pyprof_loss cause;
-	uint64_t offset = recording_block(ring->n_blocks, &cause);
+	uint64_t offset;
+
+	if (ring->n_blocks == 1 && config.overflow != PYPROF_OVERFLOW_DROP)
+		fold_prepare(&ring->table);
+	offset = recording_block(ring->n_blocks, &cause);
 
 	if (offset) {
 		ring->n_blocks++;
