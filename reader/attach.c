@@ -16,6 +16,7 @@
 #include "pyprof/ring.h"
 
 #define MAX_BLOCK_BYTES (64u << 20)
+#define EXTRA_BYTES (1ull << 30) /* of address space */
 
 void attach_make_printable(char *text)
 {
@@ -70,7 +71,7 @@ static void guard(const struct attach *a, bool on)
 	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
 		if (on ? !guarded[i].from : guarded[i].from == from) {
 			guarded[i].from = on ? from : 0;
-			guarded[i].to = on ? from + a->bytes : 0;
+			guarded[i].to = on ? from + a->map_bytes : 0;
 			break;
 		}
 	}
@@ -79,9 +80,21 @@ static void guard(const struct attach *a, bool on)
 
 /* --- bounds ------------------------------------------------------------------------------------------ */
 
+uint64_t attach_bytes(const struct attach *a)
+{
+	const struct pyprof_header *h = (const struct pyprof_header *)a->base;
+	uint64_t now = a->live ? pyprof_observe(&h->file_bytes) : 0; /* C6 */
+
+	if (now < a->bytes)
+		now = a->bytes;
+	return now < a->map_bytes ? now : a->map_bytes;
+}
+
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes)
 {
-	if (offset % 8 || bytes > a->bytes || offset > a->bytes - bytes)
+	uint64_t limit = attach_bytes(a);
+
+	if (offset % 8 || bytes > limit || offset > limit - bytes)
 		return NULL;
 	return a->base + offset;
 }
@@ -122,7 +135,8 @@ static int map_file(struct attach *a)
 			     a->path);
 	if (err)
 		goto out;
-	at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+	a->map_bytes = (uint64_t)st.st_size + EXTRA_BYTES;
+	at = mmap(NULL, (size_t)a->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED) {
 		err = refuse(a, -errno, "map %s: %s", a->path, strerror(errno));
 		goto out;
@@ -167,7 +181,19 @@ static int check_format(struct attach *a)
 			      " bytes, expected a header of %u: truncated",
 			      a->path, a->bytes, PYPROF_HEADER_BYTES);
 	memcpy(&a->header, h, sizeof(a->header));
+	a->live = h->process_start && attach_process_start(h->pid) == h->process_start;
 	return 0;
+}
+
+/* It was longer when its header was read than when it was opened: a live target makes it so. */
+static bool has_grown(struct attach *a)
+{
+	struct stat st;
+
+	if (!a->live || stat(a->path, &st) < 0 || (uint64_t)st.st_size < a->header.file_bytes)
+		return false;
+	a->bytes = (uint64_t)st.st_size;
+	return a->bytes <= a->map_bytes;
 }
 
 static int check_header(struct attach *a)
@@ -184,7 +210,7 @@ static int check_header(struct attach *a)
 			      "read %s: found required features 0x%" PRIx64
 			      ", expected none that this pyshim-read does not know",
 			      a->path, h->required);
-	if (h->file_bytes > a->bytes)
+	if (h->file_bytes > a->bytes && !has_grown(a))
 		return refuse(a, -EINVAL,
 			      "read %s: found %" PRIu64 " bytes, expected %" PRIu64 ": truncated",
 			      a->path, a->bytes, h->file_bytes);
@@ -240,9 +266,6 @@ int attach_open(struct attach *a, const char *path)
 		err = check_header(a);
 	if (err)
 		attach_close(a);
-	else
-		a->live = a->header.process_start &&
-			  attach_process_start(a->header.pid) == a->header.process_start;
 	return err;
 }
 
@@ -250,7 +273,7 @@ void attach_close(struct attach *a)
 {
 	if (a->base) {
 		guard(a, false);
-		munmap((void *)(uintptr_t)a->base, (size_t)a->bytes);
+		munmap((void *)(uintptr_t)a->base, (size_t)a->map_bytes);
 	}
 	a->base = NULL;
 	free(a->path);

@@ -18,7 +18,8 @@
 
 struct attach {
 	const uint8_t *base;
-	uint64_t bytes; /* of the file, mapped */
+	uint64_t bytes;	    /* of the file, when it was opened */
+	uint64_t map_bytes; /* more than that: a live target makes the file longer */
 	struct pyprof_header header;
 	char *path;
 	bool live;	 /* the process that wrote it was running at attach_open */
@@ -34,6 +35,9 @@ void attach_close(struct attach *a);
 
 /* When a process started, as header.process_start has it; 0: there is none, or it has ended. */
 uint64_t attach_process_start(uint32_t pid);
+
+/* How long the file is by now, as far as it is mapped. */
+uint64_t attach_bytes(const struct attach *a);
 
 /* The bytes at an offset, aligned to 8, or NULL where the file has none. */
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);

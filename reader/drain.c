@@ -29,7 +29,7 @@ static void add_losses(struct drain *d, const uint64_t *n_lost)
 
 static int read_rings(struct drain *d, uint64_t offset)
 {
-	uint64_t left = d->attach->bytes / PYPROF_EXTENT_ALIGN;
+	uint64_t left = attach_bytes(d->attach) / PYPROF_EXTENT_ALIGN;
 
 	while (offset && left--) {
 		const struct pyprof_extent *x =
@@ -40,7 +40,7 @@ static int read_rings(struct drain *d, uint64_t offset)
 			d->n_bad++;
 			break;
 		}
-		used = attach_extent_used(x, d->attach->bytes - offset);
+		used = attach_extent_used(x, attach_bytes(d->attach) - offset);
 		for (uint64_t at = sizeof(*x); at + sizeof(struct pyprof_ring) <= used;
 		     at += sizeof(struct pyprof_ring)) {
 			int err = add_ring(d, offset + at);
@@ -84,7 +84,8 @@ void drain_ring(struct drain *d, size_t ring, uint64_t *table, uint64_t *folded)
 	d->ring = attach_at(d->attach, d->offset[ring], sizeof(*d->ring));
 	d->folded = pyprof_observe(&d->ring->folded);	 /* C9 */
 	d->next = pyprof_observe(&d->ring->first_block); /* C3 */
-	d->left = d->attach->bytes / d->attach->header.block_bytes;
+	d->left = attach_bytes(d->attach) / d->attach->header.block_bytes;
+	d->sequence = d->folded;
 	*folded = d->folded;
 	*table = d->folded ? pyprof_observe(&d->ring->fold) : 0; /* C10 */
 }
@@ -131,6 +132,13 @@ enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
 		/* First the link: a block that has a successor is full. */
 		d->next = pyprof_observe(&b->next);  /* C2 */
 	} while (sequence && sequence <= d->folded); /* folded, and just not taken out yet */
+	/* A number is missing: blocks were folded between two looks. */
+	if (sequence && sequence != d->sequence + 1) {
+		if (!drain_is_current(d))
+			return DRAIN_OVERTAKEN;
+		d->n_bad++;
+	}
+	d->sequence = sequence;
 	while (n < cap && (d->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
 		n++;
 	*batch = (struct drain_batch){ .record = d->copy,

@@ -22,6 +22,7 @@ struct drain {
 	/* the ring at hand */
 	const struct pyprof_ring *ring;
 	uint64_t folded;
+	uint64_t sequence; /* of the block read last; the next one has the next number */
 	uint64_t next;
 	uint64_t left; /* blocks that the file has room for: a chain that goes round ends */
 };

@@ -94,7 +94,7 @@ int names_read(struct names *n, const struct attach *a)
 	const struct pyprof_header *h = (const void *)a->base;
 	uint64_t offset = pyprof_observe(&h->names); /* C5 */
 	/* No more extents than the file has room for: a chain that goes round ends. */
-	uint64_t left = a->bytes / PYPROF_EXTENT_ALIGN;
+	uint64_t left = attach_bytes(a) / PYPROF_EXTENT_ALIGN;
 	int err = 0;
 
 	memset(n, 0, sizeof(*n));
@@ -106,7 +106,7 @@ int names_read(struct names *n, const struct attach *a)
 			break;
 		}
 		err = read_extent(n, x,
-				  a->bytes - offset < x->bytes ? a->bytes - offset : x->bytes);
+				  attach_bytes(a) - offset < x->bytes ? attach_bytes(a) - offset : x->bytes);
 		offset = pyprof_observe(&x->next); /* C5 */
 		if (offset && !left)
 			n->n_bad++;

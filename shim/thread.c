@@ -186,10 +186,17 @@ static void go_on_in(struct thread_ring *ring, uint64_t now)
 	s->named = false;
 }
 
+/* A record that tells of the thread, and is no event. */
+static void tell(unsigned kind, uint32_t number, uint64_t now)
+{
+	thread_self.telling = true;
+	hook_put(kind, number & ((1u << PYPROF_FN_BITS) - 1), now, false, NULL);
+	thread_self.telling = false;
+}
+
 static void put_thread(uint64_t now)
 {
-	hook_put(PYPROF_THREAD, thread_self.number & ((1u << PYPROF_FN_BITS) - 1), now, false,
-		 NULL);
+	tell(PYPROF_THREAD, thread_self.number, now);
 }
 
 /* Closes what was recorded as running, and records what does run. */
@@ -201,7 +208,7 @@ static void catch_up(uint64_t now, bool entering)
 	s->n_restarts = recording.n_restarts;
 	s->blind = false;
 	if (blind)
-		hook_put(PYPROF_GAP, 0, now, false, NULL);
+		tell(PYPROF_GAP, 0, now);
 	put_thread(now);
 	hook_open_frames(entering, now);
 }
@@ -233,7 +240,8 @@ static void count_loss(enum pyprof_loss cause)
 	struct thread_ring *ring = thread_self.ring;
 	uint64_t *n = ring ? &ring->shared->n_lost[cause] : &region.header->n_lost[cause];
 
-	pyprof_set(n, *n + 1);
+	if (!thread_self.telling)
+		pyprof_set(n, *n + 1);
 }
 
 /*

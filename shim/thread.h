@@ -35,6 +35,7 @@ struct thread_self {
 	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
 	bool named;
 	bool blind; /* a gap is to be told with the next event */
+	bool telling; /* the record at hand is no event: its loss is none */
 };
 
 extern __thread struct thread_self thread_self
