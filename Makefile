@@ -32,6 +32,11 @@ BUILD := build/san-$(subst $(comma),-,$(SAN))
 CFLAGS ?= -O1 -g -fno-omit-frame-pointer
 SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all
 endif
+# KILLPOINTS=1 builds a shim that a test can kill at named places, in a tree of its own as well.
+ifeq ($(KILLPOINTS),1)
+BUILD := $(BUILD)/killpoints
+KILL_CPPFLAGS := -DPYSHIM_KILLPOINTS
+endif
 OBJ := $(BUILD)/obj
 
 # What gcc 12 and clang 14 both know and keep. Errors only for those who ask, as CI does.
@@ -41,7 +46,7 @@ ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -DPYSHIM_VERSION=\"$(VERSION)\" -Iinclude $(CPPFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE -DPYSHIM_VERSION=\"$(VERSION)\" -Iinclude $(KILL_CPPFLAGS) $(CPPFLAGS)
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) $(CFLAGS) -pthread $(SAN_FLAGS)
 ALL_LDFLAGS = $(SAN_FLAGS) -pthread -Wl,--as-needed $(LDFLAGS)
 
@@ -74,7 +79,8 @@ step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
-	check-integration-now demo install uninstall lint format clean deps help FORCE
+	check-integration-now check-stress check-stress-now stress killable demo \
+	install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read ## build the shim and the reader (default)
 
@@ -125,10 +131,11 @@ check: ## install what is missing, build, run every test; SAN=... runs the unit 
 	@$(MAKE) check-now
 
 ifeq ($(SAN),)
-check-now: all unit-tests
+check-now: all unit-tests killable
 	$(eval SANITIZED := $(CAN_SANITIZE))
 	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
-	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) integration
+	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) integration \
+		stress
 else
 check-now: check-unit-now
 endif
@@ -146,6 +153,19 @@ check-integration: ## ... the integration tests only; PYTEST_ARGS='-k json' choo
 
 check-integration-now: all
 	@tools/run-tests $(BUILD) integration
+
+check-stress: ## ... the stress tests only, their short form
+	@tools/install-deps build check
+	@$(MAKE) check-stress-now
+
+check-stress-now: all killable
+	@tools/run-tests $(BUILD) stress
+
+stress: ## ... their long form: kills for PYSHIM_STRESS_SECONDS=600, everything in full size
+	@PYSHIM_STRESS_SECONDS=$${PYSHIM_STRESS_SECONDS:-600} $(MAKE) check-stress
+
+killable:
+	@$(MAKE) KILLPOINTS=1 $(BUILD)/killpoints/libpyshim.so
 
 demo: ## install what is missing, build, profile a real program, print the report
 	@tools/install-deps build

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a recording's rings say now, while it is being written: who holds the claim to fold."""
+
+import functools
+import mmap
+import struct
+import subprocess
+import tempfile
+from pathlib import Path
+
+from integration import ROOT
+
+
+@functools.lru_cache(maxsize=None)
+def _offsets():
+    """{"ring.consumer": offset, "sizeof ring": size, ...} as the compiler lays it out."""
+    source = Path(__file__).parent / "c" / "ring_offsets.c"
+    with tempfile.TemporaryDirectory() as folder:
+        program = Path(folder) / "ring_offsets"
+        subprocess.run(["cc", "-I", ROOT / "include", source, "-o", program], check=True)
+        text = subprocess.run([program], stdout=subprocess.PIPE, check=True).stdout.decode()
+    return {name: int(value) for name, _, value in (s.rpartition(" ") for s in text.splitlines())}
+
+
+class Rings:
+    """A recording, mapped; its rings and its length are those that it had when it was opened."""
+
+    def __init__(self, recording):
+        with open(recording, "rb") as f:
+            self._map = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)
+        at = _offsets()
+        self.offsets = []
+        extent = self._word(at["header.rings"])
+        while extent:
+            used = self._word(extent + at["extent.used"])
+            self.offsets += range(extent + at["sizeof extent"], extent + used, at["sizeof ring"])
+            extent = self._word(extent + at["extent.next"])
+
+    def _word(self, offset):
+        return struct.unpack_from("Q", self._map, offset)[0]
+
+    def consumer_offset(self, ring):
+        return self.offsets[ring] + _offsets()["ring.consumer"]
+
+    def folded(self, ring):
+        return self._word(self.offsets[ring] + _offsets()["ring.folded"])
+
+    def table(self, ring):
+        """The bytes of the fold table, b"" where there is none."""
+        at = self._word(self.offsets[ring] + _offsets()["ring.fold"])
+        return self._map[at:at + self._word(at + _offsets()["extent.bytes"])] if at else b""
+
+    def holder(self, ring):
+        """The PID that holds the claim to fold, or 0."""
+        return self._word(self.consumer_offset(ring)) >> 32

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Whatever the end, and however many processes: every call of every process is there, with its name.
+
+Also, nothing that the program prints and no status is another than without the shim.
+"""
+
+import collections
+import os
+import re
+
+import pytest
+
+from integration import run_bare
+from stress import (HERE, PATIENCE, PROGRAMS, SMALL, Counted, calls_of, check_conservation,
+                    check_counted, preamble, read_strictly, running, said)
+
+# How it ends: the calls of leaf() in each recording, and whether frames are open at the end.
+ENDS = {
+    "return_": ([1000], False),
+    "sys_exit": ([1000], False),
+    "sys_exit_in_a_thread": ([1000], False),
+    "uncaught": ([1000], False),
+    "uncaught_from_deep_within": ([1000], False),
+    "runaway": ([1000], False),
+    "os__exit": ([1000], True),
+    "os__exit_in_a_thread": ([1000], True),
+    "sigterm": ([1000], True),
+    "sigterm_handled": ([1000], False),
+    "sigint": ([1000], False),
+    "sigkill": ([1000], True),
+    "sigsegv": ([1000], True),
+    "abort": ([1000], True),
+    "execv": ([1000, 1000], True),
+    "execv_in_a_thread": ([1000, 1000], True),
+    "execv_something_else": ([1000], True),
+    "daemons": ([1000], True),
+    "non_daemons": ([5000], False),
+    "atexit_": ([2000], False),
+    "atexit_that_exits": ([1000], False),
+}
+
+
+@pytest.mark.parametrize("how", ENDS)
+def test_end(python, how, run_shim, shim_dir, tmp_path):
+    args = [python.exe, "-S", PROGRAMS / "ends.py", how]
+    bare = run_bare(args)
+    done = run_shim(args, status=bare.status)
+    assert (done.out, done.err) == (bare.out, bare.err)
+    calls, has_open = ENDS[how]
+    assert len(done.recordings) == len(calls), done.recordings
+    for path, n in zip(done.recordings, calls):
+        stats = read_strictly(path, out=tmp_path / "stats")
+        assert calls_of(stats, "leaf") == n, path
+        assert calls_of(stats, how) >= (path == done.recordings[0])
+    text = preamble(done.recordings[0])
+    assert bool(said(text, r"^  (\d+) calls were running at the end")) == has_open, text
+    if len(calls) > 1:
+        stats = read_strictly(*done.recordings, out=tmp_path / "stats")
+        assert calls_of(stats, "leaf") == sum(calls)
+
+
+def test_daemons_that_count(python, shim_dir):
+    """Threads in the midst of calls, generators and exceptions when the interpreter goes away."""
+    for n in range(3):
+        with running(Counted, shim_dir / ("daemons-%s-%d" % (python.tag, n)), python, "daemons",
+                     SMALL) as target:
+            assert target.process.wait(PATIENCE) == 0
+            assert target.stderr() == ""
+            check_counted(read_strictly(target.recording), target.words)
+
+
+def libpython(python):
+    probe = ("import sys, sysconfig; v = sysconfig.get_config_var; print(sys.base_prefix);"
+             " print('%s/libpython%s.so' % (v('LIBDIR'), v('LDVERSION')))")
+    prefix, library = run_bare([python.exe, "-I", "-c", probe]).out.decode().splitlines()
+    return prefix, library
+
+
+@pytest.fixture(scope="session")
+def rounds(tmp_path_factory):
+    program = tmp_path_factory.mktemp("c") / "rounds"
+    done = run_bare(["cc", "-O1", "-Wall", HERE / "c" / "rounds.c", "-o", program, "-ldl"])
+    assert done.status == 0, done.err.decode()
+    return program
+
+
+@pytest.mark.parametrize("n", [1, 2, 10])
+def test_finalized_and_initialized_again(python, n, rounds, run_shim, tmp_path):
+    prefix, library = libpython(python)
+    if not os.path.exists(library):
+        pytest.skip("%s has no shared libpython" % python.tag)
+    source = "def leaf(): pass\ndef branch(n):\n for i in range(n): leaf()\nbranch(3000)\n"
+    args = [rounds, library, n, source, "branch(100)"]
+    env = {"PYTHONHOME": prefix, **SMALL}
+    bare = run_bare(args, env=env)
+    done = run_shim(args, env=env, status=0)
+    assert (bare.status, done.out, done.err) == (0, bare.out, bare.err)
+    stats = read_strictly(done.recording, out=tmp_path / "stats")
+    check_conservation(stats)
+    assert calls_of(stats, "leaf") == 3100 * n
+    assert calls_of(stats, "branch") == 2 * n
+
+
+TREES = re.findall(r"^def (\w+)\(\):", (PROGRAMS / "trees.py").read_text(), re.M)
+TREES.remove("leaf")
+
+
+@pytest.mark.parametrize("how", TREES)
+def test_tree(python, how, run_shim, tmp_path):
+    """The calls of every process, told apart and added up; each knows its parent and its command."""
+    args = [python.exe, "-S", "-W", "ignore", PROGRAMS / "trees.py", how]
+    done = run_shim(args, env=SMALL)
+    assert done.err == b""
+    lines = [tuple(map(int, line.split())) for line in done.out.splitlines()]
+    by_pid, calls = collections.defaultdict(list), collections.Counter()
+    for path in done.recordings:
+        by_pid[int(path.name.split(".")[1])].append(path)
+    for pid, parent, n in lines:
+        calls[pid] += n
+    for pid, parent, n in lines:
+        stats = read_strictly(*by_pid[pid], out=tmp_path / "stats")
+        assert calls_of(stats, "leaf") == calls[pid], (pid, parent, n)
+        text = preamble(by_pid[pid][-1], options=["-v"])
+        assert "process %d" % pid in text, text
+        # The parent of a daemon may end before or after it looks.
+        assert said(text, r"; parent (\d+);") == parent or how.startswith("daemon"), text
+        assert "  command: %s -S " % python.exe in text or "multiprocessing" in text, text
+    # Those that say nothing, such as the helpers of multiprocessing, call nothing of ours.
+    assert calls_of(read_strictly(*done.recordings, out=tmp_path / "stats"), "leaf") == sum(calls.values())
