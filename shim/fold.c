@@ -99,6 +99,8 @@ static bool is_dead(uint64_t consumer)
 
 	if (kill(pid, 0) < 0 && errno == ESRCH)
 		return true;
+	if (process_is_zombie(pid))
+		return true;
 	start = process_start(pid);
 	return start && (uint32_t)start != (uint32_t)consumer;
 }
@@ -125,12 +127,16 @@ static bool claim(struct pyprof_table *t)
 				return true;
 			}
 		} else if (pyprof_claim(&t->ring->consumer, 0, self)) {
+			t->stuck = 0;
 			return true;
 		}
+		if (holder && holder == t->stuck)
+			return false;
 		if (!until) {
 			until = pyprof_clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
 			pyprof_set(&t->ring->n_waits, t->ring->n_waits + 1);
 		} else if (pyprof_clock_ns(CLOCK_MONOTONIC) > until) {
+			t->stuck = holder;
 			return false;
 		}
 		nap();
@@ -185,7 +191,8 @@ static void wait_for_reader(const struct pyprof_table *t, const struct pyprof_bl
 {
 	uint64_t until = pyprof_clock_ns(CLOCK_MONOTONIC) + wait_ns;
 
-	while (!is_folded(t, b) && pyprof_clock_ns(CLOCK_MONOTONIC) < until)
+	while (!is_folded(t, b) && !pyprof_get(&t->ring->wants_table) &&
+	       pyprof_clock_ns(CLOCK_MONOTONIC) < until)
 		nap();
 }
 

@@ -25,18 +25,32 @@ size_t process_read(const char *path, char *out, size_t cap)
 	return n;
 }
 
-uint64_t process_start(pid_t pid)
+/* What follows the closing parenthesis of the command, field 2 of /proc/PID/stat; or NULL. */
+static char *read_stat(pid_t pid, char *text, size_t cap)
 {
-	char path[32], text[1024];
+	char path[32];
 	size_t n;
-	char *at;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	n = process_read(path, text, sizeof(text) - 1);
+	n = process_read(path, text, cap - 1);
 	text[n] = '\0';
-	/* Fields are counted behind the closing parenthesis of the command, field 2. */
-	at = strrchr(text, ')');
+	return strrchr(text, ')');
+}
+
+uint64_t process_start(pid_t pid)
+{
+	char text[1024];
+	char *at = read_stat(pid, text, sizeof(text));
+
 	for (int field = 2; at && field < 22; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+bool process_is_zombie(pid_t pid)
+{
+	char text[1024];
+	const char *at = read_stat(pid, text, sizeof(text));
+
+	return at && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X');
 }

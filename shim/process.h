@@ -5,12 +5,16 @@
 #ifndef SHIM_PROCESS_H
 #define SHIM_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 /* When it started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: unknown. */
 uint64_t process_start(pid_t pid);
+
+/* Whether it has ended and nobody has waited for it yet. */
+bool process_is_zombie(pid_t pid);
 
 /* Up to `cap` bytes of a file; how many it had, at most `cap`. */
 size_t process_read(const char *path, char *out, size_t cap);

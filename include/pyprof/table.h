@@ -26,7 +26,8 @@ struct pyprof_table {
 	struct pyprof_ring *ring;
 	struct pyprof_fold_table *table; /* what ring.fold leads to, in this process */
 	uint64_t folded;		 /* the block number that `view` stands at */
-	uint32_t low_before;		 /* how far down the stack changed in the fold before */
+	uint64_t stuck;	     /* a consumer that was waited for in vain: not waited for again */
+	uint32_t low_before; /* how far down the stack changed in the fold before */
 };
 
 /* Where the arrays lie behind the header; the order is that of abi.h. */
@@ -120,12 +121,27 @@ static inline void pyprof_table_undo(struct pyprof_table *t)
 	struct pyprof_fold *v = &t->view;
 
 	for (uint32_t i = 1; i <= v->s.n_fns; i++) {
-		if (pyprof_table_is_undone(v->fn[i].epoch, t->folded))
-			v->fn[i] = v->fn_before[i];
+		struct pyprof_fold_fn old = v->fn_before[i];
+		uint32_t epoch = old.epoch;
+
+		if (!pyprof_table_is_undone(v->fn[i].epoch, t->folded))
+			continue;
+		/* The mark goes last: a kill in between leaves an entry that is still to be undone. */
+		old.epoch = v->fn[i].epoch;
+		v->fn[i] = old;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_store_n(&v->fn[i].epoch, epoch, __ATOMIC_RELEASE);
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
-		if (pyprof_table_is_undone(v->edge[i].epoch, t->folded))
-			v->edge[i] = v->edge_before[i];
+		struct pyprof_fold_edge old = v->edge_before[i];
+		uint32_t epoch = old.epoch;
+
+		if (!pyprof_table_is_undone(v->edge[i].epoch, t->folded))
+			continue;
+		old.epoch = v->edge[i].epoch;
+		v->edge[i] = old;
+		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_store_n(&v->edge[i].epoch, epoch, __ATOMIC_RELEASE);
 	}
 }
 
