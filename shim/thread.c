@@ -35,7 +35,8 @@ struct thread_ring {
 	struct cds_list_head node;
 	struct pyprof_ring *shared;
 	struct thread_self *owner; /* of the thread that writes now */
-	struct thread_self left;   /* where the thread that ended stopped writing */
+	struct thread_self left;   /* where the thread that ended stopped writing ... */
+	uint64_t last;		   /* ... and its clock */
 	struct pyprof_table table;
 	uint64_t patience_ns; /* PYSHIM_OVERFLOW=block: how long to wait for a reader */
 	uint32_t n_blocks;
@@ -66,7 +67,7 @@ static uint64_t read_clock(void)
 	case PYPROF_CLOCK_CPU:
 		return pyprof_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 	case PYPROF_CLOCK_THREAD:
-		return pyprof_clock_ns(CLOCK_THREAD_CPUTIME_ID);
+		return pyprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) + thread_self.count;
 	case PYPROF_CLOCK_COUNT:
 		return thread_self.count;
 	default:
@@ -165,8 +166,20 @@ static struct thread_ring *take_ring(void)
 	return ring;
 }
 
+/*
+ * A clock of the thread's own begins anew with each thread, but within a ring time never goes back: it
+ * goes on where the thread before stopped. The result is what readings from before now lack.
+ */
+static uint64_t continue_clock(uint64_t last)
+{
+	if (recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT)
+		return 0;
+	thread_self.count += last;
+	return last;
+}
+
 /* Goes on behind the last record of the thread that had this ring before. */
-static void go_on_in(struct thread_ring *ring, uint64_t now)
+static void go_on_in(struct thread_ring *ring)
 {
 	struct thread_self *s = &thread_self;
 	const struct thread_self *left = &ring->left;
@@ -178,10 +191,7 @@ static void go_on_in(struct thread_ring *ring, uint64_t now)
 	s->end = left->end;
 	s->block = left->block;
 	s->skipped_ticks = left->skipped_ticks;
-	/* A clock of the thread's own begins anew; wall clocks simply go on. */
-	s->base = recording.clock == PYPROF_CLOCK_THREAD || recording.clock == PYPROF_CLOCK_COUNT
-			  ? now
-			  : left->base;
+	s->base = left->base;
 	s->lookahead = FIRST_LOOKAHEAD;
 	s->named = false;
 }
@@ -230,6 +240,7 @@ static void thread_exit(void *arg)
 		pyprof_put(s->next++,
 			   pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 	}
+	ring->last = read_clock();
 	ring->left = *s;
 	memset(s, 0, sizeof(*s));
 	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE);
@@ -313,11 +324,15 @@ static bool add_block(uint64_t now)
 	return true;
 }
 
-/* Without its own ring, or in a forked child: the thread's first event of this recording. */
-static bool begin(uint64_t now)
+/*
+ * Without its own ring, or in a forked child: the thread's first event of this recording. The clock
+ * readings are turned into the ring's time.
+ */
+static bool begin(uint64_t *now, uint64_t *entered)
 {
 	struct thread_self *s = &thread_self;
 	struct thread_ring *ring;
+	uint64_t ahead;
 
 	if (!recording_ready())
 		return false;
@@ -327,13 +342,16 @@ static bool begin(uint64_t now)
 		return false;
 	}
 	s->number = ++n_threads;
-	go_on_in(ring, now);
+	go_on_in(ring);
+	ahead = continue_clock(ring->last);
+	*now += ahead;
+	*entered += ahead;
 	threadname_publish_native(s->number);
 	s->named = threadname_publish_python(s->number);
 	if (has_exit_key)
 		pthread_setspecific(exit_key, ring);
 	if (s->n_restarts == recording.n_restarts) /* else catch_up does, with what runs already */
-		put_thread(now);
+		put_thread(*now);
 	return true;
 }
 
@@ -391,7 +409,7 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 
 	for (;;) {
 		if (!s->ring)
-			room = begin(now);
+			room = begin(&now, &entered);
 		else if (s->next == s->end)
 			room = add_block(now);
 		else if ((now - s->base) >> PYPROF_TICK_BITS)

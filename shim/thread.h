@@ -24,7 +24,7 @@ struct thread_self {
 	uint64_t *next; /* where the next record goes */
 	uint64_t *stop; /* next == stop: take the slow path; both NULL before the first event */
 	uint64_t base;	/* clock reading of tick 0 */
-	uint64_t count; /* PYSHIM_CLOCK=count: this thread's clock */
+	uint64_t count; /* PYSHIM_CLOCK=count: the clock; =thread: what is added to it */
 	/* the slow paths' */
 	uint64_t *end; /* of the block */
 	uint64_t skipped_ticks;
@@ -34,7 +34,7 @@ struct thread_self {
 	uint32_t lookahead;  /* records until the next soft stop */
 	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
 	bool named;
-	bool blind; /* a gap is to be told with the next event */
+	bool blind;   /* a gap is to be told with the next event */
 	bool telling; /* the record at hand is no event: its loss is none */
 };
 
