@@ -18,7 +18,7 @@
 
 #define FIRST_FNS 128u
 #define FIRST_EDGES 256u
-#define FIRST_DEPTH 128u
+#define FIRST_DEPTH 256u
 #define PATIENCE_NS 50000000ull /* for a reader that holds the claim and lives */
 #define NAP_NS 50000
 
@@ -79,7 +79,8 @@ static bool grow(struct pyprof_fold *v)
 	struct pyprof_table *t = (struct pyprof_table *)v;
 	uint32_t fns = v->s.n_fns == v->cap_fns ? v->cap_fns * 2 : v->cap_fns;
 	uint32_t edges = v->s.n_edges == v->cap_edges ? v->cap_edges * 2 : v->cap_edges;
-	uint32_t depth = v->s.depth == v->cap_depth ? v->cap_depth * 2 : v->cap_depth;
+	/* What is deep is likely to be a recursion, and a frame takes little. */
+	uint32_t depth = v->s.depth == v->cap_depth ? v->cap_depth * 4 : v->cap_depth;
 
 	return replace_table(t, fns, edges, depth);
 }
@@ -231,6 +232,7 @@ uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, enum pyprof_loss 
 	if (!is_folded(t, b) && !fold_block(t, b, cause))
 		return 0;
 	pyprof_publish(&t->ring->first_block, b->next); /* P3 */
+	pyprof_fence_before_reuse();			/* P11 */
 	KILLPOINT("block-taken-out");
 	return offset;
 }

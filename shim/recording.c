@@ -180,7 +180,7 @@ uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)
 		*cause = PYPROF_LOST_BUDGET;
 		return 0;
 	}
-	offset = region_alloc(BLOCK_BYTES);
+	offset = n_owned < 2 ? region_alloc(BLOCK_BYTES) : region_alloc_spare(BLOCK_BYTES);
 	if (offset)
 		recording.n_blocks++;
 	else

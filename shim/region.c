@@ -17,6 +17,7 @@
 
 #define FIRST_BYTES (256u << 10)
 #define MAX_STEP_BYTES (4u << 20)
+#define MIN_SPARE_BYTES (256u << 10)
 #define MAX_NAMES 1000
 
 #ifndef MADV_POPULATE_WRITE
@@ -226,25 +227,40 @@ static int grow(uint64_t need)
 	return 0;
 }
 
-uint64_t region_alloc(uint64_t bytes)
+/* Takes `bytes` where `spare` more remain reserved behind them. */
+static uint64_t take(uint64_t bytes, uint64_t spare)
 {
 	uint64_t at = region.used_bytes;
 	uint64_t end;
 	int saved = errno;
 
-	if (bytes > region.map_bytes)
+	if (bytes > region.map_bytes || spare > region.map_bytes)
 		return 0;
 	end = at + (bytes + PYPROF_EXTENT_ALIGN - 1) / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
-	if (end > region.reserved_bytes) {
-		int err = grow(end);
+	if (end + spare > region.reserved_bytes) {
+		int err = grow(end + spare);
 
 		errno = saved;
 		if (err) {
-			log_debug("grow %s to %llu bytes: %s", region.path, (unsigned long long)end,
-				  strerror(-err));
+			log_debug("grow %s to %llu bytes: %s", region.path,
+				  (unsigned long long)(end + spare), strerror(-err));
 			return 0;
 		}
 	}
 	region.used_bytes = end;
 	return at;
+}
+
+uint64_t region_alloc(uint64_t bytes)
+{
+	uint64_t before = region.used_bytes;
+	uint64_t at = take(bytes, 0);
+
+	region.needed_bytes += region.used_bytes - before;
+	return at;
+}
+
+uint64_t region_alloc_spare(uint64_t bytes)
+{
+	return take(bytes, MIN_SPARE_BYTES + 2 * region.needed_bytes);
 }

@@ -24,6 +24,7 @@ struct region {
 	uint64_t map_bytes;	      /* the address range */
 	uint64_t reserved_bytes;      /* of the file, from its start */
 	uint64_t used_bytes;	      /* given out */
+	uint64_t needed_bytes; /* of those, what the recording cannot do without: all but spare */
 	uint64_t device, inode;
 	int pid; /* whose recording this is */
 	char path[256];
@@ -46,6 +47,12 @@ void region_unmap(struct region *r);
  * there is none to be had.
  */
 uint64_t region_alloc(uint64_t bytes);
+
+/*
+ * The same, for what can be done without: only where space remains, and is reserved, for all else to
+ * become three times as much as it is.
+ */
+uint64_t region_alloc_spare(uint64_t bytes);
 
 static inline void *region_at(uint64_t offset)
 {
