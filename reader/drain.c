@@ -82,36 +82,76 @@ void drain_close(struct drain *d)
 void drain_ring(struct drain *d, size_t ring, uint64_t *table, uint64_t *folded)
 {
 	d->ring = attach_at(d->attach, d->offset[ring], sizeof(*d->ring));
-	d->folded = pyprof_observe(&d->ring->folded);	 /* C9 */
-	d->next = pyprof_observe(&d->ring->first_block); /* C3 */
+	d->folded = pyprof_observe(&d->ring->folded);	  /* C9 */
+	d->first = pyprof_observe(&d->ring->first_block); /* C3 */
+	d->next = d->first;
 	d->left = attach_bytes(d->attach) / d->attach->header.block_bytes;
 	d->sequence = d->folded;
+	d->n_bad_here = 0;
 	*folded = d->folded;
 	*table = d->folded ? pyprof_observe(&d->ring->fold) : 0; /* C10 */
 }
 
 bool drain_is_current(const struct drain *d)
 {
-	return pyprof_observe(&d->ring->folded) == d->folded; /* C9 */
+	pyprof_fence_after_use(); /* C11 */
+	return pyprof_observe(&d->ring->folded) == d->folded &&
+	       pyprof_observe(&d->ring->first_block) == d->first;
 }
 
 void drain_count_losses(struct drain *d)
 {
 	add_losses(d, d->ring->n_lost);
+	d->n_bad += d->n_bad_here;
 }
 
-/* The block at an offset, or NULL with the place counted as bad. */
+/* The block at an offset, or NULL. */
 static const struct pyprof_block *block_at(struct drain *d, uint64_t offset)
 {
 	const struct pyprof_block *b = attach_at(d->attach, offset, d->attach->header.block_bytes);
 
-	if (b && b->kind == PYPROF_EXTENT_BLOCK && d->left) {
-		d->left--;
-		return b;
+	if (!b || b->kind != PYPROF_EXTENT_BLOCK || !d->left)
+		return NULL;
+	d->left--;
+	return b;
+}
+
+/* What made no sense counts only if nothing has moved meanwhile. */
+static enum drain_result odd(struct drain *d, enum drain_result result)
+{
+	if (!drain_is_current(d))
+		return DRAIN_OVERTAKEN;
+	d->n_bad_here++;
+	return result;
+}
+
+/*
+ * Goes on to the first block that is not folded. A folded one that has not been taken out of the ring
+ * yet may be at any instant, and serve anew.
+ */
+static enum drain_result next_block(struct drain *d, const struct pyprof_block **block)
+{
+	uint64_t expected = d->sequence + 1;
+	bool skipped = false;
+
+	for (; d->next; skipped = true) {
+		const struct pyprof_block *b = block_at(d, d->next);
+		uint64_t sequence;
+
+		if (!b) {
+			d->next = 0;
+			return odd(d, DRAIN_END);
+		}
+		sequence = pyprof_observe(&b->sequence);
+		/* First the link: a block that has a successor is full. */
+		d->next = pyprof_observe(&b->next); /* C2 */
+		if (sequence > d->folded) {
+			*block = b;
+			d->sequence = sequence;
+			return sequence == expected ? DRAIN_BATCH : odd(d, DRAIN_BATCH);
+		}
 	}
-	d->n_bad++;
-	d->next = 0;
-	return NULL;
+	return !skipped || drain_is_current(d) ? DRAIN_END : DRAIN_OVERTAKEN;
 }
 
 enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
@@ -119,26 +159,11 @@ enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
 	uint32_t bytes = d->attach->header.block_bytes;
 	size_t cap = (bytes - sizeof(struct pyprof_block)) / sizeof(uint64_t);
 	const struct pyprof_block *b;
-	uint64_t sequence;
+	enum drain_result result = next_block(d, &b);
 	size_t n = 0;
 
-	do {
-		if (!d->next)
-			return DRAIN_END;
-		b = block_at(d, d->next);
-		if (!b)
-			return drain_is_current(d) ? DRAIN_END : DRAIN_OVERTAKEN;
-		sequence = b->sequence;
-		/* First the link: a block that has a successor is full. */
-		d->next = pyprof_observe(&b->next);  /* C2 */
-	} while (sequence && sequence <= d->folded); /* folded, and just not taken out yet */
-	/* A number is missing: blocks were folded between two looks. */
-	if (sequence && sequence != d->sequence + 1) {
-		if (!drain_is_current(d))
-			return DRAIN_OVERTAKEN;
-		d->n_bad++;
-	}
-	d->sequence = sequence;
+	if (result != DRAIN_BATCH)
+		return result;
 	while (n < cap && (d->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
 		n++;
 	*batch = (struct drain_batch){ .record = d->copy,
@@ -147,7 +172,8 @@ enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
 				       .skipped_ticks = b->skipped_ticks,
 				       .thread = b->thread };
 	/* Had it been folded, its memory might serve another block by now. */
-	if (sequence && pyprof_observe(&d->ring->folded) >= sequence) /* C9 */
+	pyprof_fence_after_use();			     /* C11 */
+	if (pyprof_observe(&d->ring->folded) >= d->sequence) /* C9 */
 		return DRAIN_OVERTAKEN;
 	return DRAIN_BATCH;
 }

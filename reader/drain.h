@@ -21,7 +21,8 @@ struct drain {
 	uint64_t n_bad; /* blocks and rings that made no sense: what lies behind is lost */
 	/* the ring at hand */
 	const struct pyprof_ring *ring;
-	uint64_t folded;
+	uint64_t folded, first;
+	uint64_t n_bad_here;
 	uint64_t sequence; /* of the block read last; the next one has the next number */
 	uint64_t next;
 	uint64_t left; /* blocks that the file has room for: a chain that goes round ends */
@@ -54,10 +55,10 @@ enum drain_result {
 /* The next block of the ring. The batch is good until the next call. */
 enum drain_result drain_next(struct drain *d, struct drain_batch *batch);
 
-/* Adds the losses of the ring at hand to `n_lost`. */
+/* Adds the losses of the ring at hand to `n_lost` and `n_bad`. */
 void drain_count_losses(struct drain *d);
 
-/* Whether the target has folded no further since drain_ring. */
+/* Whether nothing has been folded, and no block taken out, since drain_ring. */
 bool drain_is_current(const struct drain *d);
 
 #endif

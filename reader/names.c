@@ -106,7 +106,8 @@ int names_read(struct names *n, const struct attach *a)
 			break;
 		}
 		err = read_extent(n, x,
-				  attach_bytes(a) - offset < x->bytes ? attach_bytes(a) - offset : x->bytes);
+				  attach_bytes(a) - offset < x->bytes ? attach_bytes(a) - offset
+								      : x->bytes);
 		offset = pyprof_observe(&x->next); /* C5 */
 		if (offset && !left)
 			n->n_bad++;

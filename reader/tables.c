@@ -138,16 +138,33 @@ static bool find_arrays(struct source *s, const struct attach *a, uint64_t offse
 	       s->state.depth <= s->table.cap_depth;
 }
 
-/* Changed by a fold that has not been committed: block numbers only grow. */
-static bool is_undone(uint32_t epoch, uint32_t folded)
+/* Changed by a fold that has not been committed, or is just being: block numbers only grow. */
+static bool is_undone(const struct source *s, const uint32_t *epoch)
 {
-	return (int32_t)(epoch - folded) > 0;
+	return (int32_t)(__atomic_load_n(epoch, __ATOMIC_ACQUIRE) - s->folded) > 0;
+}
+
+/* The mark is looked at last: it is set before the entry changes (P12). */
+static struct pyprof_fold_fn read_fn(const struct source *s, uint32_t i)
+{
+	struct pyprof_fold_fn fn = s->fn[i];
+
+	pyprof_fence_after_use(); /* C12 */
+	return is_undone(s, &s->fn[i].epoch) ? s->fn_before[i] : fn;
+}
+
+static struct pyprof_fold_edge read_edge(const struct source *s, uint32_t i)
+{
+	struct pyprof_fold_edge edge = s->edge[i];
+
+	pyprof_fence_after_use(); /* C12 */
+	return is_undone(s, &s->edge[i].epoch) ? s->edge_before[i] : edge;
 }
 
 static bool copy_fns(struct pyprof_fold *f, const struct source *s)
 {
 	for (uint32_t i = 1; i <= s->state.n_fns; i++) {
-		f->fn[i] = is_undone(s->fn[i].epoch, s->folded) ? s->fn_before[i] : s->fn[i];
+		f->fn[i] = read_fn(s, i);
 		f->fn[i].level = 0; /* the stack tells */
 		f->fn[i].last_edge = 0;
 		if (pyprof_fold_find_fn(f, f->fn[i].number))
@@ -163,7 +180,7 @@ static bool copy_edges(struct pyprof_fold *f, const struct source *s)
 	for (uint32_t i = 1; i <= s->state.n_edges; i++) {
 		struct pyprof_fold_edge *e = &f->edge[i];
 
-		*e = is_undone(s->edge[i].epoch, s->folded) ? s->edge_before[i] : s->edge[i];
+		*e = read_edge(s, i);
 		e->level = 0;
 		if (!e->callee || e->callee > f->s.n_fns || e->caller > f->s.n_fns)
 			return false;

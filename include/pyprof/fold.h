@@ -149,7 +149,7 @@ static inline struct pyprof_fold_fn *pyprof_fold_change_fn(struct pyprof_fold *f
 	if (f->fn_before && fn->epoch != f->epoch) {
 		f->fn_before[slot] = *fn;
 		__atomic_store_n(&fn->epoch, f->epoch, __ATOMIC_RELEASE);
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_thread_fence(__ATOMIC_RELEASE); /* P12 */
 	}
 	return fn;
 }
@@ -161,7 +161,7 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 	if (f->edge_before && edge->epoch != f->epoch) {
 		f->edge_before[e] = *edge;
 		__atomic_store_n(&edge->epoch, f->epoch, __ATOMIC_RELEASE);
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
+		__atomic_thread_fence(__ATOMIC_RELEASE); /* P12 */
 	}
 	return edge;
 }
@@ -287,7 +287,7 @@ static inline void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 	case PYPROF_SKIP:
 		f->s.skipped_ticks += ticks;
 		break;
-	case PYPROF_THREAD: /* a clock of the thread's own begins anew */
+	case PYPROF_THREAD:
 		pyprof_fold_close(f);
 		f->s.now = f->s.base + ticks;
 		f->s.n_threads += pyprof_record_fn(r) != f->s.thread;

@@ -3,7 +3,7 @@
  * Every atomic access to the recording. The target is the only writer, but for the fold tables, which
  * belong to whoever holds the ring's claim; readers look at any time, also while the target runs.
  * Each store below that makes something visible is a release, each load that looks for it an
- * acquire, and nothing else orders anything: no fence, no lock.
+ * acquire; those of P11 and P12 are fences; there is no lock.
  *
  *	label	store (target)			load (reader)	forbids
  *	P1/C1	a record into its block		record		a record whose function has no name yet,
@@ -19,6 +19,10 @@
  *	P9/C9	ring.folded			fold state	a table that lacks a part of a block, or
  *								has a part of the next one
  *	P10/C10	ring.fold			fold table	a table that is half copied
+ *	P11/C11	ring.first_block, fence,	block, fence,	what a block says that is being made a
+ *		then the block serves anew	first_block	later one, taken for what it said before
+ *	P12/C12	an entry's epoch, fence,	the entry,	an entry that is half changed, taken for what
+ *		then the entry changes		fence, epoch	it was before
  *	X1	ring.consumer: taken by compare-and-swap	two sides that fold at once, and a fold
  *		(acquire), given back by release		that does not see the one before
  */
@@ -40,6 +44,18 @@ static inline void pyprof_publish(uint64_t *field, uint64_t value)
 static inline uint64_t pyprof_observe(const uint64_t *field)
 {
 	return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+}
+
+/* P11: what was published before is visible before what is written from here on. */
+static inline void pyprof_fence_before_reuse(void)
+{
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+}
+
+/* C11, C12: what was read before stays read before what is read from here on. */
+static inline void pyprof_fence_after_use(void)
+{
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 }
 
 /* A field that only one side writes and that orders nothing, such as a counter. */

@@ -129,7 +129,6 @@ static inline void pyprof_table_undo(struct pyprof_table *t)
 		/* The mark goes last: a kill in between leaves an entry that is still to be undone. */
 		old.epoch = v->fn[i].epoch;
 		v->fn[i] = old;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		__atomic_store_n(&v->fn[i].epoch, epoch, __ATOMIC_RELEASE);
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
@@ -140,7 +139,6 @@ static inline void pyprof_table_undo(struct pyprof_table *t)
 			continue;
 		old.epoch = v->edge[i].epoch;
 		v->edge[i] = old;
-		__atomic_signal_fence(__ATOMIC_SEQ_CST);
 		__atomic_store_n(&v->edge[i].epoch, epoch, __ATOMIC_RELEASE);
 	}
 }

@@ -111,7 +111,9 @@ static inline void recording_put(struct recording *r, struct recording_ring *rin
 	if (!ring->block || ring->n == RECORDING_BLOCK_RECORDS) {
 		struct pyprof_block *b = recording_take(r, RECORDING_BLOCK_BYTES);
 
-		*b = (struct pyprof_block){ .kind = PYPROF_EXTENT_BLOCK, .base_ticks = ticks };
+		*b = (struct pyprof_block){ .kind = PYPROF_EXTENT_BLOCK,
+					    .sequence = ring->block ? ring->block->sequence + 1 : 1,
+					    .base_ticks = ticks };
 		*(ring->block ? &ring->block->next : &ring->shared->first_block) =
 			recording_offset(r, b);
 		ring->block = b;
