@@ -102,8 +102,9 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 	double seconds = (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick;
 	int words = (int)strcspn(h->python, " ");
 
-	fprintf(to, "pyshim: %s: CPython %.*s, process %u%s%s\n", s->name, words, h->python, h->pid,
-		h->forked ? " (forked)" : "", s->live ? ", still running" : "");
+	fprintf(to, "pyshim: %s: CPython %.*s, process %u, child of %u%s%s\n", s->name, words,
+		h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "",
+		s->live ? ", still running" : "");
 	print_command(to, h);
 	fprintf(to,
 		"  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s; raw times, no bias "
@@ -111,9 +112,9 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 		seconds, sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
 		clock_name(h->clock));
 	if (verbose) {
-		fprintf(to, "  %s; engine %s; parent %u; %s\n", h->shim,
+		fprintf(to, "  %s; engine %s; %s\n", h->shim,
 			h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",
-			h->parent_pid, h->builtins ? "C functions too" : "no C functions");
+			h->builtins ? "C functions too" : "no C functions");
 		print_line_of(to, sum->n_unmatched,
 			      "returns from functions that were entered before recording began");
 	}
