@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A reader that folds in the target's stead may stop or die at any instant, and so may the target."""
+
+import collections
+import random
+import subprocess
+import time
+
+import pytest
+
+import steps
+from integration import PYTHONS, READER
+from rings import Rings
+from stress import (ENGINES, FULL, PATIENCE, SECONDS, SEED, SMALL, Counted, Stoppable, check_at_most,
+                    check_between, check_killed, check_snapshot, load, read_strictly, running, scaled,
+                    wait_for)
+
+COUNTING = {**SMALL, "PYSHIM_CLOCK": "count"}
+MOST_STEPS = 200000  # more than it takes to take a table over and to fold a block
+
+
+class Reader(Stoppable):
+    """pyshim-read --wait on a target; it ends with this."""
+
+    def __init__(self, target):
+        self.args = [READER, "--wait", "-o", target.folder / "waited", target.recording]
+        self.process = subprocess.Popen(self.args, stderr=subprocess.PIPE)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.process.kill()
+        self.process.wait()
+        self.process.stderr.close()
+
+
+class Changes:
+    """Counts how often the fold table of the only ring is found changed."""
+
+    def __init__(self, target, enough):
+        self._rings = Rings(target.recording)
+        self._before = self._rings.table(0)
+        self._enough = enough
+        self.n = 0
+
+    def are_new(self):
+        now = self._rings.table(0)
+        if now == self._before:
+            return False
+        self._before = now
+        self.n += 1
+        return True
+
+    def are_enough(self):
+        self.are_new()
+        return self.n >= self._enough
+
+
+def until_reader_has_folded(target):
+    """The rings, once the reader does what the target would have to."""
+    rings = Rings(target.recording)
+    deadline = time.monotonic() + PATIENCE
+    seen = set()
+    while len(seen) < 5:
+        assert time.monotonic() < deadline, "the reader does not fold"
+        seen.add(rings.folded(0))
+        time.sleep(0.001)
+    return rings
+
+
+def stop_with_claim(reader, target):
+    """Stops both at a moment at which the reader holds the claim of the only ring."""
+    rings = until_reader_has_folded(target)
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        target.stop()
+        reader.stop()
+        if rings.holder(0) == reader.process.pid:
+            return
+        reader.go_on()
+        target.go_on()
+        time.sleep(0.0005)
+    pytest.fail("the reader was never met with the claim in %d seconds" % PATIENCE)
+
+
+def rounds(name, python, least=1):
+    """Numbers and their random choices, for as long as there is time."""
+    deadline = time.monotonic() + SECONDS / 60
+    for n in range(1 << 30):
+        yield n, random.Random("%s %s %s %d" % (SEED, name, python.tag, n))
+        if n + 1 >= least and time.monotonic() > deadline:
+            break
+
+
+def test_both_killed(python, shim_dir, tally):
+    """Target and reader at work, and killed one after the other."""
+    for n, rng in rounds("both", python):
+        with running(Counted, shim_dir / ("both-%s-%d" % (python.tag, n)), python,
+                     rng.choice(["calls", "mix", "threads"]), COUNTING) as target:
+            target.wait_until_ready()
+            with Reader(target) as reader:
+                time.sleep(rng.random() * 0.05)
+                for process in rng.sample([target.process, reader.process], 2):
+                    process.kill()
+                    time.sleep(rng.choice([0, 0, 0.001, 0.01]) * rng.random())
+            target.end()
+            check_killed(target, COUNTING)
+        tally("kills of a target and its reader")
+
+
+def test_reader_sees_the_end(python, shim_dir, tally):
+    """What a reader that waited reports of a target that was killed is what one finds later."""
+    for n, rng in rounds("end", python):
+        with running(Counted, shim_dir / ("end-%s-%d" % (python.tag, n)), python,
+                     rng.choice(["calls", "mix", "threads"]), COUNTING) as target:
+            target.wait_until_ready()
+            with Reader(target) as reader:
+                time.sleep(rng.random() * 0.05)
+                target.end()
+                assert reader.process.wait(PATIENCE) == 0
+                assert reader.process.stderr.read() == b""
+            assert load(target.folder / "waited") == read_strictly(target.recording)
+            check_killed(target, COUNTING)
+
+
+@pytest.mark.parametrize("reaped", [True, False])
+def test_reader_killed_with_the_claim(python, reaped, shim_dir):
+    """The target takes back what a dead reader held, whether or not anyone has collected it."""
+    with running(Counted, shim_dir / ("claim-" + python.tag), python, "calls", COUNTING) as target:
+        target.wait_until_ready()
+        with Reader(target) as reader:
+            stop_with_claim(reader, target)
+            reader.process.kill()
+            if reaped:
+                reader.process.wait()
+            target.go_on()
+            wait_for_words(target, 20000)
+            target.end()
+        check_killed(target, COUNTING)
+
+
+def test_reader_stopped_with_the_claim(python, shim_dir):
+    """While a reader stands still in the midst of a fold, the target goes on. What it can find no
+    room for it counts; all else is there, and when the reader goes on, everything is again."""
+    with running(Counted, shim_dir / ("stopped-" + python.tag), python, "calls", COUNTING) as target:
+        target.wait_until_ready()
+        with Reader(target) as reader:
+            stop_with_claim(reader, target)
+            target.go_on()
+            wait_for_words(target, 5000)
+            reader.go_on()
+            wait_for_words(target, 20000)
+            target.end()
+        check_at_most(target)
+
+
+@pytest.mark.parametrize("beside_another", [False, True])
+@pytest.mark.parametrize("looked_at", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
+def test_looking_on(looked_at, beside_another, shim_dir, tally):
+    """Whoever reads a live recording, while the target folds or a reader does, sees all there is."""
+    with running(Counted, shim_dir / ("looking-on-" + looked_at.tag), looked_at,
+                 "calls_in_threads", SMALL) as target:
+        target.wait_until_ready()
+        reader = Reader(target) if beside_another else None
+        deadline = time.monotonic() + SECONDS / 10
+        seen = collections.Counter()
+        while time.monotonic() < deadline:
+            before = list(target.words)
+            stats = read_strictly(target.recording)
+            check_between(stats, before, target.words)
+            calls = collections.Counter({f: v[1] for f, v in stats.items()})
+            assert not seen - calls, seen - calls
+            seen = calls
+            tally("looks at a live recording")
+        if reader:
+            reader.__exit__()
+
+
+# Single steps
+
+
+def catch_folding(target, rng):
+    """A reader in the midst of folding a block, stopped at some instruction, while the target stands
+    still too -> (reader, the rings)."""
+    reader = Reader(target)
+    try:
+        rings = until_reader_has_folded(target)
+        target.stop()
+        traced = steps.Steps(reader.process.pid)
+        assert traced.step_until(lambda: rings.holder(0) != reader.process.pid, MOST_STEPS)
+        target.go_on()
+        for _ in range(20):
+            # Meanwhile the target fills its ring, and makes the table larger if the reader asks for it.
+            wait_for_words(target, 5000)
+            target.stop()
+            if traced.step_until(lambda: rings.holder(0) == reader.process.pid, MOST_STEPS // 10):
+                changes = Changes(target, rng.randint(0, 500))
+                traced.step_until(lambda: changes.are_enough() or not rings.holder(0), MOST_STEPS)
+                return reader, rings
+            target.go_on()
+        pytest.fail("the reader was not met with the claim")
+    except BaseException:
+        reader.__exit__()
+        raise
+
+
+@pytest.mark.parametrize("stepped", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
+def test_reader_killed_in_a_fold(stepped, shim_dir, tally):
+    """The reader dies at any instruction of a fold; the target undoes what is half done, and goes on."""
+    skip_without_steps()
+    for n, rng in rounds("fold", stepped):
+        with running(Counted, shim_dir / ("fold-%s-%d" % (stepped.tag, n)), stepped, "mix",
+                     COUNTING) as target:
+            target.wait_until_ready()
+            reader, rings = catch_folding(target, rng)
+            with reader:
+                check_snapshot(target)
+            target.go_on()
+            wait_for_words(target, 5000)
+            target.end()
+            check_killed(target, COUNTING)
+        tally("kills of a reader that folds")
+
+
+@pytest.mark.parametrize("stepped", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
+def test_target_killed_in_an_undo(stepped, shim_dir, tally):
+    """The target is killed at any instruction of undoing what a reader has left half done."""
+    skip_without_steps()
+    for n, rng in rounds("undo", stepped):
+        with running(Counted, shim_dir / ("undo-%s-%d" % (stepped.tag, n)), stepped, "calls",
+                     COUNTING) as target:
+            target.wait_until_ready()
+            reader, rings = catch_folding(target, rng)
+            reader.__exit__()
+            traced = steps.Steps(target.process.pid)
+            target.go_on()
+            base = steps.address_of(target.process.pid, target.recording)
+            while rings.holder(0) != target.process.pid:
+                traced.run_to_write(base + rings.consumer_offset(0))
+            tally("instants of taking over", check_changes(target, traced, scaled(120, 1000)))
+
+
+def check_changes(target, traced, most):
+    """Steps on for a while, and looks at the recording whenever it has changed -> how often."""
+    changes = Changes(target, most)
+
+    def check():
+        if changes.are_new():
+            check_snapshot(target)
+        return changes.n >= most
+
+    traced.step_until(check, MOST_STEPS)
+    return changes.n
+
+
+def wait_for_words(target, more):
+    before = sum(target.words)
+    wait_for(lambda: sum(target.words) > before + more, "the target goes on")
+
+
+def skip_without_steps():
+    reason = steps.unavailable()
+    if reason:
+        pytest.skip(reason)
