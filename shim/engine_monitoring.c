@@ -55,7 +55,7 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
 	uint32_t fn = intern_find_code(code);
 
 	if (__builtin_expect(!fn, 0))
-		return hook_first_code(kind, code, true, NONE);
+		return hook_other_code(kind, code, 0, NONE);
 	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(clock), true, NONE);
 }
 
@@ -64,24 +64,18 @@ HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock
 	uint64_t now = hook_now(clock);
 	uint32_t fn = intern_find_code(code);
 
-	if (__builtin_expect(!fn, 0)) /* it was entered before recording began */
-		return hook_first_code(kind, code, false, NONE);
+	if (__builtin_expect(!fn, 0))
+		return hook_other_code(kind, code, now, NONE);
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NONE);
 }
 
 /* A C function's event; the rule of what counts as one is that of Modules/_lsprof.c. */
-HOOK_INLINE PyObject *record_c(unsigned kind, struct py_method_def *def, PyObject *self,
-			       PyObject *module, enum hook_clock clock)
+HOOK_INLINE PyObject *record_c(unsigned kind, const struct py_method_def *def, PyObject *called,
+			       PyObject *first, enum hook_clock clock)
 {
 	if (kind == PYPROF_C_CALL)
-		return hook_enter_c(def, self, module, clock, NONE);
-	return hook_leave_c(kind, def, self, module, clock, NONE);
-}
-
-HOOK_INLINE PyObject *record_cfunction(unsigned kind, PyObject *f, enum hook_clock clock)
-{
-	return record_c(kind, pyapi_cfunction_def(f), pyapi_cfunction_self(f),
-			pyapi_cfunction_module(f), clock);
+		return hook_enter_c(def, called, first, clock, NONE);
+	return hook_leave_c(kind, def, called, first, clock, NONE);
 }
 
 /* Neither a plain C function, nor a method of the very type of its object. */
@@ -93,10 +87,10 @@ static __attribute__((noinline)) PyObject *other_called(unsigned kind, PyObject 
 		if (first == missing ||
 		    !py.PyType_IsSubtype(pyapi_type(first), pyapi_descr_type(called)))
 			return NONE;
-		return record_c(kind, pyapi_descr_def(called), first, NULL, HOOK_CLOCK_OTHER);
+		return record_c(kind, pyapi_descr_def(called), called, first, HOOK_CLOCK_OTHER);
 	}
 	if (pyapi_is_cfunction(called))
-		return record_cfunction(kind, called, HOOK_CLOCK_OTHER);
+		return record_c(kind, pyapi_cfunction_def(called), called, NULL, HOOK_CLOCK_OTHER);
 	return NONE;
 }
 
@@ -107,10 +101,10 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	if (type == py.PyFunction_Type)
 		return NONE;
 	if (pyapi_is_plain_cfunction(what))
-		return record_cfunction(kind, what, clock);
+		return record_c(kind, pyapi_cfunction_def(what), what, NULL, clock);
 	if (type == py.PyMethodDescr_Type && first != missing &&
 	    pyapi_type(first) == pyapi_descr_type(what))
-		return record_c(kind, pyapi_descr_def(what), first, NULL, clock);
+		return record_c(kind, pyapi_descr_def(what), what, first, clock);
 	return other_called(kind, what, first);
 }
 

@@ -18,49 +18,40 @@
 static py_tracefunc wanted;
 
 /* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
-static __attribute__((noinline)) void *enter_generator(PyObject *frame, uint32_t fn)
+static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
 {
-	return hook_put(pyapi_frame_resumed(frame) ? PYPROF_RESUME : PYPROF_CALL,
-			fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), true, NULL);
+	bool resumed = false;
+	uint64_t now = 0;
+
+	if (!fn)
+		fn = hook_code(code, &now);
+	if (fn & INTERN_GENERATOR)
+		resumed = pyapi_frame_resumed(frame);
+	if (!now)
+		now = hook_now(HOOK_CLOCK_OTHER);
+	return hook_put(resumed ? PYPROF_RESUME : PYPROF_CALL, fn & ~INTERN_FLAGS, now, true, NULL);
 }
 
-static __attribute__((noinline)) void *leave_generator(PyObject *frame, uint32_t fn,
-						       PyObject *value, uint64_t now)
+static HOOK_COLD void *other_leave(PyObject *frame, PyObject *code, PyObject *value, uint32_t fn,
+				   uint64_t now)
 {
-	unsigned kind = !value			    ? PYPROF_UNWIND
-			: pyapi_frame_yields(frame) ? PYPROF_YIELD
-						    : PYPROF_RETURN;
+	unsigned kind = value ? PYPROF_RETURN : PYPROF_UNWIND;
 
+	if (!fn)
+		fn = hook_code(code, &now);
+	if (value && fn & INTERN_GENERATOR && pyapi_frame_yields(frame))
+		kind = PYPROF_YIELD;
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NULL);
 }
 
-static HOOK_COLD void *first_enter(PyObject *frame, PyObject *code)
-{
-	uint32_t fn = hook_intern_code(code);
-
-	if (fn & INTERN_GENERATOR)
-		return enter_generator(frame, fn);
-	return hook_put(PYPROF_CALL, fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), true, NULL);
-}
-
-/* It was entered before recording began. */
-static HOOK_COLD void *first_leave(PyObject *frame, PyObject *code, PyObject *value)
-{
-	uint32_t fn = hook_intern_code(code);
-
-	return leave_generator(frame, fn, fn & INTERN_GENERATOR ? value : NULL,
-			       hook_now(HOOK_CLOCK_OTHER));
-}
-
+/* The sign is INTERN_GENERATOR. */
 HOOK_INLINE void *enter(PyObject *frame, enum pyapi_frame layout, enum hook_clock clock)
 {
 	PyObject *code = pyapi_frame_code(frame, layout);
 	uint32_t fn = intern_find_code(code);
 
-	if (__builtin_expect(!fn, 0))
-		return first_enter(frame, code);
-	if (__builtin_expect(fn & INTERN_GENERATOR, 0))
-		return enter_generator(frame, fn);
+	if (__builtin_expect((int32_t)fn <= 0, 0))
+		return other_enter(frame, code, fn);
 	return hook_put(PYPROF_CALL, fn, hook_now(clock), true, NULL);
 }
 
@@ -71,38 +62,22 @@ HOOK_INLINE void *leave(PyObject *frame, PyObject *value, enum pyapi_frame layou
 	PyObject *code = pyapi_frame_code(frame, layout);
 	uint32_t fn = intern_find_code(code);
 
-	if (__builtin_expect(!fn, 0))
-		return first_leave(frame, code, value);
-	if (__builtin_expect(fn & INTERN_GENERATOR, 0))
-		return leave_generator(frame, fn, value, now);
+	if (__builtin_expect((int32_t)fn <= 0, 0))
+		return other_leave(frame, code, value, fn, now);
 	return hook_put(value ? PYPROF_RETURN : PYPROF_UNWIND, fn, now, false, NULL);
 }
 
 HOOK_INLINE void *record_c(int what, PyObject *f, enum hook_clock clock)
 {
+	const struct py_method_def *def = pyapi_cfunction_def(f);
+
 	if (what == PY_TRACE_C_CALL)
-		return hook_enter_c(pyapi_cfunction_def(f), pyapi_cfunction_self(f),
-				    pyapi_cfunction_module(f), clock, NULL);
-	return hook_leave_c(what == PY_TRACE_C_RETURN ? PYPROF_C_RETURN : PYPROF_C_EXCEPTION,
-			    pyapi_cfunction_def(f), pyapi_cfunction_self(f),
-			    pyapi_cfunction_module(f), clock, NULL);
+		return hook_enter_c(def, f, NULL, clock, NULL);
+	return hook_leave_c(what == PY_TRACE_C_RETURN ? PYPROF_C_RETURN : PYPROF_C_EXCEPTION, def,
+			    f, NULL, clock, NULL);
 }
 
-static HOOK_COLD void *trace_other_c(int what, PyObject *f)
-{
-	return pyapi_is_cfunction(f) ? record_c(what, f, HOOK_CLOCK_OTHER) : NULL;
-}
-
-HOOK_INLINE void *trace_c(int what, PyObject *f, enum hook_clock clock)
-{
-	if (!config.builtins)
-		return NULL;
-	if (__builtin_expect(!pyapi_is_plain_cfunction(f), 0))
-		return trace_other_c(what, f);
-	return record_c(what, f, clock);
-}
-
-/* NULL, which is 0 to the interpreter: all is well. */
+/* Of C functions the interpreter passes only those of its own type here, and of PyCMethod. */
 HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_frame layout,
 			enum hook_clock clock)
 {
@@ -111,16 +86,16 @@ HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_fra
 	if (what == PY_TRACE_RETURN)
 		return leave(frame, arg, layout, clock);
 	if (what >= PY_TRACE_C_CALL && what <= PY_TRACE_C_RETURN)
-		return trace_c(what, arg, clock);
+		return record_c(what, arg, clock);
 	return NULL;
 }
 
 /* One callback for each layout and clock, so that no event asks for either. */
-#define TRACE(name, layout, clock)                                                \
-	static int name(PyObject *self, PyObject *frame, int what, PyObject *arg) \
-	{                                                                         \
-		(void)self;                                                       \
-		return (int)(intptr_t)trace(frame, what, arg, layout, clock);     \
+#define TRACE(name, layout, clock)                                                  \
+	static void *name(PyObject *self, PyObject *frame, int what, PyObject *arg) \
+	{                                                                           \
+		(void)self;                                                         \
+		return trace(frame, what, arg, layout, clock);                      \
 	}
 TRACE(trace_object_tsc, PYAPI_FRAME_OBJECT, HOOK_CLOCK_TSC)
 TRACE(trace_object_other, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER)
@@ -132,24 +107,31 @@ TRACE(trace_inner_other, PYAPI_FRAME_INNER, HOOK_CLOCK_OTHER)
  * 3.12 and later, by PYSHIM_ENGINE=tracefunc: frames have moved on, so the C-API is asked for the
  * code, and resumes look like calls.
  */
-static int trace_any(PyObject *self, PyObject *frame, int what, PyObject *arg)
+static void *trace_any(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
+	uint64_t now = 0;
 	PyObject *code;
 	uint32_t fn;
 
 	(void)self;
 	if (what != PY_TRACE_CALL && what != PY_TRACE_RETURN)
-		return (int)(intptr_t)trace(frame, what, arg, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER);
+		return trace(frame, what, arg, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER);
 	code = py.PyFrame_GetCode(frame);
-	fn = intern_find_code(code);
-	if (!fn)
-		fn = hook_intern_code(code);
+	fn = hook_code(code, &now);
 	py.Py_DecRef(code);
-	hook_put(what == PY_TRACE_CALL ? PYPROF_CALL
-		 : arg		       ? PYPROF_RETURN
-				       : PYPROF_UNWIND,
-		 fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), what == PY_TRACE_CALL, NULL);
-	return 0;
+	return hook_put(what == PY_TRACE_CALL ? PYPROF_CALL
+			: arg		      ? PYPROF_RETURN
+					      : PYPROF_UNWIND,
+			fn & ~INTERN_FLAGS, now, what == PY_TRACE_CALL, NULL);
+}
+
+static py_tracefunc traced;
+
+/* PYSHIM_BUILTINS=0 */
+static void *trace_python(PyObject *self, PyObject *frame, int what, PyObject *arg)
+{
+	return what == PY_TRACE_CALL || what == PY_TRACE_RETURN ? traced(self, frame, what, arg)
+								: NULL;
 }
 
 static py_tracefunc choose_trace(void)
@@ -175,14 +157,14 @@ static PyObject *frame_globals(void *frame)
 }
 
 /* Before `__main__`: waits for its first frame. */
-static int wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *arg)
+static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
 	struct pyapi_exception pending;
 	PyObject *code;
 	bool due;
 
 	if (what != PY_TRACE_CALL)
-		return 0;
+		return NULL;
 	pyapi_exception_save(&pending);
 	code = py.PyObject_GetAttrString(frame, "f_code");
 	due = code && start_is_due(code, frame_globals, frame);
@@ -193,7 +175,7 @@ static int wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *ar
 	pyapi_exception_restore(&pending);
 	if (due && wanted)
 		return wanted(self, frame, what, arg);
-	return 0;
+	return NULL;
 }
 
 py_tracefunc tracefunc_wanted(void)
@@ -226,7 +208,8 @@ static bool arm(void)
 
 static bool start(void)
 {
-	wanted = choose_trace();
+	traced = choose_trace();
+	wanted = config.builtins ? traced : trace_python;
 	tracefunc_set_here();
 	spawn_learn();
 	spawn_cover_threads();

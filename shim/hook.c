@@ -7,12 +7,12 @@
 #include "recording.h"
 #include "spawn.h"
 
-uint32_t hook_intern_code(PyObject *code)
+static uint32_t first_code(PyObject *code)
 {
 	struct pyapi_exception pending;
 	uint64_t entered = thread_slow_enter();
 	int saved = errno;
-	uint32_t fn = PYPROF_FN_OVERFLOW;
+	uint32_t fn = INTERN_OVERFLOW;
 
 	pyapi_exception_save(&pending);
 	if (recording_ready())
@@ -23,12 +23,12 @@ uint32_t hook_intern_code(PyObject *code)
 	return fn;
 }
 
-static uint32_t intern_c_function(struct py_method_def *def, PyObject *self, PyObject *module)
+static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *module)
 {
 	struct pyapi_exception pending;
 	uint64_t entered = thread_slow_enter();
 	int saved = errno;
-	uint32_t fn = PYPROF_FN_OVERFLOW;
+	uint32_t fn = INTERN_OVERFLOW;
 
 	pyapi_exception_save(&pending);
 	if (recording_ready())
@@ -51,37 +51,55 @@ void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 	return result;
 }
 
-void *hook_first_code(unsigned kind, PyObject *code, bool entering, void *result)
+/* `now` is the time before that was left out: it is read anew. */
+uint32_t hook_code(PyObject *code, uint64_t *now)
 {
-	uint32_t fn = hook_intern_code(code) & ~INTERN_FLAGS;
+	uint32_t fn = intern_look_up_code(code);
 
-	return hook_put(kind, fn, hook_now(HOOK_CLOCK_OTHER), entering, result);
+	if (!fn) {
+		fn = first_code(code);
+		*now = 0;
+	}
+	if (!*now)
+		*now = hook_now(HOOK_CLOCK_OTHER);
+	return fn;
 }
 
-void *hook_first_c(unsigned kind, struct py_method_def *def, PyObject *self, PyObject *module,
-		   void *result)
+void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result)
 {
-	uint32_t fn = intern_c_function(def, self, module);
+	bool entering = !now;
+	uint32_t fn = hook_code(code, &now);
 
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, entering, result);
+}
+
+void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now, void *result)
+{
+	bool bound = pyapi_is_cfunction(called);
+	struct py_method_def *def = bound ? pyapi_cfunction_def(called) : pyapi_descr_def(called);
+	uint32_t fn = intern_look_up_c(def);
+
+	if (!fn) {
+		fn = bound ? first_c(def, pyapi_cfunction_self(called),
+				     pyapi_cfunction_module(called))
+			   : first_c(def, first, NULL);
+		now = 0;
+	}
 	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK)
-		return hook_call_taker(fn & ~INTERN_FLAGS, result);
-	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(HOOK_CLOCK_OTHER), false, result);
+		spawn_watch();
+	if (!now)
+		now = hook_now(HOOK_CLOCK_OTHER);
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, result);
 }
 
-void *hook_call_taker(uint32_t fn, void *result)
+static uint32_t fn_of(PyObject *code)
 {
-	spawn_watch();
-	return hook_put(PYPROF_C_CALL, fn, hook_now(HOOK_CLOCK_OTHER), false, result);
+	uint32_t fn = intern_look_up_code(code);
+
+	return (fn ? fn : first_code(code)) & ~INTERN_FLAGS;
 }
 
-static uint32_t number_of(PyObject *code)
-{
-	uint32_t fn = intern_find_code(code);
-
-	return (fn ? fn : hook_intern_code(code)) & ~INTERN_FLAGS;
-}
-
-/* The numbers of the running frames' code, innermost first; how many, or 0 without memory. */
+/* The functions of the running frames' code, innermost first; how many, or 0 without memory. */
 static size_t walk_frames(uint32_t **out)
 {
 	PyObject *frame = py.PyEval_GetFrame();
@@ -105,7 +123,7 @@ static size_t walk_frames(uint32_t **out)
 			}
 		}
 		if (code && n < cap && fns)
-			fns[n++] = number_of(code);
+			fns[n++] = fn_of(code);
 		if (code)
 			py.Py_DecRef(code);
 		py.Py_DecRef(frame);
@@ -147,6 +165,6 @@ void hook_open_frames(bool entering, uint64_t now)
 		free(fns);
 	}
 	while (born.n)
-		hook_put(PYPROF_OPEN, born.fn[--born.n], now, false, NULL);
+		hook_put(PYPROF_OPEN, born.fn[--born.n] << PYPROF_FN_SHIFT, now, false, NULL);
 	forkstack_free(&born);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * EVENT -> RECORD: look up the number, stamp, put. The one hot path; everything here is inlined
+ * EVENT -> RECORD: look up the function, stamp, put. The one hot path; everything here is inlined
  * into the engines' callbacks. Runs with the GIL held.
  *
  * Where the clock is read: an event that enters a function reads it last, one that leaves reads
@@ -39,14 +39,14 @@ HOOK_INLINE uint64_t hook_now(enum hook_clock clock)
 /* A record that has no place in the block at hand. `head` is the record without its ticks. */
 HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result);
 
-/* Functions seen for the first time; the time that it takes is left out. */
-HOOK_COLD void *hook_first_code(unsigned kind, PyObject *code, bool entering, void *result);
-HOOK_COLD void *hook_first_c(unsigned kind, struct py_method_def *def, PyObject *self,
-			     PyObject *module, void *result);
-uint32_t hook_intern_code(PyObject *code);
-
-/* A C function that may take the profile hook away (3.8 to 3.11) is called. */
-HOOK_COLD void *hook_call_taker(uint32_t fn, void *result);
+/*
+ * Functions that are not in the cache, or are seen for the first time; the time that the latter takes is
+ * left out. `now`: when the event was, where it leaves the function.
+ */
+HOOK_COLD void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result);
+HOOK_COLD void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,
+			     void *result);
+HOOK_COLD uint32_t hook_code(PyObject *code, uint64_t *now);
 
 HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool entering, void *result)
 {
@@ -55,33 +55,35 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
 	uint64_t ticks = now - s->base;
 
 	if (__builtin_expect(at == s->stop || ticks >> PYPROF_TICK_BITS, 0))
-		return hook_put_slow(pyprof_record(kind, fn, 0), now, entering, result);
-	pyprof_put(at, pyprof_record(kind, fn, ticks));
+		return hook_put_slow(fn | kind, now, entering, result);
+	pyprof_put(at, ticks << PYPROF_TICK_SHIFT | fn | kind);
 	s->next = at + 1;
 	return result;
 }
 
-HOOK_INLINE void *hook_enter_c(struct py_method_def *def, PyObject *self, PyObject *module,
+/*
+ * A C function is called. `called` is the object that `def` was found in, `first` the first argument where
+ * that is an unbound method.
+ */
+HOOK_INLINE void *hook_enter_c(const struct py_method_def *def, PyObject *called, PyObject *first,
 			       enum hook_clock clock, void *result)
 {
 	uint32_t fn = intern_find_c(def);
 
-	if (__builtin_expect(!fn, 0))
-		return hook_first_c(PYPROF_C_CALL, def, self, module, result);
-	if (__builtin_expect(fn & INTERN_TAKES_HOOK, 0))
-		return hook_call_taker(fn & ~INTERN_FLAGS, result);
+	if (__builtin_expect(!fn || fn & INTERN_FLAGS, 0))
+		return hook_other_c(PYPROF_C_CALL, called, first, 0, result);
 	return hook_put(PYPROF_C_CALL, fn, hook_now(clock), false, result);
 }
 
-HOOK_INLINE void *hook_leave_c(unsigned kind, struct py_method_def *def, PyObject *self,
-			       PyObject *module, enum hook_clock clock, void *result)
+HOOK_INLINE void *hook_leave_c(unsigned kind, const struct py_method_def *def, PyObject *called,
+			       PyObject *first, enum hook_clock clock, void *result)
 {
 	uint64_t now = hook_now(clock);
 	uint32_t fn = intern_find_c(def);
 
-	if (__builtin_expect(!fn, 0))
-		return hook_first_c(kind, def, self, module, result);
-	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, result);
+	if (__builtin_expect(!fn || fn & INTERN_FLAGS, 0))
+		return hook_other_c(kind, called, first, now, result);
+	return hook_put(kind, fn, now, false, result);
 }
 
 /*

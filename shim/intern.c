@@ -22,7 +22,14 @@ struct number {
 	uint32_t next; /* retired numbers of one bucket, 0 ends */
 };
 
-struct intern_table intern_table;
+struct intern_slot intern_cache[1u << INTERN_CACHE_BITS];
+
+/* Open addressing, linear probing; at most half full. */
+static struct table {
+	struct intern_slot *slot;
+	unsigned shift; /* 64 - log2 of the number of slots */
+	uint32_t mask;
+} table;
 
 static uint32_t n_slots_used;
 static struct number *numbers; /* [1 .. n_numbers] */
@@ -32,26 +39,34 @@ static uint32_t retired_mask;
 
 /* --- the table ------------------------------------------------------------------------------- */
 
-static void table_put(struct intern_table *t, struct intern_slot s, uint32_t hash)
+static uint32_t home_of(uintptr_t key)
 {
-	while (t->slot[hash & t->mask].key)
-		hash++;
-	t->slot[hash & t->mask] = s;
+	return (uint32_t)((uint64_t)key * 0x9e3779b97f4a7c15ull >> table.shift);
+}
+
+/* The slot with this key, or the free one where it would go. */
+static struct intern_slot *table_find(uintptr_t key)
+{
+	uint32_t i = home_of(key);
+
+	while (table.slot[i].key && table.slot[i].key != key)
+		i = (i + 1) & table.mask;
+	return &table.slot[i];
 }
 
 static bool table_resize(uint32_t n_slots)
 {
-	struct intern_table old = intern_table;
-	struct intern_table bigger = { .mask = n_slots - 1,
-				       .shift = 64 - (unsigned)__builtin_ctz(n_slots) };
+	struct table old = table;
+	struct table bigger = { .mask = n_slots - 1,
+				.shift = 64 - (unsigned)__builtin_ctz(n_slots) };
 
 	bigger.slot = calloc(n_slots, sizeof(*bigger.slot));
 	if (!bigger.slot)
 		return false;
-	intern_table = bigger; /* intern_hash goes by it */
+	table = bigger;
 	for (uint32_t i = 0; old.slot && i <= old.mask; i++) {
 		if (old.slot[i].key)
-			table_put(&intern_table, old.slot[i], intern_hash(old.slot[i].key));
+			*table_find(old.slot[i].key) = old.slot[i];
 	}
 	free(old.slot);
 	return true;
@@ -59,10 +74,9 @@ static bool table_resize(uint32_t n_slots)
 
 static bool table_add(uintptr_t key, uint32_t fn, uint32_t check)
 {
-	if (n_slots_used >= (intern_table.mask + 1) / 4 * 2 &&
-	    !table_resize((intern_table.mask + 1) * 2))
+	if (n_slots_used >= (table.mask + 1) / 4 * 2 && !table_resize((table.mask + 1) * 2))
 		return false;
-	table_put(&intern_table, (struct intern_slot){ key, fn, check }, intern_hash(key));
+	*table_find(key) = *intern_cached(key) = (struct intern_slot){ key, fn, check };
 	n_slots_used++;
 	return true;
 }
@@ -70,17 +84,17 @@ static bool table_add(uintptr_t key, uint32_t fn, uint32_t check)
 /* Closes the hole as well: a probe stops at the first free slot, so none may be left behind. */
 static void table_remove(uintptr_t key)
 {
-	struct intern_slot *slot = intern_table.slot;
-	uint32_t mask = intern_table.mask;
-	uint32_t hole = intern_hash(key) & mask;
+	struct intern_slot *slot = table.slot;
+	struct intern_slot *found = table_find(key);
+	uint32_t mask = table.mask;
+	uint32_t hole = (uint32_t)(found - slot);
 
-	while (slot[hole].key != key) {
-		if (!slot[hole].key)
-			return;
-		hole = (hole + 1) & mask;
-	}
+	if (!found->key)
+		return;
+	if (intern_cached(key)->key == key)
+		intern_cached(key)->key = 0;
 	for (uint32_t i = (hole + 1) & mask; slot[i].key; i = (i + 1) & mask) {
-		uint32_t home = intern_hash(slot[i].key) & mask;
+		uint32_t home = home_of(slot[i].key);
 
 		if (((i - home) & mask) >= ((i - hole) & mask)) {
 			slot[hole] = slot[i];
@@ -89,6 +103,26 @@ static void table_remove(uintptr_t key)
 	}
 	slot[hole].key = 0;
 	n_slots_used--;
+}
+
+uint32_t intern_look_up_code(const PyObject *code)
+{
+	const struct intern_slot *s = table_find((uintptr_t)code);
+
+	if (!s->key)
+		return 0;
+	*intern_cached(s->key) = *s;
+	return s->fn;
+}
+
+uint32_t intern_look_up_c(const struct py_method_def *def)
+{
+	const struct intern_slot *s = table_find((uintptr_t)def + 1);
+
+	if (!s->key || s->check != intern_check(def))
+		return 0;
+	*intern_cached(s->key) = *s;
+	return s->fn;
 }
 
 /* --- numbers ----------------------------------------------------------------------------------- */
@@ -118,6 +152,11 @@ static bool numbers_grow(void)
 		}
 	}
 	return true;
+}
+
+static uint32_t number_of(uint32_t fn)
+{
+	return (fn & ~INTERN_FLAGS) >> PYPROF_FN_SHIFT;
 }
 
 static void retire(uint32_t n)
@@ -199,12 +238,12 @@ static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uin
 
 	if (!n)
 		n = new_number(hash, e);
-	fn = n | flags;
+	fn = n << PYPROF_FN_SHIFT | flags;
 	if (!n || !table_add(key, fn, check)) {
 		pyprof_set(&region.header->n_unnamed, region.header->n_unnamed + 1);
 		if (n)
 			retire(n);
-		return PYPROF_FN_OVERFLOW;
+		return INTERN_OVERFLOW;
 	}
 	numbers[n].key = key;
 	return fn;
@@ -225,7 +264,7 @@ bool intern_init(void)
 		py.PyErr_Clear();
 		log_debug("no slot for code objects is left: each is kept alive instead");
 	}
-	return intern_table.slot || table_resize(FIRST_SLOTS);
+	return table.slot || table_resize(FIRST_SLOTS);
 }
 
 uint32_t intern_code(PyObject *code)
@@ -240,8 +279,7 @@ uint32_t intern_code(PyObject *code)
 	fn = assign(&label.entry, (uintptr_t)code,
 		    label.entry.flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0, 0);
 	label_fini(&label);
-	if (fn != PYPROF_FN_OVERFLOW &&
-	    pyapi_extra_set(code, (void *)(uintptr_t)(fn & ~INTERN_FLAGS)) < 0)
+	if (fn != INTERN_OVERFLOW && pyapi_extra_set(code, (void *)(uintptr_t)number_of(fn)) < 0)
 		py.Py_IncRef(code); /* its address must never serve another */
 	return fn;
 }
@@ -264,20 +302,14 @@ static bool takes_hook(const struct py_method_def *def)
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 {
 	uintptr_t key = (uintptr_t)def + 1;
+	const struct intern_slot *old;
 	struct label label;
 	uint32_t fn;
 
 	/* The address may have served a function that is gone (they can be made at run time). */
-	for (uint32_t i = intern_hash(key);; i++) {
-		const struct intern_slot *s = &intern_table.slot[i & intern_table.mask];
-
-		if (s->key == key) {
-			retire(s->fn & ~INTERN_FLAGS);
-			break;
-		}
-		if (!s->key)
-			break;
-	}
+	old = table_find(key);
+	if (old->key)
+		retire(number_of(old->fn));
 	label_of_c(&label, def, self, module);
 	if (takes_hook(def))
 		label.entry.flags |= PYPROF_NAME_TAKES_HOOK;

@@ -17,82 +17,81 @@
 #include <stdint.h>
 
 #include "pyapi.h"
+#include "pyprof/abi.h"
 
-/* In a number, as found: a generator or coroutine, whose events want a closer look. */
-#define INTERN_GENERATOR (1u << 31)
-
-/* ... a C function that, by its name, may take the thread's profile hook for itself. */
-#define INTERN_TAKES_HOOK (1u << 30)
-
+/*
+ * A function as the hot path has it: its number where a record wants it (<< PYPROF_FN_SHIFT), so
+ * that what is found needs only the kind and the ticks, with these flags. 0: not known.
+ */
+#define INTERN_GENERATOR (1u << 31)  /* a generator or coroutine, whose events want a closer look */
+#define INTERN_TAKES_HOOK (1u << 30) /* a C function that, by its name, may take the profile hook */
 #define INTERN_FLAGS (INTERN_GENERATOR | INTERN_TAKES_HOOK)
+#define INTERN_OVERFLOW (PYPROF_FN_OVERFLOW << PYPROF_FN_SHIFT)
 
 struct intern_slot {
 	uintptr_t key; /* PyCodeObject *, or PyMethodDef * + 1; 0 free */
-	uint32_t fn;   /* with INTERN_FLAGS */
-	uint32_t
-		check; /* of a PyMethodDef: tells whether the address serves another function now */
+	uint32_t fn;
+	uint32_t check; /* of a PyMethodDef: whether the address serves another function now */
 };
 
-struct intern_table {
-	struct intern_slot *slot;
-	unsigned shift; /* 64 - log2 of the number of slots */
-	uint32_t mask;
-};
+/*
+ * The functions that were looked for last, each in the one slot that its key can have here: at a
+ * constant place, so that a hit takes a multiplication and a comparison. All are in a table behind it.
+ */
+#define INTERN_CACHE_BITS 12
+extern struct intern_slot intern_cache[1u << INTERN_CACHE_BITS]
+	__attribute__((visibility("hidden")));
 
-extern struct intern_table intern_table;
-
-static inline uint32_t intern_hash(uintptr_t key)
+static inline struct intern_slot *intern_cached(uintptr_t key)
 {
 	/* Fibonacci hashing: Knuth, The Art of Computer Programming, vol. 3, 6.4 */
-	return (uint32_t)((uint64_t)key * 0x9e3779b97f4a7c15ull >> intern_table.shift);
+	return &intern_cache[(uint32_t)key * 0x9e3779b1u >> (32 - INTERN_CACHE_BITS)];
 }
 
 static inline uint32_t intern_check(const struct py_method_def *def)
 {
-	return (uint32_t)((uintptr_t)def->ml_meth ^ (uintptr_t)def->ml_name << 3);
+	return (uint32_t)(uintptr_t)def->ml_meth + (uint32_t)(uintptr_t)def->ml_name;
 }
 
-/* The number of a code object, or 0 where it has none yet. */
+/* The function of a code object, or 0 where it is not in the cache. */
 static inline uint32_t intern_find_code(const PyObject *code)
 {
-	for (uint32_t i = intern_hash((uintptr_t)code);; i++) {
-		const struct intern_slot *s = &intern_table.slot[i & intern_table.mask];
+	const struct intern_slot *s = intern_cached((uintptr_t)code);
 
-		if (__builtin_expect(s->key == (uintptr_t)code, 1))
-			return s->fn;
-		if (!s->key)
-			return 0;
-	}
+	if (__builtin_expect(s->key != (uintptr_t)code, 0))
+		return 0;
+	if (!s->fn) /* never, and the compiler may know */
+		__builtin_unreachable();
+	return s->fn;
 }
 
 static inline uint32_t intern_find_c(const struct py_method_def *def)
 {
 	uintptr_t key = (uintptr_t)def + 1;
+	const struct intern_slot *s = intern_cached(key);
 
-	for (uint32_t i = intern_hash(key);; i++) {
-		const struct intern_slot *s = &intern_table.slot[i & intern_table.mask];
-
-		if (__builtin_expect(s->key == key, 1))
-			return __builtin_expect(s->check == intern_check(def), 1) ? s->fn : 0;
-		if (!s->key)
-			return 0;
-	}
+	if (__builtin_expect(s->key != key || s->check != intern_check(def), 0))
+		return 0;
+	if (!s->fn)
+		__builtin_unreachable();
+	return s->fn;
 }
+
+/* The same in the table; what is found goes to the cache. */
+uint32_t intern_look_up_code(const PyObject *code);
+uint32_t intern_look_up_c(const struct py_method_def *def);
 
 /* Once per process, and again for every interpreter that is initialised. False: no memory. */
 bool intern_init(void);
 
 /*
- * Numbers of functions seen for the first time; PYPROF_FN_OVERFLOW when numbers, memory or space
- * for the name have run out. `self` and `module` are those of the PyCFunction (NULL: none).
+ * Functions seen for the first time; INTERN_OVERFLOW when numbers, memory or space for the name
+ * have run out. `self` and `module` are those of the PyCFunction (NULL: none).
  */
 uint32_t intern_code(PyObject *code);
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
 
 /* After a fork: publishes the names of all numbers in the new recording. */
 bool intern_republish(const uint8_t *old_base);
-
-/* Forgets all numbers: a new recording begins in the same process. */
-void intern_reset(void);
 
 #endif

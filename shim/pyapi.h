@@ -16,7 +16,8 @@
 /* Opaque but for what the layout below says; never defined here. */
 typedef struct _object PyObject;
 
-typedef int (*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject *arg);
+/* Py_tracefunc gives an int, which has the same register: so ours ends in tail calls. NULL: all is well. */
+typedef void *(*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject *arg);
 typedef PyObject *(*py_evalfunc)(void *, void *, void *);
 
 /* `what` of a py_tracefunc */

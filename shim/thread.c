@@ -200,7 +200,8 @@ static void go_on_in(struct thread_ring *ring)
 static void tell(unsigned kind, uint32_t number, uint64_t now)
 {
 	thread_self.telling = true;
-	hook_put(kind, number & ((1u << PYPROF_FN_BITS) - 1), now, false, NULL);
+	hook_put(kind, (number & ((1u << PYPROF_FN_BITS) - 1)) << PYPROF_FN_SHIFT, now, false,
+		 NULL);
 	thread_self.telling = false;
 }
 

@@ -28,7 +28,7 @@ ENGINES = [p for new in (False, True) for p in
            [p for p in PYTHONS if (p.version >= (3, 12)) == new][-1:]]
 SMALL = {"PYSHIM_BUFFER": "64K"}
 ROUNDS, THREADS = 350, 3  # of programs/fixed.py: fills more than a ring of 1M, in all
-PATIENCE = 60  # seconds that a loaded machine may take for what takes a fraction of one
+PATIENCE = 600 if FULL else 60  # seconds that a loaded machine may take for a fraction of that
 
 # As programs/counted.py has it.
 WORDS_PER_SLOT = 32
