@@ -62,8 +62,7 @@ int drain_open(struct drain *d, const struct attach *a)
 
 	memset(d, 0, sizeof(*d));
 	d->attach = a;
-	d->copy = malloc(a->header.block_bytes);
-	err = d->copy ? read_rings(d, pyprof_observe(&h->rings)) : -ENOMEM; /* C5 */
+	err = read_rings(d, pyprof_observe(&h->rings)); /* C5 */
 	if (err) {
 		drain_close(d);
 		return err;
@@ -74,54 +73,68 @@ int drain_open(struct drain *d, const struct attach *a)
 
 void drain_close(struct drain *d)
 {
-	free(d->copy);
 	free(d->offset);
 	memset(d, 0, sizeof(*d));
 }
 
-void drain_ring(struct drain *d, size_t ring, uint64_t *table, uint64_t *folded)
+int drain_ring_open(struct drain_ring *r, const struct drain *d)
 {
-	d->ring = attach_at(d->attach, d->offset[ring], sizeof(*d->ring));
-	d->folded = pyprof_observe(&d->ring->folded);	  /* C9 */
-	d->first = pyprof_observe(&d->ring->first_block); /* C3 */
-	d->next = d->first;
-	d->left = attach_bytes(d->attach) / d->attach->header.block_bytes;
-	d->sequence = d->folded;
-	d->n_bad_here = 0;
-	*folded = d->folded;
-	*table = d->folded ? pyprof_observe(&d->ring->fold) : 0; /* C10 */
+	memset(r, 0, sizeof(*r));
+	r->attach = d->attach;
+	r->copy = malloc(d->attach->header.block_bytes);
+	return r->copy ? 0 : -ENOMEM;
 }
 
-bool drain_is_current(const struct drain *d)
+void drain_ring_close(struct drain_ring *r)
+{
+	free(r->copy);
+	memset(r, 0, sizeof(*r));
+}
+
+void drain_ring_start(struct drain_ring *r, const struct drain *d, size_t i, uint64_t *table,
+		      uint64_t *folded)
+{
+	r->ring = attach_at(d->attach, d->offset[i], sizeof(*r->ring));
+	r->folded = pyprof_observe(&r->ring->folded);	  /* C9 */
+	r->first = pyprof_observe(&r->ring->first_block); /* C3 */
+	r->next = r->first;
+	r->left = attach_bytes(d->attach) / d->attach->header.block_bytes;
+	r->sequence = r->folded;
+	r->n_bad = 0;
+	*folded = r->folded;
+	*table = r->folded ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+}
+
+bool drain_is_current(const struct drain_ring *r)
 {
 	pyprof_fence_after_use(); /* C11 */
-	return pyprof_observe(&d->ring->folded) == d->folded &&
-	       pyprof_observe(&d->ring->first_block) == d->first;
+	return pyprof_observe(&r->ring->folded) == r->folded &&
+	       pyprof_observe(&r->ring->first_block) == r->first;
 }
 
-void drain_count_losses(struct drain *d)
+void drain_count_losses(struct drain *d, const struct drain_ring *r)
 {
-	add_losses(d, d->ring->n_lost);
-	d->n_bad += d->n_bad_here;
+	add_losses(d, r->ring->n_lost);
+	d->n_bad += r->n_bad;
 }
 
 /* The block at an offset, or NULL. */
-static const struct pyprof_block *block_at(struct drain *d, uint64_t offset)
+static const struct pyprof_block *block_at(struct drain_ring *r, uint64_t offset)
 {
-	const struct pyprof_block *b = attach_at(d->attach, offset, d->attach->header.block_bytes);
+	const struct pyprof_block *b = attach_at(r->attach, offset, r->attach->header.block_bytes);
 
-	if (!b || b->kind != PYPROF_EXTENT_BLOCK || !d->left)
+	if (!b || b->kind != PYPROF_EXTENT_BLOCK || !r->left)
 		return NULL;
-	d->left--;
+	r->left--;
 	return b;
 }
 
 /* What made no sense counts only if nothing has moved meanwhile. */
-static enum drain_result odd(struct drain *d, enum drain_result result)
+static enum drain_result odd(struct drain_ring *r, enum drain_result result)
 {
-	if (!drain_is_current(d))
+	if (!drain_is_current(r))
 		return DRAIN_OVERTAKEN;
-	d->n_bad_here++;
+	r->n_bad++;
 	return result;
 }
 
@@ -129,51 +142,51 @@ static enum drain_result odd(struct drain *d, enum drain_result result)
  * Goes on to the first block that is not folded. A folded one that has not been taken out of the ring
  * yet may be at any instant, and serve anew.
  */
-static enum drain_result next_block(struct drain *d, const struct pyprof_block **block)
+static enum drain_result next_block(struct drain_ring *r, const struct pyprof_block **block)
 {
-	uint64_t expected = d->sequence + 1;
+	uint64_t expected = r->sequence + 1;
 	bool skipped = false;
 
-	for (; d->next; skipped = true) {
-		const struct pyprof_block *b = block_at(d, d->next);
+	for (; r->next; skipped = true) {
+		const struct pyprof_block *b = block_at(r, r->next);
 		uint64_t sequence;
 
 		if (!b) {
-			d->next = 0;
-			return odd(d, DRAIN_END);
+			r->next = 0;
+			return odd(r, DRAIN_END);
 		}
 		sequence = pyprof_observe(&b->sequence);
 		/* First the link: a block that has a successor is full. */
-		d->next = pyprof_observe(&b->next); /* C2 */
-		if (sequence > d->folded) {
+		r->next = pyprof_observe(&b->next); /* C2 */
+		if (sequence > r->folded) {
 			*block = b;
-			d->sequence = sequence;
-			return sequence == expected ? DRAIN_BATCH : odd(d, DRAIN_BATCH);
+			r->sequence = sequence;
+			return sequence == expected ? DRAIN_BATCH : odd(r, DRAIN_BATCH);
 		}
 	}
-	return !skipped || drain_is_current(d) ? DRAIN_END : DRAIN_OVERTAKEN;
+	return !skipped || drain_is_current(r) ? DRAIN_END : DRAIN_OVERTAKEN;
 }
 
-enum drain_result drain_next(struct drain *d, struct drain_batch *batch)
+enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)
 {
-	uint32_t bytes = d->attach->header.block_bytes;
+	uint32_t bytes = r->attach->header.block_bytes;
 	size_t cap = (bytes - sizeof(struct pyprof_block)) / sizeof(uint64_t);
 	const struct pyprof_block *b;
-	enum drain_result result = next_block(d, &b);
+	enum drain_result result = next_block(r, &b);
 	size_t n = 0;
 
 	if (result != DRAIN_BATCH)
 		return result;
-	while (n < cap && (d->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
+	while (n < cap && (r->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
 		n++;
-	*batch = (struct drain_batch){ .record = d->copy,
+	*batch = (struct drain_batch){ .record = r->copy,
 				       .n = n,
 				       .base_ticks = b->base_ticks,
 				       .skipped_ticks = b->skipped_ticks,
 				       .thread = b->thread };
 	/* Had it been folded, its memory might serve another block by now. */
 	pyprof_fence_after_use();			     /* C11 */
-	if (pyprof_observe(&d->ring->folded) >= d->sequence) /* C9 */
+	if (pyprof_observe(&r->ring->folded) >= r->sequence) /* C9 */
 		return DRAIN_OVERTAKEN;
 	return DRAIN_BATCH;
 }

@@ -6,55 +6,18 @@
 #include <string.h>
 
 #include "pyprof/fold.h"
-#include "tables.h"
-
-#define MAX_TRIES 1000
+#include "replay.h"
 
 struct rebuild {
 	struct profile *profile;
+	struct drain *drain;
 	struct names *names;
 	double seconds_per_tick;
 	struct rebuild_summary *summary;
 	bool any; /* first_ticks is set */
 };
 
-/*
- * What the ring's fold table has, and then its blocks. `n_lost_there`: the events for which the target
- * found no space in the table. 0, -EAGAIN where a live target has folded on
- * meanwhile, or -errno.
- */
-static int feed_ring(struct drain *d, size_t ring, struct pyprof_fold *f, uint64_t *n_lost_there)
-{
-	uint64_t table, folded;
-	struct drain_batch batch;
-	enum drain_result result;
-
-	*n_lost_there = 0;
-	drain_ring(d, ring, &table, &folded);
-	if (folded) {
-		int err = tables_load(f, d->attach, table, folded);
-
-		if (!drain_is_current(d))
-			return -EAGAIN;
-		if (err == -EINVAL)
-			d->n_bad++;
-		else if (err)
-			return err;
-		*n_lost_there = f->s.n_lost;
-	}
-	while ((result = drain_next(d, &batch)) == DRAIN_BATCH) {
-		pyprof_fold_block(f, batch.base_ticks, batch.skipped_ticks);
-		for (size_t i = 0; i < batch.n; i++)
-			pyprof_fold_record(f, batch.record[i]);
-	}
-	if (result == DRAIN_OVERTAKEN)
-		return -EAGAIN;
-	drain_count_losses(d);
-	return 0;
-}
-
-static void add_summary(struct rebuild *r, struct drain *d, const struct pyprof_fold_state *s,
-			uint64_t n_lost_there)
+static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s, uint64_t n_lost_there)
 {
 	struct rebuild_summary *sum = r->summary;
 
@@ -73,7 +36,7 @@ static void add_summary(struct rebuild *r, struct drain *d, const struct pyprof_
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
 	sum->n_lost_here += s->n_lost - n_lost_there;
-	d->n_lost[PYPROF_LOST_STORAGE] += n_lost_there;
+	r->drain->n_lost[PYPROF_LOST_STORAGE] += n_lost_there;
 }
 
 static struct profile_counts edge_counts(const struct rebuild *r, const struct pyprof_fold_edge *e)
@@ -155,23 +118,25 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
 }
 
 /* Names come before the records that use them, but these were read after those. */
-static int refresh_names(struct rebuild *r, const struct drain *d, const struct pyprof_fold *f)
+static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
 {
-	for (uint32_t slot = 1; d->attach->live && slot <= f->s.n_fns; slot++) {
+	const struct attach *a = r->drain->attach;
+
+	for (uint32_t slot = 1; a->live && slot <= f->s.n_fns; slot++) {
 		if (!names_has(r->names, f->fn[slot].number)) {
 			names_fini(r->names);
-			return names_read(r->names, d->attach);
+			return names_read(r->names, a);
 		}
 	}
 	return 0;
 }
 
 /* 3.8 to 3.11: the last that was seen is a call that may have taken the profile hook for good. */
-static bool ends_blind(const struct rebuild *r, const struct drain *d, const struct pyprof_fold *f)
+static bool ends_blind(const struct rebuild *r, const struct pyprof_fold *f)
 {
 	uint32_t top;
 
-	if (!f->s.depth || d->attach->header.engine != PYPROF_ENGINE_TRACEFUNC)
+	if (!f->s.depth || r->drain->attach->header.engine != PYPROF_ENGINE_TRACEFUNC)
 		return false;
 	top = f->fn[f->edge[f->stack[f->s.depth - 1].edge].callee].number;
 	return names_fn(r->names, top)->flags & PYPROF_NAME_TAKES_HOOK;
@@ -198,31 +163,19 @@ static void check_laws(struct rebuild_summary *sum, const struct pyprof_fold *f)
 		s->n_records != 2 * frames - s->n_closed - s->n_open + s->n_unmatched + s->n_lost;
 }
 
-/* One ring, from the start as often as a live target folds on behind our back. */
-static int add_ring(struct rebuild *r, struct drain *d, size_t ring)
+static int add_ring(void *arg, struct replay *ring)
 {
-	int err = -EAGAIN;
+	struct rebuild *r = arg;
+	struct pyprof_fold *f = &ring->f;
+	int err = refresh_names(r, f);
 
-	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
-		struct pyprof_fold f;
-		uint64_t n_lost_there;
-
-		err = tables_init(&f);
-		if (err)
-			return err;
-		err = feed_ring(d, ring, &f, &n_lost_there);
-		if (!err)
-			err = refresh_names(r, d, &f);
-		if (!err) {
-			r->summary->n_blind_ends += ends_blind(r, d, &f);
-			pyprof_fold_close(&f);
-			check_laws(r->summary, &f);
-			err = add_tables(r, &f);
-		}
-		if (!err)
-			add_summary(r, d, &f.s, n_lost_there);
-		tables_fini(&f);
-	}
+	if (err)
+		return err;
+	r->summary->n_blind_ends += ends_blind(r, f);
+	pyprof_fold_close(f);
+	check_laws(r->summary, f);
+	err = add_tables(r, f);
+	add_summary(r, &f->s, ring->n_lost_there);
 	return err;
 }
 
@@ -230,13 +183,11 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 	    struct rebuild_summary *summary)
 {
 	struct rebuild r = { .profile = p,
+			     .drain = d,
 			     .names = names,
 			     .seconds_per_tick = seconds_per_tick,
 			     .summary = summary };
-	int err = 0;
 
 	memset(summary, 0, sizeof(*summary));
-	for (size_t ring = 0; ring < d->n_rings && !err; ring++)
-		err = add_ring(&r, d, ring);
-	return err;
+	return replay_rings(d, add_ring, &r);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Batches -> tables -> profile: runs fold.h over each ring's records and adds the rings up. Functions
+ * Tables -> profile: adds the rings up, and checks them. Functions
  * that share file, line and name become one, as pstats knows them.
  */
 #ifndef READER_REBUILD_H

@@ -7,13 +7,14 @@ where the caller None stands for a call from nowhere. Nothing may be lost (`--st
 """
 
 import ast
+import marshal
 import os
 import subprocess
 import textwrap
 
 import pytest
 
-from conftest import DATA, counts_only, read_stats
+from conftest import DATA, READER, counts_only, read_stats
 
 LARGE = "1G"  # more than any program here fills; it is taken as it is needed
 
@@ -140,6 +141,44 @@ def test_64_threads_of_python_and_c_calls(python, run_program):
     n = 64 * 1000
     expect(run.recording, work={"run": 64}, down={"work": n, "down": (9 * n, n)}, abs={"down": n},
            ord={"work": n}, sort={"work": 64}, key={"sort": n}, divmod={"key": n})
+
+
+def test_rings_are_read_side_by_side(python, run_program, tmp_path):
+    """By several threads of the reader at once: what they find is added up in the rings' order."""
+    done = run_program(python, """
+        import threading
+
+        def leaf():
+            pass
+
+        def work(n):
+            for i in range(n):
+                leaf()
+
+        threads = [threading.Thread(target=work, args=(20000 * (i % 3 + 1),)) for i in range(12)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+    """, env={"PYSHIM_CLOCK": "count"})
+    (recording,) = done.recordings
+    assert recording.stat().st_size > 4 << 20, "too small for the reader to take a second thread"
+    usable = os.sched_getaffinity(0)
+    if len(usable) == 1:
+        pytest.skip("one processor: the reader takes one thread")
+    found = []
+    for processors in ({min(usable)}, usable):
+        out = tmp_path / "out"
+        args = [READER, "--strict", "-o", out, recording]
+        subprocess.run(args, check=True, preexec_fn=lambda: os.sched_setaffinity(0, processors))
+        found.append(out.read_bytes())
+    assert found[0] == found[1]
+    assert calls_of_leaf(found[0]) == 20000 * (1 + 2 + 3) * 4
+
+
+def calls_of_leaf(stats):
+    (calls,) = [v[1] for f, v in marshal.loads(stats).items() if f[2] == "leaf"]
+    return calls
 
 
 def test_500_threads_at_once(python, run_program):

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "replay.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tables.h"
+
+#define MAX_TRIES 1000
+#define MAX_WORKERS 16
+#define RUN_AHEAD 4		    /* results that may wait for each worker */
+#define WORTH_A_THREAD (4ull << 20) /* bytes of recording */
+
+/* --- one ring --------------------------------------------------------------------------------------- */
+
+/* -EAGAIN where a live target has folded on meanwhile. */
+static int feed(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i)
+{
+	struct pyprof_fold *f = &out->f;
+	uint64_t table, folded;
+	struct drain_batch batch;
+	enum drain_result result;
+
+	out->n_lost_there = 0;
+	drain_ring_start(r, d, i, &table, &folded);
+	if (folded) {
+		int err = tables_load(f, d->attach, table, folded);
+
+		if (!drain_is_current(r))
+			return -EAGAIN;
+		if (err == -EINVAL)
+			r->n_bad++;
+		else if (err)
+			return err;
+		out->n_lost_there = f->s.n_lost;
+	}
+	while ((result = drain_next(r, &batch)) == DRAIN_BATCH) {
+		pyprof_fold_block(f, batch.base_ticks, batch.skipped_ticks);
+		for (size_t n = 0; n < batch.n; n++)
+			pyprof_fold_record(f, batch.record[n]);
+	}
+	return result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
+}
+
+/* From the start as often as a live target folds on behind our back. */
+static int replay_ring(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i)
+{
+	int err = -EAGAIN;
+
+	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
+		err = tables_init(&out->f);
+		if (err)
+			return err;
+		err = feed(out, r, d, i);
+		if (err)
+			tables_fini(&out->f);
+	}
+	return err;
+}
+
+static int replay_in_turn(struct drain *d, int (*use)(void *, struct replay *), void *arg)
+{
+	struct drain_ring r;
+	int err = drain_ring_open(&r, d);
+
+	for (size_t i = 0; i < d->n_rings && !err; i++) {
+		struct replay ring;
+
+		err = replay_ring(&ring, &r, d, i);
+		if (err)
+			break;
+		drain_count_losses(d, &r);
+		err = use(arg, &ring);
+		tables_fini(&ring.f);
+	}
+	drain_ring_close(&r);
+	return err;
+}
+
+/* --- several at once ---------------------------------------------------------------------------------- */
+
+struct result {
+	struct replay ring;
+	struct drain_ring drained; /* its losses */
+	int err;
+	bool done;
+};
+
+struct pool {
+	const struct drain *d;
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* a result is there, or has been used */
+	struct result *result;	/* of ring i at i % n_results */
+	size_t n_results;
+	size_t next;   /* ring to be replayed */
+	size_t n_used; /* rings whose result has been used */
+	bool stop;
+};
+
+/* The next ring to replay, once there is a place for its result; false: there is none. */
+static bool take_ring(struct pool *p, size_t *i)
+{
+	bool any;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->stop && p->next < p->d->n_rings && p->next >= p->n_used + p->n_results)
+		pthread_cond_wait(&p->changed, &p->lock);
+	any = !p->stop && p->next < p->d->n_rings;
+	if (any)
+		*i = p->next++;
+	pthread_mutex_unlock(&p->lock);
+	return any;
+}
+
+static void *work(void *arg)
+{
+	struct pool *p = arg;
+	struct drain_ring r;
+	int err = drain_ring_open(&r, p->d);
+	size_t i;
+
+	while (take_ring(p, &i)) {
+		struct result *result = &p->result[i % p->n_results];
+
+		result->err = err ? err : replay_ring(&result->ring, &r, p->d, i);
+		result->drained = r;
+		pthread_mutex_lock(&p->lock);
+		result->done = true;
+		pthread_cond_broadcast(&p->changed);
+		pthread_mutex_unlock(&p->lock);
+	}
+	drain_ring_close(&r);
+	return NULL;
+}
+
+static void wait_until_done(struct pool *p, const struct result *result)
+{
+	pthread_mutex_lock(&p->lock);
+	while (!result->done)
+		pthread_cond_wait(&p->changed, &p->lock);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void set_used(struct pool *p, struct result *result, bool stop)
+{
+	pthread_mutex_lock(&p->lock);
+	result->done = false;
+	p->n_used++;
+	p->stop = stop;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static int use_results(struct pool *p, struct drain *d, int (*use)(void *, struct replay *),
+		       void *arg)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < d->n_rings && !err; i++) {
+		struct result *result = &p->result[i % p->n_results];
+
+		wait_until_done(p, result);
+		err = result->err;
+		if (!err) {
+			drain_count_losses(d, &result->drained);
+			err = use(arg, &result->ring);
+			tables_fini(&result->ring.f);
+		}
+		set_used(p, result, err != 0);
+	}
+	return err;
+}
+
+/* Of rings that were replayed, and that nobody wants any more. */
+static void drop_results(struct pool *p)
+{
+	for (size_t i = 0; p->result && i < p->n_results; i++) {
+		if (p->result[i].done && !p->result[i].err)
+			tables_fini(&p->result[i].ring.f);
+	}
+	free(p->result);
+}
+
+static size_t count_workers(const struct drain *d)
+{
+	cpu_set_t usable;
+	size_t n = 1;
+
+	if (d->attach->bytes >= WORTH_A_THREAD && !sched_getaffinity(0, sizeof(usable), &usable))
+		n = (size_t)CPU_COUNT(&usable);
+	if (n > MAX_WORKERS)
+		n = MAX_WORKERS;
+	return n < d->n_rings ? n : d->n_rings;
+}
+
+int replay_rings(struct drain *d, int (*use)(void *arg, struct replay *ring), void *arg)
+{
+	struct pool p = { .d = d,
+			  .lock = PTHREAD_MUTEX_INITIALIZER,
+			  .changed = PTHREAD_COND_INITIALIZER };
+	size_t n_wanted = count_workers(d), n = 0;
+	pthread_t worker[MAX_WORKERS];
+	int err;
+
+	p.n_results = n_wanted * RUN_AHEAD;
+	if (n_wanted > 1)
+		p.result = calloc(p.n_results, sizeof(*p.result));
+	while (p.result && n < n_wanted && !pthread_create(&worker[n], NULL, work, &p))
+		n++;
+	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, use, arg);
+	while (n)
+		pthread_join(worker[--n], NULL);
+	drop_results(&p);
+	return err;
+}
