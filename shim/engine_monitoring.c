@@ -59,6 +59,22 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
 	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(clock), true, NONE);
 }
 
+/* Whether a call site has told of it: that event costs as well. */
+HOOK_INLINE PyObject *start_of(PyObject *code, enum hook_clock clock)
+{
+	unsigned kind = PYPROF_BARE_CALL ^ (unsigned)thread_self.site;
+
+	thread_self.site = 0;
+	return enter(kind, code, clock);
+}
+
+/* The call may start a Python function, until it is over. */
+HOOK_INLINE PyObject *no_c_function(unsigned kind)
+{
+	thread_self.site = kind == PYPROF_C_CALL ? PYPROF_BARE_CALL ^ PYPROF_CALL : 0;
+	return NONE;
+}
+
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
 {
 	uint64_t now = hook_now(clock);
@@ -86,12 +102,12 @@ static __attribute__((noinline)) PyObject *other_called(unsigned kind, PyObject 
 		/* list.append() without a list is none: binding it would fail. */
 		if (first == missing ||
 		    !py.PyType_IsSubtype(pyapi_type(first), pyapi_descr_type(called)))
-			return NONE;
+			return no_c_function(kind);
 		return record_c(kind, pyapi_descr_def(called), called, first, HOOK_CLOCK_OTHER);
 	}
 	if (pyapi_is_cfunction(called))
 		return record_c(kind, pyapi_cfunction_def(called), called, NULL, HOOK_CLOCK_OTHER);
-	return NONE;
+	return no_c_function(kind);
 }
 
 HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enum hook_clock clock)
@@ -99,7 +115,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	PyObject *type = pyapi_type(what);
 
 	if (type == py.PyFunction_Type)
-		return NONE;
+		return no_c_function(kind);
 	if (pyapi_is_plain_cfunction(what))
 		return record_c(kind, pyapi_cfunction_def(what), what, NULL, clock);
 	if (type == py.PyMethodDescr_Type && first != missing &&
@@ -120,7 +136,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	}
 
 #define CALLBACKS(suffix, clock)                                                                   \
-	CALLBACK(on_start_##suffix, return enter(PYPROF_CALL, args[0], clock);)                    \
+	CALLBACK(on_start_##suffix, return start_of(args[0], clock);)                              \
 	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)                 \
 	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                   \
 	CALLBACK(on_return_##suffix, return leave(PYPROF_RETURN, args[0], clock);)                 \

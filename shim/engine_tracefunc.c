@@ -20,16 +20,16 @@ static py_tracefunc wanted;
 /* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
 static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
 {
-	bool resumed = false;
+	unsigned kind = PYPROF_CALL;
 	uint64_t now = 0;
 
 	if (!fn)
 		fn = hook_code(code, &now);
 	if (fn & INTERN_GENERATOR)
-		resumed = pyapi_frame_resumed(frame);
+		kind = pyapi_frame_resumed(frame) ? PYPROF_RESUME : PYPROF_BARE_CALL;
 	if (!now)
 		now = hook_now(HOOK_CLOCK_OTHER);
-	return hook_put(resumed ? PYPROF_RESUME : PYPROF_CALL, fn & ~INTERN_FLAGS, now, true, NULL);
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, true, NULL);
 }
 
 static HOOK_COLD void *other_leave(PyObject *frame, PyObject *code, PyObject *value, uint32_t fn,

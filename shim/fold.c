@@ -16,9 +16,9 @@
 #include "pyprof/clock.h"
 #include "region.h"
 
-#define FIRST_FNS 128u
-#define FIRST_EDGES 256u
-#define FIRST_DEPTH 256u
+#define FIRST_FNS 64u
+#define FIRST_EDGES 128u
+#define FIRST_DEPTH 64u
 #define PATIENCE_NS 50000000ull /* for a reader that holds the claim and lives */
 #define NAP_NS 50000
 

@@ -33,6 +33,7 @@ static int step(uint64_t r)
 {
 	switch (pyprof_record_kind(r)) {
 	case PYPROF_CALL:
+	case PYPROF_BARE_CALL:
 	case PYPROF_RESUME:
 	case PYPROF_THROW:
 	case PYPROF_C_CALL:

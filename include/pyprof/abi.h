@@ -59,10 +59,10 @@ enum pyprof_kind {
 	PYPROF_C_RETURN = 8,	/* ... returns */
 	PYPROF_C_EXCEPTION = 9, /* ... is left by an exception */
 	PYPROF_OPEN = 10,	/* a frame found running when recording began: time, but no call */
-	PYPROF_GAP = 11,	/* from the thread's record before this on, nothing was seen */
+	PYPROF_BARE_CALL = 11,	/* a Python function starts, and no call site told of it first */
 	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
 	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause */
-	PYPROF_SKIP = 14, /* tick field: duration of a slow path of the shim, already left out */
+	PYPROF_GAP = 14,	/* from the thread's record before this on, nothing was seen */
 	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
 };
 
@@ -258,6 +258,18 @@ struct pyprof_block {
 
 _Static_assert(sizeof(struct pyprof_block) == 64, "format");
 
+/*
+ * What recording has cost cannot be known from the times, but from how many events of which kind lie
+ * in them: each is counted in the self time of the caller, and in the cumulative times around it.
+ */
+enum pyprof_cost {
+	PYPROF_COST_PYTHON = 0,	   /* calls of Python functions, resumes too */
+	PYPROF_COST_C = 1,	   /* calls of C functions */
+	PYPROF_COST_BARE = 2,	   /* of the former, bare calls and resumes */
+	PYPROF_COST_EXCEPTION = 3, /* of all, those that were left by an exception */
+	PYPROF_COSTS = 4,
+};
+
 /* A function, as far as it is not the sum of its edges. Times are ticks. */
 struct pyprof_fold_fn {
 	uint32_t number;
@@ -266,6 +278,9 @@ struct pyprof_fold_fn {
 	uint32_t epoch;
 	uint64_t n_recursive; /* calls that returned while an outer one was still running */
 	uint64_t total;	      /* of the others, start to end */
+	/* of what lies in `total` */
+	uint64_t cost[PYPROF_COSTS]; /* calls that have ended */
+	uint64_t python;	     /* self time of Python functions, its own included */
 };
 
 /* A caller pair. */
@@ -280,18 +295,25 @@ struct pyprof_fold_edge {
 	uint64_t total;
 	uint64_t n_exceptions; /* calls that were left by an exception */
 	uint64_t n_resumes;    /* of n_calls, those that went on with a suspended generator */
+	uint64_t n_bare;       /* of n_calls, bare calls and resumes */
+	uint64_t self_cost[PYPROF_COSTS]; /* calls that the callee made, in `self` */
+	uint64_t cost[PYPROF_COSTS];	  /* as in struct pyprof_fold_fn, of `total` */
+	uint64_t python;
 };
 
 struct pyprof_fold_frame {
 	uint64_t start;
 	uint64_t inside; /* time of what it called */
 	uint32_t edge;
-	uint32_t flags; /* PYPROF_FRAME_* */
+	uint32_t flags;			  /* PYPROF_FRAME_* */
+	uint64_t self_cost[PYPROF_COSTS]; /* calls that it made */
+	uint64_t cost[PYPROF_COSTS];	  /* the thread's at its start ... */
+	uint64_t python;		  /* ... as well */
 };
 
-_Static_assert(sizeof(struct pyprof_fold_fn) == 32, "format");
-_Static_assert(sizeof(struct pyprof_fold_edge) == 64, "a cache line");
-_Static_assert(sizeof(struct pyprof_fold_frame) == 24, "format");
+_Static_assert(sizeof(struct pyprof_fold_fn) == 72, "format");
+_Static_assert(sizeof(struct pyprof_fold_edge) == 144, "format");
+_Static_assert(sizeof(struct pyprof_fold_frame) == 96, "format");
 
 /*
  * A ring's fold table: what the blocks that were reused had to say, as tables of fold.h. Behind
@@ -314,6 +336,8 @@ struct pyprof_fold_state {
 	uint64_t skipped_ticks;
 	uint64_t n_gaps;
 	uint64_t gap_ticks;
+	uint64_t cost[PYPROF_COSTS]; /* of all calls that have ended so far */
+	uint64_t python;	     /* self time of Python functions so far */
 };
 
 struct pyprof_fold_table {
@@ -323,7 +347,7 @@ struct pyprof_fold_table {
 	struct pyprof_fold_state state[2];
 };
 
-_Static_assert(sizeof(struct pyprof_fold_state) == 112, "format");
-_Static_assert(sizeof(struct pyprof_fold_table) == 352, "format");
+_Static_assert(sizeof(struct pyprof_fold_state) == 152, "format");
+_Static_assert(sizeof(struct pyprof_fold_table) == 432, "format");
 
 #endif

@@ -24,6 +24,8 @@
 enum {
 	PYPROF_FRAME_OPEN = 1, /* it was running when recording began: time, but no call */
 	PYPROF_FRAME_C = 2,    /* a C function */
+	PYPROF_FRAME_BARE = 4, /* a bare call, or a resume */
+	PYPROF_FRAME_RESUMED = 8,
 };
 
 struct pyprof_fold {
@@ -41,6 +43,7 @@ struct pyprof_fold {
 		low_depth; /* the lowest depth that was reached since the owner set it */
 	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
 	struct pyprof_fold_state s;
+	uint64_t root_cost[PYPROF_COSTS]; /* of calls that nobody made; not used */
 	/*
 	 * Makes room for one more function, edge or frame, whichever has reached its cap. False: there
 	 * is none, and the record is lost. Set by the owner of the tables.
@@ -166,12 +169,12 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 	return edge;
 }
 
-static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uint32_t flags,
-				     bool resumed)
+static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uint32_t flags)
 {
 	uint32_t depth = f->s.depth;
 	uint32_t caller = depth ? f->edge[f->stack[depth - 1].edge].callee : 0;
 	uint32_t e = f->fn[caller].last_edge;
+	struct pyprof_fold_frame *frame;
 	struct pyprof_fold_edge *edge;
 
 	if (__builtin_expect(!pyprof_fold_is_edge(f, e, caller, number), 0)) {
@@ -189,11 +192,39 @@ static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uin
 	f->s.n_found += flags == PYPROF_FRAME_OPEN;
 	edge = pyprof_fold_change_edge(f, e);
 	edge->level++;
-	edge->n_resumes += resumed;
 	pyprof_fold_change_fn(f, edge->callee)->level++;
-	f->stack[depth] =
-		(struct pyprof_fold_frame){ .start = f->s.now, .edge = e, .flags = flags };
+	frame = &f->stack[depth];
+	*frame = (struct pyprof_fold_frame){
+		.start = f->s.now, .edge = e, .flags = flags, .python = f->s.python
+	};
+	for (int i = 0; i < PYPROF_COSTS; i++)
+		frame->cost[i] = f->s.cost[i];
 	f->s.depth = depth + 1;
+}
+
+/* What has been counted since the frame began is added to what its cumulative time is added to. */
+static inline void pyprof_fold_add_cost(const struct pyprof_fold *f,
+					const struct pyprof_fold_frame *frame, uint64_t *cost,
+					uint64_t *python)
+{
+	for (int i = 0; i < PYPROF_COSTS; i++)
+		cost[i] += f->s.cost[i] - frame->cost[i];
+	*python += f->s.python - frame->python;
+}
+
+/* A call has ended: it counts in the self time of its caller, and all around that. */
+static inline void pyprof_fold_count_call(struct pyprof_fold *f, uint32_t flags, bool exception)
+{
+	uint64_t *self = f->s.depth ? f->stack[f->s.depth - 1].self_cost : f->root_cost;
+	int language = flags & PYPROF_FRAME_C ? PYPROF_COST_C : PYPROF_COST_PYTHON;
+	bool bare = flags & PYPROF_FRAME_BARE;
+
+	f->s.cost[language]++;
+	self[language]++;
+	f->s.cost[PYPROF_COST_BARE] += bare;
+	self[PYPROF_COST_BARE] += bare;
+	f->s.cost[PYPROF_COST_EXCEPTION] += exception;
+	self[PYPROF_COST_EXCEPTION] += exception;
 }
 
 /* Closes the innermost frame now. */
@@ -204,22 +235,35 @@ static inline void pyprof_fold_leave_top(struct pyprof_fold *f, bool exception)
 	struct pyprof_fold_edge *e = pyprof_fold_change_edge(f, frame->edge);
 	struct pyprof_fold_fn *fn = pyprof_fold_change_fn(f, e->callee);
 	uint64_t total = f->s.now - frame->start;
+	uint64_t self = total - frame->inside;
 	uint64_t n = !(frame->flags & PYPROF_FRAME_OPEN);
 
 	f->low_depth = depth < f->low_depth ? depth : f->low_depth;
 	if (depth)
 		f->stack[depth - 1].inside += total;
-	if (--fn->level == 0)
+	if (!(frame->flags & PYPROF_FRAME_C))
+		f->s.python += self;
+	if (--fn->level == 0) {
 		fn->total += total;
-	else
+		pyprof_fold_add_cost(f, frame, fn->cost, &fn->python);
+	} else {
 		fn->n_recursive += n;
-	if (--e->level == 0)
+	}
+	if (--e->level == 0) {
 		e->total += total;
-	else
+		pyprof_fold_add_cost(f, frame, e->cost, &e->python);
+	} else {
 		e->n_recursive += n;
+	}
 	e->n_calls += n;
 	e->n_exceptions += exception & n;
-	e->self += total - frame->inside;
+	e->n_bare += frame->flags / PYPROF_FRAME_BARE & 1;
+	e->n_resumes += frame->flags / PYPROF_FRAME_RESUMED & 1;
+	e->self += self;
+	for (int i = 0; i < PYPROF_COSTS; i++)
+		e->self_cost[i] += frame->self_cost[i];
+	if (n)
+		pyprof_fold_count_call(f, frame->flags, exception);
 }
 
 static inline bool pyprof_fold_is_top(const struct pyprof_fold *f, uint32_t number)
@@ -284,9 +328,6 @@ static inline void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 	case PYPROF_SYNC:
 		f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
-	case PYPROF_SKIP:
-		f->s.skipped_ticks += ticks;
-		break;
 	case PYPROF_THREAD:
 		pyprof_fold_close(f);
 		f->s.now = f->s.base + ticks;
@@ -308,7 +349,7 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 	uint32_t fn = pyprof_record_fn(r);
 	uint64_t at = f->s.base + pyprof_record_ticks(r);
 
-	if (__builtin_expect(kind >= PYPROF_GAP, 0)) {
+	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
 		pyprof_fold_control(f, r);
 		return;
 	}
@@ -317,17 +358,20 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 		f->s.now = at;
 	switch (kind) {
 	case PYPROF_CALL:
-		pyprof_fold_enter(f, fn, 0, false);
+		pyprof_fold_enter(f, fn, 0);
+		break;
+	case PYPROF_BARE_CALL:
+		pyprof_fold_enter(f, fn, PYPROF_FRAME_BARE);
 		break;
 	case PYPROF_RESUME:
 	case PYPROF_THROW:
-		pyprof_fold_enter(f, fn, 0, true);
+		pyprof_fold_enter(f, fn, PYPROF_FRAME_BARE | PYPROF_FRAME_RESUMED);
 		break;
 	case PYPROF_C_CALL:
-		pyprof_fold_enter(f, fn, PYPROF_FRAME_C, false);
+		pyprof_fold_enter(f, fn, PYPROF_FRAME_C);
 		break;
 	case PYPROF_OPEN:
-		pyprof_fold_enter(f, fn, PYPROF_FRAME_OPEN, false);
+		pyprof_fold_enter(f, fn, PYPROF_FRAME_OPEN);
 		break;
 	case PYPROF_RETURN:
 	case PYPROF_YIELD:
