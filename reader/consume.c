@@ -108,6 +108,7 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 	if (b->sequence != t->folded + 1)
 		return true; /* somebody else was faster */
 	t->view.grow = cannot_grow;
+	t->view.weight = ((const struct pyprof_header *)c->base)->cost_weight;
 	n_lost = t->view.s.n_lost;
 	pyprof_table_fold(t, b, c->block_bytes);
 	if (t->view.s.n_lost != n_lost) { /* the table is too small: undo it */

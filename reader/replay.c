@@ -25,6 +25,7 @@ static int feed(struct replay *out, struct drain_ring *r, const struct drain *d,
 	enum drain_result result;
 
 	out->n_lost_there = 0;
+	f->weight = d->attach->header.cost_weight;
 	drain_ring_start(r, d, i, &table, &folded);
 	if (folded) {
 		int err = tables_load(f, d->attach, table, folded);

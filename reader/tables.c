@@ -60,11 +60,13 @@ static bool resize_edges(struct pyprof_fold *f, uint32_t cap)
 
 static bool resize_stack(struct pyprof_fold *f, uint32_t cap)
 {
-	struct pyprof_fold_frame *stack = realloc(f->stack, (size_t)cap * sizeof(*stack));
+	struct pyprof_fold_frame *stack =
+		realloc(f->stack ? f->stack - 1 : NULL, (cap + 1ull) * sizeof(*stack));
 
 	if (!stack)
 		return false;
-	f->stack = stack;
+	*stack = pyprof_fold_root();
+	f->stack = stack + 1;
 	f->cap_depth = cap;
 	return true;
 }
@@ -95,7 +97,7 @@ void tables_fini(struct pyprof_fold *f)
 	free(f->edge);
 	free(f->fn_index);
 	free(f->edge_index);
-	free(f->stack);
+	free(f->stack ? f->stack - 1 : NULL);
 	memset(f, 0, sizeof(*f));
 }
 
@@ -200,6 +202,8 @@ static bool copy_stack(struct pyprof_fold *f, const struct source *s)
 		    f->edge[f->stack[i].edge].caller != caller)
 			return false;
 		caller = f->edge[f->stack[i].edge].callee;
+		f->stack[i].slot = caller;
+		f->stack[i].number = f->fn[caller].number;
 		f->edge[f->stack[i].edge].level++;
 		f->fn[caller].level++;
 		f->s.depth = i + 1;

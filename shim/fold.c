@@ -148,6 +148,7 @@ static bool claim(struct pyprof_table *t)
 static bool bring_up_to_date(struct pyprof_table *t)
 {
 	t->view.grow = grow;
+	t->view.weight = region.header->cost_weight;
 	if (!t->ring->fold)
 		return replace_table(t, FIRST_FNS, FIRST_EDGES, FIRST_DEPTH);
 	if (pyprof_observe(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)

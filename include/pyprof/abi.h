@@ -117,6 +117,19 @@ enum pyprof_loss {
 };
 
 /*
+ * What recording has cost is not known until it is calibrated, but it depends on how many calls of which
+ * kind lie in a time. The calls themselves are counted by kind, in the edges; their cost in what lies
+ * around them is summed up with these weights, by which the calibrated cost is then shared out.
+ */
+enum pyprof_cost {
+	PYPROF_COST_PYTHON = 0,	   /* a call of a Python function, a resume too */
+	PYPROF_COST_C = 1,	   /* ... of a C function */
+	PYPROF_COST_BARE = 2,	   /* more of the former (or less), where bare or a resume */
+	PYPROF_COST_EXCEPTION = 3, /* more of either, where it is left by an exception */
+	PYPROF_COSTS = 4,
+};
+
+/*
  * The header. "constant" fields are written before `magic` and never again. All others are
  * written by the target only, each by one aligned store.
  */
@@ -144,6 +157,7 @@ struct pyprof_header {
 	uint32_t builtins;	    /* 1: C functions are recorded */
 	uint64_t buffer_bytes;	    /* budget of the rings */
 	uint64_t bias_ps;	    /* PYSHIM_BIAS in picoseconds per event */
+	int32_t cost_weight[PYPROF_COSTS]; /* of what PYPROF_COST_* says; about nanoseconds */
 	uint32_t has_bias;
 	uint32_t cmdline_bytes;		    /* whole length, even where `cmdline` holds less */
 	char boot_id[40];		    /* the kernel's, NUL-terminated; "" unknown */
@@ -258,29 +272,19 @@ struct pyprof_block {
 
 _Static_assert(sizeof(struct pyprof_block) == 64, "format");
 
-/*
- * What recording has cost cannot be known from the times, but from how many events of which kind lie
- * in them: each is counted in the self time of the caller, and in the cumulative times around it.
- */
-enum pyprof_cost {
-	PYPROF_COST_PYTHON = 0,	   /* calls of Python functions, resumes too */
-	PYPROF_COST_C = 1,	   /* calls of C functions */
-	PYPROF_COST_BARE = 2,	   /* of the former, bare calls and resumes */
-	PYPROF_COST_EXCEPTION = 3, /* of all, those that were left by an exception */
-	PYPROF_COSTS = 4,
-};
-
 /* A function, as far as it is not the sum of its edges. Times are ticks. */
 struct pyprof_fold_fn {
 	uint32_t number;
-	uint32_t level;	    /* how many of its frames are on the stack */
-	uint32_t last_edge; /* the edge that this function called through last: a guess */
+	uint32_t level;	      /* how many of its frames are on the stack */
+	uint32_t last_edge;   /* what it called last: a guess of what it calls next ... */
+	uint32_t last_number; /* ... and its callee's number */
 	uint32_t epoch;
+	uint32_t reserved;
 	uint64_t n_recursive; /* calls that returned while an outer one was still running */
 	uint64_t total;	      /* of the others, start to end */
-	/* of what lies in `total` */
-	uint64_t cost[PYPROF_COSTS]; /* calls that have ended */
-	uint64_t python;	     /* self time of Python functions, its own included */
+	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
+	uint64_t python;      /* self time of Python functions in `total`, its own included */
+	uint64_t reserved1;
 };
 
 /* A caller pair. */
@@ -290,30 +294,33 @@ struct pyprof_fold_edge {
 	uint32_t level;
 	uint32_t epoch;
 	uint64_t n_calls; /* with resumes, as cProfile counts them */
-	uint64_t n_recursive;
 	uint64_t self;
+	uint64_t self_cost; /* of the calls that the callee made, by weight */
 	uint64_t total;
+	uint64_t cost;	 /* as in struct pyprof_fold_fn ... */
+	uint64_t python; /* ... as well */
+	uint64_t n_recursive;
 	uint64_t n_exceptions; /* calls that were left by an exception */
 	uint64_t n_resumes;    /* of n_calls, those that went on with a suspended generator */
 	uint64_t n_bare;       /* of n_calls, bare calls and resumes */
-	uint64_t self_cost[PYPROF_COSTS]; /* calls that the callee made, in `self` */
-	uint64_t cost[PYPROF_COSTS];	  /* as in struct pyprof_fold_fn, of `total` */
-	uint64_t python;
 };
 
 struct pyprof_fold_frame {
 	uint64_t start;
 	uint64_t inside; /* time of what it called */
 	uint32_t edge;
-	uint32_t flags;			  /* PYPROF_FRAME_* */
-	uint64_t self_cost[PYPROF_COSTS]; /* calls that it made */
-	uint64_t cost[PYPROF_COSTS];	  /* the thread's at its start ... */
-	uint64_t python;		  /* ... as well */
+	uint32_t slot;	 /* the edge's callee ... */
+	uint32_t number; /* ... and its number */
+	uint32_t flags;	 /* PYPROF_FRAME_* */
+	uint64_t self_cost;
+	uint64_t cost;	 /* the thread's when it started ... */
+	uint64_t python; /* ... as well */
+	uint64_t reserved;
 };
 
-_Static_assert(sizeof(struct pyprof_fold_fn) == 72, "format");
-_Static_assert(sizeof(struct pyprof_fold_edge) == 144, "format");
-_Static_assert(sizeof(struct pyprof_fold_frame) == 96, "format");
+_Static_assert(sizeof(struct pyprof_fold_fn) == 64, "format");
+_Static_assert(sizeof(struct pyprof_fold_edge) == 96, "format");
+_Static_assert(sizeof(struct pyprof_fold_frame) == 64, "format");
 
 /*
  * A ring's fold table: what the blocks that were reused had to say, as tables of fold.h. Behind
@@ -336,8 +343,8 @@ struct pyprof_fold_state {
 	uint64_t skipped_ticks;
 	uint64_t n_gaps;
 	uint64_t gap_ticks;
-	uint64_t cost[PYPROF_COSTS]; /* of all calls that have ended so far */
-	uint64_t python;	     /* self time of Python functions so far */
+	uint64_t cost;	 /* of all calls that have ended so far, by weight */
+	uint64_t python; /* self time of Python functions so far */
 };
 
 struct pyprof_fold_table {
@@ -347,7 +354,7 @@ struct pyprof_fold_table {
 	struct pyprof_fold_state state[2];
 };
 
-_Static_assert(sizeof(struct pyprof_fold_state) == 152, "format");
-_Static_assert(sizeof(struct pyprof_fold_table) == 432, "format");
+_Static_assert(sizeof(struct pyprof_fold_state) == 128, "format");
+_Static_assert(sizeof(struct pyprof_fold_table) == 384, "format");
 
 #endif

@@ -21,6 +21,9 @@
 
 #include "abi.h"
 
+/* What happens with every record; what does not is kept out of line. */
+#define PYPROF_FOLD_INLINE inline __attribute__((always_inline))
+
 enum {
 	PYPROF_FRAME_OPEN = 1, /* it was running when recording began: time, but no call */
 	PYPROF_FRAME_C = 2,    /* a C function */
@@ -36,14 +39,14 @@ struct pyprof_fold {
 	struct pyprof_fold_edge *edge_before;
 	uint32_t *fn_index;   /* open addressing: slot by number, 0 free (0 is the root) */
 	uint32_t *edge_index; /* open addressing: edge by (caller slot, number), 0 free */
-	struct pyprof_fold_frame *stack;
-	uint32_t cap_fns, cap_edges; /* room for slots and edges 1 .. cap */
-	uint32_t fn_mask, edge_mask; /* size of the index - 1; at least 2 * cap */
+	struct pyprof_fold_frame *stack; /* stack[-1] is the root's */
+	uint32_t cap_fns, cap_edges;	 /* room for slots and edges 1 .. cap */
+	uint32_t fn_mask, edge_mask;	 /* size of the index - 1; at least 2 * cap */
 	uint32_t cap_depth,
 		low_depth; /* the lowest depth that was reached since the owner set it */
 	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
 	struct pyprof_fold_state s;
-	uint64_t root_cost[PYPROF_COSTS]; /* of calls that nobody made; not used */
+	const int32_t *weight; /* header.cost_weight */
 	/*
 	 * Makes room for one more function, edge or frame, whichever has reached its cap. False: there
 	 * is none, and the record is lost. Set by the owner of the tables.
@@ -87,11 +90,10 @@ static inline void pyprof_fold_index_edge(struct pyprof_fold *f, uint32_t e)
 	f->edge_index[i & f->edge_mask] = e;
 }
 
-/* Is this the edge from a slot to a function? Edge 0 is none. */
-static inline bool pyprof_fold_is_edge(const struct pyprof_fold *f, uint32_t e, uint32_t caller,
-				       uint32_t number)
+/* What stack[-1] is: no record's function has this number. */
+static inline struct pyprof_fold_frame pyprof_fold_root(void)
 {
-	return e && f->edge[e].caller == caller && f->fn[f->edge[e].callee].number == number;
+	return (struct pyprof_fold_frame){ .number = UINT32_MAX };
 }
 
 static inline uint32_t pyprof_fold_add_fn(struct pyprof_fold *f, uint32_t number)
@@ -118,7 +120,9 @@ static inline uint32_t pyprof_fold_add_edge(struct pyprof_fold *f, uint32_t call
 }
 
 /* The edge from a slot to a function; made where there is none. 0: no room. */
-static inline uint32_t pyprof_fold_edge_to(struct pyprof_fold *f, uint32_t caller, uint32_t number)
+static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyprof_fold *f,
+								      uint32_t caller,
+								      uint32_t number)
 {
 	uint32_t slot;
 
@@ -127,7 +131,7 @@ static inline uint32_t pyprof_fold_edge_to(struct pyprof_fold *f, uint32_t calle
 
 		if (!e)
 			break;
-		if (pyprof_fold_is_edge(f, e, caller, number))
+		if (f->edge[e].caller == caller && f->fn[f->edge[e].callee].number == number)
 			return e;
 	}
 	if ((f->s.n_edges == f->cap_edges || f->s.n_fns == f->cap_fns) && !f->grow(f))
@@ -169,21 +173,24 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 	return edge;
 }
 
-static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uint32_t flags)
+static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
+						 uint32_t flags)
 {
 	uint32_t depth = f->s.depth;
-	uint32_t caller = depth ? f->edge[f->stack[depth - 1].edge].callee : 0;
+	uint32_t caller = f->stack[(int32_t)depth - 1].slot;
 	uint32_t e = f->fn[caller].last_edge;
 	struct pyprof_fold_frame *frame;
 	struct pyprof_fold_edge *edge;
+	struct pyprof_fold_fn *fn;
 
-	if (__builtin_expect(!pyprof_fold_is_edge(f, e, caller, number), 0)) {
+	if (__builtin_expect(f->fn[caller].last_number != number || !e, 0)) {
 		e = pyprof_fold_edge_to(f, caller, number);
 		if (!e) {
 			f->s.n_lost++;
 			return;
 		}
 		f->fn[caller].last_edge = e; /* a guess: no need to undo it */
+		f->fn[caller].last_number = number;
 	}
 	if (__builtin_expect(depth == f->cap_depth, 0) && !f->grow(f)) {
 		f->s.n_lost++;
@@ -191,86 +198,83 @@ static inline void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number, uin
 	}
 	f->s.n_found += flags == PYPROF_FRAME_OPEN;
 	edge = pyprof_fold_change_edge(f, e);
+	fn = pyprof_fold_change_fn(f, edge->callee);
 	edge->level++;
-	pyprof_fold_change_fn(f, edge->callee)->level++;
+	fn->level++;
 	frame = &f->stack[depth];
-	*frame = (struct pyprof_fold_frame){
-		.start = f->s.now, .edge = e, .flags = flags, .python = f->s.python
-	};
-	for (int i = 0; i < PYPROF_COSTS; i++)
-		frame->cost[i] = f->s.cost[i];
+	frame->start = f->s.now;
+	frame->inside = 0;
+	frame->edge = e;
+	frame->slot = edge->callee;
+	frame->number = number;
+	frame->flags = flags;
+	frame->self_cost = 0;
+	frame->cost = f->s.cost;
+	frame->python = f->s.python;
+	frame->reserved = 0;
 	f->s.depth = depth + 1;
 }
 
-/* What has been counted since the frame began is added to what its cumulative time is added to. */
-static inline void pyprof_fold_add_cost(const struct pyprof_fold *f,
-					const struct pyprof_fold_frame *frame, uint64_t *cost,
-					uint64_t *python)
+/* What the fewest calls are. The weight of it. */
+static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct pyprof_fold_edge *e,
+					    uint32_t flags, bool exception)
 {
-	for (int i = 0; i < PYPROF_COSTS; i++)
-		cost[i] += f->s.cost[i] - frame->cost[i];
-	*python += f->s.python - frame->python;
-}
-
-/* A call has ended: it counts in the self time of its caller, and all around that. */
-static inline void pyprof_fold_count_call(struct pyprof_fold *f, uint32_t flags, bool exception)
-{
-	uint64_t *self = f->s.depth ? f->stack[f->s.depth - 1].self_cost : f->root_cost;
-	int language = flags & PYPROF_FRAME_C ? PYPROF_COST_C : PYPROF_COST_PYTHON;
 	bool bare = flags & PYPROF_FRAME_BARE;
 
-	f->s.cost[language]++;
-	self[language]++;
-	f->s.cost[PYPROF_COST_BARE] += bare;
-	self[PYPROF_COST_BARE] += bare;
-	f->s.cost[PYPROF_COST_EXCEPTION] += exception;
-	self[PYPROF_COST_EXCEPTION] += exception;
+	e->n_exceptions += exception;
+	e->n_bare += bare;
+	e->n_resumes += (flags & PYPROF_FRAME_RESUMED) != 0;
+	return (bare ? f->weight[PYPROF_COST_BARE] : 0) +
+	       (exception ? f->weight[PYPROF_COST_EXCEPTION] : 0);
 }
 
 /* Closes the innermost frame now. */
-static inline void pyprof_fold_leave_top(struct pyprof_fold *f, bool exception)
+static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, bool exception)
 {
 	uint32_t depth = --f->s.depth;
 	const struct pyprof_fold_frame *frame = &f->stack[depth];
+	struct pyprof_fold_frame *parent = &f->stack[(int32_t)depth - 1];
 	struct pyprof_fold_edge *e = pyprof_fold_change_edge(f, frame->edge);
-	struct pyprof_fold_fn *fn = pyprof_fold_change_fn(f, e->callee);
+	struct pyprof_fold_fn *fn = pyprof_fold_change_fn(f, frame->slot);
+	uint32_t flags = frame->flags;
 	uint64_t total = f->s.now - frame->start;
 	uint64_t self = total - frame->inside;
-	uint64_t n = !(frame->flags & PYPROF_FRAME_OPEN);
+	uint64_t n = !(flags & PYPROF_FRAME_OPEN);
+	int64_t weight = f->weight[flags & PYPROF_FRAME_C ? PYPROF_COST_C : PYPROF_COST_PYTHON];
 
 	f->low_depth = depth < f->low_depth ? depth : f->low_depth;
-	if (depth)
-		f->stack[depth - 1].inside += total;
-	if (!(frame->flags & PYPROF_FRAME_C))
+	parent->inside += total;
+	if (!(flags & PYPROF_FRAME_C))
 		f->s.python += self;
+	e->n_calls += n;
+	e->self += self;
+	e->self_cost += frame->self_cost;
 	if (--fn->level == 0) {
 		fn->total += total;
-		pyprof_fold_add_cost(f, frame, fn->cost, &fn->python);
+		fn->cost += f->s.cost - frame->cost;
+		fn->python += f->s.python - frame->python;
 	} else {
 		fn->n_recursive += n;
 	}
 	if (--e->level == 0) {
 		e->total += total;
-		pyprof_fold_add_cost(f, frame, e->cost, &e->python);
+		e->cost += f->s.cost - frame->cost;
+		e->python += f->s.python - frame->python;
 	} else {
 		e->n_recursive += n;
 	}
-	e->n_calls += n;
-	e->n_exceptions += exception & n;
-	e->n_bare += frame->flags / PYPROF_FRAME_BARE & 1;
-	e->n_resumes += frame->flags / PYPROF_FRAME_RESUMED & 1;
-	e->self += self;
-	for (int i = 0; i < PYPROF_COSTS; i++)
-		e->self_cost[i] += frame->self_cost[i];
-	if (n)
-		pyprof_fold_count_call(f, frame->flags, exception);
+	if (__builtin_expect(exception || flags & ~PYPROF_FRAME_C, 0)) {
+		if (!n)
+			return;
+		weight += pyprof_fold_count_odd(f, e, flags, exception);
+	}
+	parent->self_cost += (uint64_t)weight;
+	f->s.cost += (uint64_t)weight;
 }
 
 static inline bool pyprof_fold_is_top(const struct pyprof_fold *f, uint32_t number)
 {
-	uint32_t depth = f->s.depth;
-
-	return depth && f->fn[f->edge[f->stack[depth - 1].edge].callee].number == number;
+	return f->stack[(int32_t)f->s.depth - 1].number == number;
 }
 
 /*
@@ -278,8 +282,9 @@ static inline bool pyprof_fold_is_top(const struct pyprof_fold *f, uint32_t numb
  * some out), or the function was entered before recording began. Of a Python function further
  * down: the returns of those above are missing, and they end now.
  */
-static inline void pyprof_fold_leave_other(struct pyprof_fold *f, uint32_t number, bool exception,
-					   bool is_c)
+static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyprof_fold *f,
+								      uint32_t number,
+								      bool exception, bool is_c)
 {
 	uint32_t slot = pyprof_fold_find_fn(f, number);
 
@@ -294,17 +299,8 @@ static inline void pyprof_fold_leave_other(struct pyprof_fold *f, uint32_t numbe
 	pyprof_fold_leave_top(f, exception);
 }
 
-static inline void pyprof_fold_leave(struct pyprof_fold *f, uint32_t number, bool exception,
-				     bool is_c)
-{
-	if (__builtin_expect(pyprof_fold_is_top(f, number), 1))
-		pyprof_fold_leave_top(f, exception);
-	else
-		pyprof_fold_leave_other(f, number, exception, is_c);
-}
-
 /* The thread ends, or its records do: what is running still is closed at the last known time. */
-static inline void pyprof_fold_close(struct pyprof_fold *f)
+static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
 {
 	while (f->s.depth) {
 		f->s.n_open++;
@@ -315,7 +311,7 @@ static inline void pyprof_fold_close(struct pyprof_fold *f)
 /* --- records ---------------------------------------------------------------------------------------- */
 
 /* Records that tell of the thread and its clock. */
-static inline void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
+static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 {
 	uint64_t ticks = pyprof_record_ticks(r);
 
@@ -342,12 +338,33 @@ static inline void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 	}
 }
 
+/* Sets of kinds, a bit each. */
+#define PYPROF_KINDS_ENTER                                                                       \
+	(1u << PYPROF_CALL | 1u << PYPROF_BARE_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
+	 1u << PYPROF_C_CALL | 1u << PYPROF_OPEN)
+#define PYPROF_KINDS_EXCEPTION (1u << PYPROF_UNWIND | 1u << PYPROF_C_EXCEPTION)
+#define PYPROF_KINDS_C (1u << PYPROF_C_RETURN | 1u << PYPROF_C_EXCEPTION)
+
+static inline uint32_t pyprof_fold_flags(unsigned kind)
+{
+	static const uint8_t flags[1u << PYPROF_KIND_BITS] = {
+		[PYPROF_BARE_CALL] = PYPROF_FRAME_BARE,
+		[PYPROF_RESUME] = PYPROF_FRAME_BARE | PYPROF_FRAME_RESUMED,
+		[PYPROF_THROW] = PYPROF_FRAME_BARE | PYPROF_FRAME_RESUMED,
+		[PYPROF_C_CALL] = PYPROF_FRAME_C,
+		[PYPROF_OPEN] = PYPROF_FRAME_OPEN,
+	};
+
+	return flags[kind];
+}
+
 /* One record. Time never goes back: a clock that did stands still. */
 static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 {
 	unsigned kind = pyprof_record_kind(r);
 	uint32_t fn = pyprof_record_fn(r);
 	uint64_t at = f->s.base + pyprof_record_ticks(r);
+	bool exception = PYPROF_KINDS_EXCEPTION >> kind & 1;
 
 	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
 		pyprof_fold_control(f, r);
@@ -356,37 +373,12 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 	f->s.n_records++;
 	if (__builtin_expect((int64_t)(at - f->s.now) > 0, 1))
 		f->s.now = at;
-	switch (kind) {
-	case PYPROF_CALL:
-		pyprof_fold_enter(f, fn, 0);
-		break;
-	case PYPROF_BARE_CALL:
-		pyprof_fold_enter(f, fn, PYPROF_FRAME_BARE);
-		break;
-	case PYPROF_RESUME:
-	case PYPROF_THROW:
-		pyprof_fold_enter(f, fn, PYPROF_FRAME_BARE | PYPROF_FRAME_RESUMED);
-		break;
-	case PYPROF_C_CALL:
-		pyprof_fold_enter(f, fn, PYPROF_FRAME_C);
-		break;
-	case PYPROF_OPEN:
-		pyprof_fold_enter(f, fn, PYPROF_FRAME_OPEN);
-		break;
-	case PYPROF_RETURN:
-	case PYPROF_YIELD:
-		pyprof_fold_leave(f, fn, false, false);
-		break;
-	case PYPROF_UNWIND:
-		pyprof_fold_leave(f, fn, true, false);
-		break;
-	case PYPROF_C_RETURN:
-		pyprof_fold_leave(f, fn, false, true);
-		break;
-	case PYPROF_C_EXCEPTION:
-		pyprof_fold_leave(f, fn, true, true);
-		break;
-	}
+	if (PYPROF_KINDS_ENTER >> kind & 1)
+		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind));
+	else if (__builtin_expect(pyprof_fold_is_top(f, fn), 1))
+		pyprof_fold_leave_top(f, exception);
+	else
+		pyprof_fold_leave_other(f, fn, exception, PYPROF_KINDS_C >> kind & 1);
 }
 
 /* A block begins: `base` and `skipped` are its header's. */

@@ -69,11 +69,13 @@ static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint
 {
 	uint32_t *fn_index = (uint32_t *)calloc(fns * 2ull, sizeof(*fn_index));
 	uint32_t *edge_index = (uint32_t *)calloc(edges * 2ull, sizeof(*edge_index));
-	struct pyprof_fold_frame *stack =
-		(struct pyprof_fold_frame *)realloc(v->stack, (size_t)depth * sizeof(*stack));
+	struct pyprof_fold_frame *stack = (struct pyprof_fold_frame *)realloc(
+		v->stack ? v->stack - 1 : NULL, (depth + 1ull) * sizeof(*stack));
 
-	if (stack)
-		v->stack = stack;
+	if (stack) {
+		*stack = pyprof_fold_root();
+		v->stack = stack + 1;
+	}
 	if (!fn_index || !edge_index || !stack) {
 		free(fn_index);
 		free(edge_index);
@@ -92,7 +94,7 @@ static inline void pyprof_table_free(struct pyprof_table *t)
 {
 	free(t->view.fn_index);
 	free(t->view.edge_index);
-	free(t->view.stack);
+	free(t->view.stack ? t->view.stack - 1 : NULL);
 	memset(t, 0, sizeof(*t));
 }
 
@@ -150,7 +152,7 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 	for (uint32_t i = 1; i <= v->s.n_fns; i++) {
 		if (pyprof_fold_find_fn(v, v->fn[i].number))
 			return false;
-		v->fn[i].last_edge = 0;
+		v->fn[i].last_edge = 0; /* what a guess leads to is not checked */
 		pyprof_fold_index_fn(v, i);
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
@@ -166,6 +168,8 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 		if (!e || e > v->s.n_edges || v->edge[e].caller != caller)
 			return false;
 		caller = v->edge[e].callee;
+		v->stack[i].slot = caller;
+		v->stack[i].number = v->fn[caller].number;
 	}
 	return true;
 }

@@ -18,6 +18,7 @@ static struct pyprof_block *block[N_BLOCKS + 1];
 static struct pyprof_ring ring;
 static struct pyprof_fold_table *memory;
 static uint64_t memory_bytes;
+static const int32_t weight[PYPROF_COSTS] = { 18, 11, -5, 7 };
 
 /* --- a stream of events that fits together, from a fixed seed ------------------------------------------ */
 
@@ -94,6 +95,7 @@ static void take_over(struct pyprof_table *t)
 	t->ring = &ring;
 	ck_assert(pyprof_table_take_over(t, memory, memory_bytes));
 	t->view.grow = no_room;
+	t->view.weight = weight;
 }
 
 static void fold_whole(struct pyprof_table *t, int i)
@@ -131,6 +133,7 @@ static void reference_to(int n)
 	reference.ring = &reference_ring;
 	ck_assert(pyprof_table_take_over(&reference, reference_memory, memory_bytes));
 	reference.view.grow = no_room;
+	reference.view.weight = weight;
 	for (int i = 1; i <= n; i++)
 		fold_whole(&reference, i);
 }
