@@ -23,6 +23,7 @@
 
 #define BLOCK_BYTES (16u << 10)
 #define MIN_BLOCKS 4u
+#define BLOCKS_BEYOND 4096u
 
 struct recording recording;
 
@@ -192,6 +193,14 @@ void recording_forked(void)
 	thread_reset();
 }
 
+static uint64_t add_block(bool spare)
+{
+	uint64_t offset = spare ? region_alloc_spare(BLOCK_BYTES) : region_alloc(BLOCK_BYTES);
+
+	recording.n_blocks += offset != 0;
+	return offset;
+}
+
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)
 {
 	uint64_t offset;
@@ -200,10 +209,13 @@ uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)
 		*cause = PYPROF_LOST_BUDGET;
 		return 0;
 	}
-	offset = n_owned < 2 ? region_alloc(BLOCK_BYTES) : region_alloc_spare(BLOCK_BYTES);
-	if (offset)
-		recording.n_blocks++;
-	else
+	offset = add_block(n_owned >= 2);
+	if (!offset)
 		*cause = PYPROF_LOST_STORAGE;
 	return offset;
+}
+
+uint64_t recording_block_beyond(void)
+{
+	return recording.n_blocks < recording.max_blocks + BLOCKS_BEYOND ? add_block(true) : 0;
 }

@@ -58,4 +58,10 @@ void recording_forked(void);
  */
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause);
 
+/*
+ * A block that the budget does not allow, 64 MiB of them at most, or 0: for the time in which a reader that
+ * holds the ring stands still, and nothing can be folded.
+ */
+uint64_t recording_block_beyond(void);
+
 #endif

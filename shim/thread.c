@@ -280,15 +280,17 @@ static uint64_t find_block(struct thread_ring *ring)
 	if (ring->n_blocks == 1 && config.overflow != PYPROF_OVERFLOW_DROP)
 		fold_prepare(&ring->table);
 	offset = recording_block(ring->n_blocks, &cause);
-
-	if (offset) {
-		ring->n_blocks++;
-		return offset;
-	}
-	if (config.overflow != PYPROF_OVERFLOW_DROP)
+	if (!offset && config.overflow != PYPROF_OVERFLOW_DROP) {
 		offset = oldest_block(ring, &cause);
+		if (offset) {
+			memset(region_at(offset), 0, region.header->block_bytes);
+			return offset;
+		}
+		if (cause == PYPROF_LOST_READER)
+			offset = recording_block_beyond();
+	}
 	if (offset)
-		memset(region_at(offset), 0, region.header->block_bytes);
+		ring->n_blocks++;
 	else
 		count_loss(cause);
 	return offset;

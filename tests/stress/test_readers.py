@@ -12,8 +12,8 @@ import steps
 from integration import PYTHONS, READER
 from rings import Rings
 from stress import (ENGINES, FULL, PATIENCE, SECONDS, SEED, SMALL, Counted, Stoppable, check_at_most,
-                    check_between, check_killed, check_snapshot, load, read_strictly, running, scaled,
-                    wait_for)
+                    check_between, check_killed, check_snapshot, load, preamble, read_strictly, running, said,
+                    scaled, wait_for)
 
 COUNTING = {**SMALL, "PYSHIM_CLOCK": "count"}
 MOST_STEPS = 200000  # more than it takes to take a table over and to fold a block
@@ -141,17 +141,32 @@ def test_reader_killed_with_the_claim(python, reaped, shim_dir):
 
 
 def test_reader_stopped_with_the_claim(python, shim_dir):
-    """While a reader stands still in the midst of a fold, the target goes on. What it can find no
-    room for it counts; all else is there, and when the reader goes on, everything is again."""
+    """While a reader stands still in the midst of a fold, the target goes on, beyond its budget."""
     with running(Counted, shim_dir / ("stopped-" + python.tag), python, "calls", COUNTING) as target:
         target.wait_until_ready()
         with Reader(target) as reader:
             stop_with_claim(reader, target)
             target.go_on()
             wait_for_words(target, 5000)
+            assert Rings(target.recording).holder(0) == reader.process.pid
             reader.go_on()
             wait_for_words(target, 20000)
             target.end()
+        check_killed(target, COUNTING)
+
+
+def test_reader_stopped_for_good(python, shim_dir):
+    """What is beyond that is lost, and counted; all else is there."""
+    with running(Counted, shim_dir / ("stopped-" + python.tag), python, "calls", COUNTING) as target:
+        target.wait_until_ready()
+        with Reader(target) as reader:
+            stop_with_claim(reader, target)
+            target.go_on()
+            lost = r"^  (\d+) events lost: a reader"
+            wait_for(lambda: said(preamble(target.recording), lost) > 0, "the buffer is full")
+            wait_for_words(target, 5000)
+            target.end()
+        assert target.recording.stat().st_size < 80 << 20
         check_at_most(target)
 
 
