@@ -65,6 +65,14 @@ static const struct option long_options[] = {
 	{ 0 },
 };
 
+/* What the command line has said so far. */
+struct parsing {
+	struct options *o;
+	const char *key[SORT_MAX_KEYS];
+	size_t n_keys;
+	bool has_format;
+};
+
 static int wrong(const char *format, const char *found)
 {
 	fprintf(stderr, "pyshim-read: ");
@@ -73,14 +81,23 @@ static int wrong(const char *format, const char *found)
 	return EXIT_USAGE;
 }
 
-static int parse_format(struct options *o, const char *name)
+static int parse_format(struct parsing *s, const char *name)
 {
+	s->has_format = true;
 	if (!strcmp(name, "text"))
-		o->format = FORMAT_TEXT;
+		s->o->format = FORMAT_TEXT;
 	else if (!strcmp(name, "pstats"))
-		o->format = FORMAT_PSTATS;
+		s->o->format = FORMAT_PSTATS;
 	else
 		return wrong("read --format: found '%s', expected text or pstats", name);
+	return -1;
+}
+
+static int parse_sort(struct parsing *s, const char *key)
+{
+	if (s->n_keys == SORT_MAX_KEYS)
+		return wrong("read --sort: found one too many, '%s'", key);
+	s->key[s->n_keys++] = key;
 	return -1;
 }
 
@@ -100,77 +117,78 @@ static int parse_restriction(struct options *o, const char *text)
 	return -1;
 }
 
+/* What an option without an argument switches on, or NULL where it is not of that kind. */
+static bool *find_switch(struct options *o, int option)
+{
+	const struct {
+		int option;
+		bool *on;
+	} table[] = {
+		{ OPT_REVERSE, &o->report.reverse },
+		{ OPT_CHECK, &o->check },
+		{ OPT_STRICT, &o->strict },
+		{ OPT_WAIT, &o->wait },
+		{ OPT_LIST, &o->list },
+		{ OPT_CLEAN, &o->clean },
+		{ 'q', &o->quiet },
+		{ 'v', &o->verbose },
+	};
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		if (table[i].option == option)
+			return table[i].on;
+	return NULL;
+}
+
+/* -1, or the exit code. */
+static int parse_option(struct parsing *s, int option, const char *argument)
+{
+	bool *on = find_switch(s->o, option);
+
+	if (on) {
+		*on = true;
+		return -1;
+	}
+	switch (option) {
+	case 'f':
+		return parse_format(s, argument);
+	case 'o':
+		s->o->output = argument;
+		return -1;
+	case 's':
+		return parse_sort(s, argument);
+	case 'r':
+		return parse_restriction(s->o, argument);
+	case OPT_CALLERS:
+		s->o->listing = LISTING_CALLERS;
+		return -1;
+	case OPT_CALLEES:
+		s->o->listing = LISTING_CALLEES;
+		return -1;
+	case OPT_VERSION:
+		puts("pyshim-read " PYSHIM_VERSION);
+		return EXIT_OK;
+	case OPT_HELP:
+		fputs(usage, stdout);
+		return EXIT_OK;
+	default: /* getopt_long has said what is wrong */
+		return EXIT_USAGE;
+	}
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
-	const char *keys[SORT_MAX_KEYS] = { "cumulative" };
-	size_t n_keys = 0;
-	bool has_format = false;
+	struct parsing s = { .o = o, .key = { "cumulative" } };
 	const char *error;
-	int c, status = -1;
+	int option, status = -1;
 
 	memset(o, 0, sizeof(*o));
 	while (status < 0 &&
-	       (c = getopt_long(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1) {
-		switch (c) {
-		case 'f':
-			status = parse_format(o, optarg);
-			has_format = true;
-			break;
-		case 'o':
-			o->output = optarg;
-			break;
-		case 's':
-			if (n_keys == SORT_MAX_KEYS)
-				status = wrong("read --sort: found one too many, '%s'", optarg);
-			else
-				keys[n_keys++] = optarg;
-			break;
-		case 'r':
-			status = parse_restriction(o, optarg);
-			break;
-		case OPT_REVERSE:
-			o->report.reverse = true;
-			break;
-		case OPT_CALLERS:
-			o->listing = LISTING_CALLERS;
-			break;
-		case OPT_CALLEES:
-			o->listing = LISTING_CALLEES;
-			break;
-		case OPT_CHECK:
-			o->check = true;
-			break;
-		case OPT_STRICT:
-			o->strict = true;
-			break;
-		case OPT_WAIT:
-			o->wait = true;
-			break;
-		case OPT_LIST:
-			o->list = true;
-			break;
-		case OPT_CLEAN:
-			o->clean = true;
-			break;
-		case 'q':
-			o->quiet = true;
-			break;
-		case 'v':
-			o->verbose = true;
-			break;
-		case OPT_VERSION:
-			puts("pyshim-read " PYSHIM_VERSION);
-			return EXIT_OK;
-		case OPT_HELP:
-			fputs(usage, stdout);
-			return EXIT_OK;
-		default: /* getopt_long has said what is wrong */
-			status = EXIT_USAGE;
-		}
-	}
+	       (option = getopt_long(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1)
+		status = parse_option(&s, option, optarg);
 	if (status >= 0)
 		return status;
-	error = sort_keys_parse(keys, n_keys ? n_keys : 1, &o->report.sort);
+	error = sort_keys_parse(s.key, s.n_keys ? s.n_keys : 1, &o->report.sort);
 	if (error)
 		return wrong("read --sort: %s", error);
 	if (o->list || o->clean)
@@ -179,7 +197,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("read SOURCE: found %s, expected a recording's path or a PID (see "
 			     "--help)",
 			     "none");
-	if (o->output && !has_format)
+	if (o->output && !s.has_format)
 		o->format = FORMAT_PSTATS;
 	o->report.restriction = o->restriction;
 	o->source = argv + optind;
