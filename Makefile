@@ -61,6 +61,9 @@ ifeq ($(SAN),)
 SHIM_LDFLAGS += -Wl,-z,defs # clang leaves a sanitizer's symbols to the executable
 endif
 
+# Regular expressions. Only the reader needs it.
+READER_LIBS := -lpcre2-8 -lm
+
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
@@ -89,7 +92,8 @@ $(BUILD)/libpyshim.so: $(SHIM_OBJS) shim/pyshim.map $(OBJ)/flags
 	@mv $@.new $@ # a process may have the old one mapped: it is replaced, never written over
 
 $(BUILD)/pyshim-read: $(READER_OBJS) $(OBJ)/flags
-	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(READER_OBJS) -lm
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(READER_OBJS) \
+		$(READER_LIBS)
 
 $(OBJ)/shim/%.o: shim/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
@@ -111,7 +115,7 @@ $(OBJ)/tests/unit/%.o: tests/unit/%.c $(OBJ)/flags
 $(UNIT_TESTS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(READER_LIB_OBJS) $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(READER_LIB_OBJS) \
-		$(CHECK_LIBS) -lm
+		$(CHECK_LIBS) $(READER_LIBS)
 
 # Changes when a flag does, and everything with it.
 FLAGS = $(CC) $(ALL_CPPFLAGS) $(SHIM_CPPFLAGS) $(ALL_CFLAGS) $(SHIM_CFLAGS) \

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "match.h"
+
 /* What one report shows: the functions left after all restrictions, in order. */
 struct listing {
 	size_t *fn;
@@ -111,19 +113,76 @@ static bool restriction_keeps(const struct restriction *r, size_t n, size_t *kee
 	return true;
 }
 
-static void restrict_listing(struct listing *l, const struct restriction *r, FILE *heading)
+/* Keeps what the pattern is found in. 0, or -errno, or as pattern_status tells. */
+static int listing_search(struct listing *l, struct match *m)
 {
-	size_t keep;
+	size_t n = 0;
 
-	if (!restriction_keeps(r, l->n, &keep) || keep >= l->n)
-		return;
-	fprintf(heading, "   List reduced from %zu to %zu due to restriction <", l->n, keep);
-	if (r->kind == RESTRICT_FRACTION)
+	for (size_t i = 0; i < l->n; i++) {
+		int found = match_search(m, l->label[l->fn[i]]);
+
+		if (found < 0)
+			return found;
+		if (found)
+			l->fn[n++] = l->fn[i];
+	}
+	l->n = n;
+	return 0;
+}
+
+static int restrict_by_pattern(struct listing *l, struct text pattern, FILE *heading)
+{
+	struct match m;
+	int rc;
+
+	switch (match_open(&m, pattern)) {
+	case PATTERN_OK:
+		rc = listing_search(l, &m);
+		match_close(&m);
+		return rc;
+	case PATTERN_INVALID:
+		fputs("   <Invalid regular expression ", heading);
+		rc = match_put_repr(heading, pattern);
+		fputs(">\n", heading);
+		return rc;
+	case PATTERN_UNSUPPORTED:
+		return -EOPNOTSUPP;
+	case PATTERN_NO_MEMORY:
+		break;
+	}
+	return -ENOMEM;
+}
+
+static int put_restriction(FILE *heading, const struct restriction *r)
+{
+	switch (r->kind) {
+	case RESTRICT_FRACTION:
 		put_fraction(heading, r->fraction);
-	else
+		return 0;
+	case RESTRICT_COUNT:
 		fprintf(heading, "%" PRId64, r->count);
+		return 0;
+	case RESTRICT_PATTERN:
+		break;
+	}
+	return match_put_repr(heading, r->pattern);
+}
+
+static int restrict_listing(struct listing *l, const struct restriction *r, FILE *heading)
+{
+	size_t before = l->n, keep;
+	int rc = 0;
+
+	if (r->kind == RESTRICT_PATTERN)
+		rc = restrict_by_pattern(l, r->pattern, heading);
+	else if (restriction_keeps(r, before, &keep) && keep < before)
+		l->n = keep;
+	if (rc || l->n == before)
+		return rc;
+	fprintf(heading, "   List reduced from %zu to %zu due to restriction <", before, l->n);
+	rc = put_restriction(heading, r);
 	fputs(">\n", heading);
-	l->n = keep;
+	return rc;
 }
 
 static void put_order(FILE *heading, const struct sort_keys *keys)
@@ -139,14 +198,17 @@ static void put_order(FILE *heading, const struct sort_keys *keys)
 static int listing_reduce(struct listing *l, const struct report_options *options)
 {
 	FILE *heading = open_memstream(&l->heading, &l->n_heading);
+	int rc = 0;
 
 	if (!heading)
 		return -ENOMEM;
 	put_order(heading, &options->sort);
-	for (size_t i = 0; i < options->n_restrictions; i++)
-		restrict_listing(l, &options->restriction[i], heading);
+	for (size_t i = 0; i < options->n_restrictions && !rc; i++)
+		rc = restrict_listing(l, &options->restriction[i], heading);
 	fputc('\n', heading);
-	return fclose(heading) ? -ENOMEM : 0;
+	if (fclose(heading) && !rc)
+		rc = -ENOMEM;
+	return rc;
 }
 
 static int listing_width(const struct listing *l)
@@ -174,9 +236,6 @@ static int listing_open(struct listing *l, const struct profile *p,
 	int rc = -ENOMEM;
 
 	memset(l, 0, sizeof(*l));
-	for (size_t i = 0; i < options->n_restrictions; i++)
-		if (options->restriction[i].kind == RESTRICT_PATTERN)
-			return -EOPNOTSUPP;
 	l->fn = reallocarray(NULL, p->n_listed + 1, sizeof(*l->fn));
 	l->label = profile_labels(p);
 	if (!l->fn || !l->label)
@@ -264,8 +323,10 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 	put_sums(to, &total);
 	if (l.n) {
 		fwrite(l.heading, 1, l.n_heading, to);
-		fputs("   ncalls  tottime  percall  cumtime  percall filename:lineno(function)\n",
+		fputs(options->sampled ? " nsamples  tottime persample cumtime persample"
+				       : "   ncalls  tottime  percall  cumtime  percall",
 		      to);
+		fputs(" filename:lineno(function)\n", to);
 	}
 	for (size_t i = 0; i < l.n && !(rc = stream_error(to)); i++)
 		put_row(to, &p->fn[l.fn[i]].counts, l.label[l.fn[i]]);
@@ -357,7 +418,8 @@ static int calls_open(struct calls *c, const struct profile *p, const struct tex
 }
 
 /* The columns have a title if the first function with callers has more than counts of them. */
-static void put_call_heading(FILE *to, const struct profile *p, int width, const char *title)
+static void put_call_heading(FILE *to, const struct profile *p, int width, const char *title,
+			     bool sampled)
 {
 	fprintf(to, "%-*s%s\n", width, "Function ", title);
 	for (size_t i = 0; i < p->n_listed; i++) {
@@ -366,7 +428,8 @@ static void put_call_heading(FILE *to, const struct profile *p, int width, const
 		if (!fn->n_callers)
 			continue;
 		if (!fn->caller[0].only_calls)
-			fprintf(to, "%*s    ncalls  tottime  cumtime\n", width, "");
+			fprintf(to, "%*s    %s  tottime  cumtime\n", width, "",
+				sampled ? "nsamples" : "ncalls");
 		break;
 	}
 }
@@ -425,7 +488,8 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 	errno = 0;
 	if (l.n) {
 		fwrite(l.heading, 1, l.n_heading, to);
-		put_call_heading(to, p, l.width, by_caller ? "called..." : "was called by...");
+		put_call_heading(to, p, l.width, by_caller ? "called..." : "was called by...",
+				 options->sampled);
 		rc = put_calls(to, &l, &c, by_caller ? "-> " : "<- ");
 		fputs("\n\n", to);
 	}
@@ -445,6 +509,17 @@ int report_callers(FILE *to, const struct profile *p, const struct report_option
 int report_callees(FILE *to, const struct profile *p, const struct report_options *options)
 {
 	return report_calls(to, p, options, true);
+}
+
+const char *report_error(int error)
+{
+	if (error == -EOPNOTSUPP)
+		return "found a regular expression with \\N{name}, with repeats of more than 65535 or "
+		       "too large, expected \\u or \\U, or a smaller one";
+	if (error == -E2BIG)
+		return "found a regular expression that takes too many steps on some name, expected "
+		       "a simpler one";
+	return strerror(-error);
 }
 
 /* What strtod takes and Python's float does not: hexadecimal, and nan(...). */

@@ -20,14 +20,14 @@
 enum restriction_kind {
 	RESTRICT_COUNT,	   /* the first `count`; negative or too many: all */
 	RESTRICT_FRACTION, /* the first `fraction` of them; not in [0, 1): all */
-	RESTRICT_PATTERN,  /* those whose label matches: -EOPNOTSUPP so far */
+	RESTRICT_PATTERN,  /* those whose label it is found in: one of re, see pattern.h */
 };
 
 struct restriction {
 	enum restriction_kind kind;
 	int64_t count;
 	double fraction;
-	struct text pattern;
+	struct text pattern; /* as it was typed: any bytes */
 };
 
 struct report_options {
@@ -36,6 +36,7 @@ struct report_options {
 	const struct restriction *restriction; /* applied in turn */
 	size_t n_restrictions;
 	const struct profile_counts *total; /* the header's sums, or NULL: those of the profile */
+	bool sampled; /* the counts are samples, and the columns say so, as in Python 3.15 */
 };
 
 /*
@@ -44,7 +45,13 @@ struct report_options {
  */
 void restriction_parse(const char *text, struct restriction *out);
 
-/* All: 0 or -errno; nothing is printed before memory or an unknown restriction could fail. */
+/* What an error of those below means, in words. */
+const char *report_error(int error);
+
+/*
+ * All: 0 or -errno: -EOPNOTSUPP for a pattern that PCRE2 cannot do, -E2BIG for one that takes too
+ * many steps. Nothing is printed before memory or a restriction could fail.
+ */
 int report_print(FILE *to, const struct profile *p, const struct report_options *options);
 int report_callers(FILE *to, const struct profile *p, const struct report_options *options);
 int report_callees(FILE *to, const struct profile *p, const struct report_options *options);

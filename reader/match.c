@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "match.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+/* Not JIT: a few thousand short names are searched before it would have compiled. */
+static enum pattern_status compile(struct match *m, const char *pattern)
+{
+	PCRE2_SIZE at;
+	int error;
+
+	m->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
+				&error, &at, NULL);
+	if (!m->code) /* what pattern_translate has let through is right, but too much */
+		return error == PCRE2_ERROR_NOMEMORY ? PATTERN_NO_MEMORY : PATTERN_UNSUPPORTED;
+	m->data = pcre2_match_data_create(1, NULL);
+	if (!m->data)
+		match_close(m);
+	return m->data ? PATTERN_OK : PATTERN_NO_MEMORY;
+}
+
+enum pattern_status match_open(struct match *m, struct text pattern)
+{
+	char *translated;
+	enum pattern_status status = pattern_translate(pattern, &translated);
+
+	m->code = m->data = NULL;
+	if (!status)
+		status = compile(m, translated);
+	free(translated);
+	return status;
+}
+
+void match_close(struct match *m)
+{
+	pcre2_match_data_free(m->data);
+	pcre2_code_free(m->code);
+	m->code = m->data = NULL;
+}
+
+int match_search(struct match *m, struct text t)
+{
+	char *owned;
+	int n, rc = pattern_hide_surrogates(&t, &owned);
+
+	if (rc)
+		return rc;
+	n = pcre2_match(m->code, (PCRE2_SPTR)t.bytes, t.n, 0, PCRE2_NO_UTF_CHECK, m->data, NULL);
+	free(owned);
+	if (n == PCRE2_ERROR_NOMEMORY)
+		return -ENOMEM;
+	return n >= 0 ? 1 : n == PCRE2_ERROR_NOMATCH ? 0 : -E2BIG;
+}
+
+static struct text encode(uint32_t c, char *to)
+{
+	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+	static const unsigned char lead[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+
+	for (size_t i = n; i-- > 1; c >>= 6)
+		to[i] = (char)(0x80 | (c & 0x3f));
+	to[0] = (char)(lead[n] | c);
+	return (struct text){ to, n };
+}
+
+/* `printable` is str.isprintable, as far as the Unicode of PCRE2 is that of the Python. */
+static void put_repr_char(FILE *to, struct match *printable, uint32_t c, char quote)
+{
+	static const char escaped[] = "\t\n\r\\", letter[] = "tnr\\";
+	const char *at = c && c < 0x80 ? strchr(escaped, (int)c) : NULL;
+	char utf8[4];
+	struct text t = encode(c, utf8);
+
+	if (at)
+		fprintf(to, "\\%c", letter[at - escaped]);
+	else if (c == (unsigned char)quote)
+		fprintf(to, "\\%c", quote);
+	else if (c >= ' ' && c < 0x7f)
+		fputc((int)c, to);
+	else if (c >= 0xa0 && (c < 0xd800 || c > 0xdfff) && printable->code &&
+		 match_search(printable, t) == 1)
+		fwrite(t.bytes, 1, t.n, to);
+	else
+		fprintf(to, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);
+}
+
+int match_put_repr(FILE *to, struct text pattern)
+{
+	struct match printable;
+	size_t n;
+	uint32_t *c = pattern_decode(pattern, &n);
+	bool single = pattern.n && memchr(pattern.bytes, '\'', pattern.n);
+	bool both = single && memchr(pattern.bytes, '"', pattern.n);
+	char quote = single && !both ? '"' : '\'';
+
+	if (!c || compile(&printable, "[^\\p{C}\\p{Z}]") == PATTERN_NO_MEMORY) {
+		free(c);
+		return -ENOMEM;
+	}
+	fputc(quote, to);
+	for (size_t i = 0; i < n; i++)
+		put_repr_char(to, &printable, c[i], quote);
+	fputc(quote, to);
+	match_close(&printable);
+	free(c);
+	return 0;
+}
