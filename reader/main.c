@@ -20,6 +20,7 @@
 #include "preamble.h"
 #include "profile.h"
 #include "pstats.h"
+#include "pstats_read.h"
 #include "rebuild.h"
 #include "report.h"
 #include "ticks.h"
@@ -60,8 +61,33 @@ static void wait_for_end(const char *name)
 	attach_close(&a);
 }
 
-/* Adds one source to the profile. 0, or -1 when it has been said what is wrong. */
-static int read_source(struct source *s, const char *name, struct profile *p)
+static int cannot_read(const char *name, const char *why)
+{
+	fprintf(stderr, "pyshim-read: read %s: %s\n", name, why);
+	return -1;
+}
+
+/* What the sources add up to. */
+struct sum {
+	struct profile profile;
+	struct profile_counts total; /* source by source, as pstats adds: the last digits tell */
+	size_t n_sources;
+	bool sampled; /* as the first source is */
+};
+
+static int sum_total(struct sum *sum, const char *name, const struct profile_counts *more)
+{
+	struct profile_counts *total = &sum->total;
+
+	if (__builtin_add_overflow(total->n_calls, more->n_calls, &total->n_calls) ||
+	    __builtin_add_overflow(total->n_primitive, more->n_primitive, &total->n_primitive))
+		return cannot_read(name, "found more than 2^64 calls in all, expected fewer");
+	total->self_s += more->self_s;
+	sum->n_sources++;
+	return 0;
+}
+
+static int read_recording(struct source *s, const char *name, struct profile *p)
 {
 	struct attach a;
 	struct names names = { 0 };
@@ -70,9 +96,6 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 
 	if (attach_open(&a, name) < 0)
 		return complain(a.error);
-	s->name = strdup(name);
-	if (s->name)
-		attach_make_printable(s->name);
 	s->header = a.header;
 	s->live = a.live;
 	s->seconds_per_tick = ticks_seconds(&a);
@@ -86,11 +109,60 @@ static int read_source(struct source *s, const char *name, struct profile *p)
 	names_fini(&names);
 	drain_close(&d);
 	attach_close(&a);
-	if (err) {
-		fprintf(stderr, "pyshim-read: read %s: %s\n", s->name, strerror(-err));
-		return -1;
+	return err ? cannot_read(s->name, strerror(-err)) : 0;
+}
+
+static int add_recording(struct source *s, const char *name, struct sum *sum)
+{
+	struct profile one;
+	struct profile_counts total;
+	int err;
+
+	profile_init(&one);
+	err = read_recording(s, name, &one);
+	total = profile_total(&one);
+	err = err ? err : sum_total(sum, s->name, &total);
+	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
+		sum->profile = one;
+		return 0;
 	}
-	return 0;
+	if (!err && profile_merge(&sum->profile, &one))
+		err = cannot_read(s->name, strerror(ENOMEM));
+	profile_fini(&one);
+	return err;
+}
+
+static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struct sum *sum)
+{
+	struct pstats_file f;
+
+	if (pstats_read(&f, &sum->profile, bytes, n_bytes))
+		return cannot_read(s->name, f.error);
+	s->is_pstats = true;
+	s->n_functions = f.n_functions;
+	sum->sampled |= f.sampled && !sum->n_sources;
+	return sum_total(sum, s->name, &f.total);
+}
+
+/* Adds one source. 0, or -1 when it has been said what is wrong. */
+static int read_source(struct source *s, const char *name, struct sum *sum)
+{
+	size_t n_bytes;
+	void *bytes;
+	int err;
+
+	s->name = strdup(name);
+	if (!s->name)
+		return complain("read sources: out of memory");
+	attach_make_printable(s->name);
+	err = pstats_load(name, &bytes, &n_bytes);
+	if (err == -ENOMEM || err == -EIO)
+		return cannot_read(s->name, strerror(-err));
+	if (!bytes)
+		return add_recording(s, name, sum);
+	err = add_pstats(s, bytes, n_bytes, sum);
+	free(bytes);
+	return err;
 }
 
 static void print_source(FILE *to, const struct source *s, const struct options *o)
@@ -103,29 +175,33 @@ static void print_source(FILE *to, const struct source *s, const struct options 
 
 /* --- output ------------------------------------------------------------------------------------------- */
 
-static int write_text(FILE *to, const struct options *o, const struct profile *p,
+static int write_text(FILE *to, const struct options *o, const struct sum *sum,
 		      const struct source *sources, size_t n)
 {
+	struct report_options options = o->report;
+
+	options.total = &sum->total;
+	options.sampled = sum->sampled;
 	for (size_t i = 0; i < n && (!o->quiet || o->check); i++)
 		print_source(to, &sources[i], o);
 	if (o->check)
 		return 0;
 	switch (o->listing) {
 	case LISTING_CALLERS:
-		return report_callers(to, p, &o->report);
+		return report_callers(to, &sum->profile, &options);
 	case LISTING_CALLEES:
-		return report_callees(to, p, &o->report);
+		return report_callees(to, &sum->profile, &options);
 	case LISTING_FUNCTIONS:
 		break;
 	}
-	return report_print(to, p, &o->report);
+	return report_print(to, &sum->profile, &options);
 }
 
-static int write_to(FILE *to, const struct options *o, const struct profile *p,
+static int write_to(FILE *to, const struct options *o, const struct sum *sum,
 		    const struct source *sources, size_t n)
 {
-	int err =
-		o->format == FORMAT_PSTATS ? pstats_write(to, p) : write_text(to, o, p, sources, n);
+	int err = o->format == FORMAT_PSTATS ? pstats_write(to, &sum->profile)
+					     : write_text(to, o, sum, sources, n);
 
 	if (!err && fflush(to) != 0)
 		err = -errno;
@@ -133,8 +209,8 @@ static int write_to(FILE *to, const struct options *o, const struct profile *p,
 }
 
 /* Into a new file that takes the name when it is whole: an old one is never left half written. */
-static int write_file(const struct options *o, const struct profile *p,
-		      const struct source *sources, size_t n)
+static int write_file(const struct options *o, const struct sum *sum, const struct source *sources,
+		      size_t n)
 {
 	char *temporary;
 	mode_t mask = umask(0);
@@ -151,7 +227,7 @@ static int write_file(const struct options *o, const struct profile *p,
 		if (fd >= 0)
 			close(fd);
 	} else {
-		err = write_to(to, o, p, sources, n);
+		err = write_to(to, o, sum, sources, n);
 		if (!err && fchmod(fd, 0666 & ~mask) < 0)
 			err = -errno;
 		if (fclose(to) != 0 && !err)
@@ -173,20 +249,20 @@ static bool is_replaceable(const char *path)
 	return lstat(path, &st) < 0 || S_ISREG(st.st_mode);
 }
 
-static int write_output(const struct options *o, const struct profile *p,
+static int write_output(const struct options *o, const struct sum *sum,
 			const struct source *sources, size_t n)
 {
 	FILE *to;
 	int err;
 
 	if (!o->output)
-		return write_to(stdout, o, p, sources, n);
+		return write_to(stdout, o, sum, sources, n);
 	if (is_replaceable(o->output))
-		return write_file(o, p, sources, n);
+		return write_file(o, sum, sources, n);
 	to = fopen(o->output, "wb");
 	if (!to)
 		return -errno;
-	err = write_to(to, o, p, sources, n);
+	err = write_to(to, o, sum, sources, n);
 	if (fclose(to) != 0 && !err)
 		err = -errno;
 	return err;
@@ -273,34 +349,59 @@ static int find_names(struct names_list *l, const struct options *o)
 	return err;
 }
 
+/*
+ * The first, then the others from the last back: so pstats.Stats(a, b, c) adds them, and so the
+ * functions of equal rank stand in its order.
+ */
+static int read_sources(struct sum *sum, struct source *sources, const struct names_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		size_t at = i ? l->n - i : 0;
+
+		if (read_source(&sources[at], l->name[at], sum) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int print_report(const struct options *o, const struct sum *sum,
+			const struct source *sources, size_t n)
+{
+	int status = EXIT_OK;
+	int err = write_output(o, sum, sources, n);
+
+	if (err && err != -EPIPE) { /* whoever closed the pipe has seen enough */
+		fprintf(stderr, "pyshim-read: write %s: %s\n", o->output ? o->output : "output",
+			report_error(err));
+		return EXIT_FAILED;
+	}
+	warn_of_losses(o, sources, n);
+	for (size_t i = 0; i < n; i++) {
+		if (o->strict && preamble_has_loss(&sources[i]))
+			status = EXIT_LOSS;
+	}
+	return status;
+}
+
 static int report(const struct options *o, const struct names_list *l)
 {
 	struct source *sources = calloc(l->n, sizeof(*sources));
-	int status = sources ? EXIT_OK : EXIT_FAILED;
-	struct profile p;
-	int err;
+	int status = EXIT_FAILED;
+	struct sum sum = { .n_sources = 0 };
 
-	profile_init(&p);
-	for (size_t i = 0; i < l->n && !status; i++) {
-		if (read_source(&sources[i], l->name[i], &p) < 0)
-			status = EXIT_FAILED;
-	}
-	err = status ? 0 : write_output(o, &p, sources, l->n);
-	if (err && err != -EPIPE) { /* whoever closed the pipe has seen enough */
-		fprintf(stderr, "pyshim-read: write %s: %s\n", o->output ? o->output : "output",
-			strerror(-err));
-		status = EXIT_FAILED;
-	}
-	if (!status)
-		warn_of_losses(o, sources, l->n);
-	for (size_t i = 0; i < l->n && !status; i++) {
-		if (o->strict && preamble_has_loss(&sources[i]))
-			status = EXIT_LOSS;
+	profile_init(&sum.profile);
+	if (!sources) {
+		complain("read sources: out of memory");
+	} else if (!read_sources(&sum, sources, l)) {
+		if (o->strip_dirs && profile_strip_dirs(&sum.profile))
+			complain("strip folders: out of memory");
+		else
+			status = print_report(o, &sum, sources, l->n);
 	}
 	for (size_t i = 0; sources && i < l->n; i++)
 		free(sources[i].name);
 	free(sources);
-	profile_fini(&p);
+	profile_fini(&sum.profile);
 	return status;
 }
 

@@ -12,15 +12,17 @@
 static const char usage[] =
 	"usage: pyshim-read [options] SOURCE...\n"
 	"\n"
-	"Reads recordings of libpyshim.so: a path, or the PID of a recorded process. Several are\n"
-	"added up.\n"
+	"Reads recordings of libpyshim.so, by a path or the PID of a recorded process, and pstats files.\n"
+	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
 	"\n"
 	"  -f, --format NAME     text (default) or pstats\n"
 	"  -o, --output FILE     write there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        a sort key of pstats, or -1, 0, 1, 2; may be repeated\n"
 	"                        (default: cumulative)\n"
-	"  -r, --restrict R      a count, or a fraction from 0 to 1; may be repeated\n"
+	"  -r, --restrict R      a count, a fraction from 0 to 1, or a regular expression of Python's;\n"
+	"                        may be repeated, each applied to what the one before has left\n"
 	"      --reverse         turn the order around\n"
+	"      --strip-dirs      leave out the folders of file names, and add up what is then the same\n"
 	"      --callers         list who called each function\n"
 	"      --callees         list what each function called\n"
 	"      --wait            wait for the target to end first, and fold in its stead meanwhile\n"
@@ -34,6 +36,7 @@ static const char usage[] =
 
 enum {
 	OPT_REVERSE = 256,
+	OPT_STRIP_DIRS,
 	OPT_CALLERS,
 	OPT_CALLEES,
 	OPT_CHECK,
@@ -51,6 +54,7 @@ static const struct option long_options[] = {
 	{ "sort", required_argument, NULL, 's' },
 	{ "restrict", required_argument, NULL, 'r' },
 	{ "reverse", no_argument, NULL, OPT_REVERSE },
+	{ "strip-dirs", no_argument, NULL, OPT_STRIP_DIRS },
 	{ "callers", no_argument, NULL, OPT_CALLERS },
 	{ "callees", no_argument, NULL, OPT_CALLEES },
 	{ "check", no_argument, NULL, OPT_CHECK },
@@ -109,10 +113,6 @@ static int parse_restriction(struct options *o, const char *text)
 		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
 			     text);
 	restriction_parse(text, r);
-	if (r->kind == RESTRICT_PATTERN)
-		return wrong("read --restrict: found '%s', expected a count or a fraction from 0 "
-			     "to 1 (patterns are not built yet)",
-			     text);
 	o->report.n_restrictions++;
 	return -1;
 }
@@ -125,6 +125,7 @@ static bool *find_switch(struct options *o, int option)
 		bool *on;
 	} table[] = {
 		{ OPT_REVERSE, &o->report.reverse },
+		{ OPT_STRIP_DIRS, &o->strip_dirs },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
 		{ OPT_WAIT, &o->wait },
@@ -194,8 +195,8 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (o->list || o->clean)
 		return -1;
 	if (optind == argc)
-		return wrong("read SOURCE: found %s, expected a recording's path or a PID (see "
-			     "--help)",
+		return wrong("read SOURCE: found %s, expected a recording's path, a PID or a "
+			     "pstats file (see --help)",
 			     "none");
 	if (o->output && !s.has_format)
 		o->format = FORMAT_PSTATS;

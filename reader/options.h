@@ -23,6 +23,7 @@ struct options {
 	struct restriction restriction[64];
 	char **source;
 	size_t n_sources;
+	bool strip_dirs;
 	bool quiet, verbose, check, strict, wait, list, clean;
 };
 

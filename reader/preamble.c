@@ -82,6 +82,10 @@ void preamble_print_checks(FILE *to, const struct source *s)
 {
 	const struct rebuild_summary *sum = &s->summary;
 
+	if (s->is_pstats) {
+		fputs("  a pstats file tells nothing of losses\n", to);
+		return;
+	}
 	fprintf(to,
 		"  %" PRIu64 " returns without a call were left out; %" PRIu64
 		" calls without a return were ended with their caller, %" PRIu64 " at the end\n",
@@ -102,6 +106,11 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 	double seconds = (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick;
 	int words = (int)strcspn(h->python, " ");
 
+	if (s->is_pstats) {
+		fprintf(to, "pyshim: %s: a pstats file, %zu function%s\n", s->name, s->n_functions,
+			s->n_functions == 1 ? "" : "s");
+		return;
+	}
 	fprintf(to, "pyshim: %s: CPython %.*s, process %u, child of %u%s%s\n", s->name, words,
 		h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "",
 		s->live ? ", still running" : "");

@@ -12,15 +12,17 @@
 
 #include "rebuild.h"
 
-/* What is known of one source when it has been read. */
+/* What is known of one source when it has been read; of a pstats file only what stands last. */
 struct source {
 	struct pyprof_header header;
 	struct rebuild_summary summary;
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
 	uint64_t n_bad; /* places of the file that made no sense */
 	double seconds_per_tick;
-	char *name; /* printable */
 	bool live;
+	char *name;	    /* printable */
+	size_t n_functions; /* of a pstats file */
+	bool is_pstats;
 };
 
 /* Whether anything is missing or does not fit. */

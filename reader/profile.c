@@ -60,13 +60,27 @@ static size_t utf8_valid_bytes(struct text t)
 	size_t at = 0;
 
 	while (at < t.n) {
-		size_t n = utf8_sequence((const unsigned char *)t.bytes + at, t.n - at);
+		uint64_t word;
+		size_t n;
 
+		if (t.n - at >= sizeof(word)) { /* most are ASCII */
+			memcpy(&word, t.bytes + at, sizeof(word));
+			if (!(word & 0x8080808080808080ull)) {
+				at += sizeof(word);
+				continue;
+			}
+		}
+		n = utf8_sequence((const unsigned char *)t.bytes + at, t.n - at);
 		if (!n)
 			break;
 		at += n;
 	}
 	return at;
+}
+
+bool text_is_utf8(struct text t)
+{
+	return utf8_valid_bytes(t) == t.n;
 }
 
 /*
@@ -261,7 +275,7 @@ size_t profile_caller_add(struct profile *p, struct text file, int64_t line, str
 	return fn_add(p, file, line, name, (struct text){ "", 0 });
 }
 
-static int fn_list(struct profile *p, size_t fn)
+int profile_list(struct profile *p, size_t fn)
 {
 	size_t *listed;
 
@@ -281,7 +295,7 @@ size_t profile_fn_add(struct profile *p, struct text file, int64_t line, struct 
 {
 	size_t fn = fn_add(p, file, line, name, qualname);
 
-	return fn == SIZE_MAX || fn_list(p, fn) ? SIZE_MAX : fn;
+	return fn == SIZE_MAX || profile_list(p, fn) ? SIZE_MAX : fn;
 }
 
 size_t profile_find(const struct profile *p, struct text file, int64_t line, struct text name)
@@ -457,7 +471,7 @@ int profile_merge(struct profile *to, const struct profile *from)
 	for (size_t i = 0; i < from->n_listed; i++) {
 		size_t fn = from->listed[i];
 
-		if (fn_list(to, map[fn]))
+		if (profile_list(to, map[fn]))
 			goto out;
 		profile_counts_add(&to->fn[map[fn]].counts, &from->fn[fn].counts);
 	}
@@ -467,6 +481,98 @@ int profile_merge(struct profile *to, const struct profile *from)
 out:
 	free(map);
 	return rc;
+}
+
+/* --- strip_dirs ---------------------------------------------------------------------------------------- */
+
+struct strip {
+	const struct profile *from;
+	struct profile to;
+	size_t *map;		   /* an index of `from` to one of `to` */
+	struct profile_edge *edge; /* the callers of one function */
+	size_t n_edges;
+	size_t *place; /* by caller: where it is in `edge`, if it is there */
+};
+
+static struct text base_name(struct text path)
+{
+	const char *slash = path.n ? memrchr(path.bytes, '/', path.n) : NULL;
+	size_t n = slash ? (size_t)(slash + 1 - path.bytes) : 0;
+
+	return (struct text){ path.bytes + n, path.n - n };
+}
+
+static int strip_functions(struct strip *s)
+{
+	for (size_t i = 0; i < s->from->n_fns; i++) {
+		const struct profile_fn *fn = &s->from->fn[i];
+		struct profile_fn key = { .file = base_name(fn->file),
+					  .line = fn->line,
+					  .name = fn->name };
+
+		key.hash = hash_key(key.file, key.line, key.name);
+		s->map[i] = fn_intern(&s->to, &key, fn->qualname);
+		if (s->map[i] == SIZE_MAX)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static void strip_callers(struct strip *s, const struct profile_fn *fn)
+{
+	s->n_edges = 0;
+	for (size_t i = 0; i < fn->n_callers; i++) {
+		size_t caller = s->map[fn->caller[i].caller];
+		size_t at = s->place[caller];
+
+		if (at >= s->n_edges || s->edge[at].caller != caller)
+			at = s->n_edges++;
+		s->place[caller] = at;
+		s->edge[at] = fn->caller[i];
+		s->edge[at].caller = caller;
+	}
+}
+
+static int strip_listed(struct strip *s)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < s->from->n_listed && !rc; i++) {
+		size_t from = s->from->listed[i], to = s->map[from];
+
+		rc = profile_list(&s->to, to);
+		profile_counts_add(&s->to.fn[to].counts, &s->from->fn[from].counts);
+		strip_callers(s, &s->from->fn[from]);
+		for (size_t k = 0; k < s->n_edges && !rc; k++)
+			rc = edge_add(&s->to, s->edge[k].caller, to, &s->edge[k].counts,
+				      s->edge[k].only_calls);
+	}
+	return rc;
+}
+
+int profile_strip_dirs(struct profile *p)
+{
+	struct strip s = { .from = p };
+	int rc = -ENOMEM;
+
+	profile_init(&s.to);
+	s.map = calloc(p->n_fns + 1, sizeof(*s.map));
+	s.place = calloc(p->n_fns + 1, sizeof(*s.place));
+	s.edge = calloc(p->n_edges + 1, sizeof(*s.edge));
+	if (s.map && s.place && s.edge)
+		rc = strip_functions(&s);
+	if (!rc)
+		rc = strip_listed(&s);
+	free(s.map);
+	free(s.place);
+	free(s.edge);
+	if (rc) {
+		profile_fini(&s.to);
+		return rc;
+	}
+	profile_fini(p);
+	*p = s.to;
+	return 0;
 }
 
 struct profile_counts profile_total(const struct profile *p)

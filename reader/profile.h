@@ -25,6 +25,9 @@ struct text {
 	size_t n;
 };
 
+/* Whether it is UTF-8, surrogates passed. */
+bool text_is_utf8(struct text t);
+
 struct profile_counts {
 	uint64_t n_calls;
 	uint64_t n_primitive;  /* <= n_calls */
@@ -88,6 +91,9 @@ size_t profile_fn_add(struct profile *p, struct text file, int64_t line, struct 
 /* The same, but does not list it: for a caller that has no entry of its own, as pstats files do. */
 size_t profile_caller_add(struct profile *p, struct text file, int64_t line, struct text name);
 
+/* Lists a function that there is; nothing, where it is listed already. 0 or -ENOMEM. */
+int profile_list(struct profile *p, size_t fn);
+
 /* The function with this key, listed or not, or SIZE_MAX. */
 size_t profile_find(const struct profile *p, struct text file, int64_t line, struct text name);
 
@@ -100,6 +106,13 @@ int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 
 /* The same where the number of calls is all that is known; the edge then says so for good. */
 int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls);
+
+/*
+ * Puts a profile in place of another one without the folders of its files, as Stats.strip_dirs does:
+ * functions whose keys become the same are added up; of the callers in one function whose keys do,
+ * the last replaces the others. 0 or -ENOMEM, then `p` is as it was.
+ */
+int profile_strip_dirs(struct profile *p);
 
 /*
  * Adds another profile, as pstats.Stats.add does. 0 or -errno; after an error `to` is whole, but

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ *	0		no value: ends a dict
+ *	N F T . S	None, False, True, ..., StopIteration
+ *	i n		int32			I n	int64, to Python 2
+ *	l n digits	int of n 15-bit digits, n < 0: negative
+ *	g double	float			f n bytes	float as decimal text, to version 1
+ *	y 2 doubles	complex			x 2 of f's texts, to version 1
+ *	s u a A n bytes	bytes, and str in UTF-8 (surrogates passed) or ASCII; A and t are interned
+ *	t n bytes	Python 2: interned bytes; Python 3: as u
+ *	z Z n bytes	as a and A, n in one byte
+ *	R n		Python 2: the n-th t
+ *	( n items	tuple; ) with n in one byte; [ list, < set, > frozenset
+ *	{ key value ...	dict; } frozendict
+ *	: 3 items	slice
+ *	c ...		code, see read_code
+ *	r n		the n-th of those values whose type had the bit 0x80, counted when they begin
+ *
+ * Numbers are little-endian, n is an int32 where nothing else is said.
+ */
+#include "marshal.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A number of a caller of a function is 5 deep; functions inside functions in code go deeper. */
+#define MAX_DEPTH 200
+#define FLAG_REF 0x80
+#define UNFINISHED UINT32_MAX
+
+__attribute__((format(printf, 2, 3))) static int refuse(struct marshal *m, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(m->error, sizeof(m->error), format, args);
+	va_end(args);
+	return -EINVAL;
+}
+
+static int no_memory(struct marshal *m)
+{
+	snprintf(m->error, sizeof(m->error), "%s", strerror(ENOMEM));
+	return -ENOMEM;
+}
+
+static int cut_off(struct marshal *m)
+{
+	return refuse(m, "found its end at byte %zu, in the midst of a value, expected the rest",
+		      m->n_bytes);
+}
+
+static int get(struct marshal *m, size_t n, uint64_t *value)
+{
+	if (m->n_bytes - m->at < n)
+		return cut_off(m);
+	*value = 0;
+	for (size_t i = 0; i < n; i++)
+		*value |= (uint64_t)(unsigned char)m->bytes[m->at++] << 8 * i;
+	return 0;
+}
+
+/* A length of bytes or items, each of which takes one byte at least. */
+static int get_length(struct marshal *m, bool in_a_byte, uint32_t *length)
+{
+	uint64_t n;
+	int rc = get(m, in_a_byte ? 1 : 4, &n);
+
+	if (rc)
+		return rc;
+	if (n > m->n_bytes - m->at)
+		return refuse(m, "found a length of %lld at byte %zu, expected at most %zu",
+			      (long long)(int32_t)n, m->at - (in_a_byte ? 1 : 4),
+			      m->n_bytes - m->at);
+	*length = (uint32_t)n;
+	return 0;
+}
+
+/* One more element, for an array whose indices are 32 bits. NULL and no change without memory. */
+static void *grow(void *array, uint32_t n, uint32_t *cap, size_t element_bytes)
+{
+	uint32_t more = *cap ? *cap * 2 : 64;
+
+	if (n < *cap)
+		return array;
+	array = more > *cap ? reallocarray(array, more, element_bytes) : NULL;
+	if (array)
+		*cap = more;
+	return array;
+}
+
+static int remember(struct marshal *m, uint32_t **list, uint32_t *n, uint32_t *cap, uint32_t node)
+{
+	uint32_t *more = grow(*list, *n, cap, sizeof(*more));
+
+	if (!more)
+		return no_memory(m);
+	*list = more;
+	more[(*n)++] = node;
+	return 0;
+}
+
+static int new_node(struct marshal *m, uint32_t *at)
+{
+	struct marshal_node *more = grow(m->node, m->n_nodes, &m->cap_nodes, sizeof(*more));
+
+	if (!more)
+		return no_memory(m);
+	m->node = more;
+	*at = m->n_nodes++;
+	more[*at] = (struct marshal_node){ .kind = MARSHAL_OTHER };
+	return 0;
+}
+
+static int read_integer(struct marshal *m, struct marshal_node *to, char type)
+{
+	uint64_t bits;
+	int rc = get(m, type == 'I' ? 8 : 4, &bits);
+
+	to->kind = MARSHAL_INTEGER;
+	to->integer = type == 'I' ? (int64_t)bits : (int32_t)bits;
+	return rc;
+}
+
+static int read_long(struct marshal *m, struct marshal_node *to)
+{
+	uint64_t bits, digit, magnitude = 0;
+	uint64_t n_digits;
+	bool too_large = false;
+	int rc = get(m, 4, &bits);
+
+	if (rc)
+		return rc;
+	n_digits = (uint64_t)llabs((int32_t)bits);
+	if (n_digits > (m->n_bytes - m->at) / 2)
+		return cut_off(m);
+	for (uint64_t i = 0; i < n_digits && !rc; i++) {
+		rc = get(m, 2, &digit);
+		if (digit > 0x7fff)
+			return refuse(m, "found a digit of 0x%04x at byte %zu, expected 15 bits",
+				      (unsigned)digit, m->at - 2);
+		too_large |= digit && (i > 4 || digit > (uint64_t)INT64_MAX >> 15 * i);
+		magnitude |= too_large ? 0 : digit << (i > 4 ? 0 : 15 * i);
+	}
+	to->kind = too_large ? MARSHAL_OTHER : MARSHAL_INTEGER;
+	to->integer = (int32_t)bits < 0 ? -(int64_t)magnitude : (int64_t)magnitude;
+	return rc;
+}
+
+static int read_real(struct marshal *m, struct marshal_node *to)
+{
+	uint64_t bits;
+	int rc = get(m, 8, &bits);
+
+	_Static_assert(sizeof(bits) == sizeof(to->real), "an IEEE 754 double");
+	to->kind = MARSHAL_REAL;
+	memcpy(&to->real, &bits, sizeof(bits));
+	return rc;
+}
+
+/* LC_NUMERIC must be C. What strtod takes beyond decimals, inf and nan is refused. */
+static int read_decimal(struct marshal *m, struct marshal_node *to)
+{
+	char text[256], *end;
+	uint32_t n;
+	int rc = get_length(m, true, &n);
+
+	if (rc)
+		return rc;
+	memcpy(text, m->bytes + m->at, n);
+	text[n] = 0;
+	to->kind = MARSHAL_REAL;
+	to->real = strtod(text, &end);
+	if (!n || end != text + n || strspn(text, "0123456789.+-eEinfa") != n)
+		return refuse(m, "found a float that is none at byte %zu, expected decimal digits",
+			      m->at);
+	m->at += n;
+	return 0;
+}
+
+static bool is_ascii(struct text t)
+{
+	for (size_t i = 0; i < t.n; i++)
+		if (t.bytes[i] & 0x80)
+			return false;
+	return true;
+}
+
+static int read_text(struct marshal *m, struct marshal_node *to, char type)
+{
+	struct text t = { m->bytes, 0 };
+	uint32_t n;
+	int rc = get_length(m, type == 'z' || type == 'Z', &n);
+
+	if (rc)
+		return rc;
+	t = (struct text){ m->bytes + m->at, n };
+	if (type != 's' && type != 't' && !(type == 'u' ? text_is_utf8(t) : is_ascii(t)))
+		return refuse(m, "found a text at byte %zu that is not %s", m->at,
+			      type == 'u' ? "UTF-8" : "ASCII");
+	to->kind = MARSHAL_TEXT;
+	to->text.at = (uint32_t)m->at;
+	to->text.n_bytes = n;
+	m->at += n;
+	return 0;
+}
+
+static int refer(struct marshal *m, struct marshal_node *to, const uint32_t *list, uint32_t n_list)
+{
+	uint64_t n;
+	int rc = get(m, 4, &n);
+
+	if (rc)
+		return rc;
+	if (n >= n_list)
+		return refuse(m, "found a reference to value %llu at byte %zu, expected one of %u",
+			      (unsigned long long)n, m->at - 4, n_list);
+	if (list[n] == UNFINISHED)
+		return refuse(m, "found a value that holds itself at byte %zu, expected none",
+			      m->at - 4);
+	*to = m->node[list[n]];
+	to->next = 0;
+	return 0;
+}
+
+static int read_value(struct marshal *m, uint32_t to, int depth);
+
+static int new_value(struct marshal *m, uint32_t *at, int depth)
+{
+	int rc = new_node(m, at);
+
+	return rc ? rc : read_value(m, *at, depth + 1);
+}
+
+static bool at_dict_end(struct marshal *m)
+{
+	bool end = m->at < m->n_bytes && (m->bytes[m->at] & 0x7f) == '0';
+
+	m->at += end;
+	return end;
+}
+
+/* `n` items, or for a dict as many as come before its end. */
+static int read_items(struct marshal *m, uint32_t to, bool dict, uint32_t n, int depth)
+{
+	uint32_t item, last = 0, i = 0;
+
+	for (; dict ? i % 2 || !at_dict_end(m) : i < n; i++) {
+		int rc = new_value(m, &item, depth);
+
+		if (rc)
+			return rc;
+		if (i)
+			m->node[last].next = item;
+		else
+			m->node[to].first = item;
+		last = item;
+	}
+	m->node[to].n_items = i;
+	return 0;
+}
+
+/*
+ *			numbers	values
+ *	2.7		4	code, constants, names, variables, free, cells, file, name
+ *	3.0 to 3.7	5	the same
+ *	3.8 to 3.10	6	the same
+ *	3.11 on		5	code, constants, names, variables, their kinds, file, name, long name
+ *
+ * then the first line, a table of lines, and from 3.11 on one of exceptions. The code is bytes, which
+ * tells how many numbers there were; the kinds are, which tells the last from the others.
+ */
+static int read_code(struct marshal *m, uint32_t to, int depth)
+{
+	uint32_t value[8], table, line, file = 6;
+	size_t numbers = 16;
+	uint64_t first_line;
+	int rc = 0;
+
+	while (numbers < 24 && m->n_bytes - m->at > numbers &&
+	       (m->bytes[m->at + numbers] & 0x7f) != 's')
+		numbers += 4;
+	if (m->n_bytes - m->at <= numbers)
+		return cut_off(m);
+	m->at += numbers;
+	for (int i = 0; i < 8 && !rc; i++)
+		rc = new_value(m, &value[i], depth);
+	rc = rc ? rc : get(m, 4, &first_line);
+	rc = rc ? rc : new_value(m, &table, depth);
+	if (!rc && numbers == 20 && m->node[value[4]].kind == MARSHAL_TEXT) {
+		file = 5;
+		rc = new_value(m, &table, depth);
+	}
+	rc = rc ? rc : new_node(m, &line);
+	if (rc)
+		return rc;
+	m->node[line].kind = MARSHAL_INTEGER;
+	m->node[line].integer = (int32_t)first_line;
+	m->node[value[file]].next = value[file + 1];
+	m->node[value[file + 1]].next = line;
+	m->node[to].first = value[file];
+	m->node[to].n_items = 3;
+	return 0;
+}
+
+static int read_container(struct marshal *m, uint32_t to, char type, int depth)
+{
+	bool dict = type == '{' || type == '}';
+	uint32_t n = 3;
+	int rc = 0;
+
+	if (depth >= MAX_DEPTH)
+		return refuse(m, "found values inside each other at byte %zu, expected at most %d",
+			      m->at - 1, MAX_DEPTH);
+	if (type == 'c') {
+		rc = read_code(m, to, depth);
+	} else {
+		if (!dict && type != ':')
+			rc = get_length(m, type == ')', &n);
+		rc = rc ? rc : read_items(m, to, dict, n, depth);
+	}
+	m->node[to].kind = type == '{'			? MARSHAL_DICT
+			   : type == 'c'		? MARSHAL_CODE
+			   : type == '(' || type == ')' ? MARSHAL_TUPLE
+							: MARSHAL_OTHER;
+	return rc;
+}
+
+/* A complex number is two of them, and kept as none. */
+static int read_complex(struct marshal *m, struct marshal_node *to, char type)
+{
+	int rc = 0;
+
+	for (int i = 0; i < 2 && !rc; i++)
+		rc = type == 'y' ? read_real(m, to) : read_decimal(m, to);
+	to->kind = MARSHAL_OTHER;
+	return rc;
+}
+
+/* All but containers, into a node that no other is written to meanwhile. */
+static int read_plain(struct marshal *m, struct marshal_node *to, char type)
+{
+	if (type && strchr("NFT.S", type))
+		return 0;
+	if (type && strchr("stuaAzZ", type))
+		return read_text(m, to, type);
+	switch (type) {
+	case 'i':
+	case 'I':
+		return read_integer(m, to, type);
+	case 'l':
+		return read_long(m, to);
+	case 'g':
+		return read_real(m, to);
+	case 'f':
+		return read_decimal(m, to);
+	case 'x':
+	case 'y':
+		return read_complex(m, to, type);
+	case 'r':
+		return refer(m, to, m->ref, m->n_refs);
+	case 'R':
+		return refer(m, to, m->interned, m->n_interned);
+	default:
+		return refuse(m, "found type 0x%02x at byte %zu, expected one of marshal's",
+			      (unsigned char)type, m->at - 1);
+	}
+}
+
+/* `to` keeps its number while the nodes move. */
+static int read_value(struct marshal *m, uint32_t to, int depth)
+{
+	uint32_t ref = UNFINISHED;
+	uint64_t byte;
+	char type;
+	int rc = get(m, 1, &byte);
+
+	if (rc)
+		return rc;
+	type = (char)(byte & ~(uint64_t)FLAG_REF);
+	if (byte & FLAG_REF && !strchr("NFT.Sr", type)) {
+		ref = m->n_refs;
+		rc = remember(m, &m->ref, &m->n_refs, &m->cap_refs, UNFINISHED);
+	}
+	if (!rc && type == 't')
+		rc = remember(m, &m->interned, &m->n_interned, &m->cap_interned, to);
+	if (!rc && type && strchr("(){}[<>:c", type))
+		rc = read_container(m, to, type, depth);
+	else if (!rc)
+		rc = read_plain(m, &m->node[to], type);
+	if (!rc && ref != UNFINISHED)
+		m->ref[ref] = to;
+	return rc;
+}
+
+int marshal_read(struct marshal *m, const void *bytes, size_t n_bytes)
+{
+	uint32_t root;
+	int rc;
+
+	memset(m, 0, sizeof(*m));
+	m->bytes = bytes;
+	m->n_bytes = n_bytes;
+	if (n_bytes >= UINT32_MAX / 2)
+		return refuse(m, "found %zu bytes, expected at most 2 GiB", n_bytes);
+	rc = new_node(m, &root);
+	return rc ? rc : read_value(m, root, 0);
+}
+
+void marshal_fini(struct marshal *m)
+{
+	free(m->node);
+	free(m->ref);
+	free(m->interned);
+	m->node = NULL;
+	m->ref = m->interned = NULL;
+}
