@@ -370,7 +370,9 @@ static struct profile_edge *edge_append(struct profile_fn *callee, size_t caller
 		return NULL;
 	callee->caller = edge;
 	edge += callee->n_callers++;
-	*edge = (struct profile_edge){ .caller = caller };
+	/* The one number that adds nothing to -0.0 either, which Python prints as -0.000. */
+	*edge = (struct profile_edge){ .caller = caller,
+				       .counts = { .self_s = -0.0, .total_s = -0.0 } };
 	return edge;
 }
 
@@ -540,8 +542,11 @@ static int strip_listed(struct strip *s)
 	for (size_t i = 0; i < s->from->n_listed && !rc; i++) {
 		size_t from = s->from->listed[i], to = s->map[from];
 
+		if (!s->to.fn[to].listed)
+			s->to.fn[to].counts = s->from->fn[from].counts;
+		else
+			profile_counts_add(&s->to.fn[to].counts, &s->from->fn[from].counts);
 		rc = profile_list(&s->to, to);
-		profile_counts_add(&s->to.fn[to].counts, &s->from->fn[from].counts);
 		strip_callers(s, &s->from->fn[from]);
 		for (size_t k = 0; k < s->n_edges && !rc; k++)
 			rc = edge_add(&s->to, s->edge[k].caller, to, &s->edge[k].counts,

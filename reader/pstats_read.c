@@ -26,6 +26,7 @@ struct reading {
 	uint32_t *known;  /* by the first node of a key: its function + 1, or 0 */
 	uint32_t *caller; /* by function: the last function of the file that it was a caller of */
 	uint8_t *listed;  /* by function: whether the file has had it */
+	bool is_first;	  /* nothing was in the profile before */
 	size_t cap_fns;	  /* of `caller` and `listed` */
 	size_t n_edges;
 	uint64_t n_edge_calls; /* a sum that must not overflow */
@@ -272,7 +273,10 @@ static int read_function(struct reading *r, const struct marshal_node *key)
 	r->listed[fn] = 1;
 	if (profile_list(r->p, fn))
 		return no_memory(r);
-	profile_counts_add(&r->p->fn[fn].counts, &counts);
+	if (r->is_first) /* 0.0 + -0.0 would be another number */
+		r->p->fn[fn].counts = counts;
+	else
+		profile_counts_add(&r->p->fn[fn].counts, &counts);
 	return read_callers(r, callers, fn);
 }
 
@@ -361,7 +365,7 @@ int pstats_load(const char *path, void **bytes, size_t *n_bytes)
 
 int pstats_read(struct pstats_file *f, struct profile *p, const void *bytes, size_t n_bytes)
 {
-	struct reading r = { .f = f, .p = p };
+	struct reading r = { .f = f, .p = p, .is_first = !p->n_fns };
 	int rc;
 
 	memset(f, 0, sizeof(*f));

@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The text report is byte for byte what Python's own pstats prints: for recordings, for files of
+cProfile, profile and Stats.dump_stats, and for sums of them, by every sort key and abbreviation,
+turned around, without folders, as callers and callees, and through chains of restrictions.
+
+Each profile meets every combination once, on one interpreter or another: of N interpreters the k-th
+prints the k-th, (k + N)-th ... combination of a profile, by pstats_texts.py in one process. Only the
+lines with the files' names, which pyshim-read has in another form, are left out."""
+
+import concurrent.futures
+import itertools
+import json
+import marshal
+import os
+import shutil
+import struct
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from conftest import DATA, PYTHONS, READER, SHIM, read, run_bare
+
+TEXTS = Path(__file__).parent / "pstats_texts.py"
+PROGRAMS = ["argparse_tool", "callbacks_from_c", "json_roundtrip", "tokenize_sources",
+            "difflib_report", "ast_transform", "pydoc_pages"]
+WORDS = ["calls", "ncalls", "cumtime", "cumulative", "filename", "line", "module", "name", "nfl",
+         "pcalls", "stdname", "time", "tottime"]
+SEVERAL = [["time", "calls"], ["calls", "name"], ["module", "line", "name"], ["nfl", "pcalls"],
+           ["pcalls", "stdname"], ["line", "cumulative", "filename"]]
+CHAINS = [
+    [], [5], [0], [1], [10**6], [-1], [0.1], [0.5], [0.999], [1.5], [0.0],
+    ["json"], ["^{"], ["^{", 3], [r"\.py:\d+\(", 7], ["init|load|main", 0.5], [20, "e", 3],
+    [0.5, 0.5, 0.5], ["nothing is called so"], ["("], ["[z-a]", 3], ["*", "a", "+b"], ["'"],
+    ["it's a \"(\""], ["tab\t\\(", "\\"], ["\u00e9\u2028\U0001f40d\x7f("], [r"\bre\b"],
+    ["(?i)BUILT-IN"], ["a{,2}b*?$"], ["\u00e9|\\udcff|\U0001f40d"], [r"(?P<q>[a-z])(?P=q)"],
+    ["", 4], [r"\)\Z"], [r"(?<=<)\w+(?=>)", 3, 0.5], [r"(?<!a|bc)x"], ["(?x) m  o  # d u l e"],
+    [r"[^\W\d_]{12,}", "[[:alpha:]]"], [r"(\w)\1", r"\141|\x62|\u0063"],
+]
+
+
+# Profiles
+
+
+def function(file, line, name, calls=1, own=0.0, total=0.0, callers=None, primitive=None):
+    primitive = calls if primitive is None else primitive
+    return (file, line, name), (primitive, calls, own, total, callers or {})
+
+
+def odd_names():
+    names = ["lone \ud800 surrogate", "\udcff\udc80", "\U0001f40d astral", "e\u0301", "nul \0 in it",
+             "new\nline", "tab\tcr\resc\x1b[31m", "", " ", "a(b)c", "<x>", "<>", "<", "~",
+             "x" * 5000, "\u202eright to left", "\ufeff\u2028", "'\"\\", "%s %d {} $", "\0"]
+    entries, previous = [], None
+    for n, name in enumerate(names):
+        for key in ((name, n, "f"), ("/a/" + name, n, name), ("~", 0, name), ("~", 1, name)):
+            callers = {previous: (n, n, n / 7, n / 3)} if previous else {}
+            entries.append((key, (n, n + n % 2, n / 3, n / 2, callers)))
+            previous = key
+    return dict(entries)
+
+
+def ties():
+    """Everything of equal rank: only the order of the dict decides."""
+    keys = [("/x/%s.py" % "zmab"[n % 4], 100 - n % 3, "f%d" % (n % 5)) for n in range(60)]
+    keys = list(dict.fromkeys(keys))
+    return {k: (1, 1, 0.25, 0.5, {c: (1, 1, 0.25, 0.5) for c in keys[n::7]})
+            for n, k in enumerate(keys)}
+
+
+def large_and_small():
+    counts = [0, 1, 2**31 - 1, 2**31, 2**31 + 1, 2**32, 2**45, 2**62]
+    seconds = [0.0, 5e-324, 1e-9, 0.0004999, 0.0005, 0.00050001, 0.0015, 1.0, 99999.9995, 1e15,
+               1e300, float("inf"), -1.5, -0.0]
+    stats = {}
+    for n, (count, second) in enumerate(itertools.product(counts, seconds)):
+        key, value = function("large.py", n - 5, "f", count, second, -second / 3)
+        stats[key] = (count // 3,) + value[1:4] + ({("large.py", n - 6, "f"): value[:4]},)
+    return {k: v for k, v in stats.items() if v[1] < 2**62 or k[1] % 14 == 3}
+
+
+def same_without_folders():
+    """Functions and callers that become one another; in one dict of callers the last replaces."""
+    stats = {}
+    for n, folder in enumerate(("/b/", "/a/", "", "/a/b/c/", "rel/", "//")):
+        callers = {(f + "m.py", 1, "g"): (n + k, 1, n / 9, k / 7)
+                   for k, f in enumerate(("/z/", "/y/", "", "/b/", "x//"))}
+        callers[folder + "own.py", n % 2, "h"] = (3, 2, 0.5, 0.25)
+        stats.update([function(folder + "m.py", 1, "g", 7 + n, n / 3, n * 1.7, callers, 5)])
+        stats.update([function(folder + "own.py", n % 2, "h", n, 0.1 * n, 0.3)])
+    stats.update([function("~", 0, "<a/b>"), function("/", 3, "slash"), function("end/", 3, "s")])
+    return stats
+
+
+def counts_of_callers():
+    """As profile.py writes it; the first function has no callers, so the next one decides."""
+    keys = [("/p/%d.py" % (n % 3), n, "f%d" % n) for n in range(20)]
+    return {k: (n, n + n % 3, n / 7, n / 3, {c: n * 2**28 + 1 for c in keys[:n:3]})
+            for n, k in enumerate(keys)}
+
+
+def top_level():
+    """The mark of a profiler of 1994 that pstats still looks for."""
+    (a, va), (b, vb) = function("t.py", 1, "one", 2, 1.0, 3.0), function("t.py", 2, "two", 4)
+    top = ("jprofile", 0, "profiler")
+    return {top: (1, 1, 0.5, 9.0, {}), a: va[:4] + ({top: (2, 2, 1.0, 3.0)},), b: vb}
+
+
+MADE = {"odd names": odd_names(), "ties": ties(), "large and small": large_and_small(),
+        "same without folders": same_without_folders(), "counts": counts_of_callers(),
+        "top level": top_level(), "one": dict([function("one.py", 1, "f")])}
+# profile.run's code must be text, else the file names the program by an object with its address.
+PROFILE = """\
+import profile, runpy, sys
+sys.setrecursionlimit(20000)
+p = profile.Profile()
+p.runctx("runpy.run_path(sys.argv[1], run_name='__main__')", globals(), locals())
+p.dump_stats(sys.argv[2])
+"""
+ADDED = """\
+import pstats, sys
+a, b = sys.argv[1:3]
+pstats.Stats(a, b, a).dump_stats(sys.argv[3])
+pstats.Stats(a).strip_dirs().add(pstats.Stats(b).strip_dirs()).dump_stats(sys.argv[4])
+"""
+
+
+def write(path, content):
+    path.write_bytes(content)
+    return str(path)
+
+
+def made_files(folder):
+    files = {}
+    for name, stats in MADE.items():
+        version = len(files) % 5  # Python's marshal has had versions 0 to 4 since 3.4
+        files[name] = [write(folder / (name + ".pstats"), marshal.dumps(stats, version))]
+    return files
+
+
+def profiled_files(folder):
+    """One of cProfile and one of profile for each interpreter, of another program each."""
+    files = {}
+    for n, python in enumerate(PYTHONS):
+        program = DATA / "programs" / (PROGRAMS[n % len(PROGRAMS)] + ".py")
+        out = folder / (python.tag + ".c.pstats"), folder / (python.tag + ".p.pstats")
+        for args in (["-m", "cProfile", "-o", out[0], program], ["-c", PROFILE, program, out[1]]):
+            done = run_bare([python.exe, *args], cwd=folder)
+            assert done.status == 0, done
+        files["cProfile of " + python.tag] = [str(out[0])]
+        files["profile of " + python.tag] = [str(out[1])]
+    return files
+
+
+def recorded_files(folder, where):
+    """{name: [recording]} of three programs, {recording: pstats file}"""
+    files, converted = {}, {}
+    for python, program in zip((PYTHONS[0], PYTHONS[-1], PYTHONS[len(PYTHONS) // 2]), PROGRAMS[1:]):
+        here = tempfile.mkdtemp(dir=where)
+        # A wall clock's ticks are measured against the clock of the moment when they are read.
+        env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": here, "PYSHIM_CLOCK": "cpu"}
+        done = run_bare([python.exe, DATA / "programs" / (program + ".py")], env=env, cwd=folder)
+        assert done.status == 0, done
+        recording = str(next(Path(here).glob("pyprof.*")))
+        converted[recording] = str(folder / (program + ".pstats"))
+        read("-o", converted[recording], recording)
+        files["recording of %s by %s" % (program, python.tag)] = [recording]
+    return files, converted
+
+
+def sums(folder, files):
+    """Several at once; and what Stats.dump_stats writes of a sum, with and without folders."""
+    c, p = ([f[0] for name, f in files.items() if name.startswith(kind)]
+            for kind in ("cProfile of", "profile of"))
+    r = [f[0] for name, f in files.items() if name.startswith("recording")]
+    added = str(folder / "added.pstats"), str(folder / "stripped.pstats")
+    done = run_bare([PYTHONS[-1].exe, "-c", ADDED, c[0], c[-1], *added])
+    assert done.status == 0, done
+    return {"two": [c[0], c[-1]], "three": c[:3], "one twice": [c[0], c[0]], "all of cProfile": c,
+            "all of profile": p, "recordings": r, "recordings and files": [r[0], c[0], r[1], c[1]],
+            "made": [files["ties"][0], files["same without folders"][0], files["odd names"][0]],
+            "dumped sum": [added[0]], "dumped without folders": [added[1]]}
+
+
+@pytest.fixture(scope="module")
+def profiles(tmp_path_factory):
+    """{name: (sources of pyshim-read, files of pstats)}"""
+    folder = tmp_path_factory.mktemp("profiles")
+    where = tempfile.mkdtemp(prefix="pyshim-test-", dir="/dev/shm")
+    try:
+        files = {**made_files(folder), **profiled_files(folder)}
+        recorded, converted = recorded_files(folder, where)
+        files.update(recorded)
+        files.update(sums(folder, files))
+        yield {name: (sources, [converted.get(s, s) for s in sources])
+               for name, sources in files.items()}
+    finally:
+        shutil.rmtree(where, ignore_errors=True)
+
+
+# Combinations
+
+
+def abbreviations():
+    """Those of get_sort_arg_defs: every start of a word but those that are refused."""
+    known, refused = {}, set()
+    for word in WORDS:
+        for n in range(len(word), 0, -1):
+            if word[:n] in known:
+                refused.add(word[:n])
+                break
+            known[word[:n]] = word
+    return sorted(known.keys() - refused - set(WORDS)), sorted(refused)
+
+
+def combinations(start):
+    """(strip, keys, reverse, listing, chain), from another chain on for each profile."""
+    keys = [[word] for word in WORDS] + [[-1], [0], [1], [2]] + SEVERAL
+    chains = itertools.cycle(CHAINS[start % len(CHAINS):] + CHAINS[:start % len(CHAINS)])
+    for choice in itertools.product((False, True), keys, (False, True),
+                                    ("stats", "callers", "callees")):
+        yield (*choice, next(chains))
+    for short in abbreviations()[0]:
+        yield False, [short], False, "stats", [3]
+    for chain, listing in zip(CHAINS, itertools.cycle(("callers", "stats", "callees"))):
+        yield False, ["stdname"], False, listing, chain
+
+
+def jobs(profiles, python):
+    """[(sources, pstats_texts' job)] of this interpreter."""
+    own, found = PYTHONS.index(python), []
+    for n, (sources, files) in enumerate(profiles.values()):
+        for strip, keys, *rest in itertools.islice(combinations(7 * n), own, None, len(PYTHONS)):
+            found.append((sources, [files, strip, keys, *rest]))
+    return found
+
+
+def arguments(sources, job):
+    _, strip, keys, reverse, listing, chain = job
+    words = ["-q"]
+    words += [word for key in keys for word in ("-s", str(key))]
+    words += [word for r in chain for word in ("-r", r if isinstance(r, str) else repr(r))]
+    words += ["--strip-dirs"] * strip + ["--reverse"] * reverse
+    return words + ["--" + listing] * (listing != "stats") + ["--", *sources]
+
+
+def texts(python, jobs, folder):
+    """What this interpreter's pstats prints for each job."""
+    asked, told = folder / "jobs", folder / "texts"
+    asked.write_text(json.dumps(jobs))
+    done = run_bare([python.exe, TEXTS, asked, told], timeout=500)
+    assert done.status == 0, done.err.decode()[-3000:]
+    data, at = told.read_bytes(), 0
+    while at < len(data):
+        (n,) = struct.unpack_from("<q", data, at)
+        yield data[at + 8 : at + 8 + n]
+        at += 8 + n
+
+
+def difference(ours, theirs):
+    """Where two outputs part, with what stands around it; "" where they do not."""
+    if ours == theirs:
+        return ""
+    at = len(os.path.commonprefix([ours, theirs]))
+    return "from byte %d\n  pyshim-read: %r\n  pstats:      %r" % (
+        at, ours[max(0, at - 60) : at + 60], theirs[max(0, at - 60) : at + 60])
+
+
+def compare(python, jobs, folder):
+    """[what differs] between pyshim-read and this interpreter's pstats."""
+    def ours(job):
+        return run_bare([READER, *arguments(*job)])
+
+    found = []
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        expected = texts(python, [job for _, job in jobs], folder)
+        for (sources, job), done, theirs in zip(jobs, pool.map(ours, jobs), expected):
+            assert (done.status, done.err) == (0, b""), done
+            if done.out != theirs:
+                found.append("%s\n%s" % (done.args[1:], difference(done.out, theirs)))
+    return found
+
+
+
+
+def test_there_are_many(profiles):
+    """25 profiles, thousands of combinations, and every one of a profile is somebody's."""
+    assert len(profiles) >= 25 and len(CHAINS) >= 20
+    asked = [json.dumps([s, j]) for python in PYTHONS for s, j in jobs(profiles, python)]
+    assert len(asked) == len(profiles) * len(list(combinations(0))) > 10000
+    assert len(set(asked)) > 0.9 * len(asked)
+
+
+def test_same_bytes(python, profiles, tmp_path):
+    mine = jobs(profiles, python)
+    wrong = compare(python, mine, tmp_path)
+    assert not wrong, "%d of %d differ:\n%s" % (len(wrong), len(mine), "\n".join(wrong[:10]))
