@@ -393,7 +393,10 @@ static int report(const struct options *o, const struct names_list *l)
 	if (!sources) {
 		complain("read sources: out of memory");
 	} else if (!read_sources(&sum, sources, l)) {
-		if (o->strip_dirs && profile_strip_dirs(&sum.profile))
+		if (o->report.sort.of_samples && !sum.sampled)
+			complain("sort functions: found a key of samples, expected one of calls: "
+				 "the first source has no samples");
+		else if (o->strip_dirs && profile_strip_dirs(&sum.profile))
 			complain("strip folders: out of memory");
 		else
 			status = print_report(o, &sum, sources, l->n);

@@ -32,6 +32,19 @@ static const struct {
 
 #define N_WORDS (sizeof(word_table) / sizeof(word_table[0]))
 
+/* Python 3.15's words for sampled profiles, which have no abbreviations. */
+static const struct {
+	const char *word;
+	const char *title;
+	unsigned char column;
+} sample_table[] = {
+	{ "samples", "sample count", CALLS },
+	{ "nsamples", "sample count", CALLS },
+	{ "psamples", "primitive call count", PRIMITIVE },
+};
+
+#define N_SAMPLE_WORDS (sizeof(sample_table) / sizeof(sample_table[0]))
+
 static const struct {
 	const char *number;
 	const char *word;
@@ -109,6 +122,19 @@ static void add_word(struct sort_keys *keys, int word)
 		add_column(keys, *column);
 }
 
+static bool add_sample_word(struct sort_keys *keys, const char *key)
+{
+	for (size_t i = 0; i < N_SAMPLE_WORDS; i++) {
+		if (strcmp(sample_table[i].word, key))
+			continue;
+		keys->key[keys->n_keys++] = (unsigned char)(N_WORDS + i);
+		add_column(keys, sample_table[i].column);
+		keys->of_samples = true;
+		return true;
+	}
+	return false;
+}
+
 /* Says what was found, then the words that start with `start`; "" is all there is. */
 __attribute__((format(printf, 3, 4))) static const char *refuse(struct sort_keys *keys,
 								const char *start,
@@ -141,6 +167,8 @@ static const char *parse_word(struct sort_keys *keys, const char *key)
 
 	if (word >= 0)
 		add_word(keys, word);
+	else if (add_sample_word(keys, key))
+		return NULL;
 	else if (word == AMBIGUOUS)
 		return refuse(keys, key, "sort key: '%.40s' is ambiguous", key);
 	else if (find_number(key) >= 0)
@@ -173,7 +201,9 @@ const char *sort_keys_parse(const char *const *keys, size_t n, struct sort_keys 
 
 const char *sort_key_title(const struct sort_keys *keys, size_t i)
 {
-	return word_table[keys->key[i]].title;
+	size_t word = keys->key[i];
+
+	return word < N_WORDS ? word_table[word].title : sample_table[word - N_WORDS].title;
 }
 
 struct sorting {

@@ -19,6 +19,7 @@ struct sort_keys {
 	size_t n_keys; /* 0: listed order */
 	unsigned char column[SORT_MAX_COLUMNS];
 	size_t n_columns;
+	bool of_samples; /* one of them is only for sampled profiles */
 	char error[256]; /* what sort_keys_parse returned, if it did not like the keys */
 };
 
