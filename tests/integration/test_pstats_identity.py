@@ -295,3 +295,37 @@ def test_same_bytes(python, profiles, tmp_path):
     mine = jobs(profiles, python)
     wrong = compare(python, mine, tmp_path)
     assert not wrong, "%d of %d differ:\n%s" % (len(wrong), len(mine), "\n".join(wrong[:10]))
+
+
+# Interpreters that a machine may lack
+
+
+GOLDEN = sorted((DATA / "pstats").glob("*.pstats"))
+
+
+def test_golden_files_are_there():
+    assert {p.name.split("-")[0] for p in GOLDEN} >= {"2.7", "3.6", "3.14", "3.15"}
+    assert "3.15-sampled.pstats" in {p.name for p in GOLDEN}
+
+
+@pytest.mark.parametrize("file", GOLDEN, ids=lambda p: p.stem)
+def test_golden(file):
+    """Files of other interpreters, and what they printed (tests/data/pstats/make.py)."""
+    jobs = json.loads((DATA / "pstats" / "jobs.json").read_text())
+    theirs, ours = file.with_suffix(".txt").read_bytes(), b""
+    for job in jobs:
+        ours += json.dumps(job).encode() + b"\n" + read(*arguments([file], [[file], *job])).out
+    assert not difference(ours, theirs), difference(ours, theirs)
+
+
+def test_sample_keys():
+    """Python 3.15's words for what was counted; where nothing was sampled they are none."""
+    sampled = DATA / "pstats" / "3.15-sampled.pstats"
+    for ours, theirs, title in (("samples", "calls", b"sample count"), ("nsamples", "0", None),
+                                ("psamples", "pcalls", b"primitive call count")):
+        a, b = (read("-q", "-s", key, "-s", "stdname", sampled).out.split(b"\n\n")
+                for key in (ours, theirs.replace("0", "ncalls")))
+        assert a[2:] == b[2:] and (not title or title in a[1]), (a[1], b[1])
+    done = read("-q", "-s", "samples", DATA / "pstats" / "3.15-cprofile.pstats", status=1)
+    assert b"samples" in done.err and done.out == b""
+    assert read("-s", "sample", sampled, status=2).out == b""
