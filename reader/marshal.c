@@ -199,8 +199,8 @@ static int read_text(struct marshal *m, struct marshal_node *to, char type)
 		return rc;
 	t = (struct text){ m->bytes + m->at, n };
 	if (type != 's' && type != 't' && !(type == 'u' ? text_is_utf8(t) : is_ascii(t)))
-		return refuse(m, "found a text at byte %zu that is not %s", m->at,
-			      type == 'u' ? "UTF-8" : "ASCII");
+		return refuse(m, "found a text that is not %s at byte %zu, expected one that is",
+			      type == 'u' ? "UTF-8" : "ASCII", m->at);
 	to->kind = MARSHAL_TEXT;
 	to->text.at = (uint32_t)m->at;
 	to->text.n_bytes = n;

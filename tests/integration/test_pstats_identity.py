@@ -12,6 +12,8 @@ import itertools
 import json
 import marshal
 import os
+import random
+import re
 import shutil
 import struct
 import tempfile
@@ -295,6 +297,54 @@ def test_same_bytes(python, profiles, tmp_path):
     mine = jobs(profiles, python)
     wrong = compare(python, mine, tmp_path)
     assert not wrong, "%d of %d differ:\n%s" % (len(wrong), len(mine), "\n".join(wrong[:10]))
+
+
+# Regular expressions
+
+ATOMS = (
+    "a b i s A \u00e9 \u00c9 \u00df \u017f _ 1 \u0663 \\n \\d \\D \\w \\W \\s \\S \\b \\A \\Z ^ $ . [ab] [^a] [a-c] "
+    "[\\w-] [^\\W\\d] []a] [a-] [[:alpha:]] [\\d-x] [b-a] [^]] [a&&b] [\\b] [\u00e9-\u00fc] \\x41 \\u00e9 \\x4 "
+    "\\07 \\0 \\101 \\1 \\2 \\10 \\400 (?P=n) \\. \\( \\- \\q \\h \\K \\R \\v \\e \\G \\Q \\p \\X # \udcff "
+    "[\\ud800-\\udfff] \\ud800 (*ACCEPT) { } {2} {,2} {1,} {} {a} * + ? | (?#c) - ] [ [^ (?i) (?x) (?L) \\"
+).split(" ") + [" ", "\n"]
+REPEATS = [""] * 6 + "* + ? {2} {1,2} {,2} {0} *? ?? *+ {1,2}+ {2,1} ** *{2}".split()
+OPENINGS = ("( ( (?: (?= (?! (?<= (?<! (?> (?i: (?-i: (?s-i: (?x: (?a: (?P<n> (?m: (?(1) (?(n) (?<x> (?| "
+            "(?R").split()
+NAMES = ["a", "ab", "aab", "A", "I", "\u0130", "i", "S", "\u017f", "K", "\u212a", "\u00e9", "\u00c9",
+         "\u00df", "\u1e9e", "1", "\u0663", "_", " ", "\n", "a\n", "\na", "a\nb", "\ud800", "x\udcffy",
+         "\U0001f40d", "]", "[", ":", "{2}", "aaaa", "\0", "\b", "abab", "\x1c", "\u2028", "\u180e", "#a"]
+
+
+def random_pattern(rng, depth):
+    words = []
+    for _ in range(rng.choice((1, 1, 2, 2, 3))):
+        if depth and rng.random() < 0.35:
+            body = random_pattern(rng, depth - 1)
+            if rng.random() < 0.4:
+                body += "|" + random_pattern(rng, depth - 1)
+            words.append(rng.choice(OPENINGS) + body + ")")
+        else:
+            words.append(rng.choice(ATOMS))
+        words.append(rng.choice(REPEATS))
+    return "".join(words)
+
+
+def test_random_patterns(python, tmp_path):
+    """What is found and what is invalid is what this interpreter's re says, by the report."""
+    left_out = r"\d{4}|[Nz]"  # repeats beyond PCRE2; names of characters, and what 3.14 has new
+    if python.version < (3, 11):  # possessive repeats, flags anywhere, tests of no group
+        left_out += r"|[*+?}]\+|\(\?>|.\(\?[a-zA-Z]+\)|\(\?\("
+    rng = random.Random(python.tag)
+    stats = {("~", n, name): (n, n, 0.0, 0.0, {}) for n, name in enumerate(NAMES)}
+    file = tmp_path / "names.pstats"
+    file.write_bytes(marshal.dumps(stats))
+    found = []
+    while len(found) < 600:
+        pattern = rng.choice(("", "", "", "(?i)", "(?x)", "(?m)", "(?ai)")) + random_pattern(rng, 2)
+        if not re.search(left_out, pattern) and not re.fullmatch(r"[\s\d._]*", pattern):
+            found.append(([str(file)], [[str(file)], False, ["line"], False, "stats", [pattern]]))
+    wrong = compare(python, found, tmp_path)
+    assert not wrong, "%d differ:\n%s" % (len(wrong), "\n".join(wrong[:10]))
 
 
 # Interpreters that a machine may lack

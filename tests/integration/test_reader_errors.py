@@ -6,6 +6,7 @@ Recordings are damaged by overwriting fields of a real one; where a field lies i
 include/pyprof/abi.h itself, by a small C program (c/abi_offsets.c).
 """
 
+import marshal
 import mmap
 import os
 import random
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, READER, ROOT, SHIM, _environment, read, read_stats, run_bare
+from conftest import DATA, PYTHONS, READER, ROOT, SHIM, _environment, read, read_stats, run_bare
 
 LINE = re.compile(r"pyshim-read: [a-z]+ \S.*: \S.*, \S.*\n")
 LOSSES = re.compile(r"pyshim-read: read .*: found losses, expected none:\n(  .*\n)+")
@@ -95,7 +96,7 @@ def test_no_such_process():
 
 @pytest.mark.parametrize("args", [
     ["--unknown"], ["-Z"], [], ["-s"], ["-o"], ["-s", "nonsense", "x"], ["-f", "nonsense", "x"],
-    ["--format"], ["--versio=3"], ["--sort", "cum", "x"], ["--restrict", "", "x"],
+    ["--format"], ["--versio=3"], ["--sort", "cum", "x"], ["--restrict"],
 ], ids=" ".join)
 def test_usage(args):
     done = run_reader(*args)
@@ -332,6 +333,89 @@ def test_one_of_several_is_bad(sample, tmp_path):
     bad.write_text("x")
     assert "bad" in complaint(run_reader(sample, bad))
     assert "bad" in complaint(run_reader(bad, sample))
+
+
+# pstats files
+
+
+PSTATS = sorted((DATA / "pstats").glob("*.pstats"))
+LARGEST = max(PSTATS, key=lambda path: path.stat().st_size)
+
+
+def test_pstats_truncated(tmp_path):
+    """Every length of one file of each kind of marshal, and of the largest."""
+    chosen = {p.name: p for p in PSTATS if p.stem in ("3.15-sampled", "3.13-cprofile")}
+    assert len(chosen) == 2
+    cut = tmp_path / "cut"
+    for path in {*chosen.values(), LARGEST}:
+        data = path.read_bytes()
+        for n in range(1, len(data), 1 + len(data) // 1500):
+            cut.write_bytes(data[:n])
+            assert "cut" in complaint(run_reader(cut)), (path, n)
+    assert read("-q", path).out
+
+
+def test_pstats_overwritten(tmp_path):
+    """Some bytes changed at random: a report, or one line."""
+    rng = random.Random(3)
+    bad = tmp_path / "bad"
+    refused = 0
+    for n in range(1500):
+        data = bytearray(rng.choice(PSTATS).read_bytes())
+        for _ in range(rng.choice((1, 1, 3))):
+            at = rng.randrange(1, len(data))
+            data[at] = rng.choice((data[at] ^ 1 << rng.randrange(8), rng.randrange(256), 0, 255))
+        bad.write_bytes(data)
+        done = run_reader("-q", "--strip-dirs", rng.choice(("--callers", "--callees", "-v")), bad)
+        assert is_survived(done), (n, bytes(data), done.status, done.err)
+        refused += done.status == 1
+    assert 100 < refused < 1500
+
+
+def test_pstats_hostile(tmp_path):
+    """What Python would not write; test_marshal.c has more of it."""
+    key = b")\3z\1fi\1\0\0\0z\1n"
+    value = b")\5i\1\0\0\0i\1\0\0\0" + b"g" + bytes(8) + b"g" + bytes(8)
+    for name, data in {
+        "deep": b"{" + b")\1" * 500000,
+        "deep dicts": b"{" * 1000000,
+        "long": b"{" + key[:2] + b"u\xff\xff\xff\x7fx",
+        "negative": b"{(\xff\xff\xff\xff",
+        "itself": b"\xfbr\0\0\0\0N0",
+        "other types": b"{" + key + b")\5NNNNN0",
+        "no value": b"{" + key + b"0",
+        "twice": b"{" + 2 * (key + value + b"{0") + b"0",
+        "list": b"{" + key + b"[\0\0\0\0" + b"0",
+        "line\nbreak": b"{" + key,
+    }.items():
+        bad = tmp_path / name
+        bad.write_bytes(data)
+        complaint(run_reader(bad))
+
+
+def test_pstats_one_of_several_is_bad(tmp_path):
+    bad, old = tmp_path / "bad", tmp_path / "old"
+    bad.write_bytes(LARGEST.read_bytes()[:-1])
+    old.write_text("old")
+    for sources in ([bad, LARGEST], [LARGEST, bad], [LARGEST, bad, LARGEST]):
+        assert "bad" in complaint(run_reader("-o", old, *sources))
+    assert old.read_text() == "old"
+
+
+def test_output_over_its_own_source(tmp_path):
+    """A new file that takes the name when it is whole: a source may be named as the output, and
+    who has the old file open or linked keeps it."""
+    source, link = Path(shutil.copy(LARGEST, tmp_path / "p")), tmp_path / "link"
+    source.chmod(0o600)
+    os.link(source, link)
+    before = marshal.loads(LARGEST.read_bytes()) if "2.7" not in LARGEST.name else None
+    read("-o", source, source, source)
+    assert link.read_bytes() == LARGEST.read_bytes() and sorted(
+        path.name for path in tmp_path.iterdir()) == ["link", "p"]
+    after = marshal.loads(source.read_bytes())
+    assert before is None or after.keys() == before.keys()
+    assert sum(v[1] for v in after.values()) == 2 * sum(
+        v[1] for v in marshal.loads(read("-f", "pstats", link).out).values()) > 0
 
 
 # Output that cannot be written

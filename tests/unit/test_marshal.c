@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * pstats files from the outside: each type of marshal, against literals; and bytes that no Python
+ * would write. Under the sanitizers a wrong access anywhere in it is a failure too.
+ */
+#include <check.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "profile.h"
+#include "pstats.h"
+#include "pstats_read.h"
+
+#define T(s) ((struct text){ s, sizeof(s) - 1 })
+
+/* A value of five things with no callers: 1 and 2 calls, 0.5 s and 1.5 s. */
+#define HALF "g\0\0\0\0\0\0\xe0\x3f"
+#define ONE_AND_HALF "g\0\0\0\0\0\0\xf8\x3f"
+#define COUNTS "i\1\0\0\0i\2\0\0\0" HALF ONE_AND_HALF
+#define VALUE ")\5" COUNTS "{0"
+#define KEY ")\3z\1fi\7\0\0\0z\1n"
+
+/* A heap block of just this size, so that a byte too far is seen. */
+static int read_bytes(struct pstats_file *f, struct profile *p, const void *bytes, size_t n)
+{
+	void *copy = malloc(n ? n : 1);
+	int rc;
+
+	memcpy(copy, bytes, n);
+	profile_init(p);
+	rc = pstats_read(f, p, copy, n);
+	free(copy);
+	return rc;
+}
+
+/* One function by the name n of the line 7 of the file f, with the numbers of VALUE. */
+static void assert_is_read(const char *bytes, size_t n, struct text file, int64_t line)
+{
+	struct pstats_file f;
+	struct profile p;
+	size_t fn;
+	int rc = read_bytes(&f, &p, bytes, n);
+
+	ck_assert_msg(rc == 0, "%s", f.error);
+	ck_assert_uint_eq(f.n_functions, 1);
+	fn = profile_find(&p, file, line, T("n"));
+	ck_assert_msg(fn != SIZE_MAX, "found no %.*s:%ld", (int)file.n, file.bytes, (long)line);
+	ck_assert_uint_eq(p.fn[fn].counts.n_primitive, 1);
+	ck_assert_uint_eq(p.fn[fn].counts.n_calls, 2);
+	ck_assert_double_eq(p.fn[fn].counts.self_s, 0.5);
+	ck_assert_double_eq(p.fn[fn].counts.total_s, 1.5);
+	ck_assert_uint_eq(f.total.n_calls, 2);
+	ck_assert_double_eq(f.total.self_s, 0.5);
+	profile_fini(&p);
+}
+
+#define IS(bytes)                                       \
+	{                                               \
+		bytes, sizeof(bytes) - 1, { "f", 1 }, 7 \
+	}
+#define KEYED(key, file, line)                                                                     \
+	{                                                                                          \
+		"{" key VALUE "0", sizeof("{" key VALUE "0") - 1, { file, sizeof(file) - 1 }, line \
+	}
+
+static const struct {
+	const char *bytes;
+	size_t n;
+	struct text file;
+	int64_t line;
+} taken[] = {
+	IS("{" KEY VALUE "0"),
+	IS("{" KEY VALUE "0 and more, which marshal.load leaves"),
+	IS("\xfb" KEY VALUE "0"),
+	KEYED("(\3\0\0\0u\1\0\0\0fi\7\0\0\0u\1\0\0\0n", "f", 7),
+	KEYED(")\3s\1\0\0\0fi\7\0\0\0t\1\0\0\0n", "f", 7),
+	KEYED(")\3a\1\0\0\0fi\7\0\0\0A\1\0\0\0n", "f", 7),
+	KEYED(")\3Z\1fi\7\0\0\0z\1n", "f", 7),
+	KEYED(")\3z\0i\7\0\0\0z\1n", "", 7),
+	KEYED(")\3u\3\0\0\0\xed\xa0\x80i\7\0\0\0z\1n", "\xed\xa0\x80", 7),
+	KEYED(")\3u\2\0\0\0\xc3\xa9i\7\0\0\0z\1n", "\xc3\xa9", 7),
+	/* bytes of Python 2 that are no UTF-8 */
+	KEYED(")\3t\1\0\0\0\xe9i\7\0\0\0z\1n", "\xed\xb3\xa9", 7),
+	KEYED(")\3z\1fi\xff\xff\xff\xffz\1n", "f", -1),
+	KEYED(")\3z\1fI\0\0\0\0\0\0\0\x80z\1n", "f", INT64_MIN),
+	KEYED(")\3z\1fl\0\0\0\0z\1n", "f", 0),
+	KEYED(")\3z\1fl\3\0\0\0\1\0\0\0\1\0z\1n", "f", 1ll + (1ll << 30)),
+	KEYED(")\3z\1fl\xff\xff\xff\xff\1\0z\1n", "f", -1),
+	KEYED(")\3z\1fl\5\0\0\0\xff\x7f\xff\x7f\xff\x7f\xff\x7f\7\0z\1n", "f", INT64_MAX),
+	/* the name is interned in a value before, as Python 2 does; then referred to, as 3 does */
+	IS("{)\3t\1\0\0\0fi\7\0\0\0t\1\0\0\0n" VALUE "0"),
+	IS("{\xa9\3\xfa\1f\xe9\7\0\0\0\xda\1n\xa9\5" COUNTS "\xfb"
+	   "00"),
+	/* floats as text, and integers for seconds */
+	IS("{" KEY ")\5i\1\0\0\0i\2\0\0\0f\3"
+	   "0.5"
+	   "f\6"
+	   "15e-01"
+	   "{00"),
+	IS("{" KEY "(\5\0\0\0" COUNTS "{00"),
+};
+
+START_TEST(every_form_is_read)
+{
+	assert_is_read(taken[_i].bytes, taken[_i].n, taken[_i].file, taken[_i].line);
+}
+END_TEST
+
+#define NO(bytes, why)                        \
+	{                                     \
+		bytes, sizeof(bytes) - 1, why \
+	}
+#define CODE(code) "{)\3z\1fi\7\0\0\0" code VALUE "0"
+
+static const struct {
+	const char *bytes;
+	size_t n;
+	const char *why; /* a part of what is said */
+} refused[] = {
+	NO("", "end at byte 0"),
+	NO("{", "end at byte 1"),
+	NO("(\0\0\0\0", "no dict"),
+	NO("i\0\0\0\0", "no dict"),
+	NO("N", "no dict"),
+	NO("\0", "type 0x00"),
+	NO("\x80", "type 0x00"),
+	NO("{?", "type 0x3f"),
+	NO("r\0\0\0\0", "reference to value 0"),
+	NO("R\0\0\0\0", "reference to value 0"),
+	NO("{r\xff\xff\xff\xff" VALUE "0", "reference to value 4294967295"),
+	NO("\xfbr\0\0\0\0" VALUE "0", "holds itself"),
+	NO("{\xa9\3r\0\0\0\0i\7\0\0\0z\1n" VALUE "0", "holds itself"),
+	NO("{" KEY "0", "type 0x30"),
+	NO("{(\xff\xff\xff\xff", "length of -1"),
+	NO("{(\xff\xff\xff\x7f", "length of 2147483647"),
+	NO("{u\xff\xff\xff\x7f", "length of 2147483647"),
+	NO("{z\xff", "length of 255"),
+	NO("{)\xff", "length of 255"),
+	NO("{l\xff\xff\xff\x7f", "end at"),
+	NO("{l\0\0\0\x80", "end at"),
+	NO("{l\1\0\0\0\0\x80", "digit of 0x8000"),
+	NO("{f\xff", "length of 255"),
+	NO("{f\0", "float that is none"),
+	NO("{f\4"
+	   "0x10",
+	   "float that is none"),
+	NO("{f\4"
+	   "1 \0"
+	   "2",
+	   "float that is none"),
+	NO("{f\1x", "float that is none"),
+	NO("{)\3u\1\0\0\0\xe9i\7\0\0\0z\1n" VALUE "0", "not UTF-8"),
+	NO("{)\3z\1\xe9i\7\0\0\0z\1n" VALUE "0", "not ASCII"),
+	NO("{c\0\0\0\0", "end at"),
+	NO("{c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0s\0\0\0\0", "end at"),
+	NO("{z\1fz\1f0", "named by 3 things"),
+	NO("{)\2z\1fz\1n" VALUE "0", "named by 3 things"),
+	NO("{)\3z\1fz\1fz\1n" VALUE "0", "(file, line, name)"),
+	NO("{)\3i\0\0\0\0i\7\0\0\0z\1n" VALUE "0", "(file, line, name)"),
+	NO("{)\3z\1fg\0\0\0\0\0\0\0\0z\1n" VALUE "0", "(file, line, name)"),
+	NO("{)\3z\1fl\5\0\0\0\0\0\0\0\0\0\0\0\x10\0z\1n" VALUE "0", "(file, line, name)"),
+	NO("{" KEY "i\0\0\0\0"
+	   "0",
+	   "5 things"),
+	NO("{" KEY ")\4" COUNTS "0", "5 things"),
+	NO("{" KEY ")\5" COUNTS "N0", "no dict"),
+	NO("{" KEY ")\5i\xff\xff\xff\xffi\2\0\0\0" HALF HALF "{00", "number of calls"),
+	NO("{" KEY ")\5Ti\2\0\0\0" HALF HALF "{00", "number of calls"),
+	NO("{" KEY ")\5" HALF "i\2\0\0\0" HALF HALF "{00", "number of calls"),
+	NO("{" KEY ")\5i\1\0\0\0i\2\0\0\0z\1x" HALF "{00", "no number"),
+	NO("{" KEY VALUE KEY VALUE "0", "same function twice"),
+	NO("{" KEY ")\5" COUNTS "{" KEY "i\1\0\0\0" KEY "i\1\0\0\0"
+	   "00",
+	   "same caller twice"),
+	NO("{" KEY ")\5" COUNTS "{" KEY "z\1x"
+	   "00",
+	   "a caller whose value"),
+	NO("{" KEY ")\5" COUNTS "{" KEY ")\3i\1\0\0\0i\1\0\0\0" HALF "00", "a caller whose value"),
+	NO("{" KEY ")\5" COUNTS "{z\1xi\1\0\0\0"
+	   "00",
+	   "named by 3 things"),
+	NO("{" KEY ")\5I\1\0\0\0\0\0\0\0I\xff\xff\xff\xff\xff\xff\xff\x7f" HALF HALF "{0"
+	   ")\3z\1gi\7\0\0\0z\1n)\5I\1\0\0\0\0\0\0\0I\xff\xff\xff\xff\xff\xff\xff\x7f" HALF HALF
+	   "{0"
+	   ")\3z\1hi\7\0\0\0z\1n)\5I\1\0\0\0\0\0\0\0I\xff\xff\xff\xff\xff\xff\xff\x7f" HALF HALF
+	   "{0"
+	   "0",
+	   "2^64"),
+	/* a line that no int64 holds */
+	NO("{)\3z\1fl\6\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0z\1n" VALUE "0", "(file, line, name)"),
+};
+
+START_TEST(what_is_no_profile_is_refused)
+{
+	struct pstats_file f;
+	struct profile p;
+
+	ck_assert_int_eq(read_bytes(&f, &p, refused[_i].bytes, refused[_i].n), -EINVAL);
+	ck_assert_msg(strstr(f.error, refused[_i].why), "said: %s, not: %s", f.error,
+		      refused[_i].why);
+	profile_fini(&p);
+}
+END_TEST
+
+/* Values that Python may put beside a profile, in a code object, and that must be stepped over. */
+START_TEST(what_a_code_object_holds_is_stepped_over)
+{
+	static const char code[] = CODE("\xe3"
+					"\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0" /* 5 numbers */
+					"\xf3\2\0\0\0xy"
+					"(\x0b\0\0\0NFT.Sy\0\0\0\0\0\0\xf0\x3f\0\0\0\0\0\0\0\0"
+					"<\1\0\0\0i\1\0\0\0>\0\0\0\0[\2\0\0\0N}NN0"
+					"x\1"
+					"1\1"
+					"2l\7\0\0\0\1\0\1\0\1\0\1\0\1\0\1\0\1\0"
+					")\0)\0s\0\0\0\0z\4"
+					"a.pyz\1mz\1q\7\0\0\0s\0\0\0\0s\0\0\0\0");
+	struct pstats_file f;
+	struct profile p;
+	size_t fn;
+
+	ck_assert_msg(!read_bytes(&f, &p, code, sizeof(code) - 1), "%s", f.error);
+	fn = profile_find(&p, T("f"), 7, T("<code object m, file \"a.py\", line 7>"));
+	ck_assert(fn != SIZE_MAX && p.fn[fn].listed);
+	profile_fini(&p);
+}
+END_TEST
+
+/* --- hostile sizes ----------------------------------------------------------------------------------- */
+
+START_TEST(depth_is_limited)
+{
+	size_t n = 100000;
+	char *bytes = malloc(n);
+	struct pstats_file f;
+	struct profile p;
+
+	for (size_t i = 0; i < n; i += 2)
+		memcpy(bytes + i, ")\1", 2);
+	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
+	ck_assert_msg(strstr(f.error, "inside each other"), "%s", f.error);
+	memset(bytes, '{', n);
+	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
+	memset(bytes, 'c', n);
+	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
+	free(bytes);
+}
+END_TEST
+
+/* A dict of callers that 1,000 functions refer to would be a million callers in 30 kB. */
+START_TEST(a_shared_dict_is_no_bomb)
+{
+	char *bytes = NULL;
+	size_t n = 0;
+	FILE *to = open_memstream(&bytes, &n);
+	struct pstats_file f;
+	struct profile p;
+
+	fputc('{', to);
+	for (int i = 0; i < 1000; i++) {
+		fprintf(to, ")\3z\4%04di", i);
+		fwrite("\7\0\0\0z\1n)\5" COUNTS, 1, sizeof("\7\0\0\0z\1n)\5" COUNTS) - 1, to);
+		if (i) {
+			fwrite("r\0\0\0\0", 1, 5, to);
+			continue;
+		}
+		fputc('{' | 0x80, to);
+		for (int k = 0; k < 1000; k++) {
+			fprintf(to, ")\3z\4%04di", k);
+			fwrite("\7\0\0\0z\1ni\1\0\0\0", 1, 12, to);
+		}
+		fputc('0', to);
+	}
+	fputc('0', to);
+	fclose(to);
+	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
+	ck_assert_msg(strstr(f.error, "more callers than there are bytes"), "%s", f.error);
+	profile_fini(&p);
+	free(bytes);
+}
+END_TEST
+
+/* --- damage ------------------------------------------------------------------------------------------ */
+
+/* Callers as tuples and as counts, references, a sampled mark, every kind of text. */
+#define CALLER ")\3\xfa\1g\xe9\xff\0\0\0\xf5\2\0\0\0\xc3\xa9"
+static const char whole[] = "\xfb" CALLER "\xa9\5" COUNTS "\xfb" CALLER "\xa9\4" COUNTS
+			    ")\3r\1\0\0\0r\2\0\0\0z\1kr\11\0\0\0"
+			    "0" KEY ")\5" COUNTS "{" KEY "l\2\0\0\0\1\0\1\0"
+			    "0"
+			    ")\1z\x0b__sampled__T"
+			    "0";
+
+static struct pstats_file read_damaged(const char *bytes, size_t n, int *rc)
+{
+	struct pstats_file f;
+	struct profile p;
+
+	*rc = read_bytes(&f, &p, bytes, n);
+	ck_assert(*rc == 0 || *rc == -EINVAL);
+	ck_assert_msg(!*rc == !f.error[0], "%d: %s", *rc, f.error);
+	ck_assert_ptr_null(strchr(f.error, '\n'));
+	if (!*rc) {
+		FILE *null = fopen("/dev/null", "w");
+
+		ck_assert_int_eq(profile_strip_dirs(&p), 0);
+		ck_assert_int_eq(pstats_write(null, &p), 0);
+		fclose(null);
+	}
+	profile_fini(&p);
+	return f;
+}
+
+START_TEST(every_truncation_is_refused)
+{
+	size_t n = sizeof(whole) - 1;
+	struct pstats_file f;
+	int rc;
+
+	for (size_t i = 0; i < n; i++) {
+		read_damaged(whole, i, &rc);
+		ck_assert_int_eq(rc, -EINVAL);
+	}
+	f = read_damaged(whole, n, &rc);
+	ck_assert_msg(!rc && f.n_functions == 2 && f.sampled, "%d: %s", rc, f.error);
+}
+END_TEST
+
+START_TEST(every_byte_and_bit_may_be_wrong)
+{
+	static const unsigned char values[] = { 0x00, 0x01, 0x7f, 0x80, 0xff,
+						'{',  '(',  'r',  'c',	'0' };
+	size_t n = sizeof(whole) - 1;
+	char bytes[sizeof(whole)];
+	int rc, n_refused = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		for (int k = 0; k < 8 + (int)sizeof(values); k++) {
+			memcpy(bytes, whole, n);
+			bytes[i] = k < 8 ? (char)(whole[i] ^ 1 << k) : (char)values[k - 8];
+			read_damaged(bytes, n, &rc);
+			n_refused += rc != 0;
+		}
+	}
+	ck_assert_int_gt(n_refused, 500);
+}
+END_TEST
+
+START_TEST(random_bytes)
+{
+	static const char types[] = "{(r)zuitgsl0NTc[\xfb\xa8\xa9\xfa\xe9\1\2\3\0\0\0\0";
+	uint64_t x = 1;
+	char bytes[64];
+	int rc;
+
+	for (int round = 0; round < 200000; round++) {
+		for (size_t i = 0; i < sizeof(bytes); i++) {
+			x = x * 6364136223846793005ull + 1442695040888963407ull;
+			bytes[i] = types[(x >> 33) % (sizeof(types) - 1)];
+		}
+		bytes[0] = '{';
+		read_damaged(bytes, sizeof(bytes), &rc);
+	}
+}
+END_TEST
+
+static Suite *marshal_suite(void)
+{
+	Suite *s = suite_create("marshal");
+	TCase *t = tcase_create("forms");
+
+	tcase_add_loop_test(t, every_form_is_read, 0, sizeof(taken) / sizeof(taken[0]));
+	tcase_add_loop_test(t, what_is_no_profile_is_refused, 0,
+			    sizeof(refused) / sizeof(refused[0]));
+	tcase_add_test(t, what_a_code_object_holds_is_stepped_over);
+	suite_add_tcase(s, t);
+	t = tcase_create("hostile");
+	tcase_add_test(t, depth_is_limited);
+	tcase_add_test(t, a_shared_dict_is_no_bomb);
+	tcase_add_test(t, every_truncation_is_refused);
+	tcase_add_test(t, every_byte_and_bit_may_be_wrong);
+	tcase_add_test(t, random_bytes);
+	suite_add_tcase(s, t);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(marshal_suite());
+	int n_failed;
+
+	srunner_run_all(runner, CK_ENV);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
