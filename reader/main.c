@@ -12,18 +12,16 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "calibrate.h"
 #include "consume.h"
-#include "drain.h"
 #include "list.h"
-#include "names.h"
 #include "options.h"
 #include "preamble.h"
 #include "profile.h"
 #include "pstats.h"
 #include "pstats_read.h"
-#include "rebuild.h"
+#include "recording.h"
 #include "report.h"
-#include "ticks.h"
 
 static const char *recordings_dir(void)
 {
@@ -71,6 +69,7 @@ static int cannot_read(const char *name, const char *why)
 struct sum {
 	struct profile profile;
 	struct profile_counts total; /* source by source, as pstats adds: the last digits tell */
+	const struct bias_wish *wish;
 	size_t n_sources;
 	bool sampled; /* as the first source is */
 };
@@ -87,39 +86,17 @@ static int sum_total(struct sum *sum, const char *name, const struct profile_cou
 	return 0;
 }
 
-static int read_recording(struct source *s, const char *name, struct profile *p)
-{
-	struct attach a;
-	struct names names = { 0 };
-	struct drain d = { 0 };
-	int err;
-
-	if (attach_open(&a, name) < 0)
-		return complain(a.error);
-	s->header = a.header;
-	s->live = a.live;
-	s->seconds_per_tick = ticks_seconds(&a);
-	err = drain_open(&d, &a);
-	if (!err)
-		err = names_read(&names, &a);
-	if (!err)
-		err = rebuild(p, &d, &names, s->seconds_per_tick, &s->summary);
-	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
-	s->n_bad = d.n_bad + names.n_bad;
-	names_fini(&names);
-	drain_close(&d);
-	attach_close(&a);
-	return err ? cannot_read(s->name, strerror(-err)) : 0;
-}
-
 static int add_recording(struct source *s, const char *name, struct sum *sum)
 {
 	struct profile one;
 	struct profile_counts total;
+	char error[512];
 	int err;
 
 	profile_init(&one);
-	err = read_recording(s, name, &one);
+	err = recording_read(s, name, sum->wish, &one, error);
+	if (err)
+		complain(error);
 	total = profile_total(&one);
 	err = err ? err : sum_total(sum, s->name, &total);
 	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
@@ -387,7 +364,7 @@ static int report(const struct options *o, const struct names_list *l)
 {
 	struct source *sources = calloc(l->n, sizeof(*sources));
 	int status = EXIT_FAILED;
-	struct sum sum = { .n_sources = 0 };
+	struct sum sum = { .wish = &o->bias };
 
 	profile_init(&sum.profile);
 	if (!sources) {
@@ -417,6 +394,8 @@ int main(int argc, char **argv)
 	if (status >= 0)
 		return status;
 	signal(SIGPIPE, SIG_IGN);
+	if (o.calibrate)
+		return calibrate(&o.calibration) ? EXIT_FAILED : EXIT_OK;
 	if (o.list || o.clean)
 		return list_or_clean(&o);
 	status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;

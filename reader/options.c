@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "options.h"
 
+#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifndef PYSHIM_VERSION
@@ -25,6 +27,11 @@ static const char usage[] =
 	"      --strip-dirs      leave out the folders of file names, and add up what is then the same\n"
 	"      --callers         list who called each function\n"
 	"      --callees         list what each function called\n"
+	"      --bias B          correct times by: auto (the kept calibration that fits), none, seconds\n"
+	"                        per event, or the file of a calibration\n"
+	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
+	"      --calibrate N     measure what recording costs, with N calls a round, and keep it\n"
+	"      --python EXE      ... of this interpreter (python3)\n"
 	"      --wait            wait for the target to end first, and fold in its stead meanwhile\n"
 	"      --list            the recordings that there are\n"
 	"      --clean           remove those of processes that have ended\n"
@@ -39,6 +46,10 @@ enum {
 	OPT_STRIP_DIRS,
 	OPT_CALLERS,
 	OPT_CALLEES,
+	OPT_BIAS,
+	OPT_BARE_TIME,
+	OPT_CALIBRATE,
+	OPT_PYTHON,
 	OPT_CHECK,
 	OPT_STRICT,
 	OPT_WAIT,
@@ -57,6 +68,10 @@ static const struct option long_options[] = {
 	{ "strip-dirs", no_argument, NULL, OPT_STRIP_DIRS },
 	{ "callers", no_argument, NULL, OPT_CALLERS },
 	{ "callees", no_argument, NULL, OPT_CALLEES },
+	{ "bias", required_argument, NULL, OPT_BIAS },
+	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
+	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
+	{ "python", required_argument, NULL, OPT_PYTHON },
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "strict", no_argument, NULL, OPT_STRICT },
 	{ "wait", no_argument, NULL, OPT_WAIT },
@@ -117,6 +132,48 @@ static int parse_restriction(struct options *o, const char *text)
 	return -1;
 }
 
+static bool parse_seconds(const char *text, double *seconds)
+{
+	char *end;
+
+	errno = 0;
+	*seconds = strtod(text, &end);
+	return end != text && !*end && !errno && *seconds >= 0 && *seconds < 1e9;
+}
+
+static int parse_bias(struct bias_wish *wish, const char *text)
+{
+	if (!strcmp(text, "auto"))
+		wish->kind = BIAS_AUTO;
+	else if (!strcmp(text, "none"))
+		wish->kind = BIAS_NONE;
+	else if (parse_seconds(text, &wish->seconds))
+		wish->kind = BIAS_SECONDS;
+	else
+		wish->kind = BIAS_FILE;
+	wish->path = text;
+	return -1;
+}
+
+static int parse_bare_time(struct bias_wish *wish, const char *text)
+{
+	if (!parse_seconds(text, &wish->bare_s) || wish->bare_s == 0)
+		return wrong("read --bare-time: found '%s', expected seconds", text);
+	return -1;
+}
+
+static int parse_calibrate(struct options *o, const char *text)
+{
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (*end || n < CALIBRATE_MIN_CALLS || n > CALIBRATE_MAX_CALLS)
+		return wrong("read --calibrate: found '%s', expected 1000 to 10000000 calls", text);
+	o->calibrate = true;
+	o->calibration.n_calls = (uint64_t)n;
+	return -1;
+}
+
 /* What an option without an argument switches on, or NULL where it is not of that kind. */
 static bool *find_switch(struct options *o, int option)
 {
@@ -160,6 +217,15 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 		return parse_sort(s, argument);
 	case 'r':
 		return parse_restriction(s->o, argument);
+	case OPT_BIAS:
+		return parse_bias(&s->o->bias, argument);
+	case OPT_BARE_TIME:
+		return parse_bare_time(&s->o->bias, argument);
+	case OPT_CALIBRATE:
+		return parse_calibrate(s->o, argument);
+	case OPT_PYTHON:
+		s->o->calibration.python = argument;
+		return -1;
 	case OPT_CALLERS:
 		s->o->listing = LISTING_CALLERS;
 		return -1;
@@ -184,6 +250,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	int option, status = -1;
 
 	memset(o, 0, sizeof(*o));
+	o->calibration.python = "python3";
 	while (status < 0 &&
 	       (option = getopt_long(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1)
 		status = parse_option(&s, option, optarg);
@@ -192,7 +259,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	error = sort_keys_parse(s.key, s.n_keys ? s.n_keys : 1, &o->report.sort);
 	if (error)
 		return wrong("read --sort: %s", error);
-	if (o->list || o->clean)
+	if (o->list || o->clean || o->calibrate)
 		return -1;
 	if (optind == argc)
 		return wrong("read SOURCE: found %s, expected a recording's path, a PID or a "

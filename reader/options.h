@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "calibrate.h"
+#include "recording.h"
 #include "report.h"
 
 enum format { FORMAT_TEXT, FORMAT_PSTATS };
@@ -24,6 +26,9 @@ struct options {
 	char **source;
 	size_t n_sources;
 	bool strip_dirs;
+	struct bias_wish bias;
+	bool calibrate;
+	struct calibration calibration;
 	bool quiet, verbose, check, strict, wait, list, clean;
 };
 

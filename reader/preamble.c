@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const loss_text[PYPROF_LOST_CAUSES] = {
 	"events lost: the buffer was full (PYSHIM_BUFFER)",
@@ -99,6 +100,52 @@ void preamble_print_checks(FILE *to, const struct source *s)
 		fputs("  nothing was lost\n", to);
 }
 
+static void print_age(FILE *to, int64_t made)
+{
+	double days = difftime(time(NULL), (time_t)made) / 86400;
+
+	if (days < 1)
+		fprintf(to, "%.1f hours old", days * 24);
+	else
+		fprintf(to, "%.0f days old", days);
+}
+
+static void print_correction(FILE *to, const struct source *s)
+{
+	const struct bias_result *b = &s->bias;
+
+	switch (s->correction) {
+	case CORRECTION_MISSING:
+		fputs("  raw times: no calibration fits (pyshim-read --calibrate 100000 makes one)\n",
+		      to);
+		return;
+	case CORRECTION_UNWANTED:
+		fputs("  raw times\n", to);
+		return;
+	case CORRECTION_NUMBER:
+	case CORRECTION_RECORDED:
+		fprintf(to, "  times corrected by %.4g s per event%s", calib_bias(&s->calib),
+			s->correction == CORRECTION_NUMBER ? "" : " (PYSHIM_BIAS)");
+		break;
+	case CORRECTION_FILE:
+	case CORRECTION_KEPT:
+		fputs("  times corrected by the calibration that is ", to);
+		print_age(to, s->calib.made);
+		break;
+	}
+	fprintf(to, ": %.3f s of %.3f s taken out", b->cost_s, b->raw_s);
+	if (b->scale != 1)
+		fprintf(to, ", %.3f times as calibrated to meet --bare-time", b->scale);
+	fputc('\n', to);
+	if (b->n_bounded)
+		fprintf(to,
+			"  %zu functions took less than the cost of their calls: 0, and %.6f s from their "
+			"callers\n",
+			b->n_bounded, b->moved_s);
+	if (b->left_s > 1e-6)
+		fprintf(to, "  %.6f s of the cost found no time to be taken from\n", b->left_s);
+}
+
 void preamble_print(FILE *to, const struct source *s, bool verbose)
 {
 	const struct pyprof_header *h = &s->header;
@@ -115,11 +162,10 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 		h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "",
 		s->live ? ", still running" : "");
 	print_command(to, h);
-	fprintf(to,
-		"  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s; raw times, no bias "
-		"removed\n",
-		seconds, sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
+	fprintf(to, "  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s\n", seconds,
+		sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
 		clock_name(h->clock));
+	print_correction(to, s);
 	if (verbose) {
 		fprintf(to, "  %s; engine %s; %s\n", h->shim,
 			h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",

@@ -10,7 +10,18 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "bias.h"
 #include "rebuild.h"
+
+/* By what the times of a recording were corrected. */
+enum correction {
+	CORRECTION_MISSING,  /* by nothing: no calibration fits */
+	CORRECTION_UNWANTED, /* by nothing: it was said so, or the clock counts events */
+	CORRECTION_NUMBER,   /* seconds per event, as given ... */
+	CORRECTION_RECORDED, /* ... as the recording holds it (PYSHIM_BIAS) */
+	CORRECTION_FILE,     /* a calibration, as given ... */
+	CORRECTION_KEPT,     /* ... as kept */
+};
 
 /* What is known of one source when it has been read; of a pstats file only what stands last. */
 struct source {
@@ -19,6 +30,9 @@ struct source {
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
 	uint64_t n_bad; /* places of the file that made no sense */
 	double seconds_per_tick;
+	enum correction correction;
+	struct calib calib; /* its key is the recording's */
+	struct bias_result bias;
 	bool live;
 	char *name;	    /* printable */
 	size_t n_functions; /* of a pstats file */

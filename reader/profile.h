@@ -34,6 +34,9 @@ struct profile_counts {
 	uint64_t n_exceptions; /* calls that ended by an exception */
 	double self_s;	       /* seconds */
 	double total_s;	       /* seconds */
+	/* What recording has added to the times; once it has been taken out (bias.h), what that was. */
+	double self_cost_s;
+	double total_cost_s;
 };
 
 /* One caller of a function: the share of the function's numbers that came from there. */

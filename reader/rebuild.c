@@ -13,6 +13,7 @@ struct rebuild {
 	struct drain *drain;
 	struct names *names;
 	double seconds_per_tick;
+	const struct calib *calib; /* NULL: none */
 	struct rebuild_summary *summary;
 	bool any; /* first_ticks is set */
 };
@@ -39,19 +40,115 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s, ui
 	r->drain->n_lost[PYPROF_LOST_STORAGE] += n_lost_there;
 }
 
-static struct profile_counts edge_counts(const struct rebuild *r, const struct pyprof_fold_edge *e)
+/* --- what recording has cost --------------------------------------------------------------------------- */
+
+/*
+ * The model: recording a call of kind k takes in_k between the call's two clock readings, in its own
+ * time, and out_k before and behind them, in its caller's. So
+ *
+ *	cost in self(f)  = sum over calls of f of in_k + sum over calls that f made of out_k
+ *	cost in total(f) = sum over outer calls of f of in_k + sum over calls within of in_k + out_k
+ *
+ * What f made as a callee of each of its callers, and what lies within, is known by weight: it takes
+ * its share of the whole.
+ */
+struct costs {
+	double *out;	/* by slot: of the calls that the function made */
+	double *weight; /* by slot: the same, in the units of header.cost_weight */
+	double per_weight;
+};
+
+static bool is_c(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
 {
-	return (struct profile_counts){
+	return names_fn(r->names, f->fn[slot].number)->kind == PYPROF_NAME_C;
+}
+
+static struct calib_cost cost_of_calls(const struct rebuild *r, const struct pyprof_fold *f,
+				       const struct pyprof_fold_edge *e)
+{
+	const struct calib_cost *cost = r->calib->cost;
+	const struct calib_cost *call =
+		&cost[is_c(r, f, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	double n = (double)e->n_calls, bare = (double)e->n_bare, ex = (double)e->n_exceptions;
+
+	return (struct calib_cost){ .in_s = n * call->in_s + bare * cost[PYPROF_COST_BARE].in_s +
+					    ex * cost[PYPROF_COST_EXCEPTION].in_s,
+				    .out_s = n * call->out_s + bare * cost[PYPROF_COST_BARE].out_s +
+					     ex * cost[PYPROF_COST_EXCEPTION].out_s };
+}
+
+static int costs_init(struct costs *c, const struct rebuild *r, const struct pyprof_fold *f)
+{
+	double all = 0;
+
+	c->out = calloc(2 * (f->s.n_fns + 1ull), sizeof(*c->out));
+	if (!c->out)
+		return -ENOMEM;
+	c->weight = c->out + f->s.n_fns + 1;
+	for (uint32_t i = 1; r->calib && i <= f->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+		struct calib_cost cost = cost_of_calls(r, f, e);
+
+		c->out[e->caller] += cost.out_s;
+		c->weight[e->callee] += (double)(int64_t)e->self_cost;
+		all += cost.in_s + cost.out_s;
+	}
+	c->per_weight = f->s.cost ? all / (double)(int64_t)f->s.cost : 0;
+	return 0;
+}
+
+/* Of Python functions' own time, what bytecode takes longer while the hook is set. */
+static double cost_of_bytecode(const struct rebuild *r, double python_s)
+{
+	return python_s > 0 ? python_s * (1 - 1 / r->calib->bytecode) : 0;
+}
+
+/* `in_s`: of the calls that were not recursive. */
+static double cost_of_total(const struct rebuild *r, const struct costs *c, double in_s,
+			    uint64_t cost, uint64_t python)
+{
+	double events = in_s + (double)(int64_t)cost * c->per_weight;
+
+	return events + cost_of_bytecode(r, (double)python * r->seconds_per_tick - events);
+}
+
+static void state_cost(const struct rebuild *r, const struct pyprof_fold *f, const struct costs *c,
+		       const struct pyprof_fold_edge *e, struct profile_counts *counts)
+{
+	double in_s = cost_of_calls(r, f, e).in_s;
+	double self = in_s;
+
+	if (c->weight[e->callee] != 0)
+		self += c->out[e->callee] * (double)(int64_t)e->self_cost / c->weight[e->callee];
+	if (!is_c(r, f, e->callee))
+		self += cost_of_bytecode(r, counts->self_s - self);
+	counts->self_cost_s = self;
+	if (e->n_calls)
+		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
+	counts->total_cost_s = cost_of_total(r, c, in_s, e->cost, e->python);
+}
+
+/* --- functions and edges ------------------------------------------------------------------------------- */
+
+static struct profile_counts edge_counts(const struct rebuild *r, const struct pyprof_fold *f,
+					 const struct costs *c, const struct pyprof_fold_edge *e)
+{
+	struct profile_counts counts = {
 		.n_calls = e->n_calls,
 		.n_primitive = e->n_calls - e->n_recursive,
 		.n_exceptions = e->n_exceptions,
 		.self_s = (double)e->self * r->seconds_per_tick,
 		.total_s = (double)e->total * r->seconds_per_tick,
 	};
+
+	if (r->calib)
+		state_cost(r, f, c, e, &counts);
+	return counts;
 }
 
 /* What a function's slot and the edges that lead to it add up to. */
-static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct pyprof_fold *f)
+static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct pyprof_fold *f,
+					  const struct costs *c)
 {
 	struct profile_counts *sum = calloc(f->s.n_fns + 1ull, sizeof(*sum));
 	uint64_t *self = calloc(f->s.n_fns + 1ull, sizeof(*self));
@@ -67,19 +164,31 @@ static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct 
 		sum[e->callee].n_calls += e->n_calls;
 		sum[e->callee].n_exceptions += e->n_exceptions;
 		self[e->callee] += e->self;
+		if (r->calib) {
+			sum[e->callee].self_cost_s += edge_counts(r, f, c, e).self_cost_s;
+			sum[e->callee].total_cost_s += cost_of_calls(r, f, e).in_s;
+		}
 	}
 	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
-		sum[slot].n_primitive = sum[slot].n_calls - f->fn[slot].n_recursive;
+		const struct pyprof_fold_fn *fn = &f->fn[slot];
+		double n = (double)sum[slot].n_calls, outer = n - (double)fn->n_recursive;
+
+		sum[slot].n_primitive = sum[slot].n_calls - fn->n_recursive;
 		sum[slot].self_s = (double)self[slot] * r->seconds_per_tick;
-		sum[slot].total_s = (double)f->fn[slot].total * r->seconds_per_tick;
+		sum[slot].total_s = (double)fn->total * r->seconds_per_tick;
+		if (r->calib)
+			sum[slot].total_cost_s =
+				cost_of_total(r, c, n > 0 ? sum[slot].total_cost_s * outer / n : 0,
+					      fn->cost, fn->python);
 	}
 	free(self);
 	return sum;
 }
 
-static int add_functions(const struct rebuild *r, const struct pyprof_fold *f, size_t *place)
+static int add_functions(const struct rebuild *r, const struct pyprof_fold *f,
+			 const struct costs *c, size_t *place)
 {
-	struct profile_counts *sum = sum_by_slot(r, f);
+	struct profile_counts *sum = sum_by_slot(r, f, c);
 	int err = sum ? 0 : -ENOMEM;
 
 	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
@@ -101,11 +210,15 @@ static int add_functions(const struct rebuild *r, const struct pyprof_fold *f, s
 static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
 {
 	size_t *place = malloc((f->s.n_fns + 1ull) * sizeof(*place));
-	int err = place ? add_functions(r, f, place) : -ENOMEM;
+	struct costs c = { 0 };
+	int err = place ? costs_init(&c, r, f) : -ENOMEM;
+
+	if (!err)
+		err = add_functions(r, f, &c, place);
 
 	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
-		struct profile_counts counts = edge_counts(r, e);
+		struct profile_counts counts = edge_counts(r, f, &c, e);
 
 		if (!e->caller || place[e->callee] == SIZE_MAX || place[e->caller] == SIZE_MAX)
 			continue;
@@ -114,6 +227,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
 		err = profile_edge_add(r->profile, place[e->caller], place[e->callee], &counts);
 	}
 	free(place);
+	free(c.out);
 	return err;
 }
 
@@ -180,12 +294,13 @@ static int add_ring(void *arg, struct replay *ring)
 }
 
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    struct rebuild_summary *summary)
+	    const struct calib *calib, struct rebuild_summary *summary)
 {
 	struct rebuild r = { .profile = p,
 			     .drain = d,
 			     .names = names,
 			     .seconds_per_tick = seconds_per_tick,
+			     .calib = calib,
 			     .summary = summary };
 
 	memset(summary, 0, sizeof(*summary));

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include "calib.h"
 #include "drain.h"
 #include "names.h"
 #include "profile.h"
@@ -31,10 +32,11 @@ struct rebuild_summary {
 };
 
 /*
- * Adds all rings to `p`. A tick lasts `seconds_per_tick`. `names` is read anew where a live target
+ * Adds all rings to `p`. A tick lasts `seconds_per_tick`. What recording has cost in each time is stated
+ * beside it, where a calibration is given. `names` is read anew where a live target
  * has named more meanwhile. 0 or -errno.
  */
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    struct rebuild_summary *summary);
+	    const struct calib *calib, struct rebuild_summary *summary);
 
 #endif

@@ -120,7 +120,8 @@ class Run:
 
 def _environment(extra):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYSHIM_", "PYTHON", "LD_"))}
-    env.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8")
+    env.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8",
+               XDG_CONFIG_HOME="/nonexistent")  # no calibration that somebody has kept
     env.update(extra or {})
     return env
 

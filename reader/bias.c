@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "bias.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define MAX_ROUNDS 64 /* of moving to callers: what is deeper than that stays where it is */
+
+static int choose_scale(const struct profile *p, double bare_s, struct bias_result *result)
+{
+	double cost = 0;
+
+	for (size_t i = 0; i < p->n_fns; i++) {
+		result->raw_s += p->fn[i].counts.self_s;
+		cost += p->fn[i].counts.self_cost_s;
+	}
+	result->scale = 1;
+	if (bare_s > 0) {
+		if (!(cost > 0) || bare_s > result->raw_s)
+			return -ERANGE;
+		result->scale = (result->raw_s - bare_s) / cost;
+	}
+	return 0;
+}
+
+/* Takes from the callers of a function, each by the calls that it made, what the function lacks. */
+static double take_from_callers(double *self, const struct profile_fn *fn, double lacks)
+{
+	double n = 0, taken = 0;
+
+	for (size_t i = 0; i < fn->n_callers; i++)
+		n += (double)fn->caller[i].counts.n_calls;
+	for (size_t i = 0; i < fn->n_callers && n > 0; i++) {
+		double share = lacks * (double)fn->caller[i].counts.n_calls / n;
+
+		self[fn->caller[i].caller] -= share;
+		taken += share;
+	}
+	return taken;
+}
+
+/* Until no function's own time is negative, or has no caller that it could be taken from. */
+static void move_deficits(const struct profile *p, double *self, struct bias_result *result)
+{
+	bool any = true;
+
+	for (int round = 0; round < MAX_ROUNDS && any; round++) {
+		any = false;
+		for (size_t i = 0; i < p->n_fns; i++) {
+			double lacks = -self[i];
+
+			if (!(lacks > 0))
+				continue;
+			self[i] = 0;
+			double taken = take_from_callers(self, &p->fn[i], lacks);
+
+			result->moved_s += round ? 0 : taken;
+			result->n_bounded += round == 0;
+			result->left_s += lacks - taken;
+			any = true;
+		}
+	}
+	for (size_t i = 0; i < p->n_fns; i++) {
+		if (self[i] < 0) {
+			result->left_s -= self[i];
+			self[i] = 0;
+		}
+	}
+}
+
+/* Without what lies in it, a time is at least as long as that. */
+static void correct(struct profile_counts *c, double self, double scale)
+{
+	double total = c->total_s - c->total_cost_s * scale;
+
+	if (total < self)
+		total = self < c->total_s ? self : c->total_s;
+	c->self_cost_s = c->self_s - self;
+	c->total_cost_s = c->total_s - total;
+	c->self_s = self;
+	c->total_s = total;
+}
+
+/* A function's callers go on to add up to it, with what nobody of them called. */
+static void correct_callers(struct profile_fn *fn, double self, double scale)
+{
+	double rest = fn->counts.self_s, sum = 0;
+	double rest_cost = fn->counts.self_cost_s;
+
+	for (size_t i = 0; i < fn->n_callers; i++) {
+		const struct profile_counts *c = &fn->caller[i].counts;
+		double left = c->self_s - c->self_cost_s * scale;
+
+		rest -= c->self_s;
+		rest_cost -= c->self_cost_s;
+		sum += left > 0 ? left : 0;
+	}
+	rest -= rest_cost * scale;
+	if (rest > 1e-12)
+		sum += rest;
+	for (size_t i = 0; i < fn->n_callers; i++) {
+		struct profile_counts *c = &fn->caller[i].counts;
+		double left = c->self_s - c->self_cost_s * scale;
+
+		correct(c, left > 0 && sum > 0 ? left * self / sum : 0, scale);
+	}
+}
+
+int bias_apply(struct profile *p, double bare_s, struct bias_result *result)
+{
+	double *self = calloc(p->n_fns + 1, sizeof(*self));
+	int err;
+
+	*result = (struct bias_result){ 0 };
+	if (!self)
+		return -ENOMEM;
+	err = choose_scale(p, bare_s, result);
+	for (size_t i = 0; i < p->n_fns && !err; i++)
+		self[i] = p->fn[i].counts.self_s - p->fn[i].counts.self_cost_s * result->scale;
+	if (!err) {
+		move_deficits(p, self, result);
+		result->cost_s = result->raw_s;
+		for (size_t i = 0; i < p->n_fns; i++) {
+			correct_callers(&p->fn[i], self[i], result->scale);
+			correct(&p->fn[i].counts, self[i], result->scale);
+			result->cost_s -= self[i];
+		}
+	}
+	free(self);
+	return err;
+}

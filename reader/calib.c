@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "calib.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define MAGIC "pyshim calibration 1"
+
+static const char *const kind_name[CALIB_KINDS] = { "python", "c", "bare", "exception" };
+
+void calib_from_bias(struct calib *c, double seconds_per_event)
+{
+	struct calib_cost each = { .in_s = seconds_per_event, .out_s = seconds_per_event };
+
+	memset(c, 0, sizeof(*c));
+	c->cost[0] = c->cost[1] = each;
+	c->bytecode = 1;
+}
+
+double calib_bias(const struct calib *c)
+{
+	return (c->cost[0].in_s + c->cost[0].out_s) / 2;
+}
+
+void calib_processor(char *name, size_t cap)
+{
+	FILE *f = fopen("/proc/cpuinfo", "re");
+	char line[512], *value;
+
+	snprintf(name, cap, "unknown");
+	while (f && fgets(line, sizeof(line), f)) {
+		value = strchr(line, ':');
+		if (strncmp(line, "model name", 10) || !value)
+			continue;
+		value += strspn(value, ": \t");
+		value[strcspn(value, "\n")] = '\0';
+		snprintf(name, cap, "%s", value);
+		break;
+	}
+	if (f)
+		fclose(f);
+}
+
+/* --- files -------------------------------------------------------------------------------------------- */
+
+static uint64_t hash_text(uint64_t h, const char *text)
+{
+	/* FNV-1a: Fowler, Noll, Vo */
+	for (; *text; text++)
+		h = (h ^ (unsigned char)*text) * 0x100000001b3ull;
+	return (h ^ '\n') * 0x100000001b3ull;
+}
+
+char *calib_path(const struct calib_key *key)
+{
+	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
+	uint64_t h = 0xcbf29ce484222325ull;
+	char *path;
+	int n;
+
+	h = hash_text(h, key->python);
+	h = hash_text(h, key->engine);
+	h = hash_text(h, key->shim);
+	h = hash_text(h, key->processor);
+	h = hash_text(h, key->clock);
+	if (config && *config == '/')
+		n = asprintf(&path, "%s/pyshim/calibration-%016" PRIx64, config, h);
+	else if (home && *home)
+		n = asprintf(&path, "%s/.config/pyshim/calibration-%016" PRIx64, home, h);
+	else
+		return NULL;
+	return n < 0 ? NULL : path;
+}
+
+/* "name value" lines; what is not known is left alone. */
+static void read_line(struct calib *c, const char *name, const char *value)
+{
+	const struct {
+		const char *name;
+		char *text;
+		size_t cap;
+	} texts[] = {
+		{ "interpreter", c->key.python, sizeof(c->key.python) },
+		{ "engine", c->key.engine, sizeof(c->key.engine) },
+		{ "shim", c->key.shim, sizeof(c->key.shim) },
+		{ "processor", c->key.processor, sizeof(c->key.processor) },
+		{ "clock", c->key.clock, sizeof(c->key.clock) },
+	};
+	double in, out, spread;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (!strcmp(name, texts[i].name))
+			snprintf(texts[i].text, texts[i].cap, "%s", value);
+	}
+	for (int i = 0; i < CALIB_KINDS; i++) {
+		if (!strcmp(name, kind_name[i]) &&
+		    sscanf(value, "%lf %lf %lf", &in, &out, &spread) == 3)
+			c->cost[i] = (struct calib_cost){ in * 1e-9, out * 1e-9, spread * 1e-9 };
+	}
+	if (!strcmp(name, "bytecode"))
+		c->bytecode = strtod(value, NULL);
+	if (!strcmp(name, "made"))
+		c->made = strtoll(value, NULL, 10);
+	if (!strcmp(name, "calls"))
+		c->n_calls = strtoull(value, NULL, 10);
+	if (!strcmp(name, "rounds"))
+		c->n_rounds = strtoull(value, NULL, 10);
+}
+
+/* Beyond these it is no calibration: nothing that is read may make times infinite. */
+static int is_sensible(const struct calib *c)
+{
+	for (int i = 0; i < CALIB_KINDS; i++) {
+		const struct calib_cost *cost = &c->cost[i];
+
+		if (!(cost->in_s > -1 && cost->in_s < 1 && cost->out_s > -1 && cost->out_s < 1))
+			return 0;
+	}
+	return c->bytecode >= 1 && c->bytecode < 1000;
+}
+
+int calib_load(struct calib *c, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	char line[512];
+	int err = 0;
+
+	memset(c, 0, sizeof(*c));
+	if (!f)
+		return -errno;
+	if (!fgets(line, sizeof(line), f) || strcmp(line, MAGIC "\n"))
+		err = -EINVAL;
+	while (!err && fgets(line, sizeof(line), f)) {
+		char *value = line + strcspn(line, " \n");
+
+		value[strcspn(value, "\n")] = '\0';
+		if (*value)
+			*value++ = '\0';
+		read_line(c, line, value);
+	}
+	fclose(f);
+	return !err && !is_sensible(c) ? -EINVAL : err;
+}
+
+static int make_folder_of(const char *path)
+{
+	char *folder = strdup(path);
+	int err = folder ? 0 : -ENOMEM;
+
+	for (char *at = folder; !err && (at = strchr(at + 1, '/'));) {
+		*at = '\0';
+		if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+			err = -errno;
+		*at = '/';
+	}
+	free(folder);
+	return err;
+}
+
+int calib_save(const struct calib *c, const char *path)
+{
+	char *temporary;
+	int err = make_folder_of(path);
+	FILE *f;
+
+	if (err)
+		return err;
+	if (asprintf(&temporary, "%s.%ld", path, (long)getpid()) < 0)
+		return -ENOMEM;
+	f = fopen(temporary, "we");
+	err = f ? 0 : -errno;
+	if (f) {
+		fprintf(f,
+			MAGIC "\ninterpreter %s\nengine %s\nshim %s\nprocessor %s\nclock %s\n"
+			      "made %" PRId64 "\ncalls %" PRIu64 "\nrounds %" PRIu64 "\n",
+			c->key.python, c->key.engine, c->key.shim, c->key.processor, c->key.clock,
+			c->made, c->n_calls, c->n_rounds);
+		for (int i = 0; i < CALIB_KINDS; i++)
+			fprintf(f, "%s %.3f %.3f %.3f\n", kind_name[i], c->cost[i].in_s * 1e9,
+				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
+		fprintf(f, "bytecode %.4f\n", c->bytecode);
+		if (ferror(f))
+			err = -EIO;
+		if (fclose(f) && !err)
+			err = -errno;
+		if (!err && rename(temporary, path) < 0)
+			err = -errno;
+		if (err)
+			unlink(temporary);
+	}
+	free(temporary);
+	return err;
+}
