@@ -108,9 +108,15 @@ def top_level():
     return {top: (1, 1, 0.5, 9.0, {}), a: va[:4] + ({top: (2, 2, 1.0, 3.0)},), b: vb}
 
 
+def rounded(n, seconds):
+    """1e16 and four times 1: 1e16 + 4 where each file is added up first, else 1e16."""
+    return dict(function("r.py", n + k, "r", 1, seconds, seconds) for k in range(n))
+
+
 MADE = {"odd names": odd_names(), "ties": ties(), "large and small": large_and_small(),
         "same without folders": same_without_folders(), "counts": counts_of_callers(),
-        "top level": top_level(), "one": dict([function("one.py", 1, "f")])}
+        "top level": top_level(), "one": dict([function("one.py", 1, "f")]),
+        "rounded": rounded(1, 1e16), "rounded off": rounded(4, 1.0)}
 # profile.run's code must be text, else the file names the program by an object with its address.
 PROFILE = """\
 import profile, runpy, sys
@@ -181,6 +187,7 @@ def sums(folder, files):
     return {"two": [c[0], c[-1]], "three": c[:3], "one twice": [c[0], c[0]], "all of cProfile": c,
             "all of profile": p, "recordings": r, "recordings and files": [r[0], c[0], r[1], c[1]],
             "made": [files["ties"][0], files["same without folders"][0], files["odd names"][0]],
+            "sums of sums": [files["rounded"][0], files["rounded off"][0]],
             "dumped sum": [added[0]], "dumped without folders": [added[1]]}
 
 

@@ -356,7 +356,7 @@ START_TEST(random_bytes)
 	char bytes[64];
 	int rc;
 
-	for (int round = 0; round < 200000; round++) {
+	for (int round = 0; round < 20000; round++) {
 		for (size_t i = 0; i < sizeof(bytes); i++) {
 			x = x * 6364136223846793005ull + 1442695040888963407ull;
 			bytes[i] = types[(x >> 33) % (sizeof(types) - 1)];
