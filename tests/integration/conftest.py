@@ -1,18 +1,16 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What every integration test stands on: the interpreters, a run under the shim, a read profile.
 
-A test that takes the fixture `python` runs once for each CPython 3.8+ found: those named in
-PYTHONS (separated by blanks or colons), else those on PATH, in the usual places and under pyenv.
-The session's header lists them, and a session that finds none fails.
+A test that takes the fixture `python` runs once for each CPython that tests/pythons.py finds. The
+session's header lists them, and a session that finds none fails.
 """
 
-import glob
 import marshal
 import os
-import re
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,70 +18,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests"))
+from pythons import find_pythons  # noqa: E402
+
 BUILD = Path(os.environ.get("PYSHIM_BUILD", ROOT / "build")).resolve()
 SHIM = BUILD / "libpyshim.so"
 READER = BUILD / "pyshim-read"
 DATA = ROOT / "tests" / "data"
-PROBE = (
-    "import sys, sysconfig; print(sys.implementation.name, *sys.version_info[:3],"
-    " int(bool(sysconfig.get_config_var('Py_GIL_DISABLED'))))"
-)
-
-
-@dataclass(frozen=True)
-class Python:
-    """One interpreter: `version` is (3, 11, 7), `shared` tells whether it links libpython.so."""
-
-    exe: str
-    version: tuple
-    shared: bool
-
-    @property
-    def tag(self):
-        return "%d.%d.%d-%s" % (*self.version, "shared" if self.shared else "static")
-
-
-def _candidates():
-    named = os.environ.get("PYTHONS")
-    if named:
-        return [shutil.which(p) or p for p in re.split(r"[\s:]+", named) if p]
-    places = os.environ.get("PATH", "").split(":") + ["/usr/bin", "/usr/local/bin"]
-    pyenv = os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))
-    places += sorted(glob.glob(pyenv + "/versions/*/bin"))
-    found = []
-    for place in places:
-        for exe in sorted(glob.glob(place + "/python3*")):
-            if re.fullmatch(r"python3(\.\d+)?t?", os.path.basename(exe)):
-                found.append(exe)
-    return found
-
-
-def _is_elf(path):
-    with open(path, "rb") as f:
-        return f.read(4) == b"\x7fELF"
-
-
-def _links_libpython(exe):
-    out = subprocess.run(["ldd", exe], stdout=subprocess.PIPE, text=True)
-    return "libpython" in out.stdout
-
-
-def find_pythons():
-    pythons = {}
-    for exe in _candidates():
-        real = os.path.realpath(exe)
-        if real in pythons or not os.access(real, os.X_OK) or not _is_elf(real):
-            continue
-        out = subprocess.run([exe, "-I", "-c", PROBE], stdout=subprocess.PIPE, text=True)
-        words = out.stdout.split()
-        if out.returncode or not words or words[0] != "cpython":
-            continue
-        version = tuple(map(int, words[1:4]))
-        if version >= (3, 8) and words[4] == "0":
-            pythons[real] = Python(exe, version, _links_libpython(real))
-    return sorted(pythons.values(), key=lambda p: (p.version, p.tag))
-
-
 PYTHONS = find_pythons()
 
 
