@@ -82,7 +82,7 @@ step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now stress killable demo \
+	check-integration-now check-stress check-stress-now stress killable bench-instr demo \
 	install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read ## build the shim and the reader (default)
@@ -139,7 +139,7 @@ check-now: all unit-tests killable
 	$(eval SANITIZED := $(CAN_SANITIZE))
 	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
 	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) integration \
-		stress
+		stress bench
 else
 check-now: check-unit-now
 endif
@@ -170,6 +170,11 @@ stress: ## ... their long form: kills for PYSHIM_STRESS_SECONDS=600, everything 
 
 killable:
 	@$(MAKE) KILLPOINTS=1 $(BUILD)/killpoints/libpyshim.so
+
+bench-instr: ## count the instructions of the hot path, beside their budget; needs no quiet machine
+	@tools/install-deps build check
+	@$(MAKE) all
+	@tools/bench-instr --build $(BUILD)
 
 demo: ## install what is missing, build, profile a real program, print the report
 	@tools/install-deps build
