@@ -82,7 +82,7 @@ step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now stress killable bench-instr demo \
+	check-integration-now check-stress check-stress-now stress killable bench bench-instr demo \
 	install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read ## build the shim and the reader (default)
@@ -103,6 +103,11 @@ $(OBJ)/shim/%.o: shim/%.c $(OBJ)/flags
 $(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(call step,CC)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# Hooks that do nothing, for `bench`. It finds the interpreter's symbols where it is opened.
+$(BUILD)/bench/libfloor.so: tests/bench/floor.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,LD)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared $(ALL_LDFLAGS) -o $@ $<
 
 # A unit test is a program: its own file, the reader without its main, and Check.
 unit-tests: $(UNIT_TESTS)
@@ -135,7 +140,7 @@ check: ## install what is missing, build, run every test; SAN=... runs the unit 
 	@$(MAKE) check-now
 
 ifeq ($(SAN),)
-check-now: all unit-tests killable
+check-now: all unit-tests killable $(BUILD)/bench/libfloor.so
 	$(eval SANITIZED := $(CAN_SANITIZE))
 	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
 	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) integration \
@@ -170,6 +175,11 @@ stress: ## ... their long form: kills for PYSHIM_STRESS_SECONDS=600, everything 
 
 killable:
 	@$(MAKE) KILLPOINTS=1 $(BUILD)/killpoints/libpyshim.so
+
+bench: ## measure what it costs, beside cProfile: 15 minutes; BENCH_ARGS='--rounds 3', PYTHONS=...
+	@tools/install-deps build bench
+	@$(MAKE) all $(BUILD)/bench/libfloor.so
+	@tools/bench --build $(BUILD) --json $(BUILD)/bench/bench.json $(BENCH_ARGS)
 
 bench-instr: ## count the instructions of the hot path, beside their budget; needs no quiet machine
 	@tools/install-deps build check

@@ -155,7 +155,11 @@ def _count_pairs(python, build, kinds, buffer):
                    ["--dump-before=getppid"])
         _check_clock(work)
         # The shim itself may call getppid() when it begins: counted from the end.
-        parts = _parts(work)[-2 * VARIANTS * len(kinds):]
+        n_parts = 2 * VARIANTS * len(kinds)
+        parts = _parts(work)[-n_parts:]
+        if len(parts) < n_parts:
+            raise CannotCount("callgrind closed %d parts at getppid(), expected %d"
+                              % (len(parts), n_parts))
         costs = [inclusive(part, "libpyshim.so") for part in parts]
         each = [(long - short) / (2 * PAIRS) for short, long in zip(costs[::2], costs[1::2])]
         return {
