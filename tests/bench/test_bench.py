@@ -111,7 +111,10 @@ calls=1 30
 
 ob=(2)
 fn=(2)
-20 40
+20 10
+cfn=(5) thread_room
+calls=1 5
+* 30
 cob=(3) /lib/libc.so.6
 cfn=(4) memset
 calls=3 0
