@@ -159,12 +159,12 @@ def test_short_run(python, tmp_path):
     out = tmp_path / "out.json"
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "bench", "--build", BUILD, "--python", python.exe,
-         "--rounds", "2", "--workload", "threads", "--workload", "json_roundtrip", "--json", out],
+         "--rounds", "1", "--workload", "threads", "--workload", "json_roundtrip", "--json", out],
         capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     interpreter = json.loads(out.read_text())["interpreters"][python.tag]
     for name, one in interpreter["workloads"].items():
-        assert len(one["rounds"]) == 2
+        assert len(one["rounds"]) == 1
         for taken in one["rounds"]:
             assert set(taken) - {"yappi"} == set(measure.MODES) - {"yappi"}
             assert all(cpu > 0 and wall > 0 for cpu, wall in taken.values())
