@@ -19,7 +19,6 @@
 #define FIRST_FNS 64u
 #define FIRST_EDGES 128u
 #define FIRST_DEPTH 64u
-#define PATIENCE_NS 50000000ull /* for a reader that holds the claim and lives */
 #define NAP_NS 50000
 
 /* --- tables that grow ------------------------------------------------------------------------------ */
@@ -113,8 +112,8 @@ static void nap(void)
 	nanosleep(&ts, NULL);
 }
 
-/* The claim, or false when a living reader keeps it for too long. */
-static bool claim(struct pyprof_table *t)
+/* The claim, or false when a living reader keeps it for longer than that. */
+static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 {
 	uint64_t self = own_consumer();
 	uint64_t until = 0;
@@ -134,10 +133,10 @@ static bool claim(struct pyprof_table *t)
 		if (holder && holder == t->stuck)
 			return false;
 		if (!until) {
-			until = pyprof_clock_ns(CLOCK_MONOTONIC) + PATIENCE_NS;
+			until = pyprof_clock_ns(CLOCK_MONOTONIC) + patience_ns;
 			pyprof_set(&t->ring->n_waits, t->ring->n_waits + 1);
 		} else if (pyprof_clock_ns(CLOCK_MONOTONIC) > until) {
-			t->stuck = holder;
+			t->stuck = patience_ns < FOLD_PATIENCE_NS ? 0 : holder;
 			return false;
 		}
 		nap();
@@ -163,7 +162,7 @@ static bool bring_up_to_date(struct pyprof_table *t)
 
 void fold_prepare(struct pyprof_table *t)
 {
-	if (t->ring->fold || !claim(t))
+	if (t->ring->fold || !claim(t, FOLD_PATIENCE_NS))
 		return;
 	bring_up_to_date(t);
 	pyprof_unclaim(&t->ring->consumer);
@@ -198,12 +197,12 @@ static void wait_for_reader(const struct pyprof_table *t, const struct pyprof_bl
 		nap();
 }
 
-static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b,
+static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uint64_t patience_ns,
 		       enum pyprof_loss *cause)
 {
 	bool ok = true;
 
-	if (!claim(t)) {
+	if (!claim(t, patience_ns)) {
 		*cause = PYPROF_LOST_READER;
 		return false;
 	}
@@ -221,7 +220,8 @@ static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b,
 	return ok;
 }
 
-uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, enum pyprof_loss *cause)
+uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, uint64_t patience_ns,
+		     enum pyprof_loss *cause)
 {
 	uint64_t offset = t->ring->first_block;
 	const struct pyprof_block *b = region_at(offset);
@@ -230,7 +230,7 @@ uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, enum pyprof_loss 
 		return 0;
 	if (wait_ns && !is_folded(t, b))
 		wait_for_reader(t, b, wait_ns);
-	if (!is_folded(t, b) && !fold_block(t, b, cause))
+	if (!is_folded(t, b) && !fold_block(t, b, patience_ns, cause))
 		return 0;
 	pyprof_publish(&t->ring->first_block, b->next); /* P3 */
 	pyprof_fence_before_reuse();			/* P11 */

@@ -23,8 +23,14 @@ void fold_prepare(struct pyprof_table *t);
 /*
  * The offset of the oldest block, which is no longer in the ring, or 0 with the cause: there is
  * no block, neither space nor memory for a table, or a reader that neither goes on nor dies.
- * `wait_ns`: how long to give a reader that has been seen at work before folding ourselves.
+ * `wait_ns`: how long to give a reader that has been seen at work before folding ourselves; `patience_ns`:
+ * how long to wait for one that is just folding.
  */
-uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, enum pyprof_loss *cause);
+uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, uint64_t patience_ns,
+		     enum pyprof_loss *cause);
+
+/* A reader needs some 20 us for a block, but may be off its processor meanwhile. */
+#define FOLD_SHORT_PATIENCE_NS 200000ull
+#define FOLD_PATIENCE_NS 50000000ull
 
 #endif

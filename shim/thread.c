@@ -260,11 +260,14 @@ static void count_loss(enum pyprof_loss cause)
  * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only long
  * one: patience is lost with each block that we had to fold, and won back with one that we had not.
  */
-static uint64_t oldest_block(struct thread_ring *ring, enum pyprof_loss *cause)
+static uint64_t oldest_block(struct thread_ring *ring, uint64_t patience_ns,
+			     enum pyprof_loss *cause)
 {
 	uint64_t folded = ring->table.folded;
-	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, cause);
+	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, patience_ns, cause);
 
+	if (offset)
+		memset(region_at(offset), 0, region.header->block_bytes);
 	if (config.overflow == PYPROF_OVERFLOW_BLOCK)
 		ring->patience_ns =
 			ring->table.folded == folded ? BLOCK_PATIENCE_NS : ring->patience_ns / 8;
@@ -281,13 +284,16 @@ static uint64_t find_block(struct thread_ring *ring)
 		fold_prepare(&ring->table);
 	offset = recording_block(ring->n_blocks, &cause);
 	if (!offset && config.overflow != PYPROF_OVERFLOW_DROP) {
-		offset = oldest_block(ring, &cause);
-		if (offset) {
-			memset(region_at(offset), 0, region.header->block_bytes);
+		offset = oldest_block(ring, FOLD_SHORT_PATIENCE_NS, &cause);
+		if (offset)
 			return offset;
-		}
 		if (cause == PYPROF_LOST_READER)
 			offset = recording_block_beyond();
+		if (!offset && cause == PYPROF_LOST_READER) {
+			offset = oldest_block(ring, FOLD_PATIENCE_NS, &cause);
+			if (offset)
+				return offset;
+		}
 	}
 	if (offset)
 		ring->n_blocks++;

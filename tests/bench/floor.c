@@ -1,14 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The floor: hooks that do nothing, on the event source that the shim would use. What they cost is
- * what the interpreter charges for telling of an event at all.
+ * what the interpreter charges for telling of an event at all. And the floor of whoever records: hooks
+ * that store the processor's counter, 8 bytes an event, in shared memory that is reserved as it is needed.
  *
- * tests/bench/target.py opens this with ctypes.PyDLL and calls floor_start() with the GIL held; on
+ * tests/bench/target.py opens this with ctypes.PyDLL and calls floor_start() or stamp_start() with the GIL held; on
  * 3.8 to 3.11 in each thread. No Python.h: one object serves all versions, and the names of the
  * C-API are found in the interpreter that opens it.
  */
+#include <fcntl.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#define STAMP_BYTES (4ull << 30) /* of address space */
+#define STEP_BYTES (4u << 20)
 
 typedef struct _object PyObject;
 
@@ -24,6 +36,59 @@ PyObject *PyObject_GetAttrString(PyObject *o, const char *name);
 long PyLong_AsLong(PyObject *o);
 
 int floor_start(void);
+int stamp_start(void);
+
+static uint64_t *stamp, *stamp_end;
+static int stamps_fd;
+static char *stamps;
+
+static __attribute__((noinline, cold)) void reserve(void)
+{
+	off_t at = (char *)stamp_end - stamps;
+
+	if (posix_fallocate(stamps_fd, at, STEP_BYTES))
+		abort();
+	madvise(stamp_end, STEP_BYTES, MADV_POPULATE_WRITE);
+	stamp_end += STEP_BYTES / sizeof(*stamp_end);
+}
+
+static inline __attribute__((always_inline)) void put_stamp(void)
+{
+	if (__builtin_expect(stamp == stamp_end, 0))
+		reserve();
+	*stamp++ = __rdtsc();
+}
+
+static int map_stamps(void)
+{
+	stamps_fd = memfd_create("stamps", MFD_CLOEXEC);
+	stamps = mmap(NULL, STAMP_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, stamps_fd, 0);
+	if (stamps == MAP_FAILED)
+		return -1;
+	stamp = stamp_end = (uint64_t *)stamps;
+	return 0;
+}
+
+static int on_profile_stamp(PyObject *self, PyObject *frame, int what, PyObject *arg)
+{
+	(void)self;
+	(void)frame;
+	(void)what;
+	(void)arg;
+	put_stamp();
+	return 0;
+}
+
+static PyObject *on_event_stamp(PyObject *self, PyObject *const *args, size_t nargs,
+				PyObject *names)
+{
+	(void)self;
+	(void)args;
+	(void)nargs;
+	(void)names;
+	put_stamp();
+	return &_Py_NoneStruct;
+}
 
 static int on_profile(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
@@ -44,14 +109,16 @@ static PyObject *on_event(PyObject *self, PyObject *const *args, size_t nargs, P
 	return &_Py_NoneStruct;
 }
 
+typedef PyObject *(*callback)(PyObject *, PyObject *const *, size_t, PyObject *);
+
 struct callable {
 	size_t refcount;
 	PyObject *type;
-	PyObject *(*call)(PyObject *, PyObject *const *, size_t, PyObject *);
+	callback call;
 };
 
 /* As in shim/engine_monitoring.c; the numbers are those of typeslots.h and descrobject.h. */
-static PyObject *new_callable(void)
+static PyObject *new_callable(callback call)
 {
 	static struct {
 		const char *name;
@@ -75,11 +142,11 @@ static PyObject *new_callable(void)
 	PyObject *f = type ? PyObject_CallObject(type, NULL) : NULL;
 
 	if (f)
-		((struct callable *)f)->call = on_event;
+		((struct callable *)f)->call = call;
 	return f;
 }
 
-static int start_monitoring(void)
+static int start_monitoring(callback call)
 {
 	static const char *const names[] = {
 		"PY_START",  "PY_RESUME", "PY_THROW", "PY_RETURN", "PY_YIELD",
@@ -94,7 +161,7 @@ static int start_monitoring(void)
 		return -1;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		PyObject *event = PyObject_GetAttrString(events, names[i]);
-		PyObject *f = new_callable();
+		PyObject *f = new_callable(call);
 		long bit = event ? PyLong_AsLong(event) : -1;
 
 		if (bit <= 0 || !f ||
@@ -105,11 +172,27 @@ static int start_monitoring(void)
 	return PyObject_CallMethod(m, "set_events", "il", tool, all) ? 0 : -1;
 }
 
+static int has_monitoring(void)
+{
+	return atoi(Py_GetVersion() + 2) >= 12; /* "3.12..." */
+}
+
 /* 0, or -1 with an exception set. */
 int floor_start(void)
 {
-	if (atoi(Py_GetVersion() + 2) >= 12) /* "3.12..." */
-		return start_monitoring();
+	if (has_monitoring())
+		return start_monitoring(on_event);
 	PyEval_SetProfile(on_profile, NULL);
+	return 0;
+}
+
+/* The same. */
+int stamp_start(void)
+{
+	if (!stamps && map_stamps())
+		abort();
+	if (has_monitoring())
+		return start_monitoring(on_event_stamp);
+	PyEval_SetProfile(on_profile_stamp, NULL);
 	return 0;
 }

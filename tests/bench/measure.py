@@ -33,6 +33,7 @@ class Mode:
 MODES = {
     "bare": Mode(what="no profiler"),
     "floor": Mode(hook="floor", what="a hook that does nothing, on the same event source"),
+    "stamp": Mode(hook="stamp", what="a hook that only stores the counter in new shared memory"),
     "ring": Mode(shim={"PYSHIM_BUFFER": str(RING_BYTES)}, what="pyshim, the ring does not fill"),
     "fold": Mode(shim={"PYSHIM_BUFFER": "64K"}, what="pyshim, folding, no reader"),
     "live": Mode(shim={"PYSHIM_BUFFER": "1M"}, reader=True, what="pyshim, pyshim-read --wait beside"),
@@ -107,7 +108,7 @@ class Bench:
         return out
 
     def target(self, python, mode, arguments):
-        floor = [self.build / "bench" / "libfloor.so"] if mode.hook == "floor" else []
+        floor = [self.build / "bench" / "libfloor.so"] if mode.hook in ("floor", "stamp") else []
         return self.start([python.exe, "-s", TARGET, *arguments, *floor], self.target_cpu,
                           env=self.environment(mode), stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""usage: target.py HOOK WORKLOAD N REPEATS [FLOOR]      HOOK: none, floor, cprofile, yappi
+"""usage: target.py HOOK WORKLOAD N REPEATS [FLOOR]      HOOK: none, floor, stamp, cprofile, yappi
        target.py calibrate WORKLOAD SECONDS
 
 The process that tools/bench measures. Runs a workload once to warm up and then REPEATS times, and
@@ -33,13 +33,17 @@ def calibrate(work, seconds):
         n *= 2
 
 
-def hook_floor(path):
+def hook_floor(path, name="floor_start"):
     import ctypes
 
-    start = ctypes.PyDLL(path).floor_start
+    start = getattr(ctypes.PyDLL(path), name)
     start()
     if sys.version_info < (3, 12):  # the hook belongs to a thread
         workloads.threads.begin = start
+
+
+def hook_stamp(path):
+    hook_floor(path, "stamp_start")
 
 
 def hook_cprofile():
@@ -60,7 +64,8 @@ def hook_yappi():
     yappi.start(builtins=True)
 
 
-HOOKS = {"none": lambda: None, "floor": hook_floor, "cprofile": hook_cprofile, "yappi": hook_yappi}
+HOOKS = {"none": lambda: None, "floor": hook_floor, "stamp": hook_stamp, "cprofile": hook_cprofile,
+         "yappi": hook_yappi}
 
 
 def main(hook, workload, n, *rest):
