@@ -64,17 +64,23 @@ endif
 # Regular expressions. Only the reader needs it.
 READER_LIBS := -lpcre2-8 -lm
 
+# The launcher finds the shim from where it lies itself, so that the whole may be moved.
+LIBDIR_FROM_BINDIR = $(shell realpath -m --relative-to='$(BINDIR)' '$(LIBDIR)')
+PLACES_CPPFLAGS = -DPYSHIM_LIBDIR_FROM_BINDIR="\"$(LIBDIR_FROM_BINDIR)\""
+
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
 CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
 SHIM_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard shim/*.c)))
 READER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard reader/*.c)))
+LAUNCHER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tools/launcher/*.c))) \
+	$(OBJ)/reader/attach.o
 READER_LIB_OBJS := $(filter-out $(OBJ)/reader/main.o,$(READER_OBJS))
 UNIT_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_TESTS := $(patsubst $(OBJ)/tests/unit/%.o,$(BUILD)/tests/%,$(UNIT_OBJS))
 MANUALS := $(sort $(wildcard man/*.1 man/*.7))
 SOURCES = $(sort $(wildcard include/*/*.h shim/*.[ch] reader/*.[ch] \
-	tests/*/*.[ch] tests/*/*/*.[ch]))
+	tools/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch]))
 
 # One line for each step; with V=1 the whole command, with -s nothing.
 silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
@@ -85,7 +91,7 @@ MAKEFLAGS += --no-print-directory
 	check-integration-now check-stress check-stress-now stress killable bench bench-instr demo \
 	install uninstall lint format clean deps help FORCE
 
-all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read ## build the shim and the reader (default)
+all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
 $(BUILD)/libpyshim.so: $(SHIM_OBJS) shim/pyshim.map $(OBJ)/flags
 	$(call step,LD)$(CC) $(ALL_CFLAGS) $(SHIM_LDFLAGS) $(ALL_LDFLAGS) -o $@.new $(SHIM_OBJS) -ldl
@@ -94,6 +100,9 @@ $(BUILD)/libpyshim.so: $(SHIM_OBJS) shim/pyshim.map $(OBJ)/flags
 $(BUILD)/pyshim-read: $(READER_OBJS) $(OBJ)/flags
 	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(READER_OBJS) \
 		$(READER_LIBS)
+
+$(BUILD)/pyshim: $(LAUNCHER_OBJS) $(OBJ)/flags
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $(LAUNCHER_OBJS)
 
 $(OBJ)/shim/%.o: shim/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
@@ -108,6 +117,13 @@ $(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
 $(BUILD)/bench/libfloor.so: tests/bench/floor.c $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(call step,LD)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared $(ALL_LDFLAGS) -o $@ $<
+
+$(OBJ)/tools/launcher/%.o: tools/launcher/%.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(if $(findstring places,$@),$(PLACES_CPPFLAGS)) \
+		$(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(OBJ)/tools/launcher/places.o: $(OBJ)/places
 
 # A unit test is a program: its own file, the reader without its main, and Check.
 unit-tests: $(UNIT_TESTS)
@@ -129,7 +145,11 @@ $(OBJ)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS)' | cmp -s - $@ || printf '%s\n' '$(FLAGS)' > $@
 
--include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d)
+$(OBJ)/places: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(PLACES_CPPFLAGS)' | cmp -s - $@ || printf '%s\n' '$(PLACES_CPPFLAGS)' > $@
+
+-include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(LAUNCHER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d)
 
 # "yes" where the compiler can build for the address and undefined behaviour sanitizers.
 CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+/* How long a signal to the group may take from one process of it to the next. */
+#define GROUP_DELAY_NS 20000000
+#define MAX_FDS 65536 /* a container may allow a milliard, and has none of them open */
+
+static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
+
+static sigset_t passing; /* those of passed_on that the launcher was not told to ignore */
+static sigset_t awaited; /* these, SIGCHLD and SIGCONT: blocked, and taken by child_wait */
+static sigset_t original_mask;
+static struct sigaction original_chld, original_pipe;
+
+static pid_t witness; /* in the group; or not positive */
+
+static void keep_witness(void);
+
+void child_init(void)
+{
+	struct sigaction preset = { .sa_handler = SIG_DFL }, now;
+
+	sigemptyset(&passing);
+	for (size_t i = 0; i < sizeof(passed_on) / sizeof(passed_on[0]); i++) {
+		if (sigaction(passed_on[i], NULL, &now) == 0 && now.sa_handler != SIG_IGN)
+			sigaddset(&passing, passed_on[i]);
+	}
+	awaited = passing;
+	sigaddset(&awaited, SIGCHLD);
+	sigaddset(&awaited, SIGCONT);
+	sigprocmask(SIG_BLOCK, &awaited, &original_mask);
+	/* Ignored, it would make the kernel forget how a child ended. */
+	sigaction(SIGCHLD, &preset, &original_chld);
+	preset.sa_handler = SIG_IGN;
+	sigaction(SIGPIPE, &preset, &original_pipe);
+	keep_witness();
+}
+
+static void give_signals_back(void)
+{
+	sigaction(SIGCHLD, &original_chld, NULL);
+	sigaction(SIGPIPE, &original_pipe, NULL);
+	sigprocmask(SIG_SETMASK, &original_mask, NULL);
+}
+
+/* --- who else got a signal -------------------------------------------------------------------- */
+
+static void be_witness(pid_t launcher)
+{
+	long n_fds = sysconf(_SC_OPEN_MAX);
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_DUMPABLE, 0); /* it dies of SIGQUIT too, and leaves no core */
+	if (getppid() != launcher)
+		_exit(0);
+	/* A pipe that it held open would not end when all others have closed it. */
+	for (int fd = 0; fd < n_fds && fd < MAX_FDS; fd++)
+		close(fd);
+	sigprocmask(SIG_UNBLOCK, &passing, NULL);
+	for (;;)
+		pause();
+}
+
+static void keep_witness(void)
+{
+	pid_t launcher = getpid();
+
+	witness = fork();
+	if (witness == 0)
+		be_witness(launcher);
+}
+
+static void dismiss_witness(void)
+{
+	if (witness <= 0)
+		return;
+	kill(witness, SIGKILL);
+	waitpid(witness, NULL, 0);
+	witness = 0;
+}
+
+/* Whether what the launcher has just been sent was sent to the whole group. */
+static bool was_for_group(void)
+{
+	struct timespec delay = { .tv_nsec = GROUP_DELAY_NS }, none = { 0 };
+
+	nanosleep(&delay, NULL);
+	if (witness <= 0 || waitpid(witness, NULL, WNOHANG) != witness)
+		return false;
+	/* Others that are here by now were sent along with it: it can die of one only. */
+	while (sigtimedwait(&passing, NULL, &none) > 0)
+		;
+	keep_witness();
+	return true;
+}
+
+static void pass_on(pid_t pid, const siginfo_t *info)
+{
+	/* Positive: the kernel's own, for what was typed goes to the whole foreground group. */
+	if (info->si_code <= 0 && !was_for_group())
+		kill(pid, info->si_signo);
+}
+
+/* --- job control ------------------------------------------------------------------------------ */
+
+/* The signal that the child is stopped by at this moment, or 0. Asking changes nothing. */
+static int stopped_by(pid_t pid)
+{
+	siginfo_t info = { 0 };
+
+	if (waitid(P_PID, (id_t)pid, &info, WSTOPPED | WNOHANG | WNOWAIT) < 0)
+		return 0;
+	return info.si_pid == pid ? info.si_status : 0;
+}
+
+/*
+ * What is typed stops the launcher too; but a program may take that as a message, and stop itself
+ * alone. Not after SIGSTOP: who sends that to the child alone will wake it alone.
+ */
+static void stop_along(pid_t pid)
+{
+	int sig = stopped_by(pid);
+
+	if (sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU)
+		raise(sig);
+}
+
+int child_wait(pid_t pid)
+{
+	siginfo_t info;
+	int status;
+
+	while (waitpid(pid, &status, WNOHANG) != pid) {
+		int sig = sigwaitinfo(&awaited, &info);
+
+		if (sig == SIGCHLD)
+			stop_along(pid);
+		else if (sig == SIGCONT && stopped_by(pid))
+			kill(pid, SIGCONT);
+		else if (sig > 0 && sig != SIGCONT)
+			pass_on(pid, &info);
+	}
+	return status;
+}
+
+/* --- beginning and end ------------------------------------------------------------------------ */
+
+/* In the child. The pipe closes when another program takes over; else it tells why none did. */
+static void run(char *const *argv, void (*prepare)(void *), void *arg, int pipe_fd)
+{
+	int err;
+
+	give_signals_back();
+	if (prepare)
+		prepare(arg);
+	execvp(argv[0], argv);
+	err = errno;
+	if (write(pipe_fd, &err, sizeof(err)) < 0) {
+		/* The launcher is gone. */
+	}
+	_exit(127);
+}
+
+pid_t child_start(char *const *argv, void (*prepare)(void *arg), void *arg)
+{
+	int fds[2], err = 0;
+	ssize_t n;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		run(argv, prepare, arg, fds[1]);
+	if (pid < 0)
+		err = errno;
+	close(fds[1]);
+	do
+		n = read(fds[0], &err, sizeof(err));
+	while (n < 0 && errno == EINTR);
+	close(fds[0]);
+	if (pid > 0 && err)
+		waitpid(pid, NULL, 0);
+	return err ? -err : pid;
+}
+
+void child_end_like(int status)
+{
+	struct rlimit none = { 0, 0 };
+	sigset_t all;
+	int sig = WTERMSIG(status);
+
+	dismiss_witness();
+	if (WIFEXITED(status))
+		exit(WEXITSTATUS(status));
+	/* The core is the child's: this one would have its name, and take its place. */
+	prctl(PR_SET_DUMPABLE, 0);
+	setrlimit(RLIMIT_CORE, &none);
+	signal(sig, SIG_DFL);
+	sigemptyset(&all);
+	sigaddset(&all, sig);
+	sigprocmask(SIG_UNBLOCK, &all, NULL);
+	raise(sig);
+	exit(128 + sig); /* a container's first process does not die of a signal */
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rundir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "attach.h"
+#include "say.h"
+
+#define MAX_NAMES 1000 /* of one PID, as the shim has it */
+
+/* --- making it -------------------------------------------------------------------------------- */
+
+/* A new folder in `parent`, or NULL with errno. */
+static char *make_folder(const char *parent)
+{
+	struct stat st;
+	char *path;
+
+	if (asprintf(&path, "%s/pyshim.XXXXXX", parent) < 0)
+		return NULL;
+	if (!mkdtemp(path)) {
+		free(path);
+		return NULL;
+	}
+	/* A command of root's may start Python as another user, who could record into `parent`. */
+	if (geteuid() == 0 && stat(parent, &st) == 0 && (st.st_mode & S_ISVTX) &&
+	    chmod(path, st.st_mode & 07777) < 0)
+		say("chmod %s: %s, expected to open it to other users", path, strerror(errno));
+	return path;
+}
+
+/* ld.so splits LD_PRELOAD at blanks and colons, and puts something else for "$LIB" and the like. */
+static int find_preload(struct rundir *d, const char *shim)
+{
+	if (!strpbrk(shim, " :$")) {
+		d->preload = strdup(shim);
+		return d->preload ? 0 : -ENOMEM;
+	}
+	d->link_folder = make_folder("/dev/shm");
+	if (!d->link_folder)
+		d->link_folder = make_folder("/tmp");
+	if (!d->link_folder)
+		return -errno;
+	if (asprintf(&d->preload, "%s/libpyshim.so", d->link_folder) < 0) {
+		d->preload = NULL;
+		return -ENOMEM;
+	}
+	return symlink(shim, d->preload) < 0 ? -errno : 0;
+}
+
+int rundir_open(struct rundir *d, const char *shim)
+{
+	const char *users = getenv("PYSHIM_DIR");
+	int err;
+
+	memset(d, 0, sizeof(*d));
+	d->is_kept = users && *users;
+	d->parent = d->is_kept ? users : "/dev/shm";
+	if (d->parent[0] != '/') {
+		say("read PYSHIM_DIR: found '%s', expected an absolute path, such as /dev/shm",
+		    d->parent);
+		return -1;
+	}
+	d->path = make_folder(d->parent);
+	if (!d->path) {
+		say("make a folder in %s: %s, expected a place for recordings (PYSHIM_DIR names "
+		    "another)",
+		    d->parent, strerror(errno));
+		return -1;
+	}
+	err = find_preload(d, shim);
+	if (err) {
+		say("link %s: %s, expected a path without blanks, colons and dollars for it", shim,
+		    strerror(-err));
+		rundir_remove(d);
+		rundir_fini(d);
+	}
+	return err ? -1 : 0;
+}
+
+/* --- who uses it ------------------------------------------------------------------------------ */
+
+/* Whether a process was started with this setting. Those of other users do not tell. */
+static bool has_setting(const char *pid, const char *setting)
+{
+	char *path, *word = NULL;
+	size_t cap = 0;
+	bool has = false;
+	FILE *f;
+
+	if (asprintf(&path, "/proc/%s/environ", pid) < 0)
+		return false;
+	f = fopen(path, "re");
+	free(path);
+	if (!f)
+		return false;
+	while (!has && getdelim(&word, &cap, '\0', f) > 0)
+		has = !strcmp(word, setting);
+	fclose(f);
+	free(word);
+	return has;
+}
+
+static pid_t find_with_setting(const char *setting)
+{
+	DIR *proc = opendir("/proc");
+	struct dirent *e;
+	pid_t found = 0;
+
+	while (proc && !found && (e = readdir(proc))) {
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && has_setting(e->d_name, setting))
+			found = (pid_t)atoi(e->d_name);
+	}
+	if (proc)
+		closedir(proc);
+	return found;
+}
+
+/* Who has overwritten its environment, as a program does that changes its title, still has this. */
+static pid_t find_recorded(const struct rundir *d)
+{
+	pid_t found = 0;
+
+	for (size_t i = 0; i < d->n_recordings && !found; i++) {
+		struct attach a;
+
+		if (attach_open(&a, d->recording[i]) < 0)
+			continue;
+		if (a.live)
+			found = (pid_t)a.header.pid;
+		attach_close(&a);
+	}
+	return found;
+}
+
+pid_t rundir_user(const struct rundir *d)
+{
+	pid_t found = find_recorded(d);
+	char *setting;
+
+	if (found || asprintf(&setting, "PYSHIM_DIR=%s", d->path) < 0)
+		return found;
+	found = find_with_setting(setting);
+	free(setting);
+	return found;
+}
+
+/* --- the recordings --------------------------------------------------------------------------- */
+
+struct begun {
+	char *path;
+	uint64_t at_ns;
+};
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct begun *x = a, *y = b;
+
+	return x->at_ns < y->at_ns ? -1 : x->at_ns > y->at_ns;
+}
+
+static int is_recording_name(const struct dirent *e)
+{
+	return !strncmp(e->d_name, "pyprof.", 7);
+}
+
+static bool look_at(struct begun *b, char *path, bool complain)
+{
+	struct attach a;
+
+	if (attach_open(&a, path) < 0) {
+		if (complain)
+			say("%s", a.error);
+		return false;
+	}
+	*b = (struct begun){ path, a.header.start_mono_ns };
+	attach_close(&a);
+	return true;
+}
+
+static void forget(struct rundir *d)
+{
+	while (d->n_recordings)
+		free(d->recording[--d->n_recordings]);
+	free(d->recording);
+	d->recording = NULL;
+}
+
+static int keep_sorted(struct rundir *d, struct begun *begun, size_t n)
+{
+	forget(d);
+	d->recording = calloc(n + 1, sizeof(*d->recording));
+	if (!d->recording)
+		return -ENOMEM;
+	qsort(begun, n, sizeof(*begun), by_begin);
+	for (; d->n_recordings < n; d->n_recordings++)
+		d->recording[d->n_recordings] = begun[d->n_recordings].path;
+	return 0;
+}
+
+int rundir_collect(struct rundir *d, bool complain)
+{
+	struct dirent **entry;
+	struct begun *begun;
+	int n = scandir(d->path, &entry, is_recording_name, versionsort);
+	size_t n_begun = 0;
+	int err;
+
+	if (n < 0)
+		return -errno;
+	begun = calloc((size_t)n + 1, sizeof(*begun));
+	err = begun ? 0 : -ENOMEM;
+	for (int i = 0; i < n; i++) {
+		char *path;
+
+		if (!err && asprintf(&path, "%s/%s", d->path, entry[i]->d_name) < 0)
+			err = -ENOMEM;
+		if (!err && look_at(&begun[n_begun], path, complain))
+			n_begun++;
+		else if (!err)
+			free(path);
+		free(entry[i]);
+	}
+	free(entry);
+	if (!err)
+		err = keep_sorted(d, begun, n_begun);
+	while (err && n_begun)
+		free(begun[--n_begun].path);
+	free(begun);
+	return err;
+}
+
+/* A file under the name that the shim would give it there, or NULL: it stays. */
+static char *move_up(const char *parent, const char *path)
+{
+	const char *name = strrchr(path, '/') + 1;
+
+	for (int i = 0; i < MAX_NAMES; i++) {
+		int pid = atoi(name + strlen("pyprof."));
+		char *to;
+
+		if ((i ? asprintf(&to, "%s/pyprof.%d.%d", parent, pid, i)
+		       : asprintf(&to, "%s/pyprof.%d", parent, pid)) < 0)
+			return NULL;
+		if (renameat2(AT_FDCWD, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
+			return to;
+		free(to);
+		if (errno != EEXIST)
+			return NULL;
+	}
+	return NULL;
+}
+
+static bool has_ended(const char *path)
+{
+	struct attach a;
+	bool ended = attach_open(&a, path) == 0 && !a.live;
+
+	attach_close(&a);
+	return ended;
+}
+
+void rundir_move_up(struct rundir *d)
+{
+	size_t n = strlen(d->path);
+
+	for (size_t i = 0; i < d->n_recordings && d->is_kept; i++) {
+		bool is_above = strncmp(d->recording[i], d->path, n) != 0; /* by an earlier call */
+		char *to = NULL;
+
+		if (!is_above && has_ended(d->recording[i]))
+			to = move_up(d->parent, d->recording[i]);
+		if (to) {
+			free(d->recording[i]);
+			d->recording[i] = to;
+		}
+	}
+}
+
+/* --- the end ---------------------------------------------------------------------------------- */
+
+/* Also what was left out as broken: of a process that was killed before it had begun. */
+static int remove_recordings(const struct rundir *d)
+{
+	DIR *folder = opendir(d->path);
+	struct dirent *e;
+	int err = folder ? 0 : -errno;
+
+	while (folder && (e = readdir(folder))) {
+		if (is_recording_name(e) && unlinkat(dirfd(folder), e->d_name, 0) < 0)
+			err = -errno;
+	}
+	if (folder)
+		closedir(folder);
+	return err;
+}
+
+int rundir_remove(struct rundir *d)
+{
+	int err = d->is_kept ? 0 : remove_recordings(d);
+
+	if (d->preload && d->link_folder)
+		unlink(d->preload);
+	if (d->link_folder && rmdir(d->link_folder) < 0)
+		err = -errno;
+	if (rmdir(d->path) < 0)
+		err = -errno;
+	return err;
+}
+
+void rundir_fini(struct rundir *d)
+{
+	forget(d);
+	free(d->path);
+	free(d->preload);
+	free(d->link_folder);
+	memset(d, 0, sizeof(*d));
+}
