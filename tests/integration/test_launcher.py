@@ -1,0 +1,723 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`pyshim COMMAND` is to COMMAND as if the launcher were not there, and reports at its end.
+
+The Python under test calls `known` a number of times; what the report must have is that number.
+"""
+
+import glob
+import json
+import marshal
+import os
+import pty
+import re
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import BUILD, PYTHONS, READER, SHIM, _environment, run_bare
+
+LAUNCHER = BUILD / "pyshim"
+C_SOURCES = Path(__file__).parent / "c"
+PYTHON = PYTHONS[-1].exe  # where the version makes no difference
+KNOWN = "def known(n): return n\nfor i in range(100): known(i)\n"
+NO_PYTHON = re.compile(r"pyshim: find recordings of \S+: found none, expected that it starts "
+                       r"CPython 3\.8 or later \(.*static or setuid.*environment.*\)\n")
+
+
+def folders():
+    return set(glob.glob("/dev/shm/pyshim.??????") + glob.glob("/tmp/pyshim.??????"))
+
+
+@pytest.fixture(autouse=True)
+def nothing_left():
+    """The launcher's folders are gone after each test. Those of tests beside this one go too."""
+    before = folders()
+    yield
+    new = folders() - before
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and any(map(os.path.exists, new)):
+        time.sleep(0.05)
+    assert not [f for f in new if os.path.exists(f)]
+
+
+def launch(*args, status=0, **how):
+    """Runs the launcher -> Run; any other status than `status` fails the test."""
+    done = run_bare([LAUNCHER, *args], **how)
+    assert done.status == status, (done.args, done.status, done.out, done.err)
+    return done
+
+
+def start(*args, env=None, **how):
+    return subprocess.Popen([str(LAUNCHER), *map(str, args)], env=_environment(env),
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **how)
+
+
+def reported_calls(text, name="known"):
+    """How often a function was called, by the text report; 0 where it is not in it."""
+    found = re.findall(r"^ *(\d+)(?:/\d+)? .*\(%s\)$" % name, text.decode(), flags=re.M)
+    assert len(found) <= 1, text
+    return int(found[0]) if found else 0
+
+
+def calls_in(path, name="known"):
+    stats = marshal.loads(Path(path).read_bytes())
+    return sum(v[1] for f, v in stats.items() if f[2] == name)
+
+
+# What the command has to do with the world
+
+
+def test_streams(python):
+    """Every byte of standard input arrives, and those of the output are the command's alone."""
+    program = KNOWN + ("import sys; data = sys.stdin.buffer.read()\n"
+                       "sys.stdout.buffer.write(data[::-1]); sys.stderr.write('its own\\n')\n")
+    data = bytes(range(256)) * 1000
+    bare = run_bare([python.exe, "-c", program], input=data)
+    done = launch(python.exe, "-c", program, input=data)
+    assert done.out == bare.out == data[::-1]
+    assert done.err.startswith(bare.err) and bare.err == b"its own\n"
+    assert reported_calls(done.err) == 100
+
+
+@pytest.mark.parametrize("status", [0, 1, 7, 255])
+def test_exit_status(python, status):
+    done = launch(python.exe, "-c", KNOWN + "raise SystemExit(%d)" % status, status=status)
+    assert reported_calls(done.err) == 100
+
+
+@pytest.mark.parametrize("name", ["TERM", "KILL", "INT", "ABRT", "SEGV", "HUP", "USR1", "RTMIN"])
+def test_death_by_signal(python, name):
+    """The launcher dies of what the command died of, after the report."""
+    program = KNOWN + ("import os, signal; s = signal.SIG%s\n"
+                       "s != signal.SIGKILL and signal.signal(s, signal.SIG_DFL)\n"
+                       "os.kill(os.getpid(), s)" % name)
+    done = launch(python.exe, "-c", program, status=-getattr(signal, "SIG" + name))
+    assert reported_calls(done.err) == 100
+
+
+def core_of(args, cwd):
+    """Whether the process's end is said to have left a core -> (that, the number of files)."""
+    child = subprocess.Popen([str(a) for a in args], cwd=cwd, env=_environment(None),
+                             stderr=subprocess.DEVNULL, preexec_fn=lambda: resource.setrlimit(
+                                 resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
+    _, status = os.waitpid(child.pid, 0)
+    child.returncode = 0
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGABRT
+    return os.WCOREDUMP(status), len(list(cwd.iterdir()))
+
+
+def test_one_core(tmp_path):
+    for folder in ("bare", "launched"):
+        (tmp_path / folder).mkdir()
+    if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
+        pytest.skip("cores are forbidden here")
+    command = [PYTHON, "-c", "import os; os.abort()"]
+    dumps, n_files = core_of(command, tmp_path / "bare")
+    assert dumps, "the system dumps no cores at all"
+    assert core_of([LAUNCHER, *command], tmp_path / "launched") == (False, n_files)
+
+
+SURROUNDINGS = """\
+import json, os, signal, sys
+status = dict(line.rstrip().split(":", 1) for line in open("/proc/self/status"))
+ignored = {s.name: str(signal.getsignal(s)) for s in signal.Signals}
+json.dump({
+    "descriptors": {n: os.readlink("/proc/self/fd/" + n) for n in "012"},
+    "n_descriptors": len(os.listdir("/proc/self/fd")),
+    "signals": [status["SigBlk"], status["SigIgn"], status["SigPnd"], ignored],
+    "place": [os.getcwd(), oct(os.umask(0)), os.getpgrp(), os.getsid(0), os.nice(0)],
+    "environment": {k: v for k, v in os.environ.items() if k not in ("LD_PRELOAD", "PYSHIM_DIR")},
+    "arguments": sys.argv,
+}, sys.stdout, sort_keys=True)
+"""
+
+
+IGNORED = [(), ("CHLD",), ("HUP", "INT", "QUIT"), ("PIPE", "USR1")]
+
+
+@pytest.mark.parametrize("ignored", IGNORED, ids=lambda i: "+".join(i) or "none")
+def test_surroundings(ignored, tmp_path):
+    """Descriptors, signals, groups and environment are those that the launcher was given."""
+    def prepare():
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGTERM])
+        for name in {"CHLD", "HUP", "INT", "QUIT", "PIPE", "USR1"}:
+            disposition = signal.SIG_IGN if name in ignored else signal.SIG_DFL
+            signal.signal(getattr(signal, "SIG" + name), disposition)
+
+    def seen(*first):
+        args = [*first, PYTHON, "-c", SURROUNDINGS, "--", "-s", "--help", "", "a b"]
+        with open(tmp_path / "in", "w+b") as i, open(tmp_path / "out", "w+b") as o, \
+                open(tmp_path / "err", "w+b") as e:
+            done = subprocess.run([str(a) for a in args], env=_environment(None), stdin=i,
+                                  stdout=o, stderr=e, cwd=tmp_path, preexec_fn=prepare, timeout=60)
+            assert done.returncode == 0, Path(tmp_path / "err").read_bytes()
+        return json.loads((tmp_path / "out").read_bytes())
+
+    assert seen(LAUNCHER) == seen()
+
+
+def test_closed_ends_are_noticed():
+    """Who reads the command's output sees its end when the command closes it, not later."""
+    program = "import os, time; print('said', flush=True); os.close(0); os.close(1); time.sleep(60)"
+    child = start(PYTHON, "-c", program, stdin=subprocess.PIPE, start_new_session=True)
+    try:
+        assert child.stdout.read() == b"said\n"
+        with pytest.raises(BrokenPipeError):
+            child.stdin.write(b"x" * 1000000)
+            child.stdin.flush()
+        assert child.poll() is None
+    finally:
+        os.killpg(child.pid, signal.SIGTERM)
+        assert child.wait(30) == -signal.SIGTERM
+
+
+# Signals that are sent
+
+COUNTS = """\
+import signal, sys, time
+got = []
+for name in sys.argv[1:]:
+    signal.signal(getattr(signal, "SIG" + name), lambda n, f: got.append(signal.Signals(n).name))
+def known(n): return n
+known(0)
+print("ready", flush=True)
+end = time.monotonic() + 30
+while len(set(got)) < len(sys.argv) - 1 and time.monotonic() < end: known(time.sleep(0.005))
+time.sleep(0.3)
+print(*sorted(got))
+sys.exit(len(got))
+"""
+
+
+@pytest.mark.parametrize("to", ["launcher", "group", "both"])
+@pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"])
+def test_signal_arrives_once(name, to):
+    """One that is sent to the launcher alone is passed on; one to its group comes as it is."""
+    s = getattr(signal, "SIG" + name)
+    child = start(PYTHON, "-c", COUNTS, name, start_new_session=True)
+    assert child.stdout.readline() == b"ready\n"
+    if to != "group":
+        os.kill(child.pid, s)
+    if to != "launcher":  # `timeout` does both, one after the other
+        os.killpg(child.pid, s)
+    out, err = child.communicate(timeout=60)
+    assert (out, child.returncode) == (b"SIG%s\n" % name.encode(), 1), err
+    assert reported_calls(err) > 0
+
+
+def test_signals_to_the_group_one_after_the_other():
+    child = start(PYTHON, "-c", COUNTS, "TERM", "HUP", "USR1", start_new_session=True)
+    assert child.stdout.readline() == b"ready\n"
+    for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        os.killpg(child.pid, s)
+    out, err = child.communicate(timeout=60)
+    assert (out, child.returncode) == (b"SIGHUP SIGTERM SIGUSR1\n", 3), err
+    # ... and what follows later is told apart again, by another witness.
+    child = start(PYTHON, "-c", COUNTS, "TERM", "HUP", start_new_session=True)
+    assert child.stdout.readline() == b"ready\n"
+    os.killpg(child.pid, signal.SIGTERM)
+    time.sleep(0.2)
+    os.kill(child.pid, signal.SIGHUP)
+    out, err = child.communicate(timeout=60)
+    assert (out, child.returncode) == (b"SIGHUP SIGTERM\n", 2), err
+
+
+def test_nothing_runs_on(tmp_path):
+    """When the launcher has ended, none of its processes is there any more, however it ended."""
+    for args, s in (["true"], None), (["nosuch"], None), (["sleep", "60"], signal.SIGKILL):
+        child = start(*args, start_new_session=True)
+        if s:
+            time.sleep(0.3)
+            (command,) = children_of(child.pid, "sleep")
+            os.kill(child.pid, s)
+            os.kill(command, s)
+        child.communicate(timeout=60)
+        deadline = time.monotonic() + 20
+        while is_group(child.pid) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert not is_group(child.pid)
+        for left in folders() if s else ():  # killed, the launcher cannot clean up
+            shutil.rmtree(left)
+
+
+def is_group(pgid):
+    try:
+        os.killpg(pgid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def stat_of(pid):
+    """(command, state, parent) of /proc/PID/stat."""
+    text = Path("/proc/%d/stat" % pid).read_text()
+    command, _, rest = text.partition(" (")[2].rpartition(") ")
+    return command, rest.split()[0], int(rest.split()[1])
+
+
+def children_of(pid, command):
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if stat_of(int(name))[::2] == (command, pid):
+                found.append(int(name))
+        except OSError:
+            pass
+    return found
+
+
+# At a terminal
+
+
+class Terminal:
+    """An interactive bash on a terminal of its own."""
+
+    def __init__(self, cwd):
+        env = _environment({"PS1": "prompt> ", "TERM": "dumb", "HOME": str(cwd)})
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.chdir(cwd)
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], env)
+        self.shown = ""
+        self.expect("prompt> ")
+
+    def expect(self, pattern, timeout=60):
+        """Waits until what has been shown since the last call has it -> the match."""
+        deadline = time.monotonic() + timeout
+        while not (match := re.search(pattern, self.shown)):
+            left = deadline - time.monotonic()
+            assert left > 0 and select.select([self.fd], [], [], left)[0], (pattern, self.shown)
+            self.shown += os.read(self.fd, 65536).decode().replace("\r", "")
+        self.shown = self.shown[match.end():]
+        return match
+
+    def type(self, text):
+        os.write(self.fd, text.encode())
+
+    def status(self):
+        self.expect("prompt> ")
+        self.type("echo status=$?\n")
+        return int(self.expect(r"\nstatus=(\d+)\n")[1])
+
+    def close(self):
+        os.close(self.fd)  # hangs up
+        os.waitpid(self.pid, 0)
+
+
+@pytest.fixture
+def terminal(tmp_path):
+    t = Terminal(tmp_path)
+    yield t
+    t.close()
+
+
+def test_typed_interrupt(python, terminal, tmp_path):
+    """Ctrl-C goes to the command, once; the report still comes, and the shell sees the signal."""
+    (tmp_path / "app.py").write_text(KNOWN + (
+        "import time\ntry:\n print('ready', flush=True)\n time.sleep(60)\n"
+        "except KeyboardInterrupt: print('first', flush=True)\n"
+        "time.sleep(0.2)\nprint('going on', flush=True)\ntime.sleep(60)\n"))
+    terminal.type("'%s' -s ncalls '%s' app.py\n" % (LAUNCHER, python.exe))
+    terminal.expect("ready")
+    terminal.type("\x03")
+    terminal.expect("first\n")
+    terminal.expect("going on\n")
+    terminal.type("\x03")
+    terminal.expect("KeyboardInterrupt\n")
+    terminal.expect(r"\n +100 .*\(known\)\n")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
+def wait_for_state(state, *pids):
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        states = [stat_of(p)[1] for p in pids]
+        if all(s in state for s in states):
+            return
+        time.sleep(0.01)
+    raise AssertionError(states)
+
+
+TICKS = KNOWN + """\
+import os, signal, sys, time
+print("pid", os.getpid(), os.getppid(), flush=True)
+exec(sys.argv[1])
+for i in range(5):
+    sys.stdin.readline()
+    print("line", i, flush=True)
+sys.exit(5)
+"""
+
+
+def stopped_and_continued(terminal, python, before, tmp_path):
+    (tmp_path / "app.py").write_text(TICKS)
+    terminal.type("'%s' '%s' app.py '%s'\n" % (LAUNCHER, python, before))
+    match = terminal.expect(r"pid (\d+) (\d+)\n")
+    return int(match[1]), int(match[2])
+
+
+def finish(terminal):
+    for i in range(5):
+        terminal.type("\n")
+        terminal.expect("line %d\n" % i)
+    terminal.expect(r"\n +100 .*\(known\)\n")
+    assert terminal.status() == 5
+
+
+def test_typed_stop(python, terminal, tmp_path):
+    """Ctrl-Z stops both, fg brings both back, as often as one likes."""
+    pids = stopped_and_continued(terminal, python.exe, "", tmp_path)
+    for _ in range(5):
+        terminal.type("\x1a")
+        terminal.expect("Stopped")
+        terminal.expect("prompt> ")
+        wait_for_state("T", *pids)
+        terminal.type("fg\n")
+        wait_for_state("SR", *pids)
+    finish(terminal)
+
+
+def test_background_reader_stops(terminal, tmp_path):
+    """A job in the background that reads from the terminal stops, with the launcher."""
+    (tmp_path / "app.py").write_text(TICKS)
+    terminal.type("'%s' '%s' app.py '' &\n" % (LAUNCHER, PYTHON))
+    match = terminal.expect(r"pid (\d+) (\d+)\n")
+    wait_for_state("T", int(match[1]), int(match[2]))
+    terminal.type("fg\n")
+    wait_for_state("SR", int(match[1]), int(match[2]))
+    finish(terminal)
+
+
+def test_program_that_stops_itself(terminal, tmp_path):
+    """As an editor does: the shell must get the terminal back, so the launcher stops too."""
+    pids = stopped_and_continued(terminal, PYTHON, "os.kill(os.getpid(), signal.SIGTSTP)", tmp_path)
+    terminal.expect("Stopped")
+    wait_for_state("T", *pids)
+    terminal.type("fg\n")
+    wait_for_state("SR", *pids)
+    finish(terminal)
+
+
+def test_stopped_and_continued_by_others(terminal, tmp_path):
+    """SIGSTOP to the command is between it and the sender; SIGCONT to the launcher wakes both."""
+    command, launcher = stopped_and_continued(terminal, PYTHON, "", tmp_path)
+    os.kill(command, signal.SIGSTOP)
+    wait_for_state("T", command)
+    time.sleep(0.1)
+    wait_for_state("S", launcher)
+    os.kill(command, signal.SIGCONT)
+    wait_for_state("SR", command)
+    os.kill(command, signal.SIGTSTP)
+    terminal.expect("Stopped")
+    terminal.expect("prompt> ")
+    wait_for_state("T", command, launcher)
+    os.kill(launcher, signal.SIGCONT)
+    wait_for_state("T", command, launcher)  # in the background now, and it reads
+    terminal.type("fg\n")
+    wait_for_state("SR", command, launcher)
+    finish(terminal)
+
+
+# What is in the report
+
+FAMILY = """\
+import multiprocessing, os, subprocess, sys
+def known(n): return n
+def many(n):
+    for i in range(n): known(i)
+if __name__ == "__main__":
+    many(100)
+    code = "def known(n): return n\\nfor i in range(%d): known(i)"
+    subprocess.run([sys.executable, "-c", code % 1000], check=True)
+    subprocess.run(["sh", "-c", "'%s' -c '%s' & wait" % (sys.executable, code % 2000)], check=True)
+    pid = os.fork()
+    if not pid:
+        many(10000)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    for method in "fork", "spawn", "forkserver":
+        context = multiprocessing.get_context(method)
+        children = [context.Process(target=many, args=(100000,)) for i in range(2)]
+        for c in children: c.start()
+        for c in children: c.join()
+"""
+
+
+def test_children(python, tmp_path):
+    """All of the command's Python processes are in the report, and no others."""
+    script = tmp_path / "family.py"
+    script.write_text(FAMILY)
+    other = start(PYTHON, "-c", KNOWN + "import time; print(flush=True); time.sleep(60)")
+    other.stdout.readline()
+    done = launch("-o", tmp_path / "out", python.exe, script)
+    other.terminate()
+    other.communicate(timeout=60)
+    assert (done.out, done.err) == (b"", b"")
+    assert calls_in(tmp_path / "out") == 100 + 1000 + 2000 + 10000 + 6 * 100000
+
+
+def test_launcher_in_launcher(tmp_path):
+    """Both report, and the outer one on all."""
+    inner = [LAUNCHER, "-q", PYTHON, "-c", KNOWN]
+    shell = " ".join("'%s'" % a for a in inner)
+    done = launch("-o", tmp_path / "out", "sh", "-c", "%s; %s; exit 3" % (shell, shell), status=3)
+    assert len(re.findall(rb"^ *100 .*\(known\)$", done.err, flags=re.M)) == 2
+    assert calls_in(tmp_path / "out") == 200
+
+
+@pytest.mark.parametrize("options", [
+    ["--sort", "tottime", "--restrict", "1", "--quiet"], ["--sor=tottime", "--restr=1", "--qui"],
+    ["-s", "tottime", "-r", "1", "-q"], ["-stottime", "-qr1"], ["-qr", "1", "-s", "tottime", "--"],
+], ids=" ".join)
+def test_options_are_the_readers(options):
+    """In every way of writing them; what follows the command is the command's."""
+    program = KNOWN + "import sys; print(sys.argv[1:])"
+    done = launch(*options, PYTHON, "-c", program, "-s", "nonsense", "--help", "--", "-q")
+    assert done.out == b"['-s', 'nonsense', '--help', '--', '-q']\n"
+    assert done.err.split(b"\n", 1)[0].endswith(b" seconds") and b"recorded" not in done.err
+    assert b"Ordered by: internal time\n   List reduced from " in done.err
+    assert re.search(rb" to 1 due to restriction <1>\n", done.err)
+
+
+def test_settings_are_passed_through():
+    program = "len('')\n" + KNOWN
+    assert reported_calls(launch(PYTHON, "-c", program).err) == 100
+    assert b"built-in method builtins.len" in launch(PYTHON, "-c", program).err
+    done = launch(PYTHON, "-c", program, env={"PYSHIM_BUILTINS": "0"})
+    assert b"built-in" not in done.err and reported_calls(done.err) == 100
+
+
+def build_library(folder):
+    library = folder / "libother.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library),
+                    str(C_SOURCES / "other_preload.c")], check=True)
+    return library
+
+
+@pytest.mark.parametrize("separator", [":", " "])
+def test_other_preloads_are_kept(python, separator, tmp_path):
+    library = build_library(tmp_path)
+    others = "libm.so.6%s%s" % (separator, library)
+    program = KNOWN + ("import ctypes, os; print(ctypes.CDLL(None).answer_of_other_preload())\n"
+                       "print(os.environ['LD_PRELOAD'])")
+    done = launch(python.exe, "-c", program, env={"LD_PRELOAD": others})
+    assert done.out.decode() == "42\n%s:%s\n" % (SHIM, others)
+    assert reported_calls(done.err) == 100
+
+
+def test_blanks_and_colons_in_paths(python, tmp_path):
+    """LD_PRELOAD has no way to write them, nor a dollar that stands for itself."""
+    here = tmp_path / "a b:c $LIB 'd'\u00e9"
+    here.mkdir()
+    for file in (LAUNCHER, SHIM, READER):
+        shutil.copy(file, here)
+    (here / "my program.py").write_text(
+        KNOWN + "import subprocess, sys; sys.exit(subprocess.call([sys.executable, '-c', %r]))"
+        % (KNOWN + "raise SystemExit(9)"))
+    for env in ({}, {"PYSHIM_DIR": str(here)}):
+        done = run_bare([here / "pyshim", "-o", here / "the output", "--", python.exe,
+                         here / "my program.py"], env=env)
+        assert (done.status, done.out, done.err) == (9, b"", b"")
+        assert calls_in(here / "the output") == 200
+    assert len(list(here.glob("pyprof.*"))) == 2
+
+
+def test_output_files(tmp_path):
+    """The formats that pyshim-read would choose, where the launcher was started."""
+    for options in [], ["-fpstats"], ["-f", "text"]:
+        done = launch("-o", "out", *options, PYTHON, "-c", KNOWN + "import os; os.chdir('/')",
+                      cwd=tmp_path)
+        assert (done.out, done.err) == (b"", b"")
+        if "text" in options:
+            assert reported_calls((tmp_path / "out").read_bytes()) == 100
+        else:
+            assert calls_in(tmp_path / "out") == 100
+    done = launch("-f", "text", "-o", "/dev/stdout", PYTHON, "-c", KNOWN + "print('its own')")
+    assert done.out.startswith(b"its own\n") and done.err == b""
+    assert reported_calls(done.out) == 100
+
+
+# Where there is no report
+
+
+def test_no_python(tmp_path):
+    for args, status in [["true"], 0], [["sh", "-c", "exit 3"], 3], [["sh", "-c", "kill $$"], -15]:
+        done = launch(*args, status=status)
+        assert done.out == b"" and NO_PYTHON.fullmatch(done.err.decode()), done.err
+    program = tmp_path / "static.c"
+    program.write_text("int main(void) { return 5; }\n")
+    subprocess.run(["gcc", "-static", "-o", str(tmp_path / "static"), str(program)], check=True)
+    assert NO_PYTHON.fullmatch(launch(tmp_path / "static", status=5).err.decode())
+    done = launch("env", "-i", PYTHON, "-c", "print(1)")
+    assert done.out == b"1\n" and NO_PYTHON.fullmatch(done.err.decode())
+    assert NO_PYTHON.fullmatch(launch(PYTHON, "-c", "", env={"PYSHIM_DISABLE": "1"}).err.decode())
+
+
+def test_commands_that_cannot_be_run(tmp_path):
+    """As env, timeout and the shells have it."""
+    (tmp_path / "plain").write_text("print(1)\n")
+    (tmp_path / "script").write_text("#!/nonexistent/interpreter\n")
+    (tmp_path / "script").chmod(0o755)
+    for command, status in {"nosuch": 127, "./nosuch": 127, "./script": 127, "./plain": 126,
+                            ".": 126, "": 127}.items():
+        for args in [command], ["--", command, "x"]:
+            done = launch(*args, status=status, cwd=tmp_path)
+            assert run_bare(["env", command], cwd=tmp_path).status == status
+            assert done.out == b""
+            assert re.fullmatch(r"pyshim: run \S*: .+, expected a command\n", done.err.decode())
+
+
+@pytest.mark.parametrize("args", [
+    [], ["--"], ["-q"], ["--unknown", "touch", "x"], ["-Z", "touch", "x"], ["-s"], ["--sort"],
+    ["--reverse=1", "touch", "x"], ["-s", "nonsense", "touch", "x"],
+    ["-f", "nonsense", "touch", "x"], ["--list", "touch", "x"], ["--clean", "touch", "x"],
+    ["--calibrate", "9", "touch", "x"],
+    ["--python", "x", "touch", "x"],
+], ids=" ".join)
+def test_usage(args, tmp_path):
+    """Said at once: the command is not run. Its own status 2 comes without these lines."""
+    done = launch(*args, status=2, cwd=tmp_path)
+    assert done.out == b"" and not list(tmp_path.iterdir())
+    lines = done.err.decode().splitlines()
+    assert len(lines) == 1 and re.match(r"(\S*/)?pyshim(-read)?: ", lines[0]), lines
+
+
+def test_version_and_help():
+    assert re.fullmatch(rb"pyshim \d+\.\d+\.\d+\n", launch("--version").out)
+    usage = launch("--help")
+    assert usage.err == b"" and usage.out.startswith(b"usage: pyshim ")
+    lines = usage.out.decode().splitlines()
+    assert len(lines) <= 24 and max(map(len, lines)) < 100
+
+
+def recordings_said_to_be_in(err):
+    (folder,) = re.findall(r"^pyshim: .* (/\S+/pyshim\.\w{6})$", err.decode(), flags=re.M)
+    return Path(folder)
+
+
+@pytest.mark.parametrize("status", [0, 7])
+def test_report_that_fails(status, tmp_path):
+    """The command's status counts; where it is a success, that there is no report does. The
+    recordings are still there."""
+    target = tmp_path / "nowhere" / "out"
+    done = launch("-o", target, PYTHON, "-c", KNOWN + "exit(%d)" % status, status=status or 1)
+    folder = recordings_said_to_be_in(done.err)
+    (recording,) = folder.iterdir()
+    assert reported_calls(run_bare([READER, recording]).out) == 100
+    shutil.rmtree(folder)
+
+
+def test_strict():
+    """--strict makes a loss the status of a command that succeeds."""
+    program = "def known(n): return n\nfor i in range(300000): known(i)\n"
+    env = {"PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": "drop"}
+    done = launch("--strict", PYTHON, "-c", program, env=env, status=3)
+    assert 0 < reported_calls(done.err) < 300000
+    launch("--strict", PYTHON, "-c", program + "exit(9)", env=env, status=9)
+    launch("--strict", PYTHON, "-c", program, status=0)
+    launch(PYTHON, "-c", program, env=env, status=0)
+
+
+def test_readers_that_have_gone(tmp_path):
+    """A closed pipe is quiet, and changes no status."""
+    for status in 0, 7:
+        python = [PYTHON, "-c", KNOWN + "exit(%d)" % status]
+        for command in python, ["sh", "-c", "exit %d" % status]:
+            r, w = os.pipe()
+            os.close(r)
+            child = subprocess.Popen([str(LAUNCHER), *command], env=_environment(None), stderr=w)
+            os.close(w)
+            assert child.wait(60) == status
+        child = start("-f", "text", "-o", "/dev/stdout", PYTHON, "-c", "exit(%d)" % status)
+        child.stdout.close()
+        assert child.stderr.read() == b""
+        assert child.wait(60) == status
+        child.stderr.close()
+
+
+# Where the recordings are
+
+
+def test_given_folder_keeps_the_recordings(python, tmp_path):
+    """Under the names that they have without the launcher; nobody's file is written over."""
+    program = KNOWN + ("import os, sys; open('%s/pyprof.%%d' %% os.getpid(), 'w').write('taken')\n"
+                       "os.fork()" % tmp_path)
+    done = launch("-o", "/dev/null", "-f", "text", python.exe, "-c", program,
+                  env={"PYSHIM_DIR": str(tmp_path)})
+    assert done.err == b""
+    names = sorted(p.name for p in tmp_path.iterdir())
+    assert len(names) == 3, names
+    contents = {n: (tmp_path / n).read_bytes() for n in names}
+    ((taken, _),) = [c for c in contents.items() if c[1] == b"taken"]
+    assert taken + ".1" in names
+    read = run_bare([READER, *(tmp_path / n for n in names if n != taken)])
+    assert reported_calls(read.out) == 100, read.err
+
+
+def test_folders_that_cannot_be(tmp_path):
+    for folder in ("relative", str(tmp_path / "missing"), "/dev/null"):
+        done = launch("touch", tmp_path / "x", env={"PYSHIM_DIR": folder}, status=1)
+        assert re.fullmatch(rb"pyshim: .*, expected .*\n", done.err), done.err
+        assert not list(tmp_path.iterdir())
+
+
+def test_other_parts_that_are_missing(tmp_path):
+    for file in (LAUNCHER, READER):
+        shutil.copy(file, tmp_path)
+    for name in ("libpyshim.so", "pyshim-read"):
+        done = run_bare([tmp_path / "pyshim", "true"])
+        assert done.status == 1
+        assert done.err.startswith(b"pyshim: find %s: found none in " % name.encode()), done.err
+        (tmp_path / "pyshim-read").unlink(missing_ok=True)
+
+
+DAEMON = KNOWN + """\
+import os, time
+open("begun", "w").close()
+while not os.path.exists("go"): time.sleep(0.01)
+for i in range(100): known(i)
+open("end", "w").close()
+"""
+BEGIN = "'%s' -c '%s' >/dev/null 2>&1 & until [ -e begun ]; do sleep 0.1; done;"
+
+
+def test_daemon(python, tmp_path):
+    """One that runs on: the report has what it did by then, and its recording stays whole."""
+    done = launch("sh", "-c", BEGIN % (python.exe, DAEMON), cwd=tmp_path)
+    assert reported_calls(done.err) == 100
+    (folder,) = map(Path, re.findall(
+        r"^pyshim: remove (/dev/shm/pyshim\.\w{6}): found that process \d+ still runs",
+        done.err.decode(), flags=re.M))
+    (recording,) = folder.iterdir()
+    (tmp_path / "go").touch()
+    assert reported_calls(run_bare([READER, "--wait", recording]).out) == 200
+    shutil.rmtree(folder)
+
+
+def test_daemon_that_is_waited_for(tmp_path):
+    done = launch("--wait", "sh", "-c", BEGIN % (PYTHON, DAEMON) + "(sleep 2; touch go) &",
+                  cwd=tmp_path)
+    assert (tmp_path / "end").exists()
+    assert reported_calls(done.err) == 200 and b"still runs" not in done.err
+
+
+def test_straggler(tmp_path):
+    """What ends within a moment after the command is in the report as a whole."""
+    done = launch("-q", "sh", "-c", BEGIN % (PYTHON, DAEMON) + "(sleep 0.2; touch go) &",
+                  cwd=tmp_path)
+    assert reported_calls(done.err) == 200 and b"pyshim" not in done.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_command_that_changes_its_user(tmp_path):
+    program = ("import os, sys; os.setuid(65534)\n"
+               "os.execv(sys.executable, [sys.executable, '-c', %r])" % KNOWN)
+    python = "/usr/bin/python3"  # one that others may run
+    done = launch("-q", python, "-c", program)
+    assert reported_calls(done.err) == 100 and b"pyshim" not in done.err, done.err
