@@ -14,6 +14,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 DOCDIR ?= $(PREFIX)/share/doc/pyshim
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 
 ifeq ($(origin CC),default)
 CC := gcc
@@ -78,7 +79,7 @@ LAUNCHER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tools/launcher/*.c)
 READER_LIB_OBJS := $(filter-out $(OBJ)/reader/main.o,$(READER_OBJS))
 UNIT_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_TESTS := $(patsubst $(OBJ)/tests/unit/%.o,$(BUILD)/tests/%,$(UNIT_OBJS))
-MANUALS := $(sort $(wildcard man/*.1 man/*.7))
+MANUALS := $(sort $(wildcard docs/man/*))
 SOURCES = $(sort $(wildcard include/*/*.h shim/*.[ch] reader/*.[ch] \
 	tools/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch]))
 
@@ -213,21 +214,28 @@ demo: ## install what is missing, build, profile a real program, print the repor
 
 install: all ## install below PREFIX (/usr/local), and DESTDIR
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)' \
-		'$(DESTDIR)$(INCLUDEDIR)/pyprof'
+		'$(DESTDIR)$(INCLUDEDIR)/pyprof' '$(DESTDIR)$(COMPLETIONDIR)'
 	$(INSTALL) -m 644 $(BUILD)/libpyshim.so '$(DESTDIR)$(LIBDIR)'
-	$(INSTALL) -m 755 $(BUILD)/pyshim-read '$(DESTDIR)$(BINDIR)'
+	$(INSTALL) -m 755 $(BUILD)/pyshim $(BUILD)/pyshim-read '$(DESTDIR)$(BINDIR)'
 	$(INSTALL) -m 644 include/pyprof/abi.h '$(DESTDIR)$(INCLUDEDIR)/pyprof'
 	$(INSTALL) -m 644 README.md '$(DESTDIR)$(DOCDIR)'
-	$(foreach m,$(MANUALS),$(INSTALL) -D -m 644 $(m) '$(DESTDIR)$(call manual,$(m))' &&) true
+	$(foreach c,$(COMPLETED),$(INSTALL) -m 644 tools/completion.bash '$(call completion,$(c))' &&) true
+	$(foreach m,$(MANUALS),$(INSTALL) -D -m 644 $(m) '$(call manual,$(m))' &&) true
 
 uninstall: ## remove what install put there
-	rm -f '$(DESTDIR)$(LIBDIR)/libpyshim.so' '$(DESTDIR)$(BINDIR)/pyshim-read' \
+	rm -f '$(DESTDIR)$(LIBDIR)/libpyshim.so' \
+		'$(DESTDIR)$(BINDIR)/pyshim' '$(DESTDIR)$(BINDIR)/pyshim-read' \
 		'$(DESTDIR)$(INCLUDEDIR)/pyprof/abi.h' '$(DESTDIR)$(DOCDIR)/README.md' \
-		$(foreach m,$(MANUALS),'$(DESTDIR)$(call manual,$(m))')
+		$(foreach c,$(COMPLETED),'$(call completion,$(c))') \
+		$(foreach m,$(MANUALS),'$(call manual,$(m))')
 	-rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(INCLUDEDIR)/pyprof' '$(DESTDIR)$(DOCDIR)'
 
-# man/pyshim-read.1 -> MANDIR/man1/pyshim-read.1
-manual = $(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+# docs/man/pyshim-read.1 -> MANDIR/man1/pyshim-read.1
+manual = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
+
+# bash-completion looks for a file with the name of the command.
+COMPLETED := pyshim pyshim-read
+completion = $(DESTDIR)$(COMPLETIONDIR)/$(1)
 
 lint: $(BUILD)/libpyshim.so ## check includes, exported symbols and layout
 	@tools/check-layers
