@@ -104,8 +104,8 @@ END_TEST
 
 START_TEST(counts_add_up_in_every_field)
 {
-	struct profile_counts a = { 1, 2, 3, 0.5, 0.25 };
-	struct profile_counts b = { 10, 20, 30, 4, 8 };
+	struct profile_counts a = { 1, 2, 3, 0.5, 0.25, 0, 0 };
+	struct profile_counts b = { 10, 20, 30, 4, 8, 0, 0 };
 
 	profile_counts_add(&a, &b);
 	ck_assert_uint_eq(a.n_calls, 11);
@@ -118,7 +118,7 @@ END_TEST
 
 START_TEST(an_edge_belongs_to_its_callee)
 {
-	struct profile_counts once = { 1, 1, 0, 0.5, 2 };
+	struct profile_counts once = { 1, 1, 0, 0.5, 2, 0, 0 };
 	struct profile p;
 
 	profile_init(&p);
@@ -152,7 +152,8 @@ START_TEST(an_edge_may_know_calls_only)
 	numbered(&p, 1);
 	ck_assert_int_eq(profile_edge_add_calls(&p, 0, 0, 3), 0);
 	ck_assert_int_eq(profile_edge_add_calls(&p, 0, 0, 1), 0);
-	ck_assert_int_eq(profile_edge_add(&p, 0, 0, &(struct profile_counts){ 3, 3, 0, 1, 1 }), 0);
+	ck_assert_int_eq(
+		profile_edge_add(&p, 0, 0, &(struct profile_counts){ 3, 3, 0, 1, 1, 0, 0 }), 0);
 	ck_assert_uint_eq(p.fn[0].n_callers, 1);
 	ck_assert(p.fn[0].caller[0].only_calls);
 	ck_assert_uint_eq(p.fn[0].caller[0].counts.n_calls, 7);
@@ -243,7 +244,7 @@ START_TEST(the_total_is_added_in_listed_order)
 	numbered(&p, 1);
 	for (size_t i = 0; i < 4; i++)
 		profile_counts_add(&p.fn[i].counts,
-				   &(struct profile_counts){ 5, 3, 2, self_s[i], 9 });
+				   &(struct profile_counts){ 5, 3, 2, self_s[i], 9, 0, 0 });
 	total = profile_total(&p);
 	ck_assert_uint_eq(total.n_calls, 15);
 	ck_assert_uint_eq(total.n_primitive, 9);
@@ -256,7 +257,7 @@ END_TEST
 
 START_TEST(merge_adds_functions_and_edges)
 {
-	struct profile_counts counts = { 3, 2, 1, 0.5, 4 };
+	struct profile_counts counts = { 3, 2, 1, 0.5, 4, 0, 0 };
 	struct profile a, b;
 
 	profile_init(&a);
@@ -308,7 +309,7 @@ START_TEST(fini_leaves_an_empty_profile)
 
 	profile_init(&p);
 	numbered(&p, 1);
-	profile_edge_add(&p, 0, 0, &(struct profile_counts){ 1, 1, 0, 0, 0 });
+	profile_edge_add(&p, 0, 0, &(struct profile_counts){ 1, 1, 0, 0, 0, 0, 0 });
 	profile_fini(&p);
 	ck_assert_uint_eq(p.n_fns, 0);
 	ck_assert_uint_eq(profile_total(&p).n_calls, 0);

@@ -66,10 +66,10 @@ START_TEST(functions_and_callers_are_as_in_cprofile)
 	profile_init(&p);
 	profile_fn_add(&p, T("a.py"), 3, T("f"), T("C.f"));
 	profile_fn_add(&p, T("~"), 0, T("<x>"), NONE);
-	p.fn[0].counts = (struct profile_counts){ 5, 4, 9, 0.1, 2 };
-	p.fn[1].counts = (struct profile_counts){ 1, 1, 9, 0, 0.5 };
-	profile_edge_add(&p, 1, 0, &(struct profile_counts){ 3, 2, 9, 0.5, 0.1 });
-	profile_edge_add(&p, 0, 0, &(struct profile_counts){ 2, 0, 9, 0, 2 });
+	p.fn[0].counts = (struct profile_counts){ 5, 4, 9, 0.1, 2, 0, 0 };
+	p.fn[1].counts = (struct profile_counts){ 1, 1, 9, 0, 0.5, 0, 0 };
+	profile_edge_add(&p, 1, 0, &(struct profile_counts){ 3, 2, 9, 0.5, 0.1, 0, 0 });
+	profile_edge_add(&p, 0, 0, &(struct profile_counts){ 2, 0, 9, 0, 2, 0, 0 });
 	ASSERT_FILE(&p,
 		"{"
 		KEY_F ENTRY I("\4") I("\5") TENTH TWO

@@ -210,11 +210,11 @@ static void fill_for_sorting(struct profile *p)
 {
 	profile_init(p);
 	profile_caller_add(p, T("not listed"), 1, T("f"));
-	add(p, T("b.py"), 10, T("m"), (struct profile_counts){ 5, 2, 0, 0.5, 3 });     /* A */
-	add(p, T("a.py"), 9, T("z"), (struct profile_counts){ 7, 1, 0, 0.5, 2 });      /* B */
-	add(p, T("~"), 0, T("<len>"), (struct profile_counts){ 5, 5, 0, 0.25, 0.25 }); /* C */
-	add(p, T("a.py"), 10, T("m"), (struct profile_counts){ 1, 1, 0, 2, 2 });       /* D */
-	add(p, T("b.py"), 9, T("m"), (struct profile_counts){ 1, 1, 0, 0.125, 9 });    /* E */
+	add(p, T("b.py"), 10, T("m"), (struct profile_counts){ 5, 2, 0, 0.5, 3, 0, 0 });     /* A */
+	add(p, T("a.py"), 9, T("z"), (struct profile_counts){ 7, 1, 0, 0.5, 2, 0, 0 });	     /* B */
+	add(p, T("~"), 0, T("<len>"), (struct profile_counts){ 5, 5, 0, 0.25, 0.25, 0, 0 }); /* C */
+	add(p, T("a.py"), 10, T("m"), (struct profile_counts){ 1, 1, 0, 2, 2, 0, 0 });	     /* D */
+	add(p, T("b.py"), 9, T("m"), (struct profile_counts){ 1, 1, 0, 0.125, 9, 0, 0 });    /* E */
 }
 
 static const struct {
@@ -276,7 +276,7 @@ START_TEST(ties_keep_the_listed_order)
 	profile_init(&p);
 	for (int64_t i = 0; i < 1000; i++)
 		add(&p, T("a.py"), 1000 - i, T("f"),
-		    (struct profile_counts){ 1, 1, 0, (double)(i * 7 % 10), 0 });
+		    (struct profile_counts){ 1, 1, 0, (double)(i * 7 % 10), 0, 0, 0 });
 	sort_keys_parse(&key, 1, &keys);
 	ck_assert_int_eq(sort_keys_apply(&p, &keys, false, order), 0);
 	for (size_t i = 0; i < 1000; i++)
@@ -301,7 +301,7 @@ START_TEST(nan_sorts_without_harm)
 	for (int64_t i = 0; i < 300; i++)
 		add(&p, T("a.py"), i, T("f"),
 		    (struct profile_counts){ 1, 1, 0, i % 3 ? (double)(i * 37 % 300) : (double)NAN,
-					     0 });
+					     0, 0, 0 });
 	sort_keys_parse(&key, 1, &keys);
 	ck_assert_int_eq(sort_keys_apply(&p, &keys, false, order), 0);
 	for (size_t i = 0; i < 300; i++) {
@@ -335,16 +335,16 @@ END_TEST
 static void fill_for_printing(struct profile *p)
 {
 	profile_init(p);
-	add(p, T("a.py"), 1, T("f"), (struct profile_counts){ 3, 1, 0, 0.5, 2 });
+	add(p, T("a.py"), 1, T("f"), (struct profile_counts){ 3, 1, 0, 0.5, 2, 0, 0 });
 	add(p, T("~"), 0, T("<built-in method builtins.len>"),
-	    (struct profile_counts){ 10, 10, 0, 0.25, 0.25 });
-	add(p, T("/x/b.py"), 10, T("<module>"), (struct profile_counts){ 1, 1, 0, 1, 3 });
-	add(p, T("b.py"), 2, T("g"), (struct profile_counts){ 0, 0, 0, 0.125, 0.125 });
+	    (struct profile_counts){ 10, 10, 0, 0.25, 0.25, 0, 0 });
+	add(p, T("/x/b.py"), 10, T("<module>"), (struct profile_counts){ 1, 1, 0, 1, 3, 0, 0 });
+	add(p, T("b.py"), 2, T("g"), (struct profile_counts){ 0, 0, 0, 0.125, 0.125, 0, 0 });
 	profile_caller_add(p, T("~"), 0, T("<built-in method builtins.exec>"));
-	profile_edge_add(p, 0, 0, &(struct profile_counts){ 2, 0, 0, 0.25, 0 });
-	profile_edge_add(p, 2, 0, &(struct profile_counts){ 1, 1, 0, 0.25, 2 });
-	profile_edge_add(p, 0, 1, &(struct profile_counts){ 10, 10, 0, 0.25, 0.25 });
-	profile_edge_add(p, 4, 2, &(struct profile_counts){ 1, 1, 0, 1, 3 });
+	profile_edge_add(p, 0, 0, &(struct profile_counts){ 2, 0, 0, 0.25, 0, 0, 0 });
+	profile_edge_add(p, 2, 0, &(struct profile_counts){ 1, 1, 0, 0.25, 2, 0, 0 });
+	profile_edge_add(p, 0, 1, &(struct profile_counts){ 10, 10, 0, 0.25, 0.25, 0, 0 });
+	profile_edge_add(p, 4, 2, &(struct profile_counts){ 1, 1, 0, 1, 3, 0, 0 });
 }
 
 #define SUMS "         14 function calls (12 primitive calls) in 1.875 seconds\n\n"
@@ -403,12 +403,12 @@ END_TEST
 START_TEST(primitive_calls_are_told_where_they_differ)
 {
 	struct report_options options = sorted_by("calls");
-	struct profile_counts total = { 8, 8, 0, 1234.56789, 0 };
+	struct profile_counts total = { 8, 8, 0, 1234.56789, 0, 0, 0 };
 	struct profile p;
 
 	profile_init(&p);
 	add(&p, T("a"), 1, T("f"),
-	    (struct profile_counts){ UINT64_MAX, 1234567890, 0, 12345.6785, 1e10 });
+	    (struct profile_counts){ UINT64_MAX, 1234567890, 0, 12345.6785, 1e10, 0, 0 });
 	ASSERT_REPORT(
 		report_print, &p, &options,
 		"         18446744073709551615 function calls (1234567890 primitive calls) in "
@@ -432,7 +432,7 @@ START_TEST(nan_has_no_sign)
 
 	profile_init(&p);
 	add(&p, T("a"), 1, T("f"),
-	    (struct profile_counts){ 1, 1, 0, -(double)NAN, -(double)INFINITY });
+	    (struct profile_counts){ 1, 1, 0, -(double)NAN, -(double)INFINITY, 0, 0 });
 	ASSERT_REPORT(report_print, &p, &options,
 		      "         1 function calls in nan seconds\n\n"
 		      "   Random listing order was used\n\n" TITLE
@@ -725,8 +725,8 @@ START_TEST(callers_may_have_calls_only)
 	struct profile p;
 
 	profile_init(&p);
-	add(&p, T("a.py"), 1, T("f"), (struct profile_counts){ 3, 3, 0, 0.5, 2 });
-	add(&p, T("a.py"), 2, T("g"), (struct profile_counts){ 4, 4, 0, 0.25, 1 });
+	add(&p, T("a.py"), 1, T("f"), (struct profile_counts){ 3, 3, 0, 0.5, 2, 0, 0 });
+	add(&p, T("a.py"), 2, T("g"), (struct profile_counts){ 4, 4, 0, 0.25, 1, 0, 0 });
 	profile_edge_add_calls(&p, 1, 1, 1);
 	profile_edge_add_calls(&p, 0, 1, 3);
 	ASSERT_REPORT(report_callers, &p, &options,
@@ -755,7 +755,7 @@ START_TEST(widths_count_code_points)
 	profile_init(&p);
 	add(&p, T("~"), 0, T("\xc3\xa9\xf0\x90\x80\x80"), (struct profile_counts){ .n_calls = 0 });
 	add(&p, T("~"), 0, T("\xed\xb2\x80"), (struct profile_counts){ .n_calls = 0 });
-	profile_edge_add(&p, 1, 0, &(struct profile_counts){ 1, 1, 0, 0, 0 });
+	profile_edge_add(&p, 1, 0, &(struct profile_counts){ 1, 1, 0, 0, 0, 0, 0 });
 	ASSERT_REPORT(report_callers, &p, &options,
 		      "   Ordered by: function name\n\n"
 		      "Function was called by...\n"
@@ -770,7 +770,7 @@ END_TEST
 START_TEST(callers_are_sorted_by_key)
 {
 	struct report_options options = { .n_restrictions = 0 };
-	struct profile_counts once = { 1, 1, 0, 0, 0 };
+	struct profile_counts once = { 1, 1, 0, 0, 0, 0, 0 };
 	struct profile p;
 
 	profile_init(&p);
