@@ -17,6 +17,38 @@ static int is_recording_name(const struct dirent *e)
 	return !strncmp(e->d_name, "pyprof.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
 }
 
+/* The launcher's folders, one for each command that it runs. */
+static int is_run_name(const struct dirent *e)
+{
+	return !strncmp(e->d_name, "pyshim.", 7);
+}
+
+/*
+ * Calls `use` for each such folder in `dir`, until it gives something other than `go_on`, which is then the
+ * result. What is no folder is passed over.
+ */
+static int each_run(const char *dir, int go_on, int (*use)(void *arg, const char *dir), void *arg)
+{
+	struct dirent **entry;
+	int n = scandir(dir, &entry, is_run_name, alphasort);
+	int result = go_on;
+
+	for (int i = 0; i < n; i++) {
+		struct stat st;
+		char *path;
+
+		if (result == go_on && asprintf(&path, "%s/%s", dir, entry[i]->d_name) >= 0) {
+			if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+				result = use(arg, path);
+			free(path);
+		}
+		free(entry[i]);
+	}
+	if (n >= 0)
+		free(entry);
+	return result;
+}
+
 /* What a recording occupies, which is less than its length where it has holes. */
 static uint64_t bytes_of(const struct attach *a)
 {
@@ -82,10 +114,19 @@ static int each(FILE *to, const char *dir, bool clean)
 	return err;
 }
 
+static int print_run(void *to, const char *dir)
+{
+	each(to, dir, false); /* one that cannot be read is another user's, or has just gone */
+	return 0;
+}
+
 int list_print(FILE *to, const char *dir)
 {
+	int err;
+
 	fprintf(to, "%8s  %-7s  %8s  %s\n", "PID", "state", "size", "recording, command");
-	return each(to, dir, false);
+	err = each(to, dir, false);
+	return err ? err : each_run(dir, 0, print_run, to);
 }
 
 int list_clean(FILE *to, const char *dir)
@@ -135,7 +176,7 @@ static int find_candidates(const char *dir, const char *pid, struct candidate **
 	return -ENOMEM;
 }
 
-int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths)
+static int of_pid_in(const char *dir, const char *pid, char ***paths, size_t *n_paths)
 {
 	struct candidate *c;
 	uint64_t last = 0;
@@ -155,5 +196,31 @@ int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths
 			free(c[i].path);
 	}
 	free(c);
-	return !*paths ? -ENOMEM : *n_paths ? 0 : -ENOENT;
+	if (!*paths)
+		return -ENOMEM;
+	if (*n_paths)
+		return 0;
+	free(*paths);
+	return -ENOENT;
+}
+
+struct wanted {
+	const char *pid;
+	char ***paths;
+	size_t *n_paths;
+};
+
+static int look_in_run(void *arg, const char *dir)
+{
+	const struct wanted *w = arg;
+
+	return of_pid_in(dir, w->pid, w->paths, w->n_paths);
+}
+
+int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths)
+{
+	struct wanted w = { pid, paths, n_paths };
+	int err = of_pid_in(dir, pid, paths, n_paths);
+
+	return err == -ENOENT ? each_run(dir, -ENOENT, look_in_run, &w) : err;
 }

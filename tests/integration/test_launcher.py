@@ -684,6 +684,22 @@ open("end", "w").close()
 BEGIN = "'%s' -c '%s' >/dev/null 2>&1 & until [ -e begun ]; do sleep 0.1; done;"
 
 
+def test_found_by_its_pid():
+    """While the command runs, its recording is found by PID, and listed."""
+    program = KNOWN + "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()\n"
+    with start(PYTHON, "-c", program, stdin=subprocess.PIPE) as launcher:
+        pid = launcher.stdout.readline().decode().strip()
+        found = run_bare([READER, "-q", pid])
+        listed = run_bare([READER, "--list"])
+        launcher.stdin.close()
+        assert launcher.wait(60) == 0
+    assert (found.status, found.err) == (0, b"")
+    assert reported_calls(found.out) == 100
+    assert re.search(r"^ *%s  running .*/pyshim\.\w+/pyprof\.%s  " % (pid, pid), listed.out.decode(), re.M)
+    gone = run_bare([READER, pid])
+    assert (gone.status, gone.out) == (1, b"") and b"open /dev/shm/pyprof." in gone.err
+
+
 def test_daemon(python, tmp_path):
     """One that runs on: the report has what it did by then, and its recording stays whole."""
     done = launch("sh", "-c", BEGIN % (python.exe, DAEMON), cwd=tmp_path)
