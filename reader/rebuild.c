@@ -53,9 +53,11 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s, ui
  * its share of the whole.
  */
 struct costs {
-	double *out;	/* by slot: of the calls that the function made */
-	double *weight; /* by slot: the same, in the units of header.cost_weight */
+	double *out;	  /* by slot: of the calls that the function made */
+	double *weight;	  /* by slot: the same, in the units of header.cost_weight */
+	double *n_frames; /* by slot: its own calls, which share where nothing has a weight */
 	double per_weight;
+	double python_part; /* of all cost, what lies in Python functions' own time */
 };
 
 static bool is_c(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
@@ -79,21 +81,36 @@ static struct calib_cost cost_of_calls(const struct rebuild *r, const struct pyp
 
 static int costs_init(struct costs *c, const struct rebuild *r, const struct pyprof_fold *f)
 {
-	double all = 0;
+	double all = 0, python = 0;
 
-	c->out = calloc(2 * (f->s.n_fns + 1ull), sizeof(*c->out));
+	c->out = calloc(3 * (f->s.n_fns + 1ull), sizeof(*c->out));
 	if (!c->out)
 		return -ENOMEM;
 	c->weight = c->out + f->s.n_fns + 1;
+	c->n_frames = c->weight + f->s.n_fns + 1;
 	for (uint32_t i = 1; r->calib && i <= f->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
 		struct calib_cost cost = cost_of_calls(r, f, e);
 
 		c->out[e->caller] += cost.out_s;
 		c->weight[e->callee] += (double)(int64_t)e->self_cost;
+		c->n_frames[e->callee] += (double)e->n_calls;
 		all += cost.in_s + cost.out_s;
+		python += is_c(r, f, e->callee) ? 0 : cost.in_s;
+		python += e->caller && is_c(r, f, e->caller) ? 0 : cost.out_s;
 	}
 	c->per_weight = f->s.cost ? all / (double)(int64_t)f->s.cost : 0;
+	c->python_part = all > 0 ? python / all : 1;
+	return 0;
+}
+
+/* An edge's share of what the calls that its callee made have cost outside of them. */
+static double cost_of_callees(const struct costs *c, const struct pyprof_fold_edge *e)
+{
+	if (c->weight[e->callee] != 0)
+		return c->out[e->callee] * (double)(int64_t)e->self_cost / c->weight[e->callee];
+	if (c->n_frames[e->callee] != 0)
+		return c->out[e->callee] * (double)e->n_calls / c->n_frames[e->callee];
 	return 0;
 }
 
@@ -103,29 +120,32 @@ static double cost_of_bytecode(const struct rebuild *r, double python_s)
 	return python_s > 0 ? python_s * (1 - 1 / r->calib->bytecode) : 0;
 }
 
-/* `in_s`: of the calls that were not recursive. */
+/*
+ * `in_s`: of the calls that were not recursive; `own_s`: what lies in the function's own time, which is
+ * Python or not, while of what it calls only the part in all is known.
+ */
 static double cost_of_total(const struct rebuild *r, const struct costs *c, double in_s,
-			    uint64_t cost, uint64_t python)
+			    double own_s, bool own_is_c, uint64_t cost, uint64_t python)
 {
 	double events = in_s + (double)(int64_t)cost * c->per_weight;
+	double in_python = (own_is_c ? 0 : own_s) + (events - own_s) * c->python_part;
 
-	return events + cost_of_bytecode(r, (double)python * r->seconds_per_tick - events);
+	return events + cost_of_bytecode(r, (double)python * r->seconds_per_tick - in_python);
 }
 
 static void state_cost(const struct rebuild *r, const struct pyprof_fold *f, const struct costs *c,
 		       const struct pyprof_fold_edge *e, struct profile_counts *counts)
 {
 	double in_s = cost_of_calls(r, f, e).in_s;
-	double self = in_s;
+	double self = in_s + cost_of_callees(c, e);
+	bool c_callee = is_c(r, f, e->callee);
 
-	if (c->weight[e->callee] != 0)
-		self += c->out[e->callee] * (double)(int64_t)e->self_cost / c->weight[e->callee];
-	if (!is_c(r, f, e->callee))
-		self += cost_of_bytecode(r, counts->self_s - self);
 	counts->self_cost_s = self;
+	if (!c_callee)
+		counts->self_cost_s += cost_of_bytecode(r, counts->self_s - self);
 	if (e->n_calls)
 		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
-	counts->total_cost_s = cost_of_total(r, c, in_s, e->cost, e->python);
+	counts->total_cost_s = cost_of_total(r, c, in_s, self, c_callee, e->cost, e->python);
 }
 
 /* --- functions and edges ------------------------------------------------------------------------------- */
@@ -146,18 +166,10 @@ static struct profile_counts edge_counts(const struct rebuild *r, const struct p
 	return counts;
 }
 
-/* What a function's slot and the edges that lead to it add up to. */
-static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct pyprof_fold *f,
-					  const struct costs *c)
+/* What the edges that lead to each slot add up to; `in_s`: of what lies inside of the calls. */
+static void sum_edges(const struct rebuild *r, const struct pyprof_fold *f, const struct costs *c,
+		      struct profile_counts *sum, uint64_t *self, double *in_s)
 {
-	struct profile_counts *sum = calloc(f->s.n_fns + 1ull, sizeof(*sum));
-	uint64_t *self = calloc(f->s.n_fns + 1ull, sizeof(*self));
-
-	if (!sum || !self) {
-		free(sum);
-		free(self);
-		return NULL;
-	}
 	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
 
@@ -166,9 +178,25 @@ static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct 
 		self[e->callee] += e->self;
 		if (r->calib) {
 			sum[e->callee].self_cost_s += edge_counts(r, f, c, e).self_cost_s;
-			sum[e->callee].total_cost_s += cost_of_calls(r, f, e).in_s;
+			in_s[e->callee] += cost_of_calls(r, f, e).in_s;
 		}
 	}
+}
+
+/* What a function's slot and the edges that lead to it add up to. */
+static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct pyprof_fold *f,
+					  const struct costs *c)
+{
+	struct profile_counts *sum = calloc(f->s.n_fns + 1ull, sizeof(*sum));
+	uint64_t *self = calloc(f->s.n_fns + 1ull, sizeof(*self));
+	double *in_s = calloc(f->s.n_fns + 1ull, sizeof(*in_s));
+
+	if (!sum || !self || !in_s) {
+		free(sum);
+		sum = NULL;
+		goto out;
+	}
+	sum_edges(r, f, c, sum, self, in_s);
 	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
 		const struct pyprof_fold_fn *fn = &f->fn[slot];
 		double n = (double)sum[slot].n_calls, outer = n - (double)fn->n_recursive;
@@ -178,10 +206,13 @@ static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct 
 		sum[slot].total_s = (double)fn->total * r->seconds_per_tick;
 		if (r->calib)
 			sum[slot].total_cost_s =
-				cost_of_total(r, c, n > 0 ? sum[slot].total_cost_s * outer / n : 0,
-					      fn->cost, fn->python);
+				cost_of_total(r, c, n > 0 ? in_s[slot] * outer / n : 0,
+					      in_s[slot] + c->out[slot], is_c(r, f, slot), fn->cost,
+					      fn->python);
 	}
+out:
 	free(self);
+	free(in_s);
 	return sum;
 }
 
