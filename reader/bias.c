@@ -23,49 +23,68 @@ static int choose_scale(const struct profile *p, double bare_s, struct bias_resu
 	return 0;
 }
 
-/* Takes from the callers of a function, each by the calls that it made, what the function lacks. */
-static double take_from_callers(double *self, const struct profile_fn *fn, double lacks)
+/*
+ * Takes from the callers of a function, each by the calls that it made, what the function lacks. What
+ * it lacks itself, it cannot give.
+ */
+static double take_from_callers(double *self, const struct profile *p, size_t fn, double lacks)
 {
+	const struct profile_edge *caller = p->fn[fn].caller;
 	double n = 0, taken = 0;
 
-	for (size_t i = 0; i < fn->n_callers; i++)
-		n += (double)fn->caller[i].counts.n_calls;
-	for (size_t i = 0; i < fn->n_callers && n > 0; i++) {
-		double share = lacks * (double)fn->caller[i].counts.n_calls / n;
+	for (size_t i = 0; i < p->fn[fn].n_callers; i++)
+		n += caller[i].caller == fn ? 0 : (double)caller[i].counts.n_calls;
+	for (size_t i = 0; i < p->fn[fn].n_callers && n > 0; i++) {
+		double share = lacks * (double)caller[i].counts.n_calls / n;
 
-		self[fn->caller[i].caller] -= share;
+		if (caller[i].caller == fn)
+			continue;
+		self[caller[i].caller] -= share;
 		taken += share;
 	}
 	return taken;
 }
 
-/* Until no function's own time is negative, or has no caller that it could be taken from. */
-static void move_deficits(const struct profile *p, double *self, struct bias_result *result)
+/* One round over all functions whose own time is negative. False: there is none. */
+static bool move_once(const struct profile *p, double *self, bool *bounded, double *left)
 {
-	bool any = true;
+	bool any = false;
 
-	for (int round = 0; round < MAX_ROUNDS && any; round++) {
-		any = false;
-		for (size_t i = 0; i < p->n_fns; i++) {
-			double lacks = -self[i];
+	for (size_t i = 0; i < p->n_fns; i++) {
+		double lacks = -self[i];
 
-			if (!(lacks > 0))
-				continue;
-			self[i] = 0;
-			double taken = take_from_callers(self, &p->fn[i], lacks);
-
-			result->moved_s += round ? 0 : taken;
-			result->n_bounded += round == 0;
-			result->left_s += lacks - taken;
-			any = true;
-		}
+		if (!(lacks > 0))
+			continue;
+		self[i] = 0;
+		*left += lacks - take_from_callers(self, p, i, lacks);
+		bounded[i] = any = true;
 	}
+	return any;
+}
+
+/* Until no function's own time is negative, or has no caller that it could be taken from. */
+static int move_deficits(const struct profile *p, double *self, struct bias_result *result)
+{
+	bool *bounded = calloc(p->n_fns + 1, sizeof(*bounded));
+	double lacked = 0;
+	int round = 0;
+
+	if (!bounded)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_fns; i++)
+		lacked += self[i] < 0 ? -self[i] : 0;
+	while (round < MAX_ROUNDS && move_once(p, self, bounded, &result->left_s))
+		round++;
 	for (size_t i = 0; i < p->n_fns; i++) {
 		if (self[i] < 0) {
 			result->left_s -= self[i];
 			self[i] = 0;
 		}
+		result->n_bounded += bounded[i];
 	}
+	result->moved_s = lacked - result->left_s;
+	free(bounded);
+	return 0;
 }
 
 /* Without what lies in it, a time is at least as long as that. */
@@ -117,8 +136,9 @@ int bias_apply(struct profile *p, double bare_s, struct bias_result *result)
 	err = choose_scale(p, bare_s, result);
 	for (size_t i = 0; i < p->n_fns && !err; i++)
 		self[i] = p->fn[i].counts.self_s - p->fn[i].counts.self_cost_s * result->scale;
+	if (!err)
+		err = move_deficits(p, self, result);
 	if (!err) {
-		move_deficits(p, self, result);
 		result->cost_s = result->raw_s;
 		for (size_t i = 0; i < p->n_fns; i++) {
 			correct_callers(&p->fn[i], self[i], result->scale);

@@ -13,8 +13,9 @@ struct bias_result {
 	double raw_s;  /* all self times before ... */
 	double cost_s; /* ... and what was taken out of them */
 	/*
-	 * Functions whose own time is shorter than the calibrated cost of their calls: it is given as 0, a
-	 * lower bound of what it was, and the rest is taken from their callers.
+	 * Functions whose own time is shorter than the calibrated cost of their calls, or than that and what
+	 * those lack that they call: it is given as 0, a lower bound of what it was, and the rest is
+	 * taken from their callers.
 	 */
 	size_t n_bounded;
 	double moved_s; /* ... which was so much */
