@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,8 @@ int calib_load(struct calib *c, const char *path)
 	memset(c, 0, sizeof(*c));
 	if (!f)
 		return -errno;
+	for (int i = 0; i < CALIB_KINDS; i++)
+		c->cost[i].in_s = NAN; /* until it is read */
 	if (!fgets(line, sizeof(line), f) || strcmp(line, MAGIC "\n"))
 		err = -EINVAL;
 	while (!err && fgets(line, sizeof(line), f)) {
