@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Calibrations in files: kept and found again, and what is none is refused.
+ */
+#include <check.h>
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "calib.h"
+
+static char folder[64];
+static char path[256];
+
+static struct calib sample(void)
+{
+	return (struct calib){
+		.key = { .python = "3.12.1 (main, Jan  1 2024, 10:00:00) [GCC 12.2.0]",
+			 .engine = "monitoring",
+			 .shim = "pyshim 0.1.0",
+			 .processor = "A Processor @ 2.60GHz",
+			 .clock = "tsc" },
+		.cost = { { 8.125e-9, 30.5e-9, 1e-9 },
+			  { 17e-9, 18.25e-9, 0 },
+			  { -3e-9, -13.5e-9, 2e-9 },
+			  { 40e-9, 0, 5e-9 } },
+		.bytecode = 1.25,
+		.made = 1700000000,
+		.n_calls = 100000,
+		.n_rounds = 9,
+	};
+}
+
+static void setup(void)
+{
+	snprintf(folder, sizeof(folder), "/tmp/pyshim-unit-XXXXXX");
+	ck_assert(mkdtemp(folder) != NULL);
+	snprintf(path, sizeof(path), "%s/calibration", folder);
+}
+
+static void teardown(void)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "rm -rf %s", folder);
+	ck_assert_int_eq(system(command), 0);
+}
+
+static void check_equal(const struct calib *a, const struct calib *b)
+{
+	ck_assert_str_eq(a->key.python, b->key.python);
+	ck_assert_str_eq(a->key.engine, b->key.engine);
+	ck_assert_str_eq(a->key.shim, b->key.shim);
+	ck_assert_str_eq(a->key.processor, b->key.processor);
+	ck_assert_str_eq(a->key.clock, b->key.clock);
+	for (int i = 0; i < CALIB_KINDS; i++) {
+		ck_assert_double_eq_tol(a->cost[i].in_s, b->cost[i].in_s, 1e-15);
+		ck_assert_double_eq_tol(a->cost[i].out_s, b->cost[i].out_s, 1e-15);
+		ck_assert_double_eq_tol(a->cost[i].spread_s, b->cost[i].spread_s, 1e-15);
+	}
+	ck_assert_double_eq_tol(a->bytecode, b->bytecode, 1e-9);
+	ck_assert_int_eq(a->made, b->made);
+	ck_assert_uint_eq(a->n_calls, b->n_calls);
+	ck_assert_uint_eq(a->n_rounds, b->n_rounds);
+}
+
+START_TEST(round_trip)
+{
+	struct calib saved = sample(), loaded;
+
+	ck_assert_int_eq(calib_save(&saved, path), 0);
+	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	check_equal(&loaded, &saved);
+	saved.made++; /* the old one is replaced */
+	ck_assert_int_eq(calib_save(&saved, path), 0);
+	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	check_equal(&loaded, &saved);
+}
+END_TEST
+
+/* The longest texts that a key can hold. */
+START_TEST(long_keys)
+{
+	struct calib saved = sample(), loaded;
+
+	memset(saved.key.python, 'p', sizeof(saved.key.python) - 1);
+	memset(saved.key.shim, 's', sizeof(saved.key.shim) - 1);
+	memset(saved.key.processor, 'c', sizeof(saved.key.processor) - 1);
+	ck_assert_int_eq(calib_save(&saved, path), 0);
+	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	check_equal(&loaded, &saved);
+}
+END_TEST
+
+START_TEST(folders_are_made)
+{
+	struct calib saved = sample(), loaded;
+	struct stat st;
+
+	snprintf(path, sizeof(path), "%s/a/b/c", folder);
+	ck_assert_int_eq(calib_save(&saved, path), 0);
+	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	snprintf(path, sizeof(path), "%s/a", folder);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0700);
+}
+END_TEST
+
+START_TEST(places_that_cannot_be)
+{
+	struct calib c = sample();
+
+	ck_assert_int_eq(calib_load(&c, path), -ENOENT);
+	ck_assert_int_eq(calib_load(&c, folder), -EINVAL);
+	ck_assert_int_eq(calib_save(&c, folder), -EISDIR);
+	ck_assert_int_eq(calib_save(&c, "/dev/null/x"), -ENOTDIR);
+}
+END_TEST
+
+/* A disk that is full leaves the old one, and nothing half written. */
+START_TEST(old_one_stays)
+{
+	struct calib saved = sample(), loaded;
+	char blocked[300];
+
+	ck_assert_int_eq(calib_save(&saved, path), 0);
+	snprintf(blocked, sizeof(blocked), "%s.%ld", path, (long)getpid());
+	ck_assert_int_eq(mkdir(blocked, 0700), 0);
+	ck_assert_int_eq(calib_save(&saved, path), -EISDIR);
+	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	check_equal(&loaded, &saved);
+}
+END_TEST
+
+/* --- files that are none ------------------------------------------------------------------------------- */
+
+static int load_text(const char *text)
+{
+	FILE *f = fopen(path, "w");
+	struct calib c;
+
+	ck_assert(f != NULL);
+	fputs(text, f);
+	fclose(f);
+	return calib_load(&c, path);
+}
+
+#define HEAD "pyshim calibration 1\n"
+#define COSTS "python 1 2 0\nc 1 2 0\nbare 0 0 0\nexception 0 0 0\n"
+
+START_TEST(broken_files)
+{
+	static const char *const text[] = {
+		"",
+		"\n",
+		"pyshim calibration 2\n" COSTS "bytecode 1\n",
+		"pyshim calibration 1" COSTS "bytecode 1\n",
+		HEAD,
+		HEAD COSTS, /* cut off */
+		HEAD "python 1 2 0\nbytecode 1\n",
+		HEAD COSTS "bytecode 0.99\n",
+		HEAD COSTS "bytecode nan\n",
+		HEAD COSTS "bytecode inf\n",
+		HEAD COSTS "bytecode 1e3\n",
+		HEAD COSTS "python nan 2 0\nbytecode 1\n",
+		HEAD COSTS "python 1 inf 0\nbytecode 1\n",
+		HEAD COSTS "python 1e9 2 0\nbytecode 1\n",
+		HEAD COSTS "c 1 -1e9 0\nbytecode 1\n",
+		HEAD "python 1 2\nc 1 2 0\nbare 0 0 0\nexception 0 0 0\nbytecode 1\n",
+		HEAD "python one two 0\nc 1 2 0\nbare 0 0 0\nexception 0 0 0\nbytecode 1\n",
+	};
+
+	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
+		ck_assert_msg(load_text(text[i]) == -EINVAL, "taken for a calibration:\n%s",
+			      text[i]);
+	ck_assert_int_eq(load_text(HEAD COSTS "bytecode 1\n"), 0);
+}
+END_TEST
+
+/* A file of a later version may say more. */
+START_TEST(unknown_lines)
+{
+	ck_assert_int_eq(load_text(HEAD "colour blue\n\nx\n" COSTS "bytecode 1.5\n"), 0);
+}
+END_TEST
+
+/* --- where they are kept --------------------------------------------------------------------------------- */
+
+START_TEST(paths)
+{
+	struct calib c = sample();
+	char *first, *other;
+
+	setenv("XDG_CONFIG_HOME", "/config", 1);
+	first = calib_path(&c.key);
+	ck_assert(!strncmp(first, "/config/pyshim/calibration-", 27));
+	other = calib_path(&c.key);
+	ck_assert_str_eq(first, other);
+	free(other);
+	setenv("XDG_CONFIG_HOME", "relative", 1); /* to be ignored, says the standard */
+	setenv("HOME", "/home/x", 1);
+	other = calib_path(&c.key);
+	ck_assert(!strncmp(other, "/home/x/.config/pyshim/calibration-", 35));
+	free(other);
+	unsetenv("XDG_CONFIG_HOME");
+	unsetenv("HOME");
+	ck_assert(calib_path(&c.key) == NULL);
+	free(first);
+}
+END_TEST
+
+/* Each part of the key leads elsewhere; what moves from one into the next does as well. */
+START_TEST(paths_of_other_keys)
+{
+	struct calib c[7];
+	char *kept[7];
+
+	setenv("XDG_CONFIG_HOME", "/config", 1);
+	for (int i = 0; i < 7; i++)
+		c[i] = sample();
+	c[1].key.python[0]++;
+	c[2].key.engine[0]++;
+	c[3].key.shim[0]++;
+	c[4].key.processor[0]++;
+	c[5].key.clock[0]++;
+	strcat(c[6].key.python, "m");
+	memmove(c[6].key.engine, c[6].key.engine + 1, strlen(c[6].key.engine));
+	for (int i = 0; i < 7; i++) {
+		kept[i] = calib_path(&c[i].key);
+		for (int k = 0; k < i; k++)
+			ck_assert_str_ne(kept[i], kept[k]);
+	}
+	for (int i = 0; i < 7; i++)
+		free(kept[i]);
+}
+END_TEST
+
+START_TEST(one_number)
+{
+	struct calib c;
+
+	calib_from_bias(&c, 25e-9);
+	ck_assert_double_eq_tol(calib_bias(&c), 25e-9, 1e-18);
+	ck_assert_double_eq_tol(c.cost[0].in_s + c.cost[0].out_s, 50e-9, 1e-18);
+	ck_assert_double_eq_tol(c.cost[1].in_s + c.cost[1].out_s, 50e-9, 1e-18);
+	ck_assert_double_eq(c.cost[2].in_s, 0);
+	ck_assert_double_eq(c.cost[3].in_s, 0);
+	ck_assert_double_eq(c.bytecode, 1);
+}
+END_TEST
+
+START_TEST(processor_has_a_name)
+{
+	char name[128] = "", small[4];
+
+	calib_processor(name, sizeof(name));
+	ck_assert_uint_gt(strlen(name), 0);
+	ck_assert(!strpbrk(name, "\n"));
+	calib_processor(small, sizeof(small));
+	ck_assert_uint_eq(strlen(small), strlen(name) < 3 ? strlen(name) : 3);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("calib");
+	TCase *t = tcase_create("calib");
+	SRunner *runner;
+	int n_failed;
+
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_test(t, round_trip);
+	tcase_add_test(t, long_keys);
+	tcase_add_test(t, folders_are_made);
+	tcase_add_test(t, places_that_cannot_be);
+	tcase_add_test(t, old_one_stays);
+	tcase_add_test(t, broken_files);
+	tcase_add_test(t, unknown_lines);
+	tcase_add_test(t, paths);
+	tcase_add_test(t, paths_of_other_keys);
+	tcase_add_test(t, one_number);
+	tcase_add_test(t, processor_has_a_name);
+	suite_add_tcase(s, t);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_NORMAL);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return n_failed != 0;
+}
