@@ -183,6 +183,7 @@ enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)
 				       .n = n,
 				       .base_ticks = b->base_ticks,
 				       .skipped_ticks = b->skipped_ticks,
+				       .mono_ns = b->mono_ns,
 				       .thread = b->thread };
 	/* Had it been folded, its memory might serve another block by now. */
 	pyprof_fence_after_use();			     /* C11 */

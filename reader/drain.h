@@ -38,7 +38,8 @@ struct drain_batch {
 	size_t n;
 	uint64_t base_ticks;
 	uint64_t skipped_ticks;
-	uint32_t thread; /* that the first record belongs to */
+	uint64_t mono_ns; /* CLOCK_MONOTONIC at their sum, or 0 */
+	uint32_t thread;  /* that the first record belongs to */
 };
 
 /* Finds the rings. 0 or -ENOMEM. */

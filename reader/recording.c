@@ -118,10 +118,11 @@ int recording_read(struct source *s, const char *path, const struct bias_wish *w
 	*error = '\0';
 	s->header = a.header;
 	s->live = a.live;
-	s->seconds_per_tick = ticks_seconds(&a);
 	err = choose_calibration(s, wish, error);
 	if (!err)
 		err = drain_open(&d, &a);
+	if (!err)
+		s->seconds_per_tick = ticks_seconds(&d);
 	if (!err)
 		err = names_read(&names, &a);
 	if (!err)

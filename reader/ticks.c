@@ -5,8 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attach.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
+
+#define FAR_ENOUGH_NS 1000000u /* a pair is off by some 20 ns: by less than a part in 10,000 */
 
 static bool same_boot(const struct pyprof_header *h)
 {
@@ -23,28 +26,64 @@ static bool same_boot(const struct pyprof_header *h)
 	return n > 0 && !strcmp(id, h->boot_id);
 }
 
-/* The recording's latest pair; false: none was written, or it is just being written. */
-static bool last_pair(const struct attach *a, uint64_t *ticks, uint64_t *ns)
+struct pair {
+	uint64_t ticks, ns;
+};
+
+static bool is_before(const struct pair *a, const struct pair *b)
+{
+	return a->ticks < b->ticks && a->ns < b->ns;
+}
+
+/* The one in the header; false: none was written, or it was just being written. */
+static bool header_pair(const struct attach *a, struct pair *p)
 {
 	const struct pyprof_header *h = (const void *)a->base;
 
-	*ns = pyprof_observe(&h->sync_mono_ns); /* C8 */
-	*ticks = pyprof_observe(&h->sync_ticks);
-	return *ns && *ns == pyprof_observe(&h->sync_mono_ns);
+	p->ns = pyprof_observe(&h->sync_mono_ns); /* C8 */
+	p->ticks = pyprof_observe(&h->sync_ticks);
+	return p->ns && p->ns == pyprof_observe(&h->sync_mono_ns);
 }
 
-double ticks_seconds(const struct attach *a)
+/* The latest of all blocks: each has one, though not read so close together. */
+static bool block_pair(const struct drain *d, struct pair *latest)
 {
-	const struct pyprof_header *h = &a->header;
-	uint64_t ticks, ns;
+	struct drain_batch batch;
+	struct drain_ring r;
+	uint64_t table, folded;
+	bool any = false;
+
+	if (drain_ring_open(&r, d))
+		return false;
+	for (size_t i = 0; i < d->n_rings; i++) {
+		drain_ring_start(&r, d, i, &table, &folded);
+		while (drain_next(&r, &batch) == DRAIN_BATCH) {
+			struct pair p = { batch.base_ticks + batch.skipped_ticks, batch.mono_ns };
+
+			if (!batch.mono_ns || (any && !is_before(latest, &p)))
+				continue;
+			*latest = p;
+			any = true;
+		}
+	}
+	drain_ring_close(&r);
+	return any;
+}
+
+double ticks_seconds(const struct drain *d)
+{
+	const struct pyprof_header *h = &d->attach->header;
+	struct pair first = { h->start_ticks, h->start_mono_ns }, last;
+	bool known;
 
 	if (h->clock != PYPROF_CLOCK_TSC)
 		return 1.0 / 1e9;
-	if (same_boot(h))
-		pyprof_clock_pair(&ticks, &ns);
-	else if (!last_pair(a, &ticks, &ns))
+	known = header_pair(d->attach, &last) || block_pair(d, &last);
+	if ((!known || last.ns - first.ns < FAR_ENOUGH_NS) && same_boot(h)) {
+		pyprof_clock_pair(&last.ticks, &last.ns);
+		known = true;
+	}
+	if (!known || !is_before(&first, &last))
 		return 0;
-	if (ticks <= h->start_ticks || ns <= h->start_mono_ns)
-		return 0;
-	return (double)(ns - h->start_mono_ns) / (double)(ticks - h->start_ticks) * 1e-9;
+	return (double)(last.ns - first.ns) / (double)(last.ticks - first.ticks) * 1e-9;
 }

@@ -5,14 +5,16 @@
 #ifndef READER_TICKS_H
 #define READER_TICKS_H
 
-#include "attach.h"
+#include "drain.h"
 
 /*
  * How many seconds a tick lasts. Where ticks are nanoseconds, that is 1e-9, as in cProfile. A
- * processor's counter is fitted between the recording's first pair of clocks and the latest one
- * known: now, on the same boot of the same machine; else the recording's last. 0 where there is
- * nothing to fit (a recording that was cut off before its first block, and carried away).
+ * processor's counter is fitted between the first pair of clocks in the recording and the last: so whoever
+ * reads an ended recording, and when, finds the same times. The counter is invariant, and tables hold
+ * sums of ticks, so there is one line through both. Where they lie too close together, the reader's own clock
+ * takes the last one's place, on the same boot of the same machine. 0 where there is nothing to
+ * fit (a recording that was cut off before its first block, and carried away).
  */
-double ticks_seconds(const struct attach *a);
+double ticks_seconds(const struct drain *d);
 
 #endif
