@@ -1,0 +1,390 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Corrected times: which calibration is applied, what it takes out, and what the report says of it.
+
+No time is asserted but for sums that hold however long anything took: what is given as raw is what is
+given as corrected and what was taken out.
+"""
+
+import os
+import pty
+import re
+import shutil
+import time
+
+import pytest
+from conftest import PYTHONS, READER, read, read_stats, run_bare
+
+PROGRAM = """\
+import time
+
+def leaf(x):
+    return len(str(x))
+
+def inner(n):
+    return sum(leaf(i) for i in range(n))
+
+def raises(x):
+    raise ValueError(x)
+
+def recursive(n):
+    return recursive(n - 1) + 1 if n else 0
+
+def outer():
+    for i in range(200):
+        inner(10)
+        recursive(5)
+        try:
+            raises(i)
+        except ValueError:
+            pass
+    sorted(range(100), key=leaf)
+    time.sleep(0.005)
+
+outer()
+"""
+NO_CALIBRATION = "  raw times: no calibration fits (pyshim-read --calibrate 100000 makes one)"
+KINDS = ["python", "c", "bare", "exception"]
+
+
+@pytest.fixture
+def recording(python, run_shim):
+    return run_shim([python.exe, "-S", "-c", PROGRAM]).recording
+
+
+@pytest.fixture
+def config(tmp_path):
+    """A folder of calibrations that this test has for itself."""
+    return tmp_path / "config"
+
+
+def calibrate(python, config, *, status=0, env=None):
+    return run_bare([READER, "--calibrate", "1000", "--python", python.exe],
+                    env={"XDG_CONFIG_HOME": str(config), **(env or {})})
+
+
+def kept(config):
+    return sorted((config / "pyshim").iterdir())
+
+
+def report(recording, config, *options):
+    """The preamble's lines."""
+    done = run_bare([READER, *options, "-r", "0", recording], env={"XDG_CONFIG_HOME": str(config)})
+    assert (done.status, done.err) == (0, b""), done
+    return done.out.decode().split("\n\n")[0].split("\n")
+
+
+def write_calibration(path, inside=1, outside=1, bytecode=1, **more):
+    """All kinds of calls alike, in ns."""
+    lines = ["pyshim calibration 1", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
+             "c %s %s 0" % (inside, outside), "bare 0 0 0", "exception 0 0 0"]
+    lines += ["%s %s" % item for item in more.items()]
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def total(stats):
+    return sum(v[2] for v in stats.values())
+
+
+def check_taken_out(recording, inside, outside, *options):
+    """Every own time lacks exactly the cost of its calls, inside of them and outside."""
+    raw = read_stats(recording, options=("--bias", "none"))
+    corrected = read_stats(recording, options=options)
+    made = dict.fromkeys(raw, 0)
+    assert raw.keys() == corrected.keys()
+    for function, (_, _, _, _, callers) in raw.items():
+        for caller, edge in callers.items():
+            made[caller] += edge[0]
+    for function, (primitive, calls, tottime, cumtime, callers) in raw.items():
+        now = corrected[function]
+        assert now[:2] == (primitive, calls)
+        cost = calls * inside + made[function] * outside
+        assert tottime - now[2] == pytest.approx(cost, abs=1e-11), function
+        assert 0 <= now[2] <= now[3] <= cumtime
+        if len(callers) == 1 and sum(edge[0] for edge in callers.values()) == calls:
+            (edge,) = now[4].values()
+            assert edge[2] == pytest.approx(now[2], abs=1e-11)
+    return raw, corrected
+
+
+# --- a number, a file, what the shim wrote --------------------------------------------------------------
+
+
+def test_seconds(recording, config):
+    """A tenth of a nanosecond: no function is so short that it had to be bounded."""
+    raw, corrected = check_taken_out(recording, 1e-10, 1e-10, "--bias", "1e-10")
+    lines = report(recording, config, "--bias", "1e-10")
+    said = re.fullmatch(r"  times corrected by 1e-10 s per event: ([\d.]+) s of ([\d.]+) s taken out",
+                        lines[3])
+    assert said, lines
+    assert float(said[1]) == pytest.approx(total(raw) - total(corrected), abs=5.1e-4)
+    assert float(said[2]) == pytest.approx(total(raw), abs=5.1e-4)
+
+
+def test_file(recording, config, tmp_path):
+    made = int(time.time() - 10 * 86400)
+    path = write_calibration(tmp_path / "mine", 0.1, 0.3, made=made)
+    check_taken_out(recording, 1e-10, 3e-10, "--bias", path)
+    lines = report(recording, config, "--bias", path)
+    assert lines[3].startswith("  times corrected by the calibration that is 10 days old: "), lines
+
+
+def test_none(recording, config):
+    lines = report(recording, config, "--bias", "none")
+    assert lines[3] == "  raw times"
+    assert report(recording, config)[3] == NO_CALIBRATION
+    assert read_stats(recording, options=("--bias", "none")) == read_stats(recording)
+
+
+def test_slow_bytecode(recording, tmp_path):
+    """Nothing but the factor: Python functions lose their part of it, C functions nothing."""
+    path = write_calibration(tmp_path / "mine", 0, 0, bytecode=1.25)
+    raw = read_stats(recording, options=("--bias", "none"))
+    corrected = read_stats(recording, options=("--bias", path))
+    for function, now in corrected.items():
+        factor = 1 if function[0] == "~" else 1.25
+        assert now[2] * factor == pytest.approx(raw[function][2], abs=1e-11), function
+        assert raw[function][3] / 1.25 - 1e-11 <= now[3] <= raw[function][3] + 1e-11
+
+
+def test_recorded_bias(python, run_shim, config):
+    """What the shim was told comes before what is kept, and behind what the reader is told."""
+    calibrate(python, config)
+    done = run_shim([python.exe, "-S", "-c", PROGRAM], env={"PYSHIM_BIAS": "1e-10"})
+    lines = report(done.recording, config)
+    assert lines[3].startswith("  times corrected by 1e-10 s per event (PYSHIM_BIAS): "), lines
+    assert report(done.recording, config, "--bias", "auto") == lines
+    assert report(done.recording, config, "--bias", "none")[3] == "  raw times"
+    check_taken_out(done.recording, 1e-10, 1e-10)
+    check_taken_out(done.recording, 2e-10, 2e-10, "--bias", "2e-10")
+
+
+def test_too_much(recording, config):
+    """A cost that no time holds: nothing is negative, the sum is what it says, and so are the bounds."""
+    raw = read_stats(recording, options=("--bias", "none"))
+    corrected = read_stats(recording, options=("--bias", "0.5"))
+    assert all(0 <= v[2] <= v[3] for v in corrected.values())
+    assert total(corrected) <= total(raw)
+    lines = report(recording, config, "--bias", "0.5")
+    said = re.fullmatch(r"  (\d+) functions took less than the cost of their calls: .*", lines[4])
+    assert int(said[1]) == sum(v[2] == 0 and v[1] > 0 for v in corrected.values())
+    assert re.fullmatch(r"  [\d.]+ s of the cost found no time to be taken from", lines[5]), lines
+
+
+# --- calibrations that are kept -------------------------------------------------------------------------
+
+
+def test_calibrate(python, recording, config):
+    done = calibrate(python, config)
+    assert (done.status, done.err) == (0, b""), done
+    (path,) = kept(config)
+    text = path.read_text()
+    assert done.out.decode().endswith("  kept in %s\n" % path)
+    assert text.startswith("pyshim calibration 1\ninterpreter %d.%d.%d" % python.version)
+    for kind in KINDS:
+        assert re.search(r"^%s -?\d+\.\d+ -?\d+\.\d+ \d+\.\d+$" % kind, text, re.M), text
+    bias = float(re.search(r"^  one number per event: (\S+) s$", done.out.decode(), re.M)[1])
+    numbers = re.search(r"^python (\S+) (\S+)", text, re.M)
+    assert bias == pytest.approx(sum(map(float, numbers.groups())) / 2 * 1e-9, rel=2e-3)
+
+    lines = report(recording, config)
+    said = re.fullmatch(r"  times corrected by the calibration that is 0\.0 hours old: ([\d.]+) s of "
+                        r"([\d.]+) s taken out", lines[3])
+    assert said, lines
+    assert report(recording, config, "--bias", path)[3] == lines[3]
+    assert report(recording, config, "--bias", "none")[3] == "  raw times"
+    assert float(said[1]) <= float(said[2])
+
+
+def test_calibrate_leaves_nothing(python, config):
+    before = set(os.listdir("/dev/shm"))
+    calibrate(python, config)
+    new = {n for n in set(os.listdir("/dev/shm")) - before if n.startswith("pyshim-calibrate")}
+    assert not new or len(PYTHONS) > 1  # another test's may be running
+    assert len(kept(config)) == 1
+    calibrate(python, config)
+    assert len(kept(config)) == 1
+
+
+def test_other_interpreters(python, recording, config):
+    """What is kept for one is of no use for another."""
+    others = [p for p in PYTHONS if p != python]
+    if not others:
+        pytest.skip("there is one interpreter only")
+    other = others[0]
+    assert calibrate(other, config).status == 0
+    assert report(recording, config)[3] == NO_CALIBRATION
+
+
+def test_other_keys(python, recording, config):
+    """The same place, but made for something else: as two keys of one hash would be."""
+    calibrate(python, config)
+    (path,) = kept(config)
+    text = path.read_text()
+    for name in ("interpreter", "engine", "shim", "processor", "clock"):
+        path.write_text(re.sub(r"^%s " % name, name + " another ", text, flags=re.M))
+        assert report(recording, config)[3] == NO_CALIBRATION, name
+    path.write_text("pyshim calibration 1\n")
+    assert report(recording, config)[3] == NO_CALIBRATION
+    path.write_text(text)
+    assert "hours old" in report(recording, config)[3]
+
+
+def test_other_clock(python, run_shim, config):
+    """A clock has a calibration of its own: it costs what it costs."""
+    env = {"PYSHIM_CLOCK": "thread"}
+    wall = run_shim([python.exe, "-S", "-c", PROGRAM]).recording
+    thread = run_shim([python.exe, "-S", "-c", PROGRAM], env=env).recording
+    assert calibrate(python, config, env=env).status == 0
+    assert "hours old" in report(thread, config)[3]
+    assert report(wall, config)[3] == NO_CALIBRATION
+    calibrate(python, config)
+    assert len(kept(config)) == 2
+    assert "hours old" in report(wall, config)[3]
+
+
+def test_home(python, recording, tmp_path):
+    """Without XDG_CONFIG_HOME, below HOME."""
+    env = {"XDG_CONFIG_HOME": "", "HOME": str(tmp_path)}
+    done = run_bare([READER, "--calibrate", "1000", "--python", python.exe], env=env)
+    assert done.status == 0, done
+    assert len(kept(tmp_path / ".config")) == 1
+    done = run_bare([READER, "-r", "0", recording], env=env)
+    assert b"hours old" in done.out
+
+
+def test_progress(config):
+    """On a terminal, and there only; see test_calibrate for the contrary."""
+    ours, theirs = pty.openpty()
+    pid = os.fork()
+    if not pid:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        os.dup2(theirs, 2)
+        os.environ["XDG_CONFIG_HOME"] = str(config)
+        os.execv(READER, [str(READER), "--calibrate", "1000", "--python", PYTHONS[0].exe])
+    os.close(theirs)
+    said = b""
+    try:
+        while data := os.read(ours, 1000):
+            said += data
+    except OSError:  # the terminal's other end is closed
+        pass
+    os.close(ours)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert b"\rround 1 of 9" in said and b"\rround 9 of 9" in said and said.endswith(b"\r\033[K")
+
+
+# --- the bare run's time --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.5])
+def test_bare_time(recording, config, scale):
+    raw = read_stats(recording, options=("--bias", "none"))
+    once = read_stats(recording, options=("--bias", "1e-10"))
+    wanted = "%.15g" % (total(raw) - (total(raw) - total(once)) * scale)
+    options = ("--bias", "1e-10", "--bare-time", wanted)
+    scaled = read_stats(recording, options=options)
+    assert total(scaled) == pytest.approx(float(wanted), abs=1e-9)
+    assert report(recording, config, *options)[3].endswith(
+        ", %.3f times as calibrated to meet --bare-time" % scale)
+    check_taken_out(recording, scale * 1e-10, scale * 1e-10, *options)
+
+
+# --- the same times on every read ------------------------------------------------------------------------
+
+
+def test_same_bytes(recording, tmp_path):
+    """Whenever it is read: the clock that the reader has plays no part."""
+    files = []
+    for i in range(3):
+        out = tmp_path / str(i)
+        read("--bias", "1e-10", "-o", out, recording)
+        text = read("--bias", "1e-10", recording).out
+        files.append((out.read_bytes(), text))
+        time.sleep(0.02)
+    assert files[0] == files[1] == files[2]
+
+
+def test_copy_of_another_boot(recording, tmp_path):
+    """A recording that was carried away has the same times as well."""
+    copy = tmp_path / "copy"
+    shutil.copy(recording, copy)
+    data = bytearray(copy.read_bytes())
+    with open("/proc/sys/kernel/random/boot_id", "rb") as f:
+        at = data.index(f.read().strip())
+    data[at:at + 4] = b"dead"
+    copy.write_bytes(data)
+    assert read_stats(copy) == read_stats(recording)
+
+
+# --- what is refused -------------------------------------------------------------------------------------
+
+
+def check_refused(status, message, *args, env=None):
+    done = run_bare([READER, *args], env=env)
+    assert (done.status, done.out) == (status, b""), done
+    assert re.fullmatch("pyshim-read: " + message + "\n", done.err.decode()), done.err
+
+
+@pytest.fixture(scope="module")
+def any_recording(tmp_path_factory):
+    """Of any interpreter."""
+    where = tmp_path_factory.mktemp("recording")
+    env = {"LD_PRELOAD": str(READER.parent / "libpyshim.so"), "PYSHIM_DIR": str(where)}
+    assert run_bare([PYTHONS[0].exe, "-S", "-c", PROGRAM], env=env).status == 0
+    (recording,) = where.iterdir()
+    return recording
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "", "1s", "inf", "nan", "1e9"])
+def test_wrong_bare_times(text):
+    check_refused(2, "read --bare-time: found '%s', expected seconds" % text, "--bare-time", text, "1")
+
+
+@pytest.mark.parametrize("text", ["", "x", "-5", "999", "10000001", "1e5", "1000 "])
+def test_wrong_numbers_of_calls(text):
+    check_refused(2, "read --calibrate: found '%s', expected 1000 to 10000000 calls" % text,
+                  "--calibrate", text)
+
+
+def test_impossible_bare_time(any_recording):
+    check_refused(1, r"apply --bare-time: found 1000 s, expected less than the \S+ s of the recording",
+                  "--bias", "1e-9", "--bare-time", "1000", any_recording)
+
+
+@pytest.mark.parametrize("options", [(), ("--bias", "none")])
+def test_nothing_to_scale(any_recording, options):
+    check_refused(1, r"apply --bare-time: found no calibration that could be scaled, expected one "
+                  r"\(pyshim-read --calibrate 100000 makes it\)", *options, "--bare-time", "1e-6",
+                  any_recording)
+
+
+def test_wrong_files(any_recording, tmp_path):
+    for name, content, why in (("none", None, "No such file or directory"),
+                               ("empty", "", "no calibration"),
+                               ("short", "pyshim calibration 1\n", "no calibration")):
+        path = tmp_path / name
+        if content is not None:
+            path.write_text(content)
+        check_refused(1, r"read --bias: found '%s' \(%s\), expected auto, none, seconds per event or a "
+                      "file that --calibrate has written" % (path, why), "--bias", path, any_recording)
+    check_refused(1, r"read --bias: found '-1' \(No such file or directory\), expected .*",
+                  "--bias", "-1", any_recording)
+
+
+def test_calibrate_what_is_no_python(config):
+    env = {"XDG_CONFIG_HOME": str(config)}
+    for exe in ("/bin/true", "/nonexistent/python"):
+        check_refused(1, "run %s: it did not finish its loops, expected a CPython from 3.8 on" % exe,
+                      "--calibrate", "1000", "--python", exe, env=env)
+    assert not config.exists()
+
+
+def test_calibration_that_cannot_be_kept():
+    env = {"XDG_CONFIG_HOME": "/dev/null/x"}
+    done = run_bare([READER, "--calibrate", "1000", "--python", PYTHONS[0].exe], env=env)
+    assert done.status == 1
+    assert b"one number per event" in done.out
+    assert re.fullmatch(r"pyshim-read: keep /dev/null/x/pyshim/calibration-\w+: Not a directory, expected "
+                        r"a folder below XDG_CONFIG_HOME or HOME that can be written to\n",
+                        done.err.decode())
