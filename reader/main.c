@@ -19,16 +19,8 @@
 #include "preamble.h"
 #include "profile.h"
 #include "pstats.h"
-#include "pstats_read.h"
-#include "recording.h"
 #include "report.h"
-
-static const char *recordings_dir(void)
-{
-	const char *dir = getenv("PYSHIM_DIR");
-
-	return dir && *dir ? dir : "/dev/shm";
-}
+#include "sources.h"
 
 static int complain(const char *text)
 {
@@ -45,7 +37,7 @@ static void wait_for_end(const char *name)
 	bool consumes;
 
 	if (attach_open(&a, name) < 0)
-		return; /* read_source will say why */
+		return; /* sources_read will say why */
 	consumes = a.live && consume_open(&c, &a) == 0;
 	while (a.live) {
 		bool busy = consumes && consume_round(&c);
@@ -57,89 +49,6 @@ static void wait_for_end(const char *name)
 	if (consumes)
 		consume_close(&c);
 	attach_close(&a);
-}
-
-static int cannot_read(const char *name, const char *why)
-{
-	fprintf(stderr, "pyshim-read: read %s: %s\n", name, why);
-	return -1;
-}
-
-/* What the sources add up to. */
-struct sum {
-	struct profile profile;
-	struct profile_counts total; /* source by source, as pstats adds: the last digits tell */
-	const struct bias_wish *wish;
-	size_t n_sources;
-	bool sampled; /* as the first source is */
-};
-
-static int sum_total(struct sum *sum, const char *name, const struct profile_counts *more)
-{
-	struct profile_counts *total = &sum->total;
-
-	if (__builtin_add_overflow(total->n_calls, more->n_calls, &total->n_calls) ||
-	    __builtin_add_overflow(total->n_primitive, more->n_primitive, &total->n_primitive))
-		return cannot_read(name, "found more than 2^64 calls in all, expected fewer");
-	total->self_s += more->self_s;
-	sum->n_sources++;
-	return 0;
-}
-
-static int add_recording(struct source *s, const char *name, struct sum *sum)
-{
-	struct profile one;
-	struct profile_counts total;
-	char error[512];
-	int err;
-
-	profile_init(&one);
-	err = recording_read(s, name, sum->wish, &one, error);
-	if (err)
-		complain(error);
-	total = profile_total(&one);
-	err = err ? err : sum_total(sum, s->name, &total);
-	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
-		sum->profile = one;
-		return 0;
-	}
-	if (!err && profile_merge(&sum->profile, &one))
-		err = cannot_read(s->name, strerror(ENOMEM));
-	profile_fini(&one);
-	return err;
-}
-
-static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struct sum *sum)
-{
-	struct pstats_file f;
-
-	if (pstats_read(&f, &sum->profile, bytes, n_bytes))
-		return cannot_read(s->name, f.error);
-	s->is_pstats = true;
-	s->n_functions = f.n_functions;
-	sum->sampled |= f.sampled && !sum->n_sources;
-	return sum_total(sum, s->name, &f.total);
-}
-
-/* Adds one source. 0, or -1 when it has been said what is wrong. */
-static int read_source(struct source *s, const char *name, struct sum *sum)
-{
-	size_t n_bytes;
-	void *bytes;
-	int err;
-
-	s->name = strdup(name);
-	if (!s->name)
-		return complain("read sources: out of memory");
-	attach_make_printable(s->name);
-	err = pstats_load(name, &bytes, &n_bytes);
-	if (err == -ENOMEM || err == -EIO)
-		return cannot_read(s->name, strerror(-err));
-	if (!bytes)
-		return add_recording(s, name, sum);
-	err = add_pstats(s, bytes, n_bytes, sum);
-	free(bytes);
-	return err;
 }
 
 static void print_source(FILE *to, const struct source *s, const struct options *o)
@@ -261,7 +170,7 @@ static void warn_of_losses(const struct options *o, const struct source *sources
 
 static int list_or_clean(const struct options *o)
 {
-	const char *dir = recordings_dir();
+	const char *dir = sources_dir();
 	int err = o->clean ? list_clean(stdout, dir) : list_print(stdout, dir);
 
 	if (err)
@@ -269,58 +178,12 @@ static int list_or_clean(const struct options *o)
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-/* The recordings that the command line names: a PID may have several. */
-struct names_list {
-	char **name;
-	size_t n;
-};
-
-static int add_name(struct names_list *l, char *name)
-{
-	char **more = name ? realloc(l->name, (l->n + 1) * sizeof(*more)) : NULL;
-
-	if (!more) {
-		free(name);
-		return -ENOMEM;
-	}
-	l->name = more;
-	l->name[l->n++] = name;
-	return 0;
-}
-
-static int add_source(struct names_list *l, const char *source)
-{
-	char **path, *plain;
-	size_t n;
-	int err;
-
-	if (strspn(source, "0123456789") != strlen(source) || access(source, F_OK) == 0)
-		return add_name(l, strdup(source));
-	err = list_of_pid(recordings_dir(), source, &path, &n);
-	if (err == -ENOENT) /* opening it will say what is wrong */
-		return asprintf(&plain, "%s/pyprof.%s", recordings_dir(), source) < 0
-			       ? -ENOMEM
-			       : add_name(l, plain);
-	for (size_t i = 0; i < n && !err; i++)
-		err = add_name(l, path[i]);
-	free(path);
-	return err;
-}
-
-static void free_names(struct names_list *l)
-{
-	while (l->n)
-		free(l->name[--l->n]);
-	free(l->name);
-	l->name = NULL;
-}
-
 static int find_names(struct names_list *l, const struct options *o)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < o->n_sources && !err; i++)
-		err = add_source(l, o->source[i]);
+		err = sources_find(l, o->source[i]);
 	if (err)
 		fprintf(stderr, "pyshim-read: find recordings: %s\n", strerror(-err));
 	return err;
@@ -332,11 +195,13 @@ static int find_names(struct names_list *l, const struct options *o)
  */
 static int read_sources(struct sum *sum, struct source *sources, const struct names_list *l)
 {
+	char error[512];
+
 	for (size_t i = 0; i < l->n; i++) {
 		size_t at = i ? l->n - i : 0;
 
-		if (read_source(&sources[at], l->name[at], sum) < 0)
-			return -1;
+		if (sources_read(&sources[at], l->name[at], sum, error))
+			return complain(error);
 	}
 	return 0;
 }
@@ -402,11 +267,11 @@ int main(int argc, char **argv)
 	if (!status && o.wait) {
 		for (size_t i = 0; i < l.n; i++)
 			wait_for_end(l.name[i]);
-		free_names(&l); /* it may have called execv meanwhile */
+		sources_free(&l); /* it may have called execv meanwhile */
 		status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (!status)
 		status = report(&o, &l);
-	free_names(&l);
+	sources_free(&l);
 	return status;
 }
