@@ -41,6 +41,13 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct marshal *m, const
 	return -EINVAL;
 }
 
+/* What has just been refused, in Python's words. */
+static int in_python(struct marshal *m, int rc, const char *words)
+{
+	m->python = words;
+	return rc;
+}
+
 static int no_memory(struct marshal *m)
 {
 	snprintf(m->error, sizeof(m->error), "%s", strerror(ENOMEM));
@@ -49,8 +56,9 @@ static int no_memory(struct marshal *m)
 
 static int cut_off(struct marshal *m)
 {
-	return refuse(m, "found its end at byte %zu, in the midst of a value, expected the rest",
-		      m->n_bytes);
+	refuse(m, "found its end at byte %zu, in the midst of a value, expected the rest",
+	       m->n_bytes);
+	return in_python(m, -EINVAL, "EOFError: EOF read where not expected");
 }
 
 static int get(struct marshal *m, size_t n, uint64_t *value)
@@ -63,20 +71,40 @@ static int get(struct marshal *m, size_t n, uint64_t *value)
 	return 0;
 }
 
-/* A length of bytes or items, each of which takes one byte at least. */
-static int get_length(struct marshal *m, bool in_a_byte, uint32_t *length)
+static const char *size_out_of_range(char type)
 {
+	switch (type) {
+	case 's':
+		return "ValueError: bad marshal data (bytes object size out of range)";
+	case '(':
+		return "ValueError: bad marshal data (tuple size out of range)";
+	case '[':
+		return "ValueError: bad marshal data (list size out of range)";
+	case '<':
+	case '>':
+		return "ValueError: bad marshal data (set size out of range)";
+	default:
+		return "ValueError: bad marshal data (string size out of range)";
+	}
+}
+
+/* A length of bytes or items, each of which takes one byte at least. */
+static int get_length(struct marshal *m, char type, uint32_t *length)
+{
+	size_t length_bytes = strchr(")zZf", type) ? 1 : 4;
 	uint64_t n;
-	int rc = get(m, in_a_byte ? 1 : 4, &n);
+	int rc = get(m, length_bytes, &n);
 
 	if (rc)
 		return rc;
-	if (n > m->n_bytes - m->at)
-		return refuse(m, "found a length of %lld at byte %zu, expected at most %zu",
-			      (long long)(int32_t)n, m->at - (in_a_byte ? 1 : 4),
-			      m->n_bytes - m->at);
 	*length = (uint32_t)n;
-	return 0;
+	if (n <= m->n_bytes - m->at)
+		return 0;
+	refuse(m, "found a length of %lld at byte %zu, expected at most %zu", (long long)(int32_t)n,
+	       m->at - length_bytes, m->n_bytes - m->at);
+	return in_python(m, -EINVAL,
+			 n > INT32_MAX ? size_out_of_range(type)
+				       : "EOFError: EOF read where not expected");
 }
 
 /* One more element, for an array whose indices are 32 bits. NULL and no change without memory. */
@@ -139,9 +167,13 @@ static int read_long(struct marshal *m, struct marshal_node *to)
 		return cut_off(m);
 	for (uint64_t i = 0; i < n_digits && !rc; i++) {
 		rc = get(m, 2, &digit);
-		if (digit > 0x7fff)
-			return refuse(m, "found a digit of 0x%04x at byte %zu, expected 15 bits",
-				      (unsigned)digit, m->at - 2);
+		if (digit > 0x7fff) {
+			refuse(m, "found a digit of 0x%04x at byte %zu, expected 15 bits",
+			       (unsigned)digit, m->at - 2);
+			return in_python(
+				m, -EINVAL,
+				"ValueError: bad marshal data (digit out of range in long)");
+		}
 		too_large |= digit && (i > 4 || digit > (uint64_t)INT64_MAX >> 15 * i);
 		magnitude |= too_large ? 0 : digit << (i > 4 ? 0 : 15 * i);
 	}
@@ -166,7 +198,7 @@ static int read_decimal(struct marshal *m, struct marshal_node *to)
 {
 	char text[256], *end;
 	uint32_t n;
-	int rc = get_length(m, true, &n);
+	int rc = get_length(m, 'f', &n);
 
 	if (rc)
 		return rc;
@@ -193,7 +225,7 @@ static int read_text(struct marshal *m, struct marshal_node *to, char type)
 {
 	struct text t = { m->bytes, 0 };
 	uint32_t n;
-	int rc = get_length(m, type == 'z' || type == 'Z', &n);
+	int rc = get_length(m, type, &n);
 
 	if (rc)
 		return rc;
@@ -215,9 +247,11 @@ static int refer(struct marshal *m, struct marshal_node *to, const uint32_t *lis
 
 	if (rc)
 		return rc;
-	if (n >= n_list)
-		return refuse(m, "found a reference to value %llu at byte %zu, expected one of %u",
-			      (unsigned long long)n, m->at - 4, n_list);
+	if (n >= n_list) {
+		refuse(m, "found a reference to value %llu at byte %zu, expected one of %u",
+		       (unsigned long long)n, m->at - 4, n_list);
+		return in_python(m, -EINVAL, "ValueError: bad marshal data (invalid reference)");
+	}
 	if (list[n] == UNFINISHED)
 		return refuse(m, "found a value that holds itself at byte %zu, expected none",
 			      m->at - 4);
@@ -306,6 +340,25 @@ static int read_code(struct marshal *m, uint32_t to, int depth)
 	return 0;
 }
 
+/*
+ * How many items, for a container. Python does not look whether so many can be there: it reads them
+ * up to what is wrong, which gives it its words.
+ */
+static int get_n_items(struct marshal *m, uint32_t to, char type, uint32_t *n, int depth)
+{
+	bool is_there = m->n_bytes - m->at >= (type == ')' ? 1 : 4);
+	int rc = get_length(m, type, n);
+	char error[sizeof(m->error)];
+
+	if (rc != -EINVAL || !is_there || *n > INT32_MAX)
+		return rc;
+	memcpy(error, m->error, sizeof(error));
+	m->python = NULL;
+	read_items(m, to, false, UINT32_MAX, depth);
+	memcpy(m->error, error, sizeof(error));
+	return rc;
+}
+
 static int read_container(struct marshal *m, uint32_t to, char type, int depth)
 {
 	bool dict = type == '{' || type == '}';
@@ -319,7 +372,7 @@ static int read_container(struct marshal *m, uint32_t to, char type, int depth)
 		rc = read_code(m, to, depth);
 	} else {
 		if (!dict && type != ':')
-			rc = get_length(m, type == ')', &n);
+			rc = get_n_items(m, to, type, &n, depth);
 		rc = rc ? rc : read_items(m, to, dict, n, depth);
 	}
 	m->node[to].kind = type == '{'			? MARSHAL_DICT
@@ -365,8 +418,11 @@ static int read_plain(struct marshal *m, struct marshal_node *to, char type)
 	case 'R':
 		return refer(m, to, m->interned, m->n_interned);
 	default:
-		return refuse(m, "found type 0x%02x at byte %zu, expected one of marshal's",
-			      (unsigned char)type, m->at - 1);
+		refuse(m, "found type 0x%02x at byte %zu, expected one of marshal's",
+		       (unsigned char)type, m->at - 1);
+		return in_python(m, -EINVAL,
+				 type == '0' ? NULL
+					     : "ValueError: bad marshal data (unknown type code)");
 	}
 }
 
@@ -379,7 +435,7 @@ static int read_value(struct marshal *m, uint32_t to, int depth)
 	int rc = get(m, 1, &byte);
 
 	if (rc)
-		return rc;
+		return in_python(m, rc, "EOFError: EOF read where object expected");
 	type = (char)(byte & ~(uint64_t)FLAG_REF);
 	if (byte & FLAG_REF && !strchr("NFT.Sr", type)) {
 		ref = m->n_refs;

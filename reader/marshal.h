@@ -56,6 +56,8 @@ struct marshal {
 	uint32_t *interned; /* the same for the texts of Python 2 */
 	uint32_t n_interned, cap_interned;
 	char error[160]; /* what was found, what was expected */
+	const char *
+		python; /* what Python's marshal.load says to that, or NULL where it is not known */
 };
 
 /*
