@@ -364,14 +364,14 @@ static void calls_close(struct calls *c)
  * Puts every edge of a listed function below its callee or, `by_caller`, below its caller. With
  * `place` it fills start[i]... and moves start[i] on to start[i + 1]; without, it only counts.
  */
-static void calls_scan(struct calls *c, const struct profile *p, const struct text *label,
-		       bool by_caller, bool place)
+static void calls_scan(struct calls *c, const struct profile *p, const struct profile *edges,
+		       const struct text *label, bool by_caller, bool place)
 {
-	for (size_t i = 0; i < p->n_listed; i++) {
-		size_t callee = p->listed[i];
+	for (size_t i = 0; i < edges->n_listed; i++) {
+		size_t callee = edges->listed[i];
 
-		for (size_t k = 0; k < p->fn[callee].n_callers; k++) {
-			const struct profile_edge *edge = &p->fn[callee].caller[k];
+		for (size_t k = 0; k < edges->fn[callee].n_callers; k++) {
+			const struct profile_edge *edge = &edges->fn[callee].caller[k];
 			size_t above = by_caller ? edge->caller : callee;
 			size_t below = by_caller ? callee : edge->caller;
 
@@ -396,18 +396,19 @@ static void calls_sum(struct calls *c, size_t n)
 	}
 }
 
-static int calls_open(struct calls *c, const struct profile *p, const struct text *label,
-		      bool by_caller)
+/* `edges` has the same functions at the same places, but maybe not the last ones. */
+static int calls_open(struct calls *c, const struct profile *p, const struct profile *edges,
+		      const struct text *label, bool by_caller)
 {
 	c->start = calloc(p->n_fns + 1, sizeof(*c->start));
-	c->call = reallocarray(NULL, p->n_edges + 1, sizeof(*c->call));
+	c->call = reallocarray(NULL, edges->n_edges + 1, sizeof(*c->call));
 	if (!c->start || !c->call) {
 		calls_close(c);
 		return -ENOMEM;
 	}
-	calls_scan(c, p, label, by_caller, false);
+	calls_scan(c, p, edges, label, by_caller, false);
 	calls_sum(c, p->n_fns);
-	calls_scan(c, p, label, by_caller, true);
+	calls_scan(c, p, edges, label, by_caller, true);
 	/* Each start has moved on to its end, the next one's start. */
 	memmove(c->start + 1, c->start, p->n_fns * sizeof(*c->start));
 	c->start[0] = 0;
@@ -482,7 +483,8 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 
 	if (rc)
 		return rc;
-	rc = calls_open(&c, p, l.label, by_caller);
+	rc = calls_open(&c, p, by_caller && options->edges ? options->edges : p, l.label,
+			by_caller);
 	if (rc)
 		goto out;
 	errno = 0;

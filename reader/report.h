@@ -36,6 +36,11 @@ struct report_options {
 	const struct restriction *restriction; /* applied in turn */
 	size_t n_restrictions;
 	const struct profile_counts *total; /* the header's sums, or NULL: those of the profile */
+	/*
+	 * For callees: who called whom, or NULL for what the profile has. It is what the profile was
+	 * before others were added to it (profile_merge), so that it has the same indices.
+	 */
+	const struct profile *edges;
 	bool sampled; /* the counts are samples, and the columns say so, as in Python 3.15 */
 };
 

@@ -199,6 +199,14 @@ const char *sort_keys_parse(const char *const *keys, size_t n, struct sort_keys 
 	return error;
 }
 
+const char *sort_word(size_t i, const char **title)
+{
+	if (i >= N_WORDS)
+		return NULL;
+	*title = word_table[i].title;
+	return word_table[i].word;
+}
+
 const char *sort_key_title(const struct sort_keys *keys, size_t i)
 {
 	size_t word = keys->key[i];

@@ -26,6 +26,12 @@ struct sort_keys {
 /* NULL, or what was found and what was expected; the text is inside `out`. */
 const char *sort_keys_parse(const char *const *keys, size_t n, struct sort_keys *out);
 
+/*
+ * The words that there are, in pstats' order, and what each sorts by: the i-th, or NULL behind the
+ * last. Those of samples are not among them.
+ */
+const char *sort_word(size_t i, const char **title);
+
 /* What key `i` sorts by, in pstats' words ("internal time"). */
 const char *sort_key_title(const struct sort_keys *keys, size_t i);
 
