@@ -62,7 +62,7 @@ ifeq ($(SAN),)
 SHIM_LDFLAGS += -Wl,-z,defs # clang leaves a sanitizer's symbols to the executable
 endif
 
-# Regular expressions. Only the reader needs it.
+# Regular expressions. Only the reader needs it. libedit is opened when the browser has a terminal.
 READER_LIBS := -lpcre2-8 -lm
 
 # The launcher finds the shim from where it lies itself, so that the whole may be moved.

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "browse.h"
 #include "calibrate.h"
 #include "consume.h"
 #include "list.h"
@@ -250,6 +251,16 @@ static int report(const struct options *o, const struct names_list *l)
 	return status;
 }
 
+/* As they were named: a browser finds them itself, each time that it reads. */
+static int browse_sources(const struct options *o)
+{
+	const struct browse_options options = { .bias = o->bias,
+						.quiet = o->quiet,
+						.verbose = o->verbose };
+
+	return browse(o->source, o->n_sources, &options) ? EXIT_FAILED : EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
 	struct names_list l = { 0 };
@@ -271,7 +282,7 @@ int main(int argc, char **argv)
 		status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (!status)
-		status = report(&o, &l);
+		status = o.browse ? browse_sources(&o) : report(&o, &l);
 	sources_free(&l);
 	return status;
 }

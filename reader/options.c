@@ -13,6 +13,7 @@
 
 static const char usage[] =
 	"usage: pyshim-read [options] SOURCE...\n"
+	"       pyshim-read --browse [SOURCE...]\n"
 	"\n"
 	"Reads recordings of libpyshim.so, by a path or the PID of a recorded process, and pstats files.\n"
 	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
@@ -27,6 +28,7 @@ static const char usage[] =
 	"      --strip-dirs      leave out the folders of file names, and add up what is then the same\n"
 	"      --callers         list who called each function\n"
 	"      --callees         list what each function called\n"
+	"      --browse          be interactive, with the commands of pstats' statistics browser\n"
 	"      --bias B          correct times by: auto (the kept calibration that fits), none, seconds\n"
 	"                        per event, or the file of a calibration\n"
 	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
@@ -46,6 +48,7 @@ enum {
 	OPT_STRIP_DIRS,
 	OPT_CALLERS,
 	OPT_CALLEES,
+	OPT_BROWSE,
 	OPT_BIAS,
 	OPT_BARE_TIME,
 	OPT_CALIBRATE,
@@ -68,6 +71,7 @@ static const struct option long_options[] = {
 	{ "strip-dirs", no_argument, NULL, OPT_STRIP_DIRS },
 	{ "callers", no_argument, NULL, OPT_CALLERS },
 	{ "callees", no_argument, NULL, OPT_CALLEES },
+	{ "browse", no_argument, NULL, OPT_BROWSE },
 	{ "bias", required_argument, NULL, OPT_BIAS },
 	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
 	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
@@ -183,6 +187,7 @@ static bool *find_switch(struct options *o, int option)
 	} table[] = {
 		{ OPT_REVERSE, &o->report.reverse },
 		{ OPT_STRIP_DIRS, &o->strip_dirs },
+		{ OPT_BROWSE, &o->browse },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
 		{ OPT_WAIT, &o->wait },
@@ -243,6 +248,16 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	}
 }
 
+/* Options for one report, of which a browser can make nothing. */
+static bool asks_for_report(const struct parsing *s)
+{
+	const struct options *o = s->o;
+
+	return s->has_format || s->n_keys || o->output || o->report.n_restrictions ||
+	       o->report.reverse || o->strip_dirs || o->listing != LISTING_FUNCTIONS || o->check ||
+	       o->strict;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	struct parsing s = { .o = o, .key = { "cumulative" } };
@@ -261,7 +276,10 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("read --sort: %s", error);
 	if (o->list || o->clean || o->calibrate)
 		return -1;
-	if (optind == argc)
+	if (o->browse && asks_for_report(&s))
+		return wrong("read --browse: found %s beside it, expected none",
+			     "an option of the report");
+	if (optind == argc && !o->browse)
 		return wrong("read SOURCE: found %s, expected a recording's path, a PID or a "
 			     "pstats file (see --help)",
 			     "none");

@@ -29,7 +29,7 @@ struct options {
 	struct bias_wish bias;
 	bool calibrate;
 	struct calibration calibration;
-	bool quiet, verbose, check, strict, wait, list, clean;
+	bool quiet, verbose, check, strict, wait, list, clean, browse;
 };
 
 /* -1: go on; else the exit code. */

@@ -89,9 +89,12 @@ static void check_functions(struct refusal *r, const struct marshal *m)
 	for (uint32_t i = 0; i < m->node[0].n_items; i += 2) {
 		const struct marshal_node *value = next_of(m, key);
 
-		if (key->kind != MARSHAL_TUPLE || key->n_items != 3)
-			return;
 		if (!check_function(r, m, value))
+			return;
+		if (key->kind == MARSHAL_TEXT || (key->kind == MARSHAL_TUPLE && key->n_items < 3))
+			snprintf(r->words, sizeof(r->words),
+				 "TypeError: not enough arguments for format string");
+		if (key->kind != MARSHAL_TUPLE || key->n_items != 3)
 			return;
 		key = next_of(m, value);
 	}
