@@ -93,9 +93,10 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 	int err;
 
 	if (!is_corrected(s) && wish->bare_s > 0) {
-		snprintf(error, ERROR_BYTES,
-			 "apply --bare-time: found no calibration that could be scaled, expected one "
-			 "(pyshim-read --calibrate 100000 makes it)");
+		snprintf(
+			error, ERROR_BYTES,
+			"apply --bare-time: found no calibration that could be scaled, expected one "
+			"(pyshim-read --calibrate 100000 makes it)");
 		return -EINVAL;
 	}
 	if (!is_corrected(s))
