@@ -15,6 +15,7 @@
 #include "browse.h"
 #include "calibrate.h"
 #include "consume.h"
+#include "json.h"
 #include "list.h"
 #include "options.h"
 #include "preamble.h"
@@ -84,12 +85,28 @@ static int write_text(FILE *to, const struct options *o, const struct sum *sum,
 	return report_print(to, &sum->profile, &options);
 }
 
+static int write_json(FILE *to, const struct options *o, const struct sum *sum,
+		      const struct source *sources, size_t n)
+{
+	struct report_options options = o->report;
+	struct json_report report = { &sum->profile, &options, SIZE_MAX };
+
+	options.total = &sum->total;
+	options.sampled = sum->sampled;
+	return json_write(to, sources, n, &report, 1);
+}
+
 static int write_to(FILE *to, const struct options *o, const struct sum *sum,
 		    const struct source *sources, size_t n)
 {
-	int err = o->format == FORMAT_PSTATS ? pstats_write(to, &sum->profile)
-					     : write_text(to, o, sum, sources, n);
+	int err;
 
+	if (o->format == FORMAT_PSTATS)
+		err = pstats_write(to, &sum->profile);
+	else if (o->format == FORMAT_JSON)
+		err = write_json(to, o, sum, sources, n);
+	else
+		err = write_text(to, o, sum, sources, n);
 	if (!err && fflush(to) != 0)
 		err = -errno;
 	return err;

@@ -18,7 +18,7 @@ static const char usage[] =
 	"Reads recordings of libpyshim.so, by a path or the PID of a recorded process, and pstats files.\n"
 	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
 	"\n"
-	"  -f, --format NAME     text (default) or pstats\n"
+	"  -f, --format NAME     text (default), pstats or json\n"
 	"  -o, --output FILE     write there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        a sort key of pstats, or -1, 0, 1, 2; may be repeated\n"
 	"                        (default: cumulative)\n"
@@ -111,8 +111,10 @@ static int parse_format(struct parsing *s, const char *name)
 		s->o->format = FORMAT_TEXT;
 	else if (!strcmp(name, "pstats"))
 		s->o->format = FORMAT_PSTATS;
+	else if (!strcmp(name, "json"))
+		s->o->format = FORMAT_JSON;
 	else
-		return wrong("read --format: found '%s', expected text or pstats", name);
+		return wrong("read --format: found '%s', expected text, pstats or json", name);
 	return -1;
 }
 

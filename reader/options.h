@@ -12,7 +12,7 @@
 #include "recording.h"
 #include "report.h"
 
-enum format { FORMAT_TEXT, FORMAT_PSTATS };
+enum format { FORMAT_TEXT, FORMAT_PSTATS, FORMAT_JSON };
 enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOSS = 3 };

@@ -39,8 +39,7 @@ static void *grow(void *array, size_t n, size_t *cap, size_t element_bytes)
 	return array;
 }
 
-/* Bytes of the UTF-8 sequence at `s`, a surrogate being one, or 0 where there is none. */
-static size_t utf8_sequence(const unsigned char *s, size_t n)
+size_t text_sequence(const unsigned char *s, size_t n)
 {
 	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
 
@@ -70,7 +69,7 @@ static size_t utf8_valid_bytes(struct text t)
 				continue;
 			}
 		}
-		n = utf8_sequence((const unsigned char *)t.bytes + at, t.n - at);
+		n = text_sequence((const unsigned char *)t.bytes + at, t.n - at);
 		if (!n)
 			break;
 		at += n;
@@ -101,7 +100,7 @@ static int text_repair(struct text *t, char **owned)
 	memcpy(*owned, t->bytes, from);
 	while (from < t->n) {
 		const unsigned char *s = (const unsigned char *)t->bytes + from;
-		size_t n = utf8_sequence(s, t->n - from);
+		size_t n = text_sequence(s, t->n - from);
 
 		if (n) {
 			memcpy(*owned + to, s, n);

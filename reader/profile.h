@@ -25,6 +25,9 @@ struct text {
 	size_t n;
 };
 
+/* Bytes of the UTF-8 sequence at `s`, a surrogate being one, or 0 where there is none; n > 0. */
+size_t text_sequence(const unsigned char *s, size_t n);
+
 /* Whether it is UTF-8, surrogates passed. */
 bool text_is_utf8(struct text t);
 

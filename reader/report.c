@@ -252,6 +252,21 @@ out:
 	return rc;
 }
 
+int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
+		  size_t *n)
+{
+	struct listing l;
+	int rc = listing_open(&l, p, options);
+
+	if (rc)
+		return rc;
+	*fn = l.fn;
+	*n = l.n;
+	l.fn = NULL;
+	listing_close(&l);
+	return 0;
+}
+
 /* The stream's state after what was just printed. */
 static int stream_error(FILE *to)
 {

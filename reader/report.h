@@ -54,6 +54,12 @@ void restriction_parse(const char *text, struct restriction *out);
 const char *report_error(int error);
 
 /*
+ * The functions that a report would list, in order: `fn` is for free(). Errors are those of report_print.
+ */
+int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
+		  size_t *n);
+
+/*
  * All: 0 or -errno: -EOPNOTSUPP for a pattern that PCRE2 cannot do, -E2BIG for one that takes too
  * many steps. Nothing is printed before memory or a restriction could fail.
  */

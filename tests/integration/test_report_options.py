@@ -1,0 +1,286 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is reported, and how: JSON, and the options that choose what is counted. Each against the pstats
+file or the text of the same recording, which other tests hold to Python's own."""
+
+import io
+import json
+import marshal
+import pstats
+import re
+import subprocess
+import sys
+
+import pytest
+
+from conftest import DATA, PYTHONS, READER, ROOT, SHIM, read, read_stats, run_bare
+
+PROGRAM = """\
+import json, sys
+def fact(n): return 1 if n < 2 else n * fact(n - 1)
+def even(n): return n == 0 or odd(n - 1)
+def odd(n): return n != 0 and even(n - 1)
+def bad(n):
+    if n % 3 == 0: raise ValueError(n)
+    return int("x" if n % 3 == 1 else "1")
+def gen(n):
+    for i in range(n): yield i
+class A:
+    def same(self): return 1
+class B:
+    def same(self): return 2
+fact(9); even(10)
+for i in range(30):
+    try: bad(i)
+    except ValueError: pass
+A().same(); B().same(); B().same()
+list(gen(4)); sorted(range(5), key=lambda n: -n); f, g = lambda: 1, lambda: 2; f(); g(); g()
+json.loads(json.dumps({"a": [1, {"b": None}]}, indent=1))
+"""
+
+
+def as_json(*args):
+    """The document, and nothing else; its numbers as JSON has them."""
+    def refuse(word):
+        raise ValueError(word)
+
+    return json.loads(read("-f", "json", *args).out, parse_constant=refuse)
+
+
+def key(entry):
+    return entry["file_name"], entry["line_number"], entry["name"]
+
+
+def functions(*args):
+    """{key: function} of the only report."""
+    report, = as_json(*args)["reports"]
+    found = {key(f): f for f in report["functions"]}
+    assert len(found) == len(report["functions"])
+    return found
+
+
+def as_pstats(found):
+    """The same as marshal has it: exact, to the last bit of the times."""
+    return {k: (f["primitive_calls"], f["total_calls"], f["tottime"], f["cumtime"],
+                {key(c): (c["total_calls"], c["primitive_calls"], c["tottime"], c["cumtime"])
+                 if c["tottime"] is not None else c["total_calls"] for c in f["callers"]})
+            for k, f in found.items()}
+
+
+STEADY = {"PYSHIM_CLOCK": "thread"}  # nanoseconds: a wall clock's rate is known better every time
+
+
+@pytest.fixture
+def recording(python, run_shim):
+    return run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
+
+
+# JSON
+
+
+def documented():
+    """{object: its fields} of docs/json.md."""
+    text = (ROOT / "docs" / "json.md").read_text()
+    tables = re.findall(r"^## (\w+)$(.*?)(?=^## |\Z)", text, flags=re.M | re.S)
+    return {name: {f for row in re.findall(r"^\| (`.*?) \|", body, flags=re.M)
+                   for f in re.findall(r"`(\w+)`", row)} for name, body in tables}
+
+
+def check_fields(document):
+    fields = documented()
+
+    def same(name, found):
+        assert set(found) == fields[name], name
+
+    same("document", document)
+    assert (document["format"], document["version"]) == ("pyshim-profile", 1)
+    for source in document["sources"]:
+        if source["kind"] == "pstats":
+            assert set(source) == {"name", "kind"}
+            continue
+        same("source", source)
+        same("losses", source["losses"])
+        if source["correction"]:
+            same("correction", source["correction"])
+            same("calibration", source["correction"]["calibration"])
+            for cost in source["correction"]["calibration"]["costs"].values():
+                same("cost", cost)
+    for report in document["reports"]:
+        same("report", report)
+        for function in report["functions"]:
+            same("function", function)
+            for caller in function["callers"]:
+                same("caller", caller)
+
+
+def test_json_is_what_is_documented(recording, tmp_path):
+    read("-o", tmp_path / "p", recording)
+    for options in ([], ["--bias", "1e-7"]):
+        document = as_json(*options, recording, tmp_path / "p")
+        assert [s["kind"] for s in document["sources"]] == ["recording", "pstats"]
+        assert bool(document["sources"][0]["correction"]) == bool(options)
+        check_fields(document)
+
+
+def test_json_tells_where_from(python, run_shim):
+    run = run_shim([python.exe, "-c", "def f(): pass\nf()", "\u00e9 \U0001f40d", "\udcff\n"])
+    source, = as_json(run.recording)["sources"]
+    assert source["clock"] == "wall"
+    assert source["command"][2:] == ["def f(): pass\nf()", "\u00e9 \U0001f40d", "\udcff\n"]
+    assert source["name"] == str(run.recording)
+    assert str(source["process"]) == run.recording.name.split(".")[1]
+    assert source["python"].startswith("%d.%d.%d" % python.version)
+    assert source["is_whole"] and not any(source["losses"].values())
+    assert source["events"] == 2 * as_json(run.recording)["reports"][0]["total_calls"]
+    assert not source["running"] and source["n_threads"] == 1 and source["recorded_s"] > 0
+
+
+def test_json_is_the_pstats_file(recording):
+    found = functions(recording)
+    assert as_pstats(found) == read_stats(recording)
+    for f in found.values():
+        assert (f["raw_tottime"], f["raw_cumtime"]) == (f["tottime"], f["cumtime"])
+        assert f["percall_tottime"] == f["tottime"] / f["total_calls"]
+        assert f["percall_cumtime"] == f["cumtime"] / f["primitive_calls"]
+        assert not f["tottime_is_bound"]
+
+
+def test_json_has_exceptions(recording):
+    found = functions(recording)
+    assert found["<string>", 5, "bad"]["exceptions"] == 20
+    assert found["<string>", 2, "fact"]["exceptions"] == 0
+    caller, = found["<string>", 5, "bad"]["callers"]
+    assert (caller["name"], caller["exceptions"]) == ("<module>", 20)
+
+
+# Compares in the interpreter itself what get_stats_profile says, which goes by the bare name.
+COMPARE = """\
+import io, json, pstats, sys
+report = json.load(open(sys.argv[2], "rb"))["reports"][0]
+profile = pstats.Stats(sys.argv[1], stream=io.StringIO()).sort_stats("time").get_stats_profile()
+assert float(pstats.f8(report["total_tt"])) == profile.total_tt
+mine = {}
+for f in report["functions"]:
+    mine[f["name"]] = f  # as pstats does: the last of them
+assert list(mine) == list(profile.func_profiles)
+for name, theirs in profile.func_profiles.items():
+    f = mine[name]
+    f8 = lambda x: x if x == -1 else float(pstats.f8(x))
+    assert f["ncalls"] == theirs.ncalls and f["file_name"] == theirs.file_name, (f, theirs)
+    assert f["line_number"] == theirs.line_number
+    for field in "tottime", "percall_tottime", "cumtime", "percall_cumtime":
+        assert f8(f[field]) == getattr(theirs, field), (field, f, theirs)
+print(len(mine))
+"""
+
+
+def test_json_is_get_stats_profile(python, recording, tmp_path):
+    read("-o", tmp_path / "p", recording)
+    read("-f", "json", "-s", "time", "-o", tmp_path / "j", tmp_path / "p")
+    if run_bare([python.exe, "-c", "import pstats; pstats.StatsProfile"]).status:
+        pytest.skip("this pstats has no get_stats_profile: it came with 3.9")
+    done = run_bare([python.exe, "-c", COMPARE, tmp_path / "p", tmp_path / "j"])
+    assert done.status == 0 and int(done.out) > 10, done.err
+
+
+def rows(text):
+    """(ncalls, label) of each row of a table, in order."""
+    return re.findall(r"^ +([0-9/]+) (?: *[0-9.]+){2,4} (\S.*)$", text, flags=re.M)
+
+
+@pytest.mark.parametrize("options", [[], ["-s", "calls", "--reverse"], ["-s", "name", "-r", "7"],
+                                     ["-r", "<string>", "-r", "0.5"], ["--strip-dirs"]],
+                         ids=" ".join)
+def test_json_lists_what_the_text_does(recording, options):
+    text = read("-q", *options, recording).out.decode()
+    labels = [(f["ncalls"], "{%s}" % f["name"][1:-1] if f["file_name"] == "~" else
+               "%s:%d(%s)" % key(f)) for f in functions(*options, recording).values()]
+    assert labels == rows(text) and len(labels) > 2
+
+
+ODD = [  # file, line, name
+    ("\ud800x", 1, "high"), ("x\udfff", 2, "low"), ("\udcff\udc80", 3, "bytes"),
+    ('q"\\/', 4, "\b\f\n\r\t\x00\x1f\x7f"), ("\u2028\u00e9\U0001f40d", 5, "\uffff"), ("", 0, ""),
+    ("~", 0, "<built-in method x>"), ("~", 0, "z"), ("a" * 70000, 2**31 - 1, "b" * 70000),
+]
+
+
+def write_stats(path, stats):
+    path.write_bytes(marshal.dumps(stats, 2))
+    return path
+
+
+def test_json_keeps_odd_names(tmp_path):
+    stats = {k: (i, i, i / 7, i / 3, {ODD[i - 1]: (1, 1, 0.1, -0.0)}) for i, k in enumerate(ODD)}
+    path = write_stats(tmp_path / "p", stats)
+    assert as_pstats(functions(path)) == stats
+    out = read("-f", "json", path).out
+    out.decode("utf-8")  # strictly
+    assert b"NaN" not in out and b'"cumtime": -0.0' in out
+
+
+def test_json_splits_no_surrogates_but_pairs(tmp_path):
+    """The one text that json.loads cannot give back, as docs/json.md says."""
+    path = write_stats(tmp_path / "p", {("\ud83d\udc0d", 1, "\udc0d\ud83d"): (1, 1, 0., 0., {})})
+    assert list(functions(path)) == [("\U0001f40d", 1, "\udc0d\ud83d")]
+
+
+def test_json_has_no_strange_numbers(tmp_path):
+    inf, nan = float("inf"), float("nan")
+    path = write_stats(tmp_path / "p", {
+        ("f", 1, "f"): (0, 0, nan, -inf, {("g", 1, "g"): (1, 1, inf, 5e-324)}),
+        ("g", 1, "g"): (2**62, 2**63 - 1, 1.7976931348623157e308, .1, {("f", 1, "f"): 3})})
+    found = functions(path)
+    f, g = found["f", 1, "f"], found["g", 1, "g"]
+    assert (f["tottime"], f["cumtime"], f["percall_tottime"]) == (None, None, -1)
+    assert (f["callers"][0]["tottime"], f["callers"][0]["cumtime"]) == (None, 5e-324)
+    assert (g["total_calls"], g["ncalls"]) == (2**63 - 1, "%d/%d" % (2**63 - 1, 2**62))
+    assert (g["tottime"], g["cumtime"]) == (1.7976931348623157e308, .1)
+    assert g["callers"][0]["total_calls"] == 3 and g["callers"][0]["raw_tottime"] is None
+
+
+def test_json_adds_sources_up(python, run_shim, tmp_path):
+    a = run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
+    b = run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
+    read("-o", tmp_path / "p", b)
+    document = as_json(a, tmp_path / "p", b)
+    assert [s["name"] for s in document["sources"]] == [str(a), str(tmp_path / "p"), str(b)]
+    report, = document["reports"]
+    stats = read_stats(a, tmp_path / "p", b)
+    assert as_pstats({key(f): f for f in report["functions"]}) == stats
+    assert report["total_calls"] == sum(s[1] for s in stats.values())
+    assert report["source"] is None
+
+
+def test_json_has_corrected_and_raw_times(recording):
+    raw, corrected = functions(recording), functions("--bias", "2e-7", recording)
+    assert set(raw) == set(corrected)
+    for k, f in corrected.items():
+        assert f["raw_tottime"] == pytest.approx(raw[k]["tottime"], rel=1e-9)
+        assert f["raw_cumtime"] == pytest.approx(raw[k]["cumtime"], rel=1e-9)
+        assert f["tottime"] < raw[k]["tottime"]
+        assert f["tottime_is_bound"] == (f["tottime"] == 0)
+    assert as_pstats(corrected) == read_stats(recording, options=["--bias", "2e-7"])
+    source, = as_json("--bias", "2e-7", recording)["sources"]
+    assert source["corrected_by"] == "number"
+    assert source["correction"]["calibration"]["bias"] == 2e-7
+    assert source["correction"]["n_bounded"] == sum(f["tottime_is_bound"]
+                                                    for f in corrected.values())
+    assert as_json("--bias", "none", recording)["sources"][0]["corrected_by"] == "none"
+
+
+def test_json_of_samples():
+    path = DATA / "pstats" / "3.15-sampled.pstats"
+    report, = as_json(path)["reports"]
+    assert report["sampled"] and report["total_calls"] > 0
+
+
+def test_json_of_nothing(tmp_path):
+    path = write_stats(tmp_path / "p", {})
+    document = as_json(path)
+    check_fields(document)
+    assert document["reports"][0]["functions"] == []
+
+
+def test_json_with_a_wrong_pattern_is_no_half_document(recording):
+    done = run_bare([READER, "-f", "json", "-r", r"\N{DIGIT ONE}", recording])
+    assert (done.status, done.out) == (1, b"") and done.err.count(b"\n") == 1
