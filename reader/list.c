@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +18,7 @@ static int is_recording_name(const struct dirent *e)
 	return !strncmp(e->d_name, "pyprof.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
 }
 
-/* The launcher's folders, one for each command that it runs. */
+/* The launcher's folders, one for each command that it runs: pyshim.PID.XXXXXX */
 static int is_run_name(const struct dirent *e)
 {
 	return !strncmp(e->d_name, "pyshim.", 7);
@@ -129,9 +130,33 @@ int list_print(FILE *to, const char *dir)
 	return err ? err : each_run(dir, 0, print_run, to);
 }
 
+/* The folder of a launcher that was killed, as far as what it ran has ended. */
+static int clean_run(void *arg, const char *dir)
+{
+	pid_t launcher = (pid_t)atoi(strrchr(dir, '/') + strlen("/pyshim."));
+	FILE *to = arg;
+	struct stat st;
+	char *link;
+	int err;
+
+	if (launcher <= 0 || kill(launcher, 0) == 0 || errno != ESRCH || lstat(dir, &st) < 0 ||
+	    st.st_uid != geteuid())
+		return 0;
+	err = each(to, dir, true);
+	if (err || asprintf(&link, "%s/libpyshim.so", dir) < 0)
+		return err;
+	unlink(link);
+	free(link);
+	if (rmdir(dir) == 0)
+		fprintf(to, "removed %s\n", dir);
+	return 0;
+}
+
 int list_clean(FILE *to, const char *dir)
 {
-	return each(to, dir, true);
+	int err = each(to, dir, true);
+
+	return err ? err : each_run(dir, 0, clean_run, to);
 }
 
 /* --- recordings of one process ----------------------------------------------------------------------- */

@@ -15,8 +15,8 @@
 int list_print(FILE *to, const char *dir);
 
 /*
- * Removes those of ended processes, and says which on `to`. Files of other users and files that
- * are no recordings stay. 0 or -errno.
+ * Removes those of ended processes and, with what it has left, the folder of a launcher that was killed, and
+ * says which on `to`. Files of other users and files that are no recordings stay. 0 or -errno.
  */
 int list_clean(FILE *to, const char *dir);
 

@@ -32,7 +32,7 @@ NO_PYTHON = re.compile(r"pyshim: find recordings of \S+: found none, expected th
 
 
 def folders():
-    return set(glob.glob("/dev/shm/pyshim.??????") + glob.glob("/tmp/pyshim.??????"))
+    return set(glob.glob("/dev/shm/pyshim.*.??????") + glob.glob("/tmp/pyshim.*.??????"))
 
 
 @pytest.fixture(autouse=True)
@@ -254,7 +254,37 @@ def test_nothing_runs_on_when_killed():
     os.kill(int(pid), signal.SIGKILL)
     child.communicate(timeout=60)
     wait_for_end_of(child.pid)
-    shutil.rmtree(folder)
+    Path(folder).rmdir()
+
+
+def test_what_a_killed_launcher_left_is_cleaned(tmp_path):
+    """With what its command has recorded, once that has ended, and nothing else."""
+    env = {"PYSHIM_DIR": str(tmp_path)}
+    source = "import sys; print('on', flush=True); sys.stdin.read()"
+    running = start(PYTHON, "-c", source, env=env, stdin=subprocess.PIPE)
+    killed = start(PYTHON, "-c", source, env=env, stdin=subprocess.PIPE)
+    assert running.stdout.readline() == killed.stdout.readline() == b"on\n"
+    before = sorted(tmp_path.glob("pyshim.*/pyprof.*"))
+    own, = tmp_path.glob("pyshim.%d.*" % killed.pid)
+    recording, = own.iterdir()
+    killed.kill()
+    killed.wait()
+
+    def clean():
+        done = run_bare([READER, "--clean"], env=env)
+        assert (done.status, done.err) == (0, b"")
+        return done.out.decode()
+
+    assert clean() == "" and sorted(tmp_path.glob("pyshim.*/pyprof.*")) == before
+    target = int(recording.name.partition(".")[2])
+    killed.stdin.close()
+    deadline = time.monotonic() + 60
+    while os.path.exists("/proc/%d" % target) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert clean() == "removed %s\nremoved %s\n" % (recording, own)
+    left, = tmp_path.glob("pyshim.*/pyprof.*")
+    assert left in before and left != recording
+    assert running.communicate(timeout=60)[1].count(b"function calls") == 1
 
 
 def is_group(pgid):

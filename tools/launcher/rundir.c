@@ -18,13 +18,13 @@
 
 /* --- making it -------------------------------------------------------------------------------- */
 
-/* A new folder in `parent`, or NULL with errno. */
+/* A new folder in `parent`, or NULL with errno. Its name tells `pyshim-read --clean` whose it is. */
 static char *make_folder(const char *parent)
 {
 	struct stat st;
 	char *path;
 
-	if (asprintf(&path, "%s/pyshim.XXXXXX", parent) < 0)
+	if (asprintf(&path, "%s/pyshim.%d.XXXXXX", parent, (int)getpid()) < 0)
 		return NULL;
 	if (!mkdtemp(path)) {
 		free(path);
