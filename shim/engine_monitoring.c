@@ -169,7 +169,7 @@ CALLBACK(wait_for_main, {
 	bool due;
 
 	pyapi_exception_save(&pending);
-	due = start_is_due(args[0], current_globals, NULL);
+	due = start_is_due(args[0], current_globals, NULL, true);
 	if (due && (!start_begin() || !start())) {
 		stop();
 		due = false;

@@ -6,6 +6,8 @@
  */
 #include "engine_tracefunc.h"
 
+#include <errno.h>
+
 #include "config.h"
 #include "engine.h"
 #include "hook.h"
@@ -145,6 +147,16 @@ static py_tracefunc choose_trace(void)
 	return tsc ? trace_object_tsc : trace_object_other;
 }
 
+/* --- before `__main__` ------------------------------------------------------------------------------ */
+
+static void begin(void)
+{
+	if (!start_begin() || !engine_tracefunc.start())
+		engine_tracefunc.stop();
+}
+
+/* 3.12 and later: by the profile function. */
+
 static PyObject *frame_globals(void *frame)
 {
 	PyObject *globals = py.PyObject_GetAttrString(frame, "f_globals");
@@ -156,7 +168,6 @@ static PyObject *frame_globals(void *frame)
 	return globals;
 }
 
-/* Before `__main__`: waits for its first frame. */
 static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
 	struct pyapi_exception pending;
@@ -167,15 +178,57 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 		return NULL;
 	pyapi_exception_save(&pending);
 	code = py.PyObject_GetAttrString(frame, "f_code");
-	due = code && start_is_due(code, frame_globals, frame);
+	due = code && start_is_due(code, frame_globals, frame, true);
 	if (code)
 		py.Py_DecRef(code);
-	if (due && (!start_begin() || !engine_tracefunc.start()))
-		engine_tracefunc.stop();
+	if (due)
+		begin();
 	pyapi_exception_restore(&pending);
 	if (due && wanted)
 		return wanted(self, frame, what, arg);
 	return NULL;
+}
+
+/*
+ * Earlier ones: by evaluating frames (PEP 523). A profile function would have the interpreter tell of
+ * every call of its start-up. The frame that recording begins with is evaluated after that,
+ * and is told of like any other.
+ */
+
+/* The evaluator that stood there before ours. */
+static py_evalfunc evaluate;
+static bool waits;
+
+static PyObject *evaluate_until_main(void *a, void *b, void *c)
+{
+	void *frame = py.version >= 0x030900 ? b : a;
+	struct pyapi_exception pending;
+	int saved = errno;
+
+	if (waits) {
+		pyapi_exception_save(&pending);
+		if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame,
+				 false)) {
+			waits = false;
+			/* Somebody else's that was set since keeps its place, and calls ours. */
+			if (pyapi_eval_get() == evaluate_until_main)
+				pyapi_eval_set(evaluate);
+			begin();
+		}
+		pyapi_exception_restore(&pending);
+		errno = saved;
+	}
+	return evaluate(a, b, c);
+}
+
+static bool wait_by_evaluating(void)
+{
+	py_evalfunc now = pyapi_eval_get();
+
+	if (now && now != evaluate_until_main)
+		evaluate = now;
+	waits = now && pyapi_eval_set(evaluate_until_main);
+	return waits;
 }
 
 py_tracefunc tracefunc_wanted(void)
@@ -200,6 +253,8 @@ static bool prepare(void)
 
 static bool arm(void)
 {
+	if (py.version < 0x030c00)
+		return wait_by_evaluating();
 	wanted = wait_for_main;
 	tracefunc_set_here();
 	spawn_learn();

@@ -37,14 +37,24 @@ static char *read_stat(pid_t pid, char *text, size_t cap)
 	return strrchr(text, ')');
 }
 
-uint64_t process_start(pid_t pid)
+static uint64_t read_field(pid_t pid, int which)
 {
 	char text[1024];
 	char *at = read_stat(pid, text, sizeof(text));
 
-	for (int field = 2; at && field < 22; field++)
+	for (int field = 2; at && field < which; field++)
 		at = strchr(at + 1, ' ');
 	return at ? strtoull(at + 1, NULL, 10) : 0;
+}
+
+uint64_t process_start(pid_t pid)
+{
+	return read_field(pid, 22);
+}
+
+uint64_t process_threads(pid_t pid)
+{
+	return read_field(pid, 20);
 }
 
 bool process_is_zombie(pid_t pid)

@@ -13,6 +13,9 @@
 /* When it started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: unknown. */
 uint64_t process_start(pid_t pid);
 
+/* How many threads it has; 0: unknown. */
+uint64_t process_threads(pid_t pid);
+
 /* Whether it has ended and nobody has waited for it yet. */
 bool process_is_zombie(pid_t pid);
 

@@ -185,6 +185,20 @@ static inline PyObject *pyapi_frame_code(const PyObject *frame, enum pyapi_frame
 	return ((PyObject *const *)frame)[4];
 }
 
+/*
+ * What a function that evaluates frames (PEP 523) is given: 3.8 to 3.10 the frame object, 3.11 the
+ * interpreter's frame. Its code and its globals, borrowed.
+ */
+static inline PyObject *pyapi_eval_frame_code(void *frame)
+{
+	return ((PyObject **)frame)[4];
+}
+
+static inline PyObject *pyapi_eval_frame_globals(void *frame)
+{
+	return ((PyObject **)frame)[py.version >= 0x030b00 ? 1 : 6];
+}
+
 /* Whether a generator's frame, at its call event, has run before. */
 bool pyapi_frame_resumed(const PyObject *frame);
 

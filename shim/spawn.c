@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * A thread is noticed when it is made: pthread_create is interposed, and costs one branch while
- * there is no interpreter to record.
+ * nothing is recorded. Those that were made before count as made when recording begins.
  *
- * 3.8 to 3.10: from the first pthread_create on, frames are evaluated through a hook (PEP 523) that
+ * 3.8 to 3.10: from the first other thread on, frames are evaluated through a hook (PEP 523) that
  * gives its thread the profile function where it has none, and goes on with a tail call: 0-2 ns
  * a call, no C stack.
  *
@@ -21,10 +21,10 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
+#include <unistd.h>
 
 #include "engine_tracefunc.h"
-#include "log.h"
+#include "process.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
 #include "thread.h"
@@ -39,14 +39,13 @@ static int n_watching;	    /* threads whose profile function may be somebody els
 static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
 static size_t profile_word; /* PyThreadState: the word that holds the profile function */
 
-/* Threads of 3.11 not made by Python: alive, and those of them that have run Python. */
-static int n_foreign, n_entered;
-static uint64_t grace_until_ns;
+/* 3.11: of the threads that Python did not make, those that have run it and still live. */
+static int n_foreign;
+static uint64_t grace_until_ns; /* others may run it until then */
 static pthread_key_t foreign_key;
 static bool has_foreign_key;
 
-enum { FOREIGN_NOT, FOREIGN_NEW, FOREIGN_ENTERED };
-static __thread int foreign __attribute__((tls_model("initial-exec")));
+static __thread bool foreign __attribute__((tls_model("initial-exec")));
 static __thread bool watched __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
 
@@ -114,6 +113,25 @@ static bool stack_is_short(void)
 	return here < stack_floor;
 }
 
+/* A destructor of thread-specific data: also where the thread ends by pthread_exit. */
+static void foreign_exit(void *arg)
+{
+	(void)arg;
+	foreign = false;
+	__atomic_sub_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
+}
+
+/* Of a thread that Python made, the function was set before its first frame. Needs the GIL. */
+static void note_foreign(void)
+{
+	if (!has_foreign_key)
+		has_foreign_key = pthread_key_create(&foreign_key, foreign_exit) == 0;
+	if (!has_foreign_key || pthread_setspecific(foreign_key, &foreign_key))
+		return;
+	foreign = true;
+	__atomic_add_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
+}
+
 static void first_frame(void)
 {
 	struct pyapi_exception pending;
@@ -124,10 +142,8 @@ static void first_frame(void)
 		thread_note_gap();
 	tracefunc_set_here();
 	pyapi_exception_restore(&pending);
-	if (foreign == FOREIGN_NEW) {
-		foreign = FOREIGN_ENTERED;
-		__atomic_add_fetch(&n_entered, 1, __ATOMIC_RELAXED);
-	}
+	if (inlines_calls() && !watched && !foreign)
+		note_foreign();
 	errno = saved;
 }
 
@@ -143,7 +159,7 @@ static bool hook_is_over(void)
 		return !n_watching && !covers_threads;
 	if (stack_is_short())
 		return true;
-	return !n_watching && !__atomic_load_n(&n_entered, __ATOMIC_RELAXED) &&
+	return !n_watching && !__atomic_load_n(&n_foreign, __ATOMIC_RELAXED) &&
 	       pyprof_clock_ns(CLOCK_MONOTONIC) >
 		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
 }
@@ -201,76 +217,32 @@ void spawn_watch(void)
 	set_hook();
 }
 
+/* There are threads that may enter Python. */
+static void expect_others(void)
+{
+	if (inlines_calls())
+		__atomic_store_n(&grace_until_ns, pyprof_clock_ns(CLOCK_MONOTONIC) + GRACE_NS,
+				 __ATOMIC_RELAXED);
+	else
+		covers_threads = true;
+	set_hook();
+}
+
 void spawn_cover_threads(void)
 {
 	if (py._PyEval_SetProfile)
 		cover_listed(true);
-	else if (tracefunc_wanted() && py.PyThreadState_Next(py.PyInterpreterState_ThreadHead(
-					       py.PyInterpreterState_Main())))
-		set_hook(); /* 3.8: each at its next frame */
-	covers_threads |= !inlines_calls() && pyapi_eval_get() == evaluate_hook;
-}
-
-struct foreign_start {
-	void *(*run)(void *);
-	void *arg;
-};
-
-/* A destructor of thread-specific data: also where the thread ends by pthread_exit. */
-static void foreign_exit(void *arg)
-{
-	(void)arg;
-	if (foreign == FOREIGN_ENTERED)
-		__atomic_sub_fetch(&n_entered, 1, __ATOMIC_RELAXED);
-	__atomic_sub_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
-	foreign = FOREIGN_NOT;
-}
-
-static void *run_foreign(void *arg)
-{
-	struct foreign_start start = *(struct foreign_start *)arg;
-
-	free(arg);
-	foreign = FOREIGN_NEW;
-	if (has_foreign_key)
-		pthread_setspecific(foreign_key, &foreign_key);
-	return start.run(start.arg);
-}
-
-static int create_foreign(pthread_t *thread, const pthread_attr_t *attr, void *(*run)(void *),
-			  void *arg)
-{
-	struct foreign_start *start = malloc(sizeof(*start));
-	int err;
-
-	if (!start)
-		return real_create(thread, attr, run, arg);
-	if (!has_foreign_key)
-		has_foreign_key = pthread_key_create(&foreign_key, foreign_exit) == 0;
-	*start = (struct foreign_start){ run, arg };
-	__atomic_store_n(&grace_until_ns, pyprof_clock_ns(CLOCK_MONOTONIC) + GRACE_NS,
-			 __ATOMIC_RELAXED);
-	set_hook();
-	err = real_create(thread, attr, run_foreign, start);
-	if (err)
-		free(start);
-	else
-		__atomic_add_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
-	return err;
+	if (tracefunc_wanted() && py.version < 0x030c00 && process_threads(getpid()) != 1)
+		expect_others();
 }
 
 /* A thread is about to be made while there is a profile function to bring to it. */
 static __attribute__((noinline)) int create_covered(pthread_t *thread, const pthread_attr_t *attr,
 						    void *(*run)(void *), void *arg)
 {
-	if (!inlines_calls()) {
-		covers_threads = true;
-		set_hook();
-		return real_create(thread, attr, run, arg);
-	}
-	if (pyapi_thread_holding_gil() && cover_listed(false))
-		return real_create(thread, attr, run, arg);
-	return create_foreign(thread, attr, run, arg);
+	if (!inlines_calls() || !pyapi_thread_holding_gil() || !cover_listed(false))
+		expect_others();
+	return real_create(thread, attr, run, arg);
 }
 
 __attribute__((visibility("default"))) int pthread_create(pthread_t *thread,

@@ -66,7 +66,7 @@ void start_interpreter(void)
 }
 
 /* The outermost frame of the thread, once the start-up of the interpreter is over. */
-static bool is_first_root(void)
+static bool is_first_root(bool entered)
 {
 	PyObject *frame, *back;
 	bool root;
@@ -75,6 +75,8 @@ static bool is_first_root(void)
 	    (!pyapi_module("site") && !(py.Py_NoSiteFlag && *py.Py_NoSiteFlag)))
 		return false;
 	frame = py.PyEval_GetFrame();
+	if (!entered)
+		return !frame;
 	back = frame ? py.PyObject_GetAttrString(frame, "f_back") : NULL;
 	root = back == py._Py_NoneStruct;
 	if (back)
@@ -84,7 +86,7 @@ static bool is_first_root(void)
 	return root;
 }
 
-bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame)
+bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered)
 {
 	if (pyapi_is_module_body(code)) {
 		PyObject *main = pyapi_main_globals();
@@ -92,7 +94,7 @@ bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame)
 		if (main && globals(frame) == main)
 			return true;
 	}
-	return waits_for_root && is_first_root();
+	return waits_for_root && is_first_root(entered);
 }
 
 bool start_begin(void)

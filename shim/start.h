@@ -14,10 +14,10 @@
 void start_interpreter(void);
 
 /*
- * Whether recording begins with this frame, which has just been entered. `globals` gives the
- * frame's globals, and is asked only where that matters.
+ * Whether recording begins with this frame, which has just been entered, or is about to be. `globals`
+ * gives the frame's globals, and is asked only where that matters.
  */
-bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame);
+bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered);
 
 /* Makes the recording. False: the engine is to go away. */
 bool start_begin(void);

@@ -314,6 +314,17 @@ def test_embed_c_threads(python, first, compile_c, run_embedder):
     assert [c for c in stats[known][4]] == [main]
 
 
+def test_embed_thread_pool(python, compile_c, run_embedder):
+    """Threads that were there before Python was, and enter and leave it."""
+    source = "def known(n): return n\nfor i in range(100): known(i)\n"
+    program = compile_c(python, "embed_pool", "shared")
+    stats = run_embedder([program, 8, source, "def known(n): return n\nknown(0)\n"])
+    main, known = ("<string>", 1, "<module>"), ("<string>", 1, "known")
+    assert stats[main][:2] == (17, 17)
+    assert stats[known][:2] == (1601, 1601)
+    assert [c for c in stats[known][4]] == [main]
+
+
 @pytest.mark.parametrize("scope", ["local", "global"])
 def test_embed_by_dlopen(python, scope, compile_c, run_embedder):
     library = build_facts(python.exe)["shared"]
