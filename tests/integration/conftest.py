@@ -8,6 +8,7 @@ session's header lists them, and a session that finds none fails.
 import marshal
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -35,6 +36,10 @@ def pytest_report_header(config):
 def pytest_sessionstart(session):
     if not PYTHONS:
         pytest.exit("no CPython 3.8 or later found: name some in PYTHONS", returncode=1)
+    # What is started in the background ignores these, and so would all that it starts.
+    for ignored in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+        if signal.getsignal(ignored) == signal.SIG_IGN:
+            signal.signal(ignored, signal.SIG_DFL)
 
 
 def pytest_generate_tests(metafunc):

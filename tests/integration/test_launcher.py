@@ -624,7 +624,7 @@ def test_version_and_help():
 
 
 def recordings_said_to_be_in(err):
-    (folder,) = re.findall(r"^pyshim: .* (/\S+/pyshim\.\w{6})$", err.decode(), flags=re.M)
+    (folder,) = re.findall(r"^pyshim: .* (/\S+/pyshim\.\d+\.\w{6})$", err.decode(), flags=re.M)
     return Path(folder)
 
 
@@ -725,7 +725,7 @@ def test_found_by_its_pid():
         assert launcher.wait(60) == 0
     assert (found.status, found.err) == (0, b"")
     assert reported_calls(found.out) == 100
-    assert re.search(r"^ *%s  running .*/pyshim\.\w+/pyprof\.%s  " % (pid, pid), listed.out.decode(), re.M)
+    assert re.search(r"^ *%s  running .*/pyshim\.[\w.]+/pyprof\.%s  " % (pid, pid), listed.out.decode(), re.M)
     gone = run_bare([READER, pid])
     assert (gone.status, gone.out) == (1, b"") and b"open /dev/shm/pyprof." in gone.err
 
@@ -735,7 +735,7 @@ def test_daemon(python, tmp_path):
     done = launch("sh", "-c", BEGIN % (python.exe, DAEMON), cwd=tmp_path)
     assert reported_calls(done.err) == 100
     (folder,) = map(Path, re.findall(
-        r"^pyshim: remove (/dev/shm/pyshim\.\w{6}): found that process \d+ still runs",
+        r"^pyshim: remove (/dev/shm/pyshim\.\d+\.\w{6}): found that process \d+ still runs",
         done.err.decode(), flags=re.M))
     (recording,) = folder.iterdir()
     (tmp_path / "go").touch()
