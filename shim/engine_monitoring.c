@@ -6,6 +6,7 @@
  * Modules/_lsprof.c, so that the counts are cProfile's.
  */
 #include <stddef.h>
+#include <string.h>
 
 #include "config.h"
 #include "engine.h"
@@ -44,6 +45,9 @@ static const char *const event_name[N_EVENTS] = {
 static int tool_id = -1;
 static long event_bit[N_EVENTS]; /* read from sys.monitoring.events: they differ by version */
 static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments */
+
+/* Of the interpreter at hand; NULL before they are registered. */
+static struct callable *callable_of[N_EVENTS];
 
 /* --- callbacks --------------------------------------------------------------------------------- */
 
@@ -233,14 +237,6 @@ static PyObject *make_type(void)
 	return py.PyType_FromSpec(&spec);
 }
 
-static PyObject *monitoring(void)
-{
-	PyObject *sys = pyapi_module("sys");
-	PyObject *dict = sys ? py.PyModule_GetDict(sys) : NULL;
-
-	return dict ? py.PyDict_GetItemString(dict, "monitoring") : NULL;
-}
-
 static bool succeeded(PyObject *result)
 {
 	if (!result) {
@@ -253,7 +249,7 @@ static bool succeeded(PyObject *result)
 
 static bool set_events(long events)
 {
-	PyObject *m = monitoring();
+	PyObject *m = pyapi_monitoring();
 
 	return m && tool_id >= 0 &&
 	       succeeded(py.PyObject_CallMethod(m, "set_events", "il", tool_id, events));
@@ -261,16 +257,30 @@ static bool set_events(long events)
 
 static bool register_callback(PyObject *type, enum event event, callback call)
 {
-	PyObject *m = monitoring();
+	PyObject *m = pyapi_monitoring();
 	PyObject *callable = py.PyObject_CallObject(type, NULL);
-	bool ok;
 
 	if (!callable)
 		return succeeded(NULL);
 	((struct callable *)callable)->call = call;
-	ok = m && succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", tool_id,
-						   event_bit[event], callable));
-	py.Py_DecRef(callable);
+	callable_of[event] = (struct callable *)callable;
+	return m && succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", tool_id,
+						     event_bit[event], callable));
+}
+
+/*
+ * All at once, and as early as can be: audit hooks, which may be Python code of the program's, are told of each.
+ * Later only what they call is exchanged.
+ */
+static bool register_callbacks(const callback *callbacks)
+{
+	PyObject *type = make_type();
+	bool ok = type != NULL;
+
+	for (int i = 0; ok && i < N_EVENTS; i++)
+		ok = register_callback(type, (enum event)i, callbacks[i]);
+	if (type)
+		py.Py_DecRef(type);
 	return ok;
 }
 
@@ -310,22 +320,18 @@ static bool read_constants(PyObject *m)
 /* A tool id belongs to one interpreter. */
 static bool prepare(void)
 {
-	PyObject *m = monitoring();
+	PyObject *m = pyapi_monitoring();
 
+	memset(callable_of, 0, sizeof(callable_of)); /* those of an interpreter that has ended */
 	return m && read_constants(m) && take_tool(m);
 }
 
 static bool arm(void)
 {
-	PyObject *type;
-	bool ok;
-
-	type = make_type();
-	ok = type && register_callback(type, EVENT_START, wait_for_main) &&
-	     set_events(event_bit[EVENT_START]);
-	if (type)
-		py.Py_DecRef(type);
-	return ok;
+	if (!register_callbacks(callbacks_other))
+		return false;
+	callable_of[EVENT_START]->call = wait_for_main;
+	return set_events(event_bit[EVENT_START]);
 }
 
 static bool start(void)
@@ -333,19 +339,16 @@ static bool start(void)
 	const callback *callbacks =
 		recording.clock == PYPROF_CLOCK_TSC ? callbacks_tsc : callbacks_other;
 	int n = config.builtins ? N_EVENTS : EVENT_CALL;
-	PyObject *type;
 	long events = 0;
-	bool ok;
 
-	type = make_type();
-	ok = type != NULL;
-	for (int i = 0; ok && i < n; i++) {
-		ok = register_callback(type, (enum event)i, callbacks[i]);
-		events |= event_bit[i];
+	if (!callable_of[0] && !register_callbacks(callbacks))
+		return false;
+	for (int i = 0; i < N_EVENTS; i++) {
+		callable_of[i]->call = callbacks[i];
+		if (i < n)
+			events |= event_bit[i];
 	}
-	if (type)
-		py.Py_DecRef(type);
-	return ok && set_events(events);
+	return set_events(events);
 }
 
 static void stop(void)

@@ -17,7 +17,10 @@
 #include "start.h"
 
 /* The function that every thread's profile hook should be now; NULL: none. */
-static py_tracefunc wanted;
+static py_tracefunc wanted, former;
+
+/* Whether a thread's function can be set without telling the program's audit hooks. */
+static bool is_quiet;
 
 /* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
 static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
@@ -112,15 +115,12 @@ TRACE(trace_inner_other, PYAPI_FRAME_INNER, HOOK_CLOCK_OTHER)
 static void *trace_any(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
 	uint64_t now = 0;
-	PyObject *code;
 	uint32_t fn;
 
 	(void)self;
 	if (what != PY_TRACE_CALL && what != PY_TRACE_RETURN)
 		return trace(frame, what, arg, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER);
-	code = py.PyFrame_GetCode(frame);
-	fn = hook_code(code, &now);
-	py.Py_DecRef(code);
+	fn = hook_code(pyapi_code_of(frame), &now);
 	return hook_put(what == PY_TRACE_CALL ? PYPROF_CALL
 			: arg		      ? PYPROF_RETURN
 					      : PYPROF_UNWIND,
@@ -171,16 +171,12 @@ static PyObject *frame_globals(void *frame)
 static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
 	struct pyapi_exception pending;
-	PyObject *code;
 	bool due;
 
 	if (what != PY_TRACE_CALL)
 		return NULL;
 	pyapi_exception_save(&pending);
-	code = py.PyObject_GetAttrString(frame, "f_code");
-	due = code && start_is_due(code, frame_globals, frame, true);
-	if (code)
-		py.Py_DecRef(code);
+	due = start_is_due(pyapi_code_of(frame), frame_globals, frame, true);
 	if (due)
 		begin();
 	pyapi_exception_restore(&pending);
@@ -236,18 +232,63 @@ py_tracefunc tracefunc_wanted(void)
 	return wanted;
 }
 
-void tracefunc_set_here(void)
+py_tracefunc tracefunc_former(void)
 {
-	py.PyEval_SetProfile(wanted, NULL);
+	return former;
+}
+
+/* By the C-API: for the first time, or where PyThreadState is not as it should be. */
+static void set_loudly(void *other)
+{
+	static __thread bool within __attribute__((tls_model("initial-exec")));
+
+	if (within) /* an audit hook in Python, whose frames have come by our frame hook */
+		return;
+	within = true;
+	if (!other)
+		py.PyEval_SetProfile(wanted, NULL);
+	else if (py._PyEval_SetProfile)
+		py._PyEval_SetProfile(other, wanted, NULL);
+	within = false;
 	if (py.PyErr_Occurred()) { /* an audit hook of the program forbids it */
 		py.PyErr_Clear();
 		log_debug("an audit hook refused the profile function");
 	}
 }
 
+void tracefunc_set_here(void)
+{
+	void *thread = py.PyThreadState_Get();
+
+	if (!is_quiet)
+		set_loudly(NULL);
+	else if (!spawn_is_free(thread) || !pyapi_profile_set(thread, wanted))
+		spawn_watch();
+}
+
+void tracefunc_set_in(void *thread)
+{
+	if (!is_quiet)
+		set_loudly(thread);
+	else
+		pyapi_profile_set(thread, wanted);
+}
+
+static void want(py_tracefunc f)
+{
+	former = wanted;
+	wanted = f;
+}
+
+/* Before there can be an audit hook in Python: where a function stands that the C-API has set. */
 static bool prepare(void)
 {
-	wanted = NULL;
+	want(wait_for_main);
+	set_loudly(NULL);
+	spawn_learn();
+	is_quiet = pyapi_profile_is(py.PyThreadState_Get(), wanted);
+	want(NULL);
+	tracefunc_set_here();
 	return true;
 }
 
@@ -255,25 +296,23 @@ static bool arm(void)
 {
 	if (py.version < 0x030c00)
 		return wait_by_evaluating();
-	wanted = wait_for_main;
+	want(wait_for_main);
 	tracefunc_set_here();
-	spawn_learn();
 	return true;
 }
 
 static bool start(void)
 {
 	traced = choose_trace();
-	wanted = config.builtins ? traced : trace_python;
+	want(config.builtins ? traced : trace_python);
 	tracefunc_set_here();
-	spawn_learn();
 	spawn_cover_threads();
 	return true;
 }
 
 static void stop(void)
 {
-	wanted = NULL;
+	want(NULL);
 	tracefunc_set_here();
 	spawn_cover_threads();
 }

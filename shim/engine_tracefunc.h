@@ -10,7 +10,11 @@
 /* What every thread's profile function should be now; NULL: none, or another engine runs. */
 py_tracefunc tracefunc_wanted(void);
 
-/* Makes it the calling thread's. */
+/* What it was before that: a thread that still has this one has none of the program's own. */
+py_tracefunc tracefunc_former(void);
+
+/* Makes it the calling thread's, or another's; a program's own is left there. */
 void tracefunc_set_here(void);
+void tracefunc_set_in(void *thread);
 
 #endif

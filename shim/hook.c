@@ -85,8 +85,11 @@ void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t no
 			   : first_c(def, first, NULL);
 		now = 0;
 	}
-	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK)
+	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK) {
 		spawn_watch();
+	} else if (fn & INTERN_TAKES_HOOK) {
+		spawn_watch_return();
+	}
 	if (!now)
 		now = hook_now(HOOK_CLOCK_OTHER);
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, result);
@@ -109,7 +112,6 @@ static size_t walk_frames(uint32_t **out)
 	if (frame)
 		py.Py_IncRef(frame);
 	while (frame) {
-		PyObject *code = py.PyObject_GetAttrString(frame, "f_code");
 		PyObject *back = py.PyObject_GetAttrString(frame, "f_back");
 
 		if (n == cap) {
@@ -122,10 +124,8 @@ static size_t walk_frames(uint32_t **out)
 				fns = more;
 			}
 		}
-		if (code && n < cap && fns)
-			fns[n++] = fn_of(code);
-		if (code)
-			py.Py_DecRef(code);
+		if (n < cap && fns)
+			fns[n++] = fn_of(pyapi_code_of(frame));
 		py.Py_DecRef(frame);
 		frame = back;
 		if (frame == py._Py_NoneStruct) {

@@ -60,6 +60,18 @@ bool pyapi_layout_holds(void)
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
+PyObject *pyapi_code_of(PyObject *frame)
+{
+	PyObject *code;
+
+	if (py.version < 0x030c00)
+		return pyapi_frame_code(frame, py.version >= 0x030b00 ? PYAPI_FRAME_INNER
+								      : PYAPI_FRAME_OBJECT);
+	code = py.PyFrame_GetCode(frame);
+	py.Py_DecRef(code); /* the frame keeps it */
+	return code;
+}
+
 /* PyFrameObject.f_lasti: 3.8 and 3.9 at 104, 3.10 at 96; below 0 before the first instruction. */
 static int frame_lasti(const PyObject *frame)
 {
@@ -88,6 +100,48 @@ bool pyapi_frame_yields(const PyObject *frame)
 	if (py.version >= 0x030a00)
 		return ((const signed char *)frame)[108] == -1; /* f_state: FRAME_SUSPENDED */
 	return ((const void *const *)frame)[9] != NULL; /* f_stacktop: kept by a yield alone */
+}
+
+/* --- a thread's profile function -------------------------------------------------------------- */
+
+/* PyThreadState.c_profilefunc; c_tracefunc and c_profileobj follow. */
+static void **profile_words(const void *thread)
+{
+	return (void **)((char *)thread + (py.version >= 0x030b00 ? 64 : 56));
+}
+
+/*
+ * What the evaluation loop asks before it looks for a function: PyThreadState.use_tracing, from 3.10 on
+ * PyThreadState.cframe->use_tracing, which on 3.11 is a byte. The word before c_profilefunc.
+ */
+static void *tracing_flag(const void *thread)
+{
+	void **word = profile_words(thread) - 1;
+
+	return py.version >= 0x030a00 ? *word : (void *)word;
+}
+
+bool pyapi_profile_is(const void *thread, py_tracefunc f)
+{
+	if (py.version >= 0x030c00 || profile_words(thread)[0] != (void *)f)
+		return false;
+	return py.version >= 0x030b00 ? *(uint8_t *)tracing_flag(thread) == 255
+				      : *(int *)tracing_flag(thread) == 1;
+}
+
+bool pyapi_profile_set(void *thread, py_tracefunc f)
+{
+	void **words = profile_words(thread);
+	bool on = f || words[1];
+
+	if (words[2])
+		return false;
+	words[0] = (void *)f;
+	if (py.version < 0x030b00)
+		*(int *)tracing_flag(thread) = on;
+	else /* PyThreadState.tracing: within a trace function nothing is traced */
+		*(uint8_t *)tracing_flag(thread) = on && ((int *)thread)[11] <= 0 ? 255 : 0;
+	return true;
 }
 
 /* --- the pending exception -------------------------------------------------------------------- */
@@ -192,6 +246,14 @@ PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n)
 	*bytes = at;
 	*n = (size_t)length;
 	return encoded;
+}
+
+PyObject *pyapi_monitoring(void)
+{
+	PyObject *sys = pyapi_module("sys");
+	PyObject *dict = sys ? py.PyModule_GetDict(sys) : NULL;
+
+	return dict ? py.PyDict_GetItemString(dict, "monitoring") : NULL;
 }
 
 void *pyapi_thread_holding_gil(void)

@@ -173,6 +173,11 @@ static inline bool pyapi_is_cfunction(const PyObject *o)
 	       py.PyType_IsSubtype(pyapi_type(o), py.PyCFunction_Type);
 }
 
+/* --- frames ------------------------------------------------------------------------------------ */
+
+/* A frame's code, borrowed, in any version. To ask for the attribute f_code would tell audit hooks. */
+PyObject *pyapi_code_of(PyObject *frame);
+
 /* --- frames, 3.8 to 3.11 only ---------------------------------------------------------------- */
 
 /* Where the code object hangs: in the frame object, or in the interpreter's frame behind it. */
@@ -205,6 +210,17 @@ bool pyapi_frame_resumed(const PyObject *frame);
 /* Whether a generator's frame, at its return event, is suspended rather than finished. */
 bool pyapi_frame_yields(const PyObject *frame);
 
+/* --- a thread's profile function, 3.8 to 3.11 only ---------------------------------------------- */
+
+/* Whether this PyThreadState is laid out as pyapi_profile_set knows it; its function is `f`. */
+bool pyapi_profile_is(const void *thread, py_tracefunc f);
+
+/*
+ * What PyEval_SetProfile does, for any thread, but no audit hook is told: those of the program may be
+ * written in Python. False, and nothing is done, where there is a profile object.
+ */
+bool pyapi_profile_set(void *thread, py_tracefunc f);
+
 /* --- the pending exception -------------------------------------------------------------------- */
 
 struct pyapi_exception {
@@ -218,6 +234,9 @@ void pyapi_exception_restore(struct pyapi_exception *e);
 
 /* sys.modules[name], borrowed, or NULL. Never imports. No exception is left behind. */
 PyObject *pyapi_module(const char *name);
+
+/* sys.monitoring, borrowed, or NULL before 3.12. */
+PyObject *pyapi_monitoring(void);
 
 /* Whether this is the code of a module's body. */
 bool pyapi_is_module_body(PyObject *code);

@@ -47,6 +47,12 @@ static bool has_foreign_key;
 
 static __thread bool foreign __attribute__((tls_model("initial-exec")));
 static __thread bool watched __attribute__((tls_model("initial-exec")));
+
+/*
+ * Calls of such functions that are running as far as is known: until the last has returned, that the hook
+ * is ours still says nothing. An audit hook may be a Python function that is called before it is set.
+ */
+static __thread unsigned n_takers __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
 
 static bool inlines_calls(void)
@@ -66,7 +72,7 @@ void spawn_learn(void)
 {
 	void **words = current_thread();
 
-	for (size_t i = 1; !profile_word && words && i < 64; i++) {
+	for (size_t i = 1; !profile_word && words && i < 24; i++) {
 		if (words[i] == (void *)tracefunc_wanted())
 			profile_word = i;
 	}
@@ -80,6 +86,13 @@ static void *profile_of(void *thread)
 static bool has_no_profile(void *thread)
 {
 	return profile_word && !profile_of(thread);
+}
+
+bool spawn_is_free(void *thread)
+{
+	py_tracefunc f = (py_tracefunc)profile_of(thread);
+
+	return !f || f == tracefunc_wanted() || f == tracefunc_former();
 }
 
 /* --- the frame hook -------------------------------------------------------------------------------- */
@@ -140,6 +153,7 @@ static void first_frame(void)
 	pyapi_exception_save(&pending);
 	if (watched) /* else this is a new PyThreadState, as each PyGILState_Ensure makes one */
 		thread_note_gap();
+	n_takers = 0;
 	tracefunc_set_here();
 	pyapi_exception_restore(&pending);
 	if (inlines_calls() && !watched && !foreign)
@@ -151,7 +165,9 @@ static bool hook_is_over(void)
 {
 	if (!tracefunc_wanted())
 		return true;
-	if (watched && profile_of(current_thread()) == (void *)tracefunc_wanted()) {
+	if (watched && profile_of(current_thread()) != (void *)tracefunc_wanted()) {
+		n_takers = 0;
+	} else if (watched && !n_takers) {
 		watched = false;
 		n_watching--;
 	}
@@ -191,7 +207,10 @@ static void set_hook(void)
 
 /* --- threads ---------------------------------------------------------------------------------------- */
 
-/* Gives the function to all threads of the main interpreter that have none; how many that were. */
+/*
+ * Gives the function to all threads of the main interpreter that have none, or one that we gave them
+ * before; how many that were.
+ */
 static int cover_listed(bool replace)
 {
 	void *self = py.PyThreadState_Get();
@@ -199,10 +218,9 @@ static int cover_listed(bool replace)
 	int n = 0;
 
 	for (; thread; thread = py.PyThreadState_Next(thread)) {
-		if (thread == self || !(replace || has_no_profile(thread)))
+		if (thread == self || !(replace ? spawn_is_free(thread) : has_no_profile(thread)))
 			continue;
-		if (py._PyEval_SetProfile(thread, tracefunc_wanted(), NULL) < 0)
-			py.PyErr_Clear();
+		tracefunc_set_in(thread);
 		n++;
 	}
 	return n;
@@ -214,7 +232,14 @@ void spawn_watch(void)
 		return;
 	n_watching += !watched;
 	watched = true;
+	n_takers++;
 	set_hook();
+}
+
+void spawn_watch_return(void)
+{
+	if (n_takers)
+		n_takers--;
 }
 
 /* There are threads that may enter Python. */
@@ -230,8 +255,7 @@ static void expect_others(void)
 
 void spawn_cover_threads(void)
 {
-	if (py._PyEval_SetProfile)
-		cover_listed(true);
+	cover_listed(true);
 	if (tracefunc_wanted() && py.version < 0x030c00 && process_threads(getpid()) != 1)
 		expect_others();
 }

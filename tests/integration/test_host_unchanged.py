@@ -668,6 +668,52 @@ def test_same_within_limits(python, limit, run_shim, tmp_path):
     check_same(limit, bare, done)
 
 
+AUDITED = """\
+import sys
+told = []
+def hook(event, args):
+    told.append(event)
+    if event == REFUSED: raise RuntimeError("refused")
+sys.addaudithook(hook)
+"""
+AUDITS = """\
+import asyncio, cProfile, os, sitecustomize, sys, threading
+def f(n): return n and f(n - 1)
+def work(): f(5); exec("def g(): return len('x')\\ng()")
+async def coroutine(): await asyncio.sleep(0)
+if not os.fork(): work(); os._exit(0)
+os.wait()
+for i in range(3): t = threading.Thread(target=work); t.start(); t.join()
+asyncio.run(coroutine())
+for hook in (lambda *a: None, None):
+    try: sys.setprofile(hook); work()
+    except RuntimeError as e: print(e)
+work()
+t = threading.Thread(target=work); t.start(); t.join()
+print(*sitecustomize.told, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("refused", ["none", "sys.setprofile", "sys.monitoring.register_callback"])
+def test_audit_hooks_are_told_the_same(python, refused, run_shim, tmp_path):
+    """A hook in Python that is there before __main__ is told of nothing that the shim does: it would
+    run in the midst of it. On 3.8 to 3.10 it would also be evaluated through the frame hook."""
+    here = tmp_path / "here"
+    env = {"PYTHONPATH": str(tmp_path / "site")}
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "sitecustomize.py").write_text("REFUSED = %r\n" % refused + AUDITED)
+    args = [python.exe, "script.py"]
+    bare = run_bare(args, env=env, cwd=fresh_folder(here, AUDITS))
+    done = run_shim(args, env=env, cwd=fresh_folder(here, AUDITS))
+    assert bare.status == 0 and b"exec\n" in bare.out
+    check_same("audit hooks", bare, done)
+    assert len(done.recordings) == 2
+    calls = [sum(v[1] for f, v in read_stats(r).items() if f[2] == "work") for r in done.recordings]
+    # Before 3.12, work is not seen while the program has the hook for itself.
+    taken = python.version < (3, 12) and refused != "sys.setprofile"
+    assert calls == [7 - taken - bare.out.count(b"refused\n"), 1]
+
+
 def test_own_cprofile_beside_the_shim(python, run_shim, tmp_path):
     """While the program profiles itself both count; before 3.12 there is one place for a hook, and
     the program has it."""
