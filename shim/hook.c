@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "recording.h"
+#include "setprofile.h"
 #include "spawn.h"
 
 static uint32_t first_code(PyObject *code)
@@ -31,6 +32,7 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 	uint32_t fn = INTERN_OVERFLOW;
 
 	pyapi_exception_save(&pending);
+	setprofile_meet(def, self);
 	if (recording_ready())
 		fn = intern_c(def, self, module);
 	pyapi_exception_restore(&pending);
@@ -86,6 +88,7 @@ void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t no
 		now = 0;
 	}
 	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK) {
+		setprofile_called(def);
 		spawn_watch();
 	} else if (fn & INTERN_TAKES_HOOK) {
 		spawn_watch_return();

@@ -290,7 +290,9 @@ uint32_t intern_code(PyObject *code)
  */
 static bool takes_hook(const struct py_method_def *def)
 {
-	static const char *const names[] = { "setprofile", "enable", "start", "begin", "profile" };
+	static const char *const names[] = { "setprofile", "_setprofileallthreads",
+					     "enable",	   "start",
+					     "begin",	   "profile" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		if (!strcmp(def->ml_name, names[i]))

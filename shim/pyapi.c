@@ -256,6 +256,27 @@ PyObject *pyapi_monitoring(void)
 	return dict ? py.PyDict_GetItemString(dict, "monitoring") : NULL;
 }
 
+bool pyapi_others_see_calls(void)
+{
+	PyObject *m = pyapi_monitoring();
+	PyObject *events = m ? py.PyObject_GetAttrString(m, "events") : NULL;
+	long call = events ? pyapi_long_attr(events, "CALL", 0) : 0;
+	int n = 0;
+
+	for (int id = 0; call && id < 6; id++) {
+		PyObject *set = py.PyObject_CallMethod(m, "get_events", "i", id);
+
+		if (set && py.PyLong_AsLong(set) & call)
+			n++;
+		if (set)
+			py.Py_DecRef(set);
+	}
+	py.PyErr_Clear();
+	if (events)
+		py.Py_DecRef(events);
+	return n > 1;
+}
+
 void *pyapi_thread_holding_gil(void)
 {
 	void *current = py.PyThreadState_GetUnchecked	 ? py.PyThreadState_GetUnchecked()

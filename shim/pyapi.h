@@ -147,6 +147,12 @@ static inline PyObject *pyapi_cfunction_module(const PyObject *f)
 	return ((PyObject *const *)f)[4];
 }
 
+/* Whether it is a function of one argument, METH_O */
+static inline bool pyapi_takes_one(const struct py_method_def *def)
+{
+	return def->ml_flags == 8;
+}
+
 /* PyMethodDescrObject.d_type, .d_method */
 static inline PyObject *pyapi_descr_type(const PyObject *d)
 {
@@ -252,6 +258,12 @@ long pyapi_long_attr(PyObject *o, const char *name, long otherwise);
  * none, or memory is short. No exception is left behind.
  */
 PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n);
+
+/*
+ * Whether another tool of sys.monitoring than ours (3.12+) is told of calls, of the whole interpreter: to ask
+ * for those of the code at hand is not worth it.
+ */
+bool pyapi_others_see_calls(void);
 
 /* The calling thread's PyThreadState where it holds the GIL of the main interpreter, else NULL. */
 void *pyapi_thread_holding_gil(void);

@@ -9,8 +9,6 @@ What CPython itself does differently while any profiler is active, cProfile incl
 of the table, since no profiler can help it:
   - 3.11 and 3.12 count a recursion that goes through C functions (getattr) otherwise, and reach
     the recursion limit at 500 calls instead of 992, and at 499 instead of 748;
-  - from 3.12 on, a function given to sys.setprofile sees the return of sys.setprofile first, which
-    is too much for the `profile` module;
   - tracemalloc sees what CPython allocates for the events.
 """
 
@@ -334,15 +332,24 @@ print(sys.getprofile())
 with cProfile.Profile() as p: work()
 events = []
 def hook(frame, event, arg):
-    name = getattr(arg, "__name__", None)
-    if (event, name) == ("c_return", "setprofile"): return
-    events.append((frame.f_code.co_name, event, name))
+    events.append((frame.f_code.co_name, event, getattr(arg, "__name__", None)))
 sys.setprofile(hook); work(); print(sys.getprofile() is hook); sys.setprofile(None)
 print(len(events), events[:4], events[-3:], sys.getprofile())
 work()
-if sys.version_info < (3, 12):
-    q = profile.Profile(); q.runcall(work); q.create_stats()
+for run in (lambda q: q.runcall(work), lambda q: q.run("work()"), lambda q: q.run("max([0])")):
+    q = profile.Profile(); run(q); q.create_stats()
     print(sorted((f[2], v[:2]) for f, v in q.stats.items()))
+for call in (sys.setprofile, lambda f: list(map(sys.setprofile, [f])), lambda f: sys.setprofile(*[f])):
+    del events[:]
+    call(hook); work(); call(hook); call(None); print(len(events), events[:3], events[-3:])
+    try: sys.setprofile()
+    except TypeError as e: print(e)
+p = cProfile.Profile(); p.enable(); del events[:]; sys.setprofile(hook); work(); sys.setprofile(None)
+print(events[:3])
+p.disable()
+if hasattr(threading, "setprofile_all_threads"):
+    del events[:]; threading.setprofile_all_threads(hook); work()
+    threading.setprofile_all_threads(None); print(events[:4], events[-4:])
 threading.setprofile(hook)
 t = threading.Thread(target=work); t.start(); t.join()
 threading.setprofile(None)
@@ -574,6 +581,12 @@ COMMANDS["doctest"] = (
     b"",
 )
 COMMANDS["trace"] = (["-m", "trace", "-t", "script.py"], "def f(n):\n    return n\nf(1)\n", b"")
+COMMANDS["profile"] = (
+    ["-m", "profile", "-s", "name", "script.py"],
+    "def f(n): return len([n])\nfor i in range(9): f(i)\n",
+    b"",
+)
+ADDRESSES.add("profile")
 COMMANDS["cProfile"] = (
     ["-m", "cProfile", "-s", "name", "script.py"],
     "def f(n): return len([n])\nfor i in range(9): f(i)\n",
@@ -589,7 +602,7 @@ def blot(name, text):
         text = re.sub(rb"0x[0-9a-fA-F]+", b"0x", text)
         # 3.14: the interpreter's own C functions, which are others under any tool of sys.monitoring
         text = re.sub(rb"  Binary file .*\n", b"", text)
-    if name == "cProfile":  # the times
+    if name in ("cProfile", "profile"):  # the times
         text = re.sub(rb"\d+\.\d\d\d\b", b"0.000", text)
     return text
 
