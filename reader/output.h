@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What was read -> the report, in its format, on standard output or in a file.
+ */
+#ifndef READER_OUTPUT_H
+#define READER_OUTPUT_H
+
+#include "options.h"
+#include "sources.h"
+
+/*
+ * 0 or -errno, for report_error() of report.h. A file that there is is replaced when the new one is whole;
+ * a device or a pipe is written to.
+ */
+int output_write(const struct options *o, const struct sum *sum, const struct source *sources,
+		 size_t n);
+
+#endif
