@@ -12,10 +12,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "recording.h"
+#include "sources.h"
 
 struct browse_options {
-	struct bias_wish bias;
+	struct source_wish wish;
 	bool quiet, verbose; /* the preamble of a recording that is read */
 };
 

@@ -156,7 +156,7 @@ static int read_known(struct loaded *l, const char *name, const char *line, cons
 		rc = say_as_python(e, name, line);
 	if (!rc && recording)
 		print_source(&s, options);
-	free(s.name);
+	sources_close(&s);
 	return rc;
 }
 
@@ -182,6 +182,14 @@ static int add_file(struct loaded *l, const char *name, const struct browse_opti
 	return rc;
 }
 
+/* Of what was read. */
+static int choose(struct loaded *l, const struct browse_options *options, struct load_error *e)
+{
+	if (options->wish.thread && !l->sum.n_threads)
+		return sources_no_thread(&options->wish, e->words);
+	return sources_shape(&l->sum, e->words);
+}
+
 int loaded_open(struct loaded *l, struct text name, const struct browse_options *options,
 		struct load_error *e)
 {
@@ -189,7 +197,7 @@ int loaded_open(struct loaded *l, struct text name, const struct browse_options 
 	struct names_list names = { 0 };
 	int rc;
 
-	*l = (struct loaded){ .sum = { .wish = &options->bias } };
+	*l = (struct loaded){ .sum = { .wish = &options->wish } };
 	e->os_error = 0;
 	profile_init(&l->sum.profile);
 	if (!typed)
@@ -204,6 +212,7 @@ int loaded_open(struct loaded *l, struct text name, const struct browse_options 
 		rc = 0;
 	for (size_t i = 0; i < names.n && !rc; i++)
 		rc = add_file(l, names.name[i], options, e);
+	rc = rc ? rc : choose(l, options, e);
 	sources_free(&names);
 	free(typed);
 	if (rc)

@@ -225,7 +225,7 @@ static int read_shares(const struct profile *p, struct round *round)
 /* The one recording in the folder, which is gone then. */
 static int read_recording(struct run *run, struct round *round)
 {
-	const struct bias_wish raw = { .kind = BIAS_NONE };
+	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
 	DIR *dir = opendir(run->folder);
 	char path[512], error[512] = "";
 	const struct dirent *entry;

@@ -262,6 +262,20 @@ static void put_function(struct json *j, const struct profile *p, const struct p
 	end(j, "}");
 }
 
+static void put_thread(struct json *j, const struct rebuild_thread *t)
+{
+	begin(j, "{");
+	key_count(j, "number", t->number);
+	put_key(j, "native_id");
+	if (t->native_id)
+		put_int(j, t->native_id);
+	else
+		put_null(j);
+	key_string(j, "name", t->name);
+	key_bool(j, "several", t->number == REPLAY_SEVERAL);
+	end(j, "}");
+}
+
 /* `fn`: the functions to list, in order. */
 static void put_report(struct json *j, const struct json_report *r, const size_t *fn, size_t n)
 {
@@ -274,6 +288,11 @@ static void put_report(struct json *j, const struct json_report *r, const size_t
 		put_null(j);
 	else
 		put_count(j, r->source);
+	put_key(j, "thread");
+	if (r->thread)
+		put_thread(j, r->thread);
+	else
+		put_null(j);
 	key_bool(j, "sampled", r->options->sampled);
 	key_count(j, "total_calls", total->n_calls);
 	key_count(j, "primitive_calls", total->n_primitive);
@@ -328,6 +347,11 @@ static void put_process(struct json *j, const struct source *s)
 		    (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick);
 	key_count(j, "events", sum->n_events);
 	key_count(j, "n_threads", sum->n_threads);
+	put_key(j, "threads");
+	begin(j, "[");
+	for (size_t i = 0; i < sum->n_listed; i++)
+		put_thread(j, &sum->thread[i]);
+	end(j, "]");
 	key_count(j, "open_calls", sum->n_open);
 	key_count(j, "unmatched_returns", sum->n_unmatched);
 }

@@ -23,6 +23,7 @@ struct json_report {
 	const struct profile *profile;
 	const struct report_options *options; /* order, restrictions and sums */
 	size_t source;			      /* the only one that is in it, or SIZE_MAX: all */
+	const struct rebuild_thread *thread;  /* the only one that is in it, or NULL */
 };
 
 /*

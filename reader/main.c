@@ -17,6 +17,7 @@
 #include "options.h"
 #include "output.h"
 #include "preamble.h"
+#include "reading.h"
 #include "report.h"
 #include "sources.h"
 
@@ -84,71 +85,54 @@ static int find_names(struct names_list *l, const struct options *o)
 	return err;
 }
 
-/*
- * The first, then the others from the last back: so pstats.Stats(a, b, c) adds them, and so the
- * functions of equal rank stand in its order.
- */
-static int read_sources(struct sum *sum, struct source *sources, const struct names_list *l)
-{
-	char error[512];
-
-	for (size_t i = 0; i < l->n; i++) {
-		size_t at = i ? l->n - i : 0;
-
-		if (sources_read(&sources[at], l->name[at], sum, error))
-			return complain(error);
-	}
-	return 0;
-}
-
-static int print_report(const struct options *o, const struct sum *sum,
-			const struct source *sources, size_t n)
+static int print_report(const struct reading *r, const struct options *o)
 {
 	int status = EXIT_OK;
-	int err = output_write(o, sum, sources, n);
+	int err = output_write(r, o);
 
 	if (err && err != -EPIPE) { /* whoever closed the pipe has seen enough */
 		fprintf(stderr, "pyshim-read: write %s: %s\n", o->output ? o->output : "output",
 			report_error(err));
 		return EXIT_FAILED;
 	}
-	warn_of_losses(o, sources, n);
-	for (size_t i = 0; i < n; i++) {
-		if (o->strict && preamble_has_loss(&sources[i]))
+	warn_of_losses(o, r->source, r->n_sources);
+	for (size_t i = 0; i < r->n_sources; i++) {
+		if (o->strict && preamble_has_loss(&r->source[i]))
 			status = EXIT_LOSS;
 	}
 	return status;
 }
 
+/* -1 when it has been said why. */
+static int check_sort(const struct reading *r, const struct options *o)
+{
+	for (size_t i = 0; i < r->n_reports; i++) {
+		if (o->report.sort.of_samples && !r->report[i].sum.sampled)
+			return complain("sort functions: found a key of samples, expected one of "
+					"calls: the first source has no samples");
+	}
+	return 0;
+}
+
 static int report(const struct options *o, const struct names_list *l)
 {
-	struct source *sources = calloc(l->n, sizeof(*sources));
-	int status = EXIT_FAILED;
-	struct sum sum = { .wish = &o->bias };
+	struct reading r;
+	char error[512];
+	int err = reading_open(&r, &o->wish, l, error);
 
-	profile_init(&sum.profile);
-	if (!sources) {
-		complain("read sources: out of memory");
-	} else if (!read_sources(&sum, sources, l)) {
-		if (o->report.sort.of_samples && !sum.sampled)
-			complain("sort functions: found a key of samples, expected one of calls: "
-				 "the first source has no samples");
-		else if (o->strip_dirs && profile_strip_dirs(&sum.profile))
-			complain("strip folders: out of memory");
-		else
-			status = print_report(o, &sum, sources, l->n);
-	}
-	for (size_t i = 0; sources && i < l->n; i++)
-		free(sources[i].name);
-	free(sources);
-	profile_fini(&sum.profile);
-	return status;
+	if (err)
+		complain(error);
+	else
+		err = check_sort(&r, o);
+	err = err ? EXIT_FAILED : print_report(&r, o);
+	reading_close(&r);
+	return err;
 }
 
 /* As they were named: a browser finds them itself, each time that it reads. */
 static int browse_sources(const struct options *o)
 {
-	const struct browse_options options = { .bias = o->bias,
+	const struct browse_options options = { .wish = o->wish.source,
 						.quiet = o->quiet,
 						.verbose = o->verbose };
 

@@ -29,6 +29,9 @@ static const char usage[] =
 	"      --callers         list who called each function\n"
 	"      --callees         list what each function called\n"
 	"      --browse          be interactive, with the commands of pstats' statistics browser\n"
+	"      --threads         one report for each thread\n"
+	"      --thread ID       only that one: its native id, #number or name, as --threads says\n"
+	"      --each            one report for each source\n"
 	"      --bias B          correct times by: auto (the kept calibration that fits), none, seconds\n"
 	"                        per event, or the file of a calibration\n"
 	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
@@ -49,6 +52,9 @@ enum {
 	OPT_CALLERS,
 	OPT_CALLEES,
 	OPT_BROWSE,
+	OPT_THREADS,
+	OPT_THREAD,
+	OPT_EACH,
 	OPT_BIAS,
 	OPT_BARE_TIME,
 	OPT_CALIBRATE,
@@ -72,6 +78,9 @@ static const struct option long_options[] = {
 	{ "callers", no_argument, NULL, OPT_CALLERS },
 	{ "callees", no_argument, NULL, OPT_CALLEES },
 	{ "browse", no_argument, NULL, OPT_BROWSE },
+	{ "threads", no_argument, NULL, OPT_THREADS },
+	{ "thread", required_argument, NULL, OPT_THREAD },
+	{ "each", no_argument, NULL, OPT_EACH },
 	{ "bias", required_argument, NULL, OPT_BIAS },
 	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
 	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
@@ -188,8 +197,10 @@ static bool *find_switch(struct options *o, int option)
 		bool *on;
 	} table[] = {
 		{ OPT_REVERSE, &o->report.reverse },
-		{ OPT_STRIP_DIRS, &o->strip_dirs },
+		{ OPT_STRIP_DIRS, &o->wish.source.strip_dirs },
 		{ OPT_BROWSE, &o->browse },
+		{ OPT_THREADS, &o->wish.threads },
+		{ OPT_EACH, &o->wish.each },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
 		{ OPT_WAIT, &o->wait },
@@ -225,13 +236,16 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	case 'r':
 		return parse_restriction(s->o, argument);
 	case OPT_BIAS:
-		return parse_bias(&s->o->bias, argument);
+		return parse_bias(&s->o->wish.source.recording.bias, argument);
 	case OPT_BARE_TIME:
-		return parse_bare_time(&s->o->bias, argument);
+		return parse_bare_time(&s->o->wish.source.recording.bias, argument);
 	case OPT_CALIBRATE:
 		return parse_calibrate(s->o, argument);
 	case OPT_PYTHON:
 		s->o->calibration.python = argument;
+		return -1;
+	case OPT_THREAD:
+		s->o->wish.source.thread = argument;
 		return -1;
 	case OPT_CALLERS:
 		s->o->listing = LISTING_CALLERS;
@@ -250,14 +264,45 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	}
 }
 
-/* Options for one report, of which a browser can make nothing. */
+/* Options for reports, of which a browser can make nothing. */
 static bool asks_for_report(const struct parsing *s)
 {
 	const struct options *o = s->o;
 
 	return s->has_format || s->n_keys || o->output || o->report.n_restrictions ||
-	       o->report.reverse || o->strip_dirs || o->listing != LISTING_FUNCTIONS || o->check ||
-	       o->strict;
+	       o->report.reverse || o->wish.source.strip_dirs || o->listing != LISTING_FUNCTIONS ||
+	       o->check || o->strict || o->wish.threads || o->wish.each;
+}
+
+/* What cannot be done together. -1, or the exit code. */
+static int check_together(const struct parsing *s)
+{
+	const struct reading_wish *w = &s->o->wish;
+	const char *several = w->threads ? "--threads" : w->each ? "--each" : NULL;
+
+	if (s->o->browse && asks_for_report(s))
+		return wrong("read --browse: found %s beside it, expected none",
+			     "an option of the report");
+	if (w->threads && w->source.thread)
+		return wrong("read --thread: found '%s' with --threads, expected one of them",
+			     w->source.thread);
+	if (several && s->o->format == FORMAT_PSTATS)
+		return wrong("read --format: found pstats with %s, expected text or json: a pstats "
+			     "file holds one report",
+			     several);
+	if ((w->threads || w->source.thread) && w->source.recording.bias.bare_s > 0)
+		return wrong("read --bare-time: found it with %s, expected a report on all threads",
+			     w->source.thread ? "--thread" : "--threads");
+	return -1;
+}
+
+/* What the reading has to know of the other options. */
+static void complete_wish(struct options *o)
+{
+	struct rebuild_view *view = &o->wish.source.recording.view;
+
+	view->apart = o->wish.threads || o->wish.source.thread;
+	view->replay.by_thread = view->apart || o->format == FORMAT_JSON;
 }
 
 int options_parse(struct options *o, int argc, char **argv)
@@ -278,15 +323,16 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("read --sort: %s", error);
 	if (o->list || o->clean || o->calibrate)
 		return -1;
-	if (o->browse && asks_for_report(&s))
-		return wrong("read --browse: found %s beside it, expected none",
-			     "an option of the report");
 	if (optind == argc && !o->browse)
 		return wrong("read SOURCE: found %s, expected a recording's path, a PID or a "
 			     "pstats file (see --help)",
 			     "none");
 	if (o->output && !s.has_format)
 		o->format = FORMAT_PSTATS;
+	status = check_together(&s);
+	if (status >= 0)
+		return status;
+	complete_wish(o);
 	o->report.restriction = o->restriction;
 	o->source = argv + optind;
 	o->n_sources = (size_t)(argc - optind);

@@ -9,7 +9,7 @@
 #include <stddef.h>
 
 #include "calibrate.h"
-#include "recording.h"
+#include "reading.h"
 #include "report.h"
 
 enum format { FORMAT_TEXT, FORMAT_PSTATS, FORMAT_JSON };
@@ -25,8 +25,7 @@ struct options {
 	struct restriction restriction[64];
 	char **source;
 	size_t n_sources;
-	bool strip_dirs;
-	struct bias_wish bias;
+	struct reading_wish wish;
 	bool calibrate;
 	struct calibration calibration;
 	bool quiet, verbose, check, strict, wait, list, clean, browse;

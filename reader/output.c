@@ -12,25 +12,83 @@
 #include "pstats.h"
 #include "report.h"
 
-static void print_source(FILE *to, const struct source *s, const struct options *o)
-{
-	preamble_print(to, s, o->verbose || o->check);
-	if (o->check)
-		preamble_print_checks(to, s);
-	fputc('\n', to);
-}
-
-static int write_text(FILE *to, const struct options *o, const struct sum *sum,
-		      const struct source *sources, size_t n)
+static struct report_options options_of(const struct options *o, const struct sum *sum)
 {
 	struct report_options options = o->report;
 
 	options.total = &sum->total;
 	options.sampled = sum->sampled;
-	for (size_t i = 0; i < n && (!o->quiet || o->check); i++)
-		print_source(to, &sources[i], o);
+	return options;
+}
+
+static bool has_source(const struct reading_report *report, size_t source)
+{
+	return report->source == SIZE_MAX || report->source == source;
+}
+
+/* Asked for by --thread. */
+static bool is_chosen(const struct reading *r, const struct rebuild_thread *t)
+{
+	return r->wish->source.thread && sources_is_thread(t, r->wish->source.thread);
+}
+
+/* The only thread that a report is on, or NULL: several, or all. */
+static const struct rebuild_thread *only_thread(const struct reading *r,
+						const struct reading_report *report)
+{
+	const struct rebuild_thread *only = report->thread;
+	size_t n = 0;
+
+	for (size_t k = 0; k < r->n_sources; k++) {
+		const struct rebuild_summary *sum = &r->source[k].summary;
+
+		for (size_t i = 0; has_source(report, k) && i < sum->n_listed; i++) {
+			if (!is_chosen(r, &sum->thread[i]))
+				continue;
+			only = &sum->thread[i];
+			n++;
+		}
+	}
+	return n > 1 ? NULL : only;
+}
+
+static void print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t)
+{
+	preamble_print_thread(to, s, t);
+	fputc('\n', to);
+}
+
+static void print_source(FILE *to, const struct reading *r, const struct source *s,
+			 const struct options *o)
+{
+	preamble_print(to, s, o->verbose || o->check);
 	if (o->check)
-		return 0;
+		preamble_print_checks(to, s);
+	fputc('\n', to);
+	for (size_t i = 0; !o->check && i < s->summary.n_listed; i++) {
+		if (is_chosen(r, &s->summary.thread[i]))
+			print_thread(to, s, &s->summary.thread[i]);
+	}
+}
+
+/* What stands above report i: each source once, above the first report that it is in. */
+static void print_heading(FILE *to, const struct reading *r, const struct options *o, size_t i)
+{
+	const struct reading_report *report = &r->report[i];
+	bool first = !i || r->report[i - 1].source != report->source;
+
+	for (size_t k = 0; first && k < r->n_sources; k++) {
+		if (has_source(report, k))
+			print_source(to, r, &r->source[k], o);
+	}
+	if (report->thread && !o->check)
+		print_thread(to, &r->source[report->source], report->thread);
+}
+
+static int print_table(FILE *to, const struct sum *sum, const struct options *o)
+{
+	struct report_options options = options_of(o, sum);
+
 	switch (o->listing) {
 	case LISTING_CALLERS:
 		return report_callers(to, &sum->profile, &options);
@@ -42,36 +100,58 @@ static int write_text(FILE *to, const struct options *o, const struct sum *sum,
 	return report_print(to, &sum->profile, &options);
 }
 
-static int write_json(FILE *to, const struct options *o, const struct sum *sum,
-		      const struct source *sources, size_t n)
+static int write_text(FILE *to, const struct reading *r, const struct options *o)
 {
-	struct report_options options = o->report;
-	struct json_report report = { &sum->profile, &options, SIZE_MAX };
+	int err = 0;
 
-	options.total = &sum->total;
-	options.sampled = sum->sampled;
-	return json_write(to, sources, n, &report, 1);
+	for (size_t i = 0; i < r->n_reports && !err; i++) {
+		if (!o->quiet || o->check)
+			print_heading(to, r, o, i);
+		if (!o->check)
+			err = print_table(to, &r->report[i].sum, o);
+	}
+	return err;
 }
 
-static int write_to(FILE *to, const struct options *o, const struct sum *sum,
-		    const struct source *sources, size_t n)
+static int write_json(FILE *to, const struct reading *r, const struct options *o)
+{
+	struct report_options *options = calloc(r->n_reports + 1, sizeof(*options));
+	struct json_report *report = calloc(r->n_reports + 1, sizeof(*report));
+	int err = options && report ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < r->n_reports && !err; i++) {
+		const struct reading_report *from = &r->report[i];
+
+		options[i] = options_of(o, &from->sum);
+		report[i] = (struct json_report){ .profile = &from->sum.profile,
+						  .options = &options[i],
+						  .source = from->source,
+						  .thread = only_thread(r, from) };
+	}
+	if (!err)
+		err = json_write(to, r->source, r->n_sources, report, r->n_reports);
+	free(options);
+	free(report);
+	return err;
+}
+
+static int write_to(FILE *to, const struct reading *r, const struct options *o)
 {
 	int err;
 
 	if (o->format == FORMAT_PSTATS)
-		err = pstats_write(to, &sum->profile);
+		err = pstats_write(to, &r->report[0].sum.profile);
 	else if (o->format == FORMAT_JSON)
-		err = write_json(to, o, sum, sources, n);
+		err = write_json(to, r, o);
 	else
-		err = write_text(to, o, sum, sources, n);
+		err = write_text(to, r, o);
 	if (!err && fflush(to) != 0)
 		err = -errno;
 	return err;
 }
 
 /* Into a new file that takes the name when it is whole: an old one is never left half written. */
-static int write_file(const struct options *o, const struct sum *sum, const struct source *sources,
-		      size_t n)
+static int write_file(const struct reading *r, const struct options *o)
 {
 	char *temporary;
 	mode_t mask = umask(0);
@@ -88,7 +168,7 @@ static int write_file(const struct options *o, const struct sum *sum, const stru
 		if (fd >= 0)
 			close(fd);
 	} else {
-		err = write_to(to, o, sum, sources, n);
+		err = write_to(to, r, o);
 		if (!err && fchmod(fd, 0666 & ~mask) < 0)
 			err = -errno;
 		if (fclose(to) != 0 && !err)
@@ -110,20 +190,19 @@ static bool is_replaceable(const char *path)
 	return lstat(path, &st) < 0 || S_ISREG(st.st_mode);
 }
 
-int output_write(const struct options *o, const struct sum *sum, const struct source *sources,
-		 size_t n)
+int output_write(const struct reading *r, const struct options *o)
 {
 	FILE *to;
 	int err;
 
 	if (!o->output)
-		return write_to(stdout, o, sum, sources, n);
+		return write_to(stdout, r, o);
 	if (is_replaceable(o->output))
-		return write_file(o, sum, sources, n);
+		return write_file(r, o);
 	to = fopen(o->output, "wb");
 	if (!to)
 		return -errno;
-	err = write_to(to, o, sum, sources, n);
+	err = write_to(to, r, o);
 	if (fclose(to) != 0 && !err)
 		err = -errno;
 	return err;

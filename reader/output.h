@@ -6,13 +6,12 @@
 #define READER_OUTPUT_H
 
 #include "options.h"
-#include "sources.h"
+#include "reading.h"
 
 /*
  * 0 or -errno, for report_error() of report.h. A file that there is is replaced when the new one is whole;
  * a device or a pipe is written to.
  */
-int output_write(const struct options *o, const struct sum *sum, const struct source *sources,
-		 size_t n);
+int output_write(const struct reading *r, const struct options *o);
 
 #endif

@@ -146,6 +146,23 @@ static void print_correction(FILE *to, const struct source *s)
 		fprintf(to, "  %.6f s of the cost found no time to be taken from\n", b->left_s);
 }
 
+void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t)
+{
+	fprintf(to, "pyshim: %s: ", s->name);
+	if (t->number == REPLAY_SEVERAL) {
+		fputs("threads that were folded together\n", to);
+		return;
+	}
+	if (t->native_id)
+		fprintf(to, "thread %" PRId32 ", #%" PRIu32, t->native_id, t->number);
+	else
+		fprintf(to, "thread #%" PRIu32, t->number);
+	fputs(*t->name ? ", " : "", to);
+	for (const char *c = t->name; *c; c++)
+		fputc((unsigned char)*c < ' ' || *c == 127 ? '?' : *c, to);
+	fputc('\n', to);
+}
+
 void preamble_print(FILE *to, const struct source *s, bool verbose)
 {
 	const struct pyprof_header *h = &s->header;

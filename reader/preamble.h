@@ -43,6 +43,8 @@ struct source {
 bool preamble_has_loss(const struct source *s);
 
 void preamble_print(FILE *to, const struct source *s, bool verbose);
+/* Which thread of the source a report is on. */
+void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t);
 void preamble_print_losses(FILE *to, const struct source *s);
 
 /* --check: the conservation laws, and how unmatched returns were resolved. */

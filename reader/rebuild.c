@@ -14,11 +14,13 @@ struct rebuild {
 	struct names *names;
 	double seconds_per_tick;
 	const struct calib *calib; /* NULL: none */
+	const struct rebuild_view *view;
+	struct profile listed; /* the threads in the summary, by number: a function's line here */
 	struct rebuild_summary *summary;
 	bool any; /* first_ticks is set */
 };
 
-static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s, uint64_t n_lost_there)
+static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
 {
 	struct rebuild_summary *sum = r->summary;
 
@@ -36,8 +38,7 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s, ui
 	sum->n_unmatched += s->n_unmatched;
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
-	sum->n_lost_here += s->n_lost - n_lost_there;
-	r->drain->n_lost[PYPROF_LOST_STORAGE] += n_lost_there;
+	sum->n_lost_here += s->n_lost;
 }
 
 /* --- what recording has cost --------------------------------------------------------------------------- */
@@ -217,7 +218,7 @@ out:
 }
 
 static int add_functions(const struct rebuild *r, const struct pyprof_fold *f,
-			 const struct costs *c, size_t *place)
+			 const struct costs *c, struct profile *p, size_t *place)
 {
 	struct profile_counts *sum = sum_by_slot(r, f, c);
 	int err = sum ? 0 : -ENOMEM;
@@ -228,24 +229,24 @@ static int add_functions(const struct rebuild *r, const struct pyprof_fold *f,
 		place[slot] = SIZE_MAX;
 		if (!sum[slot].n_calls && sum[slot].self_s == 0 && sum[slot].total_s == 0)
 			continue;
-		place[slot] = profile_fn_add(r->profile, n->file, n->line, n->name, n->qualname);
+		place[slot] = profile_fn_add(p, n->file, n->line, n->name, n->qualname);
 		if (place[slot] == SIZE_MAX)
 			err = -ENOMEM;
 		else
-			profile_counts_add(&r->profile->fn[place[slot]].counts, &sum[slot]);
+			profile_counts_add(&p->fn[place[slot]].counts, &sum[slot]);
 	}
 	free(sum);
 	return err;
 }
 
-static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
+static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, struct profile *p)
 {
 	size_t *place = malloc((f->s.n_fns + 1ull) * sizeof(*place));
 	struct costs c = { 0 };
 	int err = place ? costs_init(&c, r, f) : -ENOMEM;
 
 	if (!err)
-		err = add_functions(r, f, &c, place);
+		err = add_functions(r, f, &c, p, place);
 
 	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
@@ -255,7 +256,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f)
 			continue;
 		if (!counts.n_calls && counts.self_s == 0 && counts.total_s == 0)
 			continue;
-		err = profile_edge_add(r->profile, place[e->caller], place[e->callee], &counts);
+		err = profile_edge_add(p, place[e->caller], place[e->callee], &counts);
 	}
 	free(place);
 	free(c.out);
@@ -291,7 +292,7 @@ static bool ends_blind(const struct rebuild *r, const struct pyprof_fold *f)
  * Every frame ends once, and every record begins one, ends one or is unmatched; what the edges say
  * they were called must be what the records were.
  */
-static void check_laws(struct rebuild_summary *sum, const struct pyprof_fold *f)
+static void check_tables(const struct pyprof_fold *f, bool *time_broken, bool *calls_broken)
 {
 	const struct pyprof_fold_state *s = &f->s;
 	uint64_t self = 0, root = 0, frames = s->n_found;
@@ -302,38 +303,126 @@ static void check_laws(struct rebuild_summary *sum, const struct pyprof_fold *f)
 		if (!f->edge[i].caller)
 			root += f->edge[i].total;
 	}
-	sum->n_rings++;
-	sum->n_time_broken += self != root;
-	sum->n_calls_broken +=
+	*time_broken |= self != root;
+	*calls_broken |=
 		s->n_records != 2 * frames - s->n_closed - s->n_open + s->n_unmatched + s->n_lost;
+}
+
+static void check_laws(struct rebuild_summary *sum, const struct replay *ring)
+{
+	bool time_broken = false, calls_broken = false;
+
+	check_tables(&ring->f, &time_broken, &calls_broken);
+	for (size_t i = 0; i < ring->n_before; i++)
+		check_tables(&ring->before[i].f, &time_broken, &calls_broken);
+	sum->n_rings++;
+	sum->n_time_broken += time_broken;
+	sum->n_calls_broken += calls_broken;
+}
+
+/* --- threads --------------------------------------------------------------------------------------------- */
+
+/* Where the thread stands in the summary, or SIZE_MAX without memory. */
+static size_t list_thread(struct rebuild *r, uint32_t number)
+{
+	const struct text none = { "", 0 };
+	struct rebuild_summary *sum = r->summary;
+	const struct name *n = names_thread(r->names, number);
+	struct rebuild_thread *more;
+	size_t at = profile_caller_add(&r->listed, none, number, none);
+
+	if (at < sum->n_listed || at == SIZE_MAX)
+		return at;
+	more = reallocarray(sum->thread, at + 1, sizeof(*more));
+	if (!more)
+		return SIZE_MAX;
+	sum->thread = more;
+	more += at;
+	*more = (struct rebuild_thread){ .number = number, .native_id = n ? n->line : 0 };
+	more->name = n && n->name.n ? strndup(n->name.bytes, n->name.n) : strdup("");
+	if (!more->name)
+		return SIZE_MAX;
+	profile_init(&more->profile);
+	sum->n_listed++;
+	return at;
+}
+
+/* To what the thread did. */
+static int add_to_thread(struct rebuild *r, const struct pyprof_fold *f, uint32_t number)
+{
+	size_t at;
+
+	if (!r->view->replay.by_thread)
+		return 0;
+	at = list_thread(r, number);
+	if (at == SIZE_MAX)
+		return -ENOMEM;
+	return r->view->apart ? add_tables(r, f, &r->summary->thread[at].profile) : 0;
+}
+
+void rebuild_summary_fini(struct rebuild_summary *summary)
+{
+	while (summary->n_listed) {
+		struct rebuild_thread *t = &summary->thread[--summary->n_listed];
+
+		free(t->name);
+		profile_fini(&t->profile);
+	}
+	free(summary->thread);
+	summary->thread = NULL;
+}
+
+/* --- rings ----------------------------------------------------------------------------------------------- */
+
+/* Tables that are closed. */
+static int add_piece(struct rebuild *r, const struct pyprof_fold *f, uint32_t thread)
+{
+	int err = refresh_names(r, f);
+
+	if (!err)
+		err = add_tables(r, f, r->profile);
+	if (!err)
+		err = add_to_thread(r, f, thread);
+	add_summary(r, &f->s);
+	return err;
 }
 
 static int add_ring(void *arg, struct replay *ring)
 {
 	struct rebuild *r = arg;
-	struct pyprof_fold *f = &ring->f;
-	int err = refresh_names(r, f);
+	struct rebuild_summary *sum = r->summary;
+	int err = refresh_names(r, &ring->f);
 
 	if (err)
 		return err;
-	r->summary->n_blind_ends += ends_blind(r, f);
-	pyprof_fold_close(f);
-	check_laws(r->summary, f);
-	err = add_tables(r, f);
-	add_summary(r, &f->s, ring->n_lost_there);
+	sum->n_blind_ends += ends_blind(r, &ring->f);
+	pyprof_fold_close(&ring->f);
+	check_laws(sum, ring);
+	for (size_t i = 0; i < ring->n_before && !err; i++)
+		err = add_piece(r, &ring->before[i].f, ring->before[i].thread);
+	if (!err)
+		err = add_piece(r, &ring->f, ring->thread);
+	sum->n_lost_here -= ring->n_lost_there;
+	r->drain->n_lost[PYPROF_LOST_STORAGE] += ring->n_lost_there;
 	return err;
 }
 
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calib *calib, struct rebuild_summary *summary)
+	    const struct calib *calib, const struct rebuild_view *view,
+	    struct rebuild_summary *summary)
 {
+	int err;
 	struct rebuild r = { .profile = p,
 			     .drain = d,
 			     .names = names,
 			     .seconds_per_tick = seconds_per_tick,
 			     .calib = calib,
+			     .view = view,
 			     .summary = summary };
 
 	memset(summary, 0, sizeof(*summary));
-	return replay_rings(d, add_ring, &r);
+	profile_init(&r.listed);
+	err = replay_rings(d, &r.view->replay, add_ring, &r);
+	profile_fini(&r.listed);
+	return err;
 }

@@ -12,6 +12,20 @@
 #include "drain.h"
 #include "names.h"
 #include "profile.h"
+#include "replay.h"
+
+/* What is to be counted, and how; zeros: everything, as pstats has it. */
+struct rebuild_view {
+	struct replay_wish replay;
+	bool apart; /* by_thread: each thread in the summary has a profile of its own, too */
+};
+
+struct rebuild_thread {
+	uint32_t number;   /* or REPLAY_SEVERAL */
+	int32_t native_id; /* the kernel's; 0: not known */
+	char *name; /* not known: "". UTF-8, without NUL, surrogates and what is none passed */
+	struct profile profile; /* view.apart: what it did; else empty */
+};
 
 /* What is to be said about a recording beside its profile. */
 struct rebuild_summary {
@@ -29,7 +43,12 @@ struct rebuild_summary {
 	uint64_t n_calls_broken; /* the caller edges add up to the events */
 	size_t n_rings;
 	size_t n_threads;
+	struct rebuild_thread *thread; /* view.replay.by_thread: each once, in the order of rings */
+	size_t n_listed;
 };
+
+/* Frees what rebuild() has put into it. */
+void rebuild_summary_fini(struct rebuild_summary *summary);
 
 /*
  * Adds all rings to `p`. A tick lasts `seconds_per_tick`. What recording has cost in each time is stated
@@ -37,6 +56,7 @@ struct rebuild_summary {
  * has named more meanwhile. 0 or -errno.
  */
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calib *calib, struct rebuild_summary *summary);
+	    const struct calib *calib, const struct rebuild_view *view,
+	    struct rebuild_summary *summary);
 
 #endif

@@ -102,6 +102,11 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 	if (!is_corrected(s))
 		return 0;
 	err = bias_apply(p, wish->bare_s, &s->bias);
+	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
+		struct bias_result of_thread; /* what is said is said of all */
+
+		err = bias_apply(&s->summary.thread[i].profile, 0, &of_thread);
+	}
 	if (err == -ERANGE)
 		snprintf(
 			error, ERROR_BYTES,
@@ -110,7 +115,7 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 	return err;
 }
 
-int recording_read(struct source *s, const char *path, const struct bias_wish *wish,
+int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
 		   struct profile *p, char *error)
 {
 	struct attach a;
@@ -125,7 +130,7 @@ int recording_read(struct source *s, const char *path, const struct bias_wish *w
 	*error = '\0';
 	s->header = a.header;
 	s->live = a.live;
-	err = choose_calibration(s, wish, error);
+	err = choose_calibration(s, &wish->bias, error);
 	if (!err)
 		err = drain_open(&d, &a);
 	if (!err)
@@ -134,9 +139,9 @@ int recording_read(struct source *s, const char *path, const struct bias_wish *w
 		err = names_read(&names, &a);
 	if (!err)
 		err = rebuild(p, &d, &names, s->seconds_per_tick,
-			      is_corrected(s) ? &s->calib : NULL, &s->summary);
+			      is_corrected(s) ? &s->calib : NULL, &wish->view, &s->summary);
 	if (!err)
-		err = correct(s, wish, p, error);
+		err = correct(s, &wish->bias, p, error);
 	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
 	s->n_bad = d.n_bad + names.n_bad;
 	names_fini(&names);

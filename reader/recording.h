@@ -7,6 +7,7 @@
 
 #include "preamble.h"
 #include "profile.h"
+#include "rebuild.h"
 
 /* What --bias and --bare-time say. */
 struct bias_wish {
@@ -16,11 +17,17 @@ struct bias_wish {
 	double bare_s;	  /* 0: not given */
 };
 
+/* What is wanted of a recording. */
+struct recording_wish {
+	struct bias_wish bias;
+	struct rebuild_view view;
+};
+
 /*
  * Reads the recording at `path` into `p`, and what is to be said of it into `s`. 0 or -errno, with
  * what is wrong in `error`, of 512 bytes, as "verb object: found, expected".
  */
-int recording_read(struct source *s, const char *path, const struct bias_wish *wish,
+int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
 		   struct profile *p, char *error);
 
 #endif

@@ -16,13 +16,79 @@
 
 /* --- one ring --------------------------------------------------------------------------------------- */
 
+/* What was replayed so far is put aside, and the tables begin anew: another thread goes on in the ring. */
+static int put_aside(struct replay *out)
+{
+	struct replay_piece *more = reallocarray(out->before, out->n_before + 1, sizeof(*more));
+	int err;
+
+	if (!more)
+		return -ENOMEM;
+	out->before = more;
+	more += out->n_before;
+	more->thread = out->thread;
+	pyprof_fold_close(&out->f);
+	err = tables_copy(&more->f, &out->f);
+	if (err)
+		return err;
+	out->n_before++;
+	tables_clear(&out->f);
+	return 0;
+}
+
+static int change_thread(struct replay *out, uint32_t thread)
+{
+	bool any = out->thread || out->f.s.n_records;
+	int err = 0;
+
+	if (thread == out->f.s.thread || thread == out->thread)
+		return 0;
+	if (any)
+		err = put_aside(out);
+	out->thread = thread;
+	return err;
+}
+
+static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_batch *batch,
+					 bool by_thread)
+{
+	struct pyprof_fold *f = &out->f;
+	int err = 0;
+
+	pyprof_fold_block(f, batch->base_ticks, batch->skipped_ticks);
+	for (size_t n = 0; n < batch->n && !err; n++) {
+		uint64_t record = batch->record[n];
+
+		if (by_thread && pyprof_record_kind(record) == PYPROF_THREAD)
+			err = change_thread(out, pyprof_record_fn(record));
+		pyprof_fold_record(f, record);
+	}
+	return err;
+}
+
+static int feed_blocks(struct replay *out, struct drain_ring *r, const struct replay_wish *wish)
+{
+	struct drain_batch batch;
+	enum drain_result result;
+	int err = 0;
+
+	while (!err && (result = drain_next(r, &batch)) == DRAIN_BATCH) {
+		if (wish->by_thread && !out->f.s.n_records && !out->thread)
+			out->thread = batch.thread;
+		if (wish->by_thread)
+			err = feed_batch(out, &batch, true);
+		else
+			feed_batch(out, &batch, false);
+	}
+	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
+}
+
 /* -EAGAIN where a live target has folded on meanwhile. */
-static int feed(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i)
+static int feed(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
+		const struct replay_wish *wish)
 {
 	struct pyprof_fold *f = &out->f;
 	uint64_t table, folded;
-	struct drain_batch batch;
-	enum drain_result result;
 
 	out->n_lost_there = 0;
 	f->weight = d->attach->header.cost_weight;
@@ -37,32 +103,40 @@ static int feed(struct replay *out, struct drain_ring *r, const struct drain *d,
 		else if (err)
 			return err;
 		out->n_lost_there = f->s.n_lost;
+		if (f->s.n_threads == 1)
+			out->thread = f->s.thread;
 	}
-	while ((result = drain_next(r, &batch)) == DRAIN_BATCH) {
-		pyprof_fold_block(f, batch.base_ticks, batch.skipped_ticks);
-		for (size_t n = 0; n < batch.n; n++)
-			pyprof_fold_record(f, batch.record[n]);
-	}
-	return result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
+	return feed_blocks(out, r, wish);
+}
+
+static void replay_fini(struct replay *ring)
+{
+	tables_fini(&ring->f);
+	while (ring->n_before)
+		tables_fini(&ring->before[--ring->n_before].f);
+	free(ring->before);
 }
 
 /* From the start as often as a live target folds on behind our back. */
-static int replay_ring(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i)
+static int replay_ring(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
+		       const struct replay_wish *wish)
 {
 	int err = -EAGAIN;
 
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
+		*out = (struct replay){ .thread = REPLAY_SEVERAL };
 		err = tables_init(&out->f);
 		if (err)
 			return err;
-		err = feed(out, r, d, i);
+		err = feed(out, r, d, i, wish);
 		if (err)
-			tables_fini(&out->f);
+			replay_fini(out);
 	}
 	return err;
 }
 
-static int replay_in_turn(struct drain *d, int (*use)(void *, struct replay *), void *arg)
+static int replay_in_turn(struct drain *d, const struct replay_wish *wish,
+			  int (*use)(void *, struct replay *), void *arg)
 {
 	struct drain_ring r;
 	int err = drain_ring_open(&r, d);
@@ -70,12 +144,12 @@ static int replay_in_turn(struct drain *d, int (*use)(void *, struct replay *), 
 	for (size_t i = 0; i < d->n_rings && !err; i++) {
 		struct replay ring;
 
-		err = replay_ring(&ring, &r, d, i);
+		err = replay_ring(&ring, &r, d, i, wish);
 		if (err)
 			break;
 		drain_count_losses(d, &r);
 		err = use(arg, &ring);
-		tables_fini(&ring.f);
+		replay_fini(&ring);
 	}
 	drain_ring_close(&r);
 	return err;
@@ -92,6 +166,7 @@ struct result {
 
 struct pool {
 	const struct drain *d;
+	const struct replay_wish *wish;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a result is there, or has been used */
 	struct result *result;	/* of ring i at i % n_results */
@@ -126,7 +201,7 @@ static void *work(void *arg)
 	while (take_ring(p, &i)) {
 		struct result *result = &p->result[i % p->n_results];
 
-		result->err = err ? err : replay_ring(&result->ring, &r, p->d, i);
+		result->err = err ? err : replay_ring(&result->ring, &r, p->d, i, p->wish);
 		result->drained = r;
 		pthread_mutex_lock(&p->lock);
 		result->done = true;
@@ -168,7 +243,7 @@ static int use_results(struct pool *p, struct drain *d, int (*use)(void *, struc
 		if (!err) {
 			drain_count_losses(d, &result->drained);
 			err = use(arg, &result->ring);
-			tables_fini(&result->ring.f);
+			replay_fini(&result->ring);
 		}
 		set_used(p, result, err != 0);
 	}
@@ -180,7 +255,7 @@ static void drop_results(struct pool *p)
 {
 	for (size_t i = 0; p->result && i < p->n_results; i++) {
 		if (p->result[i].done && !p->result[i].err)
-			tables_fini(&p->result[i].ring.f);
+			replay_fini(&p->result[i].ring);
 	}
 	free(p->result);
 }
@@ -197,9 +272,11 @@ static size_t count_workers(const struct drain *d)
 	return n < d->n_rings ? n : d->n_rings;
 }
 
-int replay_rings(struct drain *d, int (*use)(void *arg, struct replay *ring), void *arg)
+int replay_rings(struct drain *d, const struct replay_wish *wish,
+		 int (*use)(void *arg, struct replay *ring), void *arg)
 {
 	struct pool p = { .d = d,
+			  .wish = wish,
 			  .lock = PTHREAD_MUTEX_INITIALIZER,
 			  .changed = PTHREAD_COND_INITIALIZER };
 	size_t n_wanted = count_workers(d), n = 0;
@@ -211,7 +288,7 @@ int replay_rings(struct drain *d, int (*use)(void *arg, struct replay *ring), vo
 		p.result = calloc(p.n_results, sizeof(*p.result));
 	while (p.result && n < n_wanted && !pthread_create(&worker[n], NULL, work, &p))
 		n++;
-	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, use, arg);
+	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, wish, use, arg);
 	while (n)
 		pthread_join(worker[--n], NULL);
 	drop_results(&p);

@@ -9,16 +9,38 @@
 #include "drain.h"
 #include "pyprof/fold.h"
 
+/*
+ * Instead of a thread's number (1, 2, ...): of several threads that went on in each other's ring and
+ * were folded there together, so that nobody knows what each of them did.
+ */
+#define REPLAY_SEVERAL 0u
+
+/* How rings are to be replayed; zeros: as they are. */
+struct replay_wish {
+	bool by_thread; /* tables of its own for each thread */
+};
+
+/* What a ring says of one thread. */
+struct replay_piece {
+	uint32_t thread;
+	struct pyprof_fold f; /* closed; to be read only: without index and stack */
+};
+
 /* What one ring says. */
 struct replay {
 	struct pyprof_fold f;  /* with what is still open on its stack */
 	uint64_t n_lost_there; /* events for which the target found no space in its table */
+	/* by_thread: `f` is of the last one, and ... */
+	uint32_t thread;
+	struct replay_piece *before; /* ... these are of those who had the ring before it */
+	size_t n_before;
 };
 
 /*
  * Calls `use` for every ring in turn, in the calling thread; what it is given is gone when it returns.
  * Losses are added up in `d`. 0, or the first -errno of its own or of `use`.
  */
-int replay_rings(struct drain *d, int (*use)(void *arg, struct replay *ring), void *arg);
+int replay_rings(struct drain *d, const struct replay_wish *wish,
+		 int (*use)(void *arg, struct replay *ring), void *arg);
 
 #endif

@@ -2,6 +2,7 @@
 #include "sources.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,22 +48,31 @@ static int add_total(struct sum *sum, const char *name, const struct profile_cou
 	return 0;
 }
 
+/* Adds a profile, and empties it. */
+static int add_profile(struct sum *sum, const char *name, struct profile *one, char *error)
+{
+	struct profile_counts total = profile_total(one);
+	int err = add_total(sum, name, &total, error);
+
+	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
+		sum->profile = *one;
+		profile_init(one);
+	}
+	if (!err && profile_merge(&sum->profile, one))
+		err = cannot_read(error, name, strerror(ENOMEM));
+	profile_fini(one);
+	return err;
+}
+
 static int add_recording(struct source *s, const char *name, struct sum *sum, char *error)
 {
 	struct profile one;
-	struct profile_counts total;
 	int err;
 
 	profile_init(&one);
-	err = recording_read(s, name, sum->wish, &one, error);
-	total = profile_total(&one);
-	err = err ? err : add_total(sum, s->name, &total, error);
-	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
-		sum->profile = one;
-		return 0;
-	}
-	if (!err && profile_merge(&sum->profile, &one))
-		err = cannot_read(error, s->name, strerror(ENOMEM));
+	err = recording_read(s, name, &sum->wish->recording, &one, error);
+	if (!err)
+		return add_profile(sum, s->name, &one, error);
 	profile_fini(&one);
 	return err;
 }
@@ -80,23 +90,90 @@ static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struc
 	return add_total(sum, s->name, &f.total, error);
 }
 
-int sources_read(struct source *s, const char *name, struct sum *sum, char *error)
+static int add_whole(struct source *s, const char *name, struct sum *sum, char *error)
 {
 	size_t n_bytes;
 	void *bytes;
-	int err;
+	int err = pstats_load(name, &bytes, &n_bytes);
 
-	s->name = strdup(name);
-	if (!s->name)
-		return cannot_read(error, "sources", "out of memory");
-	attach_make_printable(s->name);
-	err = pstats_load(name, &bytes, &n_bytes);
 	if (err == -ENOMEM || err == -EIO)
 		return cannot_read(error, s->name, strerror(-err));
 	if (!bytes)
 		return add_recording(s, name, sum, error);
 	err = add_pstats(s, bytes, n_bytes, sum, error);
 	free(bytes);
+	return err;
+}
+
+/* --- threads --------------------------------------------------------------------------------------------- */
+
+int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name, char *error)
+{
+	return add_profile(sum, name, &t->profile, error);
+}
+
+bool sources_is_thread(const struct rebuild_thread *t, const char *id)
+{
+	char number[16], native[16];
+
+	snprintf(number, sizeof(number), "#%" PRIu32, t->number);
+	snprintf(native, sizeof(native), "%" PRId32, t->native_id);
+	return !strcmp(id, number) || (t->native_id && !strcmp(id, native)) ||
+	       (*id && !strcmp(id, t->name));
+}
+
+static int add_threads(struct source *s, const char *name, struct sum *sum, char *error)
+{
+	struct sum whole = { .wish = sum->wish }; /* only `s` is of interest */
+	int err;
+
+	profile_init(&whole.profile);
+	err = add_whole(s, name, &whole, error);
+	profile_fini(&whole.profile);
+	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
+		if (!sources_is_thread(&s->summary.thread[i], sum->wish->thread))
+			continue;
+		err = sources_add_thread(sum, &s->summary.thread[i], s->name, error);
+		sum->n_threads++;
+	}
+	return err;
+}
+
+int sources_no_thread(const struct source_wish *wish, char *error)
+{
+	snprintf(
+		error, ERROR_BYTES,
+		"read --thread: found no thread '%.200s', expected the native id, the #number or the "
+		"name of one (see --threads)",
+		wish->thread);
+	return -ENOENT;
+}
+
+/* --- sources --------------------------------------------------------------------------------------------- */
+
+int sources_read(struct source *s, const char *name, struct sum *sum, char *error)
+{
+	s->name = strdup(name);
+	if (!s->name)
+		return cannot_read(error, "sources", "out of memory");
+	attach_make_printable(s->name);
+	return sum->wish->thread ? add_threads(s, name, sum, error)
+				 : add_whole(s, name, sum, error);
+}
+
+void sources_close(struct source *s)
+{
+	free(s->name);
+	rebuild_summary_fini(&s->summary);
+	*s = (struct source){ .name = NULL };
+}
+
+int sources_shape(struct sum *sum, char *error)
+{
+	int err = sum->wish->strip_dirs ? profile_strip_dirs(&sum->profile) : 0;
+
+	if (err)
+		snprintf(error, ERROR_BYTES, "choose functions: out of memory");
 	return err;
 }
 

@@ -14,13 +14,21 @@ struct names_list {
 	size_t n;
 };
 
+/* What is wanted of the sources. */
+struct source_wish {
+	struct recording_wish recording;
+	const char *thread; /* only this one; recording.view is to keep threads apart. NULL: all */
+	bool strip_dirs;
+};
+
 /* What the sources add up to. */
 struct sum {
 	struct profile profile;
 	struct profile_counts total; /* source by source, as pstats adds: the last digits tell */
-	const struct bias_wish *wish;
+	const struct source_wish *wish;
 	size_t n_sources;
-	bool sampled; /* as the first source is */
+	size_t n_threads; /* that were found to be the one that is wished for */
+	bool sampled;	  /* as the first source is */
 };
 
 /* Where recordings are looked for by PID. */
@@ -32,9 +40,25 @@ void sources_free(struct names_list *l);
 
 /*
  * Adds one file. 0, or -errno with what is wrong in `error`, of 512 bytes, as "read NAME: found,
- * expected"; `sum` may then hold a part of it. The caller frees s->name, which may be NULL.
+ * expected"; `sum` may then hold a part of it. `s` is to be closed in any case; where only one
+ * thread is wished for, it still tells of the whole file.
  */
 int sources_read(struct source *s, const char *name, struct sum *sum, char *error);
+void sources_close(struct source *s);
+
+/* Whether `id` means that thread: its native id, # and its number, or its name. Several may fit. */
+bool sources_is_thread(const struct rebuild_thread *t, const char *id);
+
+/* Adds what a thread of `name` did, and takes it from `t`. 0 or -errno with `error`. */
+int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name, char *error);
+
+/*
+ * Leaves out what is not wished for, when all sources are read. 0 or -ENOMEM with `error`.
+ */
+int sources_shape(struct sum *sum, char *error);
+
+/* What is to be said where sum->n_threads is 0 of all sums: -ENOENT. */
+int sources_no_thread(const struct source_wish *wish, char *error);
 
 /*
  * Adds `more` to the sum of the total, as pstats.Stats.add does. 0, or -EOVERFLOW where there are more

@@ -101,6 +101,35 @@ void tables_fini(struct pyprof_fold *f)
 	memset(f, 0, sizeof(*f));
 }
 
+int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
+{
+	size_t fn_bytes = (from->s.n_fns + 1ull) * sizeof(*from->fn);
+	size_t edge_bytes = (from->s.n_edges + 1ull) * sizeof(*from->edge);
+
+	*to = (struct pyprof_fold){ .s = from->s, .weight = from->weight };
+	to->fn = malloc(fn_bytes);
+	to->edge = malloc(edge_bytes);
+	if (!to->fn || !to->edge) {
+		tables_fini(to);
+		return -ENOMEM;
+	}
+	memcpy(to->fn, from->fn, fn_bytes);
+	memcpy(to->edge, from->edge, edge_bytes);
+	return 0;
+}
+
+void tables_clear(struct pyprof_fold *f)
+{
+	f->s = (struct pyprof_fold_state){ .base = f->s.base,
+					   .now = f->s.now,
+					   .first_ticks = f->s.now + f->s.skipped_ticks,
+					   .skipped_ticks = f->s.skipped_ticks };
+	f->fn[0] = (struct pyprof_fold_fn){ 0 };
+	f->stack[-1] = pyprof_fold_root();
+	memset(f->fn_index, 0, (f->fn_mask + 1ull) * sizeof(*f->fn_index));
+	memset(f->edge_index, 0, (f->edge_mask + 1ull) * sizeof(*f->edge_index));
+}
+
 /* --- loading -------------------------------------------------------------------------------------- */
 
 /* A checked copy of a table's header, and where its arrays lie. */

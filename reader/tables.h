@@ -19,4 +19,10 @@ void tables_fini(struct pyprof_fold *f);
  */
 int tables_load(struct pyprof_fold *f, const struct attach *a, uint64_t offset, uint64_t folded);
 
+/* What has been counted, for reading only: without indices and stack. 0 or -ENOMEM. */
+int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from);
+
+/* Forgets what has been counted, but neither the time nor the room that there is. The stack is empty. */
+void tables_clear(struct pyprof_fold *f);
+
 #endif

@@ -20,6 +20,19 @@ from test_pstats_identity import CHAINS, MADE, WORDS, abbreviations, difference
 
 ENV = {"PYTHONIOENCODING": "utf-8:backslashreplace", "TZ": "Europe/Berlin", "TERM": "xterm",
        "PYTHONWARNINGS": "ignore"}
+WITH_EVERYTHING = """\
+import threading
+def work(n):
+    for i in range(n): yield i
+def bad():
+    raise ValueError
+def run():
+    sum(work(9)); sorted([1, 2], key=lambda n: -n); (lambda: 1)(); (lambda: 2)()
+    try: bad()
+    except ValueError: pass
+run()
+t = threading.Thread(target=run, name="other"); t.start(); t.join()
+"""
 GREETING = b"Welcome to the profile statistics browser.\n"
 COMMANDS = "EOF add callees callers help quit read reverse sort stats strip".split()
 # Names of files are typed as they are: with blanks, quotes, digits, characters of several bytes.
@@ -382,9 +395,32 @@ def test_recordings(python, here, run_shim, tmp_path):
     assert loud.out.index(b"process %s" % pid.encode()) < loud.out.index(GREETING)
 
 
+@pytest.mark.parametrize("options", [["--thread", "other"]], ids=" ".join)
+def test_options_of_what_is_counted(python, run_shim, options):
+    """The tables are those of the reports with these options."""
+    recording = run_shim([python.exe, "-c", WITH_EVERYTHING], env={"PYSHIM_CLOCK": "cpu"}).recording
+    script = b"sort cumulative\nstats\ncallers\nadd %s\nstats\nquit\n" % bytes(recording)
+    done = run_bare([READER, "--browse", "-q", *options, recording], input=script, env=ENV)
+    assert (done.status, done.err) == (0, b"")
+    table = read("-q", *options, recording).out
+    assert table != read("-q", recording).out
+    callers = read("-q", "--callers", *options, recording).out
+    assert done.out.count(table) == 1 and done.out.count(callers) == 1
+    twice = read("-q", "-s", "stdname", *options, recording, recording).out
+    assert twice.splitlines()[0] in done.out.splitlines()
+
+
+def test_thread_that_is_none(here, run_shim):
+    recording = run_shim([PYTHONS[0].exe, "-c", ""]).recording
+    done = run_bare([READER, "--browse", "-q", "--thread", "9", recording], input=b"stats\n", env=ENV)
+    assert done.status == 0 and done.out.splitlines()[0] == (
+        b"read --thread: found no thread '9', expected the native id, the #number or the name of "
+        b"one (see --threads)")
+
+
 def test_usage(here):
     for option in ["-s", "time"], ["-r", "3"], ["--reverse"], ["--strip-dirs"], ["-o", "x"], \
-            ["-f", "text"], ["--callers"], ["--check"], ["--strict"]:
+            ["-f", "text"], ["--callers"], ["--check"], ["--strict"], ["--threads"], ["--each"]:
         done = run_bare([READER, "--browse", *option, here / "a"])
         assert (done.status, done.out) == (2, b"")
         assert done.err.startswith(b"pyshim-read: read --browse: found ") and done.err.count(b"\n") == 1

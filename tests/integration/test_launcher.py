@@ -512,6 +512,20 @@ def test_options_are_the_readers(options):
     assert re.search(rb" to 1 due to restriction <1>\n", done.err)
 
 
+def test_threads_and_processes_apart():
+    program = KNOWN + (
+        "import subprocess, sys, threading\n"
+        "t = threading.Thread(target=lambda: [known(i) for i in range(60)], name='other')\n"
+        "t.start(); t.join()\n"
+        "subprocess.run([sys.executable, '-c', 'def known(n): return n\\nknown(1); known(2)'])\n")
+    err = launch("--each", "-q", PYTHON, "-c", program).err
+    assert sorted(re.findall(rb"^ +(\d+) .*\(known\)$", err, flags=re.M)) == [b"160", b"2"]
+    err = launch("--threads", PYTHON, "-c", program).err.decode()
+    assert re.findall(r": thread \d+, #\d+, (\w+)$", err, flags=re.M).count("other") == 1
+    assert sorted(re.findall(r"^ +(\d+) .*\(known\)$", err, flags=re.M)) == ["100", "2", "60"]
+    assert reported_calls(launch("-q", "--thread", "other", PYTHON, "-c", program).err) == 60
+
+
 def test_settings_are_passed_through():
     program = "len('')\n" + KNOWN
     assert reported_calls(launch(PYTHON, "-c", program).err) == 100
@@ -605,7 +619,7 @@ def test_commands_that_cannot_be_run(tmp_path):
     ["--reverse=1", "touch", "x"], ["-s", "nonsense", "touch", "x"],
     ["-f", "nonsense", "touch", "x"], ["--list", "touch", "x"], ["--clean", "touch", "x"],
     ["--calibrate", "9", "touch", "x"],
-    ["--python", "x", "touch", "x"],
+    ["--python", "x", "touch", "x"], ["--threads", "-o", "out", "touch", "x"],
 ], ids=" ".join)
 def test_usage(args, tmp_path):
     """Said at once: the command is not run. Its own status 2 comes without these lines."""

@@ -104,8 +104,12 @@ def check_fields(document):
             same("calibration", source["correction"]["calibration"])
             for cost in source["correction"]["calibration"]["costs"].values():
                 same("cost", cost)
+        for thread in source["threads"]:
+            same("thread", thread)
     for report in document["reports"]:
         same("report", report)
+        if report["thread"]:
+            same("thread", report["thread"])
         for function in report["functions"]:
             same("function", function)
             for caller in function["callers"]:
@@ -115,7 +119,7 @@ def check_fields(document):
 def test_json_is_what_is_documented(recording, tmp_path):
     read("-o", tmp_path / "p", recording)
     for options in ([], ["--bias", "1e-7"]):
-        document = as_json(*options, recording, tmp_path / "p")
+        document = as_json("--threads", *options, recording, tmp_path / "p")
         assert [s["kind"] for s in document["sources"]] == ["recording", "pstats"]
         assert bool(document["sources"][0]["correction"]) == bool(options)
         check_fields(document)
@@ -284,3 +288,155 @@ def test_json_of_nothing(tmp_path):
 def test_json_with_a_wrong_pattern_is_no_half_document(recording):
     done = run_bare([READER, "-f", "json", "-r", r"\N{DIGIT ONE}", recording])
     assert (done.status, done.out) == (1, b"") and done.err.count(b"\n") == 1
+
+
+# What is counted
+
+
+CALLBACKS = """\
+def key(x): return -x
+def a():
+    for i in range(5): sorted(range(3), key=key)
+def b(n):
+    if n: list(map(b, [n - 1]))
+    else: sorted(range(4), key=key); key(1)
+class C:
+    def __len__(self): return key(3)*-1
+def c(): return len(C()), len([])
+a(); b(3); c(); list(map(key, [1, 2])); exec("a()")
+"""
+# Threads and sources
+
+THREADS = """\
+import sys, threading
+try: get_id = threading.get_native_id
+except AttributeError: get_id = lambda: 0
+ids, go = {}, [threading.Event() for i in range(4)]
+def leaf(n): return n
+def work(n):
+    ids[threading.current_thread().name] = get_id()
+    for i in range(n): leaf(i)
+    if n < 1000: go[n // 100].wait()
+def start(name, n):
+    t = threading.Thread(target=work, args=(n,), name=name)
+    t.start()
+    return t
+for i in range(int(sys.argv[1])): start("one by one", 5000).join()
+both = [start("w\u00e9 %d" % i, 100 * i) for i in (1, 2, 3)]
+for e in go: e.set()
+for t in both: t.join()
+leaf(0)
+ids["MainThread"] = get_id()
+print(ids)
+"""
+
+
+def leaves(report):
+    return sum(f["total_calls"] for f in report["functions"] if f["name"] == "leaf")
+
+
+def record_threads(python, run_shim, n, **env):
+    run = run_shim([python.exe, "-X", "utf8", "-c", THREADS, str(n)], env={**STEADY, **env})
+    return run.recording, eval(run.out.decode())
+
+
+def added(reports):
+    """What the reports say in all: {key: [calls, primitive calls, callers' calls]}"""
+    total = {}
+    for report in reports:
+        for f in report["functions"]:
+            t = total.setdefault(key(f), [0, 0, {}])
+            t[0] += f["total_calls"]
+            t[1] += f["primitive_calls"]
+            for c in f["callers"]:
+                t[2][key(c)] = t[2].get(key(c), 0) + c["total_calls"]
+    return total
+
+
+def test_threads_are_told_apart(python, run_shim):
+    recording, ids = record_threads(python, run_shim, 2)
+    document = as_json("--threads", recording)
+    reports, threads = document["reports"], document["sources"][0]["threads"]
+    assert [r["thread"] for r in reports] == threads and len(threads) == 6
+    assert not any(t["several"] for t in threads)
+    assert sorted((r["thread"]["name"], leaves(r)) for r in reports) == [
+        ("MainThread", 1), ("one by one", 5000), ("one by one", 5000),
+        ("w\u00e9 1", 100), ("w\u00e9 2", 200), ("w\u00e9 3", 300)]
+    for t in threads:
+        if t["name"] != "one by one":
+            assert t["native_id"] == ids[t["name"]]
+    whole, = as_json(recording)["reports"]
+    assert added(reports) == added([whole])
+    assert sum(r["total_tt"] for r in reports) == pytest.approx(whole["total_tt"])
+
+
+def test_one_thread(python, run_shim):
+    recording, ids = record_threads(python, run_shim, 2)
+    number = next(t["number"] for t in as_json(recording)["sources"][0]["threads"]
+                  if t["name"] == "w\u00e9 3")
+    for name in "w\u00e9 3", str(ids["w\u00e9 3"]), "#%d" % number:
+        report, = as_json("--thread", name, recording)["reports"]
+        assert leaves(report) == 300 and report["thread"]["number"] == number
+        text = read("--thread", name, recording).out.decode()
+        assert re.findall(r": thread .*", text) == [
+            ": thread %d, #%d, w\u00e9 3" % (ids["w\u00e9 3"], number)]
+    report, = as_json("--thread", "one by one", recording)["reports"]
+    assert leaves(report) == 10000 and report["thread"] is None
+    assert read("--thread", "one by one", recording).out.count(b", one by one\n") == 2
+    stats = read_stats(recording, options=["--thread", "w\u00e9 3"])
+    assert sum(v[1] for f, v in stats.items() if f[2] == "leaf") == 300
+    for name in "nobody", "#99", "w", "":
+        done = run_bare([READER, "--thread", name, recording])
+        assert (done.status, done.out) == (1, b"")
+        assert done.err.startswith(b"pyshim-read: read --thread: found no thread '%s', expected "
+                                   % name.encode())
+
+
+def test_threads_that_were_folded_together(python, run_shim):
+    """Nothing is counted twice or left out; what is a thread's own is all that it did."""
+    recording, _ = record_threads(python, run_shim, 6, PYSHIM_BUFFER="64K")
+    document = as_json("--threads", recording)
+    reports = document["reports"]
+    several = [r for r in reports if r["thread"]["several"]]
+    assert len(several) == 1 and leaves(several[0]) >= 5000
+    truth = {"MainThread": 1, "one by one": 5000, "w\u00e9 1": 100, "w\u00e9 2": 200, "w\u00e9 3": 300}
+    apart = [(r["thread"]["name"], leaves(r)) for r in reports if r not in several]
+    assert apart.count(("MainThread", 1)) == 1 and len(apart) <= 10 - 2
+    assert all(truth[name] == n for name, n in apart), apart
+    assert leaves(as_json("--thread", "#0", recording)["reports"][0]) == leaves(several[0])
+    whole, = as_json(recording)["reports"]
+    assert leaves(whole) == 6 * 5000 + 601
+    assert added(reports) == added([whole])
+    text = read("--threads", recording).out.decode()
+    assert text.count(": threads that were folded together\n") == 1
+
+
+def test_each_source(python, run_shim, tmp_path):
+    a = run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
+    b = run_shim([python.exe, "-c", CALLBACKS], env=STEADY).recording
+    read("-o", tmp_path / "p", b)
+    alone = [as_json(s)["reports"][0] for s in (a, b, tmp_path / "p")]
+    each = as_json("--each", a, b, tmp_path / "p")["reports"]
+    assert [r.pop("source") for r in each] == [0, 1, 2]
+    for report in alone:
+        assert report.pop("source") is None
+    assert each == alone
+    assert read("-q", "--each", a, b).out == read("-q", a).out + read("-q", b).out
+    text = read("--each", a, b).out.decode()
+    assert [text.count(str(s)) for s in (a, b)] == [1, 1]
+    assert text.index(str(a)) < text.index(":3(even)") < text.index(
+        str(b)) < text.index(":8(__len__)")
+    assert len(as_json("--threads", a, tmp_path / "p")["reports"]) == 2
+    assert len(as_json("--each", "--thread", "MainThread", a, b)["reports"]) == 2
+
+
+@pytest.mark.parametrize("options, found", [
+    (["--each", "-o", "x"], "--format: found pstats with --each"),
+    (["--threads", "-f", "pstats"], "--format: found pstats with --threads"),
+    (["--threads", "--thread", "1"], "--thread: found '1' with --threads"),
+    (["--threads", "--bare-time", "1"], "--bare-time: found it with --threads"),
+], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
+def test_what_cannot_be_together(options, found, tmp_path):
+    done = run_bare([READER, *options, "nothing"], cwd=tmp_path)
+    assert (done.status, done.out) == (2, b"") and not list(tmp_path.iterdir())
+    assert done.err.startswith(b"pyshim-read: read %s, expected " % found.encode())

@@ -237,6 +237,7 @@ static struct calib calibration(void)
 
 static void read_back(struct recording *r, const struct calib *calib, struct profile *p)
 {
+	static const struct rebuild_view everything;
 	struct attach a;
 	struct names names;
 	struct drain d;
@@ -244,7 +245,7 @@ static void read_back(struct recording *r, const struct calib *calib, struct pro
 	ck_assert_int_eq(attach_open(&a, recording_save(r)), 0);
 	ck_assert_int_eq(drain_open(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
-	ck_assert_int_eq(rebuild(p, &d, &names, 1e-9, calib, &summary), 0);
+	ck_assert_int_eq(rebuild(p, &d, &names, 1e-9, calib, &everything, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken + summary.n_calls_broken, 0);
 	ck_assert_uint_eq(d.n_bad + names.n_bad, 0);
 	names_fini(&names);

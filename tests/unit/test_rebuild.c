@@ -18,6 +18,7 @@ static struct recording r;
 static struct recording_ring ring;
 static struct profile p;
 static struct rebuild_summary summary;
+static struct rebuild_view view;
 static uint64_t n_lost, n_bad;
 
 static void setup(void)
@@ -29,11 +30,13 @@ static void setup(void)
 	recording_name(&r, GEN, PYPROF_NAME_CODE, "a.py", 20, "gen");
 	ring = recording_ring(&r);
 	profile_init(&p);
+	view = (struct rebuild_view){ .apart = false };
 }
 
 static void teardown(void)
 {
 	profile_fini(&p);
+	rebuild_summary_fini(&summary);
 	recording_fini(&r);
 }
 
@@ -51,7 +54,7 @@ static void read_back(void)
 	ck_assert_int_eq(attach_open(&a, recording_save(&r)), 0);
 	ck_assert_int_eq(drain_open(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
-	ck_assert_int_eq(rebuild(&p, &d, &names, 1e-9, NULL, &summary), 0);
+	ck_assert_int_eq(rebuild(&p, &d, &names, 1e-9, NULL, &view, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken, 0);
 	ck_assert_uint_eq(summary.n_calls_broken, 0);
 	n_lost = d.n_lost[PYPROF_LOST_BUDGET];
@@ -291,6 +294,72 @@ START_TEST(threads_have_their_own_stacks)
 }
 END_TEST
 
+/* What thread `i` of the summary did with a function; 0 calls: nothing. */
+static void check_share(size_t i, uint32_t number, const char *name, int line, uint64_t n_calls,
+			double self_ns)
+{
+	const struct rebuild_thread *t = &summary.thread[i];
+	size_t at = profile_find(&t->profile, text("a.py"), line, text(name));
+
+	ck_assert_uint_eq(t->number, number);
+	ck_assert_int_eq(at != SIZE_MAX, n_calls > 0);
+	if (n_calls)
+		check_counts(&t->profile.fn[at].counts, n_calls, n_calls, self_ns, self_ns);
+}
+
+/* Three in one ring, of which one runs on in another; what was running ends with its thread. */
+START_TEST(threads_are_told_apart)
+{
+	struct recording_ring other = recording_ring(&r);
+
+	view.replay.by_thread = view.apart = true;
+	recording_name(&r, 2, PYPROF_NAME_THREAD, "", 77, "two");
+	put(PYPROF_THREAD, 1, 0);
+	put(PYPROF_CALL, F, 0);
+	put(PYPROF_RETURN, F, 50);
+	put(PYPROF_THREAD, 2, 60);
+	put(PYPROF_CALL, F, 61);
+	put(PYPROF_RETURN, F, 64);
+	put(PYPROF_CALL, G, 70);
+	put(PYPROF_THREAD_END, 2, 77);
+	put(PYPROF_THREAD, 3, 90);
+	for (int i = 0; i < RECORDING_BLOCK_RECORDS; i++) {
+		put(PYPROF_CALL, G, 100 + (uint64_t)i * 10);
+		put(PYPROF_RETURN, G, 101 + (uint64_t)i * 10);
+	}
+	recording_put(&r, &other, PYPROF_THREAD, 2, 500);
+	recording_put(&r, &other, PYPROF_CALL, F, 500);
+	recording_put(&r, &other, PYPROF_RETURN, F, 502);
+	read_back();
+	ck_assert_uint_eq(summary.n_listed, 3);
+	ck_assert_uint_eq(summary.n_threads, 4); /* each time that one began in a ring */
+	ck_assert_uint_eq(summary.n_rings, 2);
+	ck_assert_uint_eq(summary.n_open, 1);
+	check_share(0, 1, "f", 1, 1, 50);
+	check_share(0, 1, "g", 9, 0, 0);
+	check_share(1, 2, "f", 1, 2, 5);
+	check_share(1, 2, "g", 9, 1, 7);
+	check_share(2, 3, "f", 1, 0, 0);
+	check_share(2, 3, "g", 9, RECORDING_BLOCK_RECORDS, RECORDING_BLOCK_RECORDS);
+	ck_assert_int_eq(summary.thread[1].native_id, 77);
+	ck_assert_str_eq(summary.thread[1].name, "two");
+	ck_assert_str_eq(summary.thread[2].name, "");
+	check_fn(f(), 3, 3, 55, 55);
+	check_fn(g(), RECORDING_BLOCK_RECORDS + 1, RECORDING_BLOCK_RECORDS + 1,
+		 RECORDING_BLOCK_RECORDS + 7, RECORDING_BLOCK_RECORDS + 7);
+}
+END_TEST
+
+/* As it was: a thread that is not wished for leaves no trace in the summary. */
+START_TEST(threads_are_listed_where_that_is_wished)
+{
+	put(PYPROF_THREAD, 1, 0);
+	put(PYPROF_CALL, F, 0);
+	read_back();
+	ck_assert_uint_eq(summary.n_listed, 0);
+}
+END_TEST
+
 /* 1,000 calls over many blocks; the stack goes on from block to block. */
 START_TEST(blocks_are_one_stream)
 {
@@ -467,6 +536,8 @@ int main(void)
 	tcase_add_test(t, unmatched_returns_are_ignored);
 	tcase_add_test(t, missing_returns_are_closed_with_the_caller);
 	tcase_add_test(t, threads_have_their_own_stacks);
+	tcase_add_test(t, threads_are_told_apart);
+	tcase_add_test(t, threads_are_listed_where_that_is_wished);
 	tcase_add_test(t, blocks_are_one_stream);
 	tcase_add_test(t, tables_grow);
 	tcase_add_test(t, labels_are_added_up);

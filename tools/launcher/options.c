@@ -47,6 +47,7 @@ static const struct option long_options[] = {
 	{ "callees", no_argument, NULL, OPT_OF_READER },
 	{ "threads", no_argument, NULL, OPT_OF_READER },
 	{ "thread", required_argument, NULL, OPT_OF_READER },
+	{ "each", no_argument, NULL, OPT_OF_READER },
 	{ "by-code", no_argument, NULL, OPT_OF_READER },
 	{ "true-calls", no_argument, NULL, OPT_OF_READER },
 	{ "exceptions", no_argument, NULL, OPT_OF_READER },

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "reading.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static int no_memory(char *error)
+{
+	sprintf(error, "read sources: out of memory");
+	return -ENOMEM;
+}
+
+/* One report more, or NULL. Those that there were move. */
+static struct reading_report *add_report(struct reading *r, size_t source,
+					 const struct rebuild_thread *thread, char *error)
+{
+	struct reading_report *more = reallocarray(r->report, r->n_reports + 1, sizeof(*more));
+
+	if (!more) {
+		no_memory(error);
+		return NULL;
+	}
+	r->report = more;
+	more += r->n_reports++;
+	*more = (struct reading_report){ .sum = { .wish = &r->wish->source },
+					 .source = source,
+					 .thread = thread };
+	profile_init(&more->sum.profile);
+	return more;
+}
+
+/*
+ * The first, then the others from the last back: so pstats.Stats(a, b, c) adds them, and so the
+ * functions of equal rank stand in its order.
+ */
+static int read_together(struct reading *r, const struct names_list *l, char *error)
+{
+	struct reading_report *all = add_report(r, SIZE_MAX, NULL, error);
+	int err = all ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < l->n && !err; i++) {
+		size_t at = i ? l->n - i : 0;
+
+		err = sources_read(&r->source[at], l->name[at], &all->sum, error);
+	}
+	return err;
+}
+
+/* The whole gives way to its threads, where there are any. */
+static int split_by_thread(struct reading *r, size_t at, char *error)
+{
+	struct source *s = &r->source[at];
+	int err = 0;
+
+	if (!s->summary.n_listed)
+		return 0;
+	profile_fini(&r->report[--r->n_reports].sum.profile);
+	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
+		struct rebuild_thread *t = &s->summary.thread[i];
+		struct reading_report *one = add_report(r, at, t, error);
+
+		err = one ? sources_add_thread(&one->sum, t, s->name, error) : -ENOMEM;
+	}
+	return err;
+}
+
+static int read_apart(struct reading *r, const struct names_list *l, char *error)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < l->n && !err; i++) {
+		struct reading_report *one = add_report(r, i, NULL, error);
+
+		err = one ? sources_read(&r->source[i], l->name[i], &one->sum, error) : -ENOMEM;
+		if (!err && r->wish->threads)
+			err = split_by_thread(r, i, error);
+	}
+	return err;
+}
+
+static int shape(struct reading *r, char *error)
+{
+	size_t n_threads = 0;
+	int err = 0;
+
+	for (size_t i = 0; i < r->n_reports && !err; i++) {
+		n_threads += r->report[i].sum.n_threads;
+		err = sources_shape(&r->report[i].sum, error);
+	}
+	if (!err && r->wish->source.thread && !n_threads)
+		err = sources_no_thread(&r->wish->source, error);
+	return err;
+}
+
+int reading_open(struct reading *r, const struct reading_wish *wish, const struct names_list *l,
+		 char *error)
+{
+	int err;
+
+	*r = (struct reading){ .wish = wish, .source = calloc(l->n, sizeof(*r->source)) };
+	if (!r->source)
+		return no_memory(error);
+	r->n_sources = l->n;
+	err = wish->threads || wish->each ? read_apart(r, l, error) : read_together(r, l, error);
+	return err ? err : shape(r, error);
+}
+
+void reading_close(struct reading *r)
+{
+	for (size_t i = 0; i < r->n_reports; i++)
+		profile_fini(&r->report[i].sum.profile);
+	for (size_t i = 0; i < r->n_sources; i++)
+		sources_close(&r->source[i]);
+	free(r->report);
+	free(r->source);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Sources -> reports: one in which they are added up, or one for each source or thread. Prints
+ * nothing.
+ */
+#ifndef READER_READING_H
+#define READER_READING_H
+
+#include "sources.h"
+
+struct reading_wish {
+	struct source_wish source;
+	bool threads; /* a report for each thread of each source; not with source.thread */
+	bool each;    /* ... for each source */
+};
+
+/* What one report is on. */
+struct reading_report {
+	struct sum sum;
+	size_t source;			     /* the only one that is in it; SIZE_MAX: all */
+	const struct rebuild_thread *thread; /* the only one of it; NULL: all */
+};
+
+struct reading {
+	const struct reading_wish *wish;
+	struct source *source; /* in the order in which they were named */
+	size_t n_sources;
+	struct reading_report *report;
+	size_t n_reports;
+};
+
+/*
+ * Reads the files. 0 or -errno with what is wrong in `error`, of 512 bytes. To be closed in any case.
+ * `wish` must outlive it.
+ */
+int reading_open(struct reading *r, const struct reading_wish *wish, const struct names_list *l,
+		 char *error);
+void reading_close(struct reading *r);
+
+#endif
