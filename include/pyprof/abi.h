@@ -22,7 +22,7 @@
 
 #define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
 #define PYPROF_MAJOR 1
-#define PYPROF_MINOR 0
+#define PYPROF_MINOR 1
 
 #define PYPROF_HEADER_BYTES 4096u
 #define PYPROF_EXTENT_ALIGN 4096u
@@ -284,7 +284,7 @@ struct pyprof_fold_fn {
 	uint64_t total;	      /* of the others, start to end */
 	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
-	uint64_t reserved1;
+	uint64_t n_recursive_resumes; /* of n_recursive, resumes; minor 1, 0 before */
 };
 
 /* A caller pair. */

@@ -267,6 +267,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, bool
 		if (!n)
 			return;
 		weight += pyprof_fold_count_odd(f, e, flags, exception);
+		fn->n_recursive_resumes += flags & PYPROF_FRAME_RESUMED && fn->level;
 	}
 	parent->self_cost += (uint64_t)weight;
 	f->s.cost += (uint64_t)weight;
