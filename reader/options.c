@@ -32,6 +32,8 @@ static const char usage[] =
 	"      --threads         one report for each thread\n"
 	"      --thread ID       only that one: its native id, #number or name, as --threads says\n"
 	"      --each            one report for each source\n"
+	"      --by-code         keep functions apart that share file, line and name: f, f#2, ...\n"
+	"      --true-calls      count a generator's resumes as one call\n"
 	"      --bias B          correct times by: auto (the kept calibration that fits), none, seconds\n"
 	"                        per event, or the file of a calibration\n"
 	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
@@ -55,6 +57,8 @@ enum {
 	OPT_THREADS,
 	OPT_THREAD,
 	OPT_EACH,
+	OPT_BY_CODE,
+	OPT_TRUE_CALLS,
 	OPT_BIAS,
 	OPT_BARE_TIME,
 	OPT_CALIBRATE,
@@ -81,6 +85,8 @@ static const struct option long_options[] = {
 	{ "threads", no_argument, NULL, OPT_THREADS },
 	{ "thread", required_argument, NULL, OPT_THREAD },
 	{ "each", no_argument, NULL, OPT_EACH },
+	{ "by-code", no_argument, NULL, OPT_BY_CODE },
+	{ "true-calls", no_argument, NULL, OPT_TRUE_CALLS },
 	{ "bias", required_argument, NULL, OPT_BIAS },
 	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
 	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
@@ -201,6 +207,8 @@ static bool *find_switch(struct options *o, int option)
 		{ OPT_BROWSE, &o->browse },
 		{ OPT_THREADS, &o->wish.threads },
 		{ OPT_EACH, &o->wish.each },
+		{ OPT_BY_CODE, &o->wish.source.recording.view.by_code },
+		{ OPT_TRUE_CALLS, &o->wish.source.recording.view.true_calls },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
 		{ OPT_WAIT, &o->wait },

@@ -2,6 +2,7 @@
 #include "rebuild.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +16,8 @@ struct rebuild {
 	double seconds_per_tick;
 	const struct calib *calib; /* NULL: none */
 	const struct rebuild_view *view;
+	uint32_t *ordinal; /* by number: among those that share file, line and name; NULL: all 0 */
+	size_t n_ordinals;
 	struct profile listed; /* the threads in the summary, by number: a function's line here */
 	struct rebuild_summary *summary;
 	bool any; /* first_ticks is set */
@@ -217,19 +220,114 @@ out:
 	return sum;
 }
 
+/* --- what the view makes of it -------------------------------------------------------------------------- */
+
+static uint64_t less(uint64_t n, uint64_t by)
+{
+	return n > by ? n - by : 0;
+}
+
+static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint64_t n_recursive)
+{
+	c->n_calls = less(c->n_calls, n_resumes);
+	c->n_primitive = less(c->n_calls, n_recursive);
+}
+
+static void true_edge(const struct rebuild *r, const struct pyprof_fold_edge *e,
+		      struct profile_counts *counts)
+{
+	if (r->view->true_calls && e->n_resumes)
+		leave_out_resumes(counts, e->n_resumes, less(e->n_recursive, e->n_resumes));
+}
+
+static int true_functions(const struct rebuild *r, const struct pyprof_fold *f,
+			  struct profile_counts *sum)
+{
+	uint64_t *n_resumes;
+
+	if (!r->view->true_calls)
+		return 0;
+	n_resumes = calloc(f->s.n_fns + 1ull, sizeof(*n_resumes));
+	if (!n_resumes)
+		return -ENOMEM;
+	for (uint32_t i = 1; i <= f->s.n_edges; i++)
+		n_resumes[f->edge[i].callee] += f->edge[i].n_resumes;
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
+		const struct pyprof_fold_fn *fn = &f->fn[slot];
+
+		if (n_resumes[slot])
+			leave_out_resumes(&sum[slot], n_resumes[slot],
+					  less(fn->n_recursive, fn->n_recursive_resumes));
+	}
+	free(n_resumes);
+	return 0;
+}
+
+/* Numbers those that share file, line and name. */
+static int find_ordinals(struct rebuild *r)
+{
+	const struct names *names = r->names;
+	struct profile seen;
+	uint32_t *n_seen = calloc(names->n_fns + 1, sizeof(*n_seen));
+	int err = 0;
+
+	profile_init(&seen);
+	free(r->ordinal);
+	r->ordinal = calloc(names->n_fns + 1, sizeof(*r->ordinal));
+	r->n_ordinals = names->n_fns;
+	if (!n_seen || !r->ordinal)
+		err = -ENOMEM;
+	for (size_t i = 0; i < names->n_fns && !err; i++) {
+		const struct name *n = &names->fn[i];
+		size_t at;
+
+		if (n->kind != PYPROF_NAME_CODE)
+			continue;
+		at = profile_caller_add(&seen, n->file, n->line, n->name);
+		if (at == SIZE_MAX)
+			err = -ENOMEM;
+		else
+			r->ordinal[i] = n_seen[at]++;
+	}
+	profile_fini(&seen);
+	free(n_seen);
+	return err;
+}
+
+static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t number)
+{
+	const struct name *n = names_fn(r->names, number);
+	struct text name = n->name;
+	char *apart = NULL;
+	size_t place;
+	int bytes;
+
+	if (number < r->n_ordinals && r->ordinal[number]) {
+		apart = malloc(name.n + sizeof("#4294967296"));
+		if (!apart)
+			return SIZE_MAX;
+		memcpy(apart, name.bytes, name.n);
+		bytes = sprintf(apart + name.n, "#%u", r->ordinal[number] + 1);
+		name = (struct text){ apart, name.n + (size_t)bytes };
+	}
+	place = profile_fn_add(p, n->file, n->line, name, n->qualname);
+	free(apart);
+	return place;
+}
+
+/* --- into the profile ----------------------------------------------------------------------------------- */
+
 static int add_functions(const struct rebuild *r, const struct pyprof_fold *f,
 			 const struct costs *c, struct profile *p, size_t *place)
 {
 	struct profile_counts *sum = sum_by_slot(r, f, c);
-	int err = sum ? 0 : -ENOMEM;
+	int err = sum ? true_functions(r, f, sum) : -ENOMEM;
 
 	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
-		const struct name *n = names_fn(r->names, f->fn[slot].number);
-
 		place[slot] = SIZE_MAX;
 		if (!sum[slot].n_calls && sum[slot].self_s == 0 && sum[slot].total_s == 0)
 			continue;
-		place[slot] = profile_fn_add(p, n->file, n->line, n->name, n->qualname);
+		place[slot] = add_function(r, p, f->fn[slot].number);
 		if (place[slot] == SIZE_MAX)
 			err = -ENOMEM;
 		else
@@ -252,6 +350,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 		const struct pyprof_fold_edge *e = &f->edge[i];
 		struct profile_counts counts = edge_counts(r, f, &c, e);
 
+		true_edge(r, e, &counts);
 		if (!e->caller || place[e->callee] == SIZE_MAX || place[e->caller] == SIZE_MAX)
 			continue;
 		if (!counts.n_calls && counts.self_s == 0 && counts.total_s == 0)
@@ -379,6 +478,8 @@ static int add_piece(struct rebuild *r, const struct pyprof_fold *f, uint32_t th
 {
 	int err = refresh_names(r, f);
 
+	if (!err && r->view->by_code && r->n_ordinals < r->names->n_fns)
+		err = find_ordinals(r);
 	if (!err)
 		err = add_tables(r, f, r->profile);
 	if (!err)
@@ -423,6 +524,7 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 	memset(summary, 0, sizeof(*summary));
 	profile_init(&r.listed);
 	err = replay_rings(d, &r.view->replay, add_ring, &r);
+	free(r.ordinal);
 	profile_fini(&r.listed);
 	return err;
 }

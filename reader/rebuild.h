@@ -18,6 +18,16 @@
 struct rebuild_view {
 	struct replay_wish replay;
 	bool apart; /* by_thread: each thread in the summary has a profile of its own, too */
+	/*
+	 * A generator's resumes are not counted. How many of the resumes on an edge were recursive is not
+	 * known: so many of its primitive calls as may be are given.
+	 */
+	bool true_calls;
+	/*
+	 * Functions that share file, line and name stay apart: from the second on, in the order of their
+	 * numbers, they are called name#2, name#3 ...
+	 */
+	bool by_code;
 };
 
 struct rebuild_thread {

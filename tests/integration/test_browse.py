@@ -395,7 +395,9 @@ def test_recordings(python, here, run_shim, tmp_path):
     assert loud.out.index(b"process %s" % pid.encode()) < loud.out.index(GREETING)
 
 
-@pytest.mark.parametrize("options", [["--thread", "other"]], ids=" ".join)
+@pytest.mark.parametrize("options", [
+    ["--by-code"], ["--true-calls"], ["--thread", "other"],
+], ids=" ".join)
 def test_options_of_what_is_counted(python, run_shim, options):
     """The tables are those of the reports with these options."""
     recording = run_shim([python.exe, "-c", WITH_EVERYTHING], env={"PYSHIM_CLOCK": "cpu"}).recording

@@ -305,6 +305,49 @@ class C:
 def c(): return len(C()), len([])
 a(); b(3); c(); list(map(key, [1, 2])); exec("a()")
 """
+GENERATORS = """\
+def gen(n):
+    for i in range(n): yield i
+def tree(d):
+    yield d
+    if d:
+        yield from tree(d - 1)
+        yield from tree(d - 1)
+def plain(n): return n and plain(n - 1)
+list(gen(10)); list(gen(0)); list(tree(3)); list(tree(2)); plain(4)
+"""
+
+
+def test_true_calls(python, run_shim):
+    recording = run_shim([python.exe, "-c", GENERATORS]).recording
+    calls = {f[2]: v[:2] for f, v in read_stats(recording).items()}
+    true = {f[2]: v[:2] for f, v in read_stats(recording, options=["--true-calls"]).items()}
+    assert calls["gen"] == (12, 12) and true["gen"] == (2, 2)
+    assert calls["tree"][1] > 22 and true["tree"] == (2, 22)
+    assert true["plain"] == calls["plain"] == (1, 5)
+    edges = {c[2]: e[:2] for c, e in next(
+        v[4] for f, v in read_stats(recording, options=["--true-calls"]).items()
+        if f[2] == "tree").items()}
+    assert edges["tree"][0] == 20
+    for f, v in read_stats(recording, options=["--true-calls"]).items():
+        assert v[0] <= v[1] and all(e[1] <= e[0] for e in v[4].values()), f
+
+
+def test_by_code(recording):
+    """Each of them, with the numbers that they had together."""
+    together, apart = functions(recording), functions("--by-code", recording)
+    line = 19 if ("<string>", 19, "<lambda>") in together else 18
+    own = {k: f for k, f in apart.items() if k[:2] == ("<string>", line) and "lambda" in k[2]}
+    assert sorted((k[2], f["total_calls"]) for k, f in own.items()) == [
+        ("<lambda>", 5), ("<lambda>#2", 1), ("<lambda>#3", 2)]
+    assert together["<string>", line, "<lambda>"]["total_calls"] == 8
+    assert set(together) <= set(apart)
+    assert sum(f["total_calls"] for f in apart.values()) == sum(
+        f["total_calls"] for f in together.values())
+    assert len(rows(read("-q", "--by-code", recording).out.decode())) == len(apart)
+    assert read_stats(recording, options=["--by-code"]).keys() == apart.keys()
+
+
 # Threads and sources
 
 THREADS = """\

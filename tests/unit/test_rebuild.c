@@ -30,7 +30,7 @@ static void setup(void)
 	recording_name(&r, GEN, PYPROF_NAME_CODE, "a.py", 20, "gen");
 	ring = recording_ring(&r);
 	profile_init(&p);
-	view = (struct rebuild_view){ .apart = false };
+	view = (struct rebuild_view){ .by_code = false };
 }
 
 static void teardown(void)
@@ -360,6 +360,53 @@ START_TEST(threads_are_listed_where_that_is_wished)
 }
 END_TEST
 
+/* The second function with the same file, line and name, by number, is called #2. */
+START_TEST(functions_stay_apart_by_code)
+{
+	view.by_code = true;
+	recording_name(&r, 5, PYPROF_NAME_CODE, "a.py", 1, "f");
+	recording_name(&r, 6, PYPROF_NAME_CODE, "a.py", 2, "f");
+	put(PYPROF_CALL, 5, 0);
+	put(PYPROF_RETURN, 5, 3);
+	put(PYPROF_CALL, 6, 10);
+	put(PYPROF_RETURN, 6, 14);
+	put(PYPROF_CALL, F, 20);
+	put(PYPROF_RETURN, F, 25);
+	read_back();
+	check_fn(f(), 1, 1, 5, 5);
+	check_fn(fn("a.py", 1, "f#2"), 1, 1, 3, 3);
+	check_fn(fn("a.py", 2, "f"), 1, 1, 4, 4);
+}
+END_TEST
+
+/*
+ * gen is called, and calls itself once; each is resumed once, while the outer one runs or not. Of f's
+ * edge to gen there is one call; within gen, one that is recursive.
+ */
+START_TEST(true_calls_leave_resumes_out)
+{
+	size_t gen;
+
+	view.true_calls = true;
+	put(PYPROF_CALL, F, 0);
+	put(PYPROF_CALL, GEN, 10);
+	put(PYPROF_CALL, GEN, 12);
+	put(PYPROF_YIELD, GEN, 15);
+	put(PYPROF_RESUME, GEN, 16);
+	put(PYPROF_RETURN, GEN, 18);
+	put(PYPROF_YIELD, GEN, 20);
+	put(PYPROF_RESUME, GEN, 22);
+	put(PYPROF_RETURN, GEN, 25);
+	put(PYPROF_RETURN, F, 40);
+	read_back();
+	gen = fn("a.py", 20, "gen");
+	check_fn(gen, 2, 1, 13, 13);
+	check_edge(f(), gen, 1, 1, 8, 13);
+	check_edge(gen, gen, 1, 1, 5, 5);
+	check_fn(f(), 1, 1, 27, 40);
+}
+END_TEST
+
 /* 1,000 calls over many blocks; the stack goes on from block to block. */
 START_TEST(blocks_are_one_stream)
 {
@@ -538,6 +585,8 @@ int main(void)
 	tcase_add_test(t, threads_have_their_own_stacks);
 	tcase_add_test(t, threads_are_told_apart);
 	tcase_add_test(t, threads_are_listed_where_that_is_wished);
+	tcase_add_test(t, functions_stay_apart_by_code);
+	tcase_add_test(t, true_calls_leave_resumes_out);
 	tcase_add_test(t, blocks_are_one_stream);
 	tcase_add_test(t, tables_grow);
 	tcase_add_test(t, labels_are_added_up);
