@@ -201,7 +201,9 @@ static int print_callees(struct browser *b, const struct report_options *options
 
 static void print_report(struct browser *b, struct text argument, report *print)
 {
-	struct report_options options = { .sort = b->sort, .reverse = b->reverse };
+	struct report_options options = { .sort = b->sort,
+					  .reverse = b->reverse,
+					  .exceptions = b->options->exceptions };
 	struct restriction *restriction = NULL;
 	struct terms t;
 	int rc = terms_split(&t, argument);

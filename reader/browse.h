@@ -16,6 +16,7 @@
 
 struct browse_options {
 	struct source_wish wish;
+	bool exceptions;     /* a column of them */
 	bool quiet, verbose; /* the preamble of a recording that is read */
 };
 

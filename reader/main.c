@@ -133,6 +133,7 @@ static int report(const struct options *o, const struct names_list *l)
 static int browse_sources(const struct options *o)
 {
 	const struct browse_options options = { .wish = o->wish.source,
+						.exceptions = o->report.exceptions,
 						.quiet = o->quiet,
 						.verbose = o->verbose };
 

@@ -34,6 +34,9 @@ static const char usage[] =
 	"      --each            one report for each source\n"
 	"      --by-code         keep functions apart that share file, line and name: f, f#2, ...\n"
 	"      --true-calls      count a generator's resumes as one call\n"
+	"      --exceptions      a column of how many calls of each function ended by an exception\n"
+	"      --no-subcalls     leave out who called whom\n"
+	"      --no-builtins     leave out C functions: their time is their callers'\n"
 	"      --bias B          correct times by: auto (the kept calibration that fits), none, seconds\n"
 	"                        per event, or the file of a calibration\n"
 	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
@@ -59,6 +62,9 @@ enum {
 	OPT_EACH,
 	OPT_BY_CODE,
 	OPT_TRUE_CALLS,
+	OPT_EXCEPTIONS,
+	OPT_NO_SUBCALLS,
+	OPT_NO_BUILTINS,
 	OPT_BIAS,
 	OPT_BARE_TIME,
 	OPT_CALIBRATE,
@@ -87,6 +93,9 @@ static const struct option long_options[] = {
 	{ "each", no_argument, NULL, OPT_EACH },
 	{ "by-code", no_argument, NULL, OPT_BY_CODE },
 	{ "true-calls", no_argument, NULL, OPT_TRUE_CALLS },
+	{ "exceptions", no_argument, NULL, OPT_EXCEPTIONS },
+	{ "no-subcalls", no_argument, NULL, OPT_NO_SUBCALLS },
+	{ "no-builtins", no_argument, NULL, OPT_NO_BUILTINS },
 	{ "bias", required_argument, NULL, OPT_BIAS },
 	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
 	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
@@ -209,6 +218,9 @@ static bool *find_switch(struct options *o, int option)
 		{ OPT_EACH, &o->wish.each },
 		{ OPT_BY_CODE, &o->wish.source.recording.view.by_code },
 		{ OPT_TRUE_CALLS, &o->wish.source.recording.view.true_calls },
+		{ OPT_EXCEPTIONS, &o->report.exceptions },
+		{ OPT_NO_SUBCALLS, &o->wish.source.no_subcalls },
+		{ OPT_NO_BUILTINS, &o->wish.source.no_builtins },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
 		{ OPT_WAIT, &o->wait },
@@ -311,6 +323,7 @@ static void complete_wish(struct options *o)
 
 	view->apart = o->wish.threads || o->wish.source.thread;
 	view->replay.by_thread = view->apart || o->format == FORMAT_JSON;
+	view->replay.through_c = o->wish.source.no_builtins;
 }
 
 int options_parse(struct options *o, int argc, char **argv)

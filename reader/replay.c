@@ -50,7 +50,7 @@ static int change_thread(struct replay *out, uint32_t thread)
 }
 
 static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_batch *batch,
-					 bool by_thread)
+					 bool by_thread, bool through_c)
 {
 	struct pyprof_fold *f = &out->f;
 	int err = 0;
@@ -61,7 +61,7 @@ static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_
 
 		if (by_thread && pyprof_record_kind(record) == PYPROF_THREAD)
 			err = change_thread(out, pyprof_record_fn(record));
-		pyprof_fold_record(f, record);
+		pyprof_fold_record_as(f, record, through_c);
 	}
 	return err;
 }
@@ -75,10 +75,10 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 	while (!err && (result = drain_next(r, &batch)) == DRAIN_BATCH) {
 		if (wish->by_thread && !out->f.s.n_records && !out->thread)
 			out->thread = batch.thread;
-		if (wish->by_thread)
-			err = feed_batch(out, &batch, true);
+		if (wish->by_thread || wish->through_c)
+			err = feed_batch(out, &batch, wish->by_thread, wish->through_c);
 		else
-			feed_batch(out, &batch, false);
+			feed_batch(out, &batch, false, false);
 	}
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }

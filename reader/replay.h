@@ -17,6 +17,7 @@
 
 /* How rings are to be replayed; zeros: as they are. */
 struct replay_wish {
+	bool through_c; /* what C functions called is put down to who called them: fold.h */
 	bool by_thread; /* tables of its own for each thread */
 };
 

@@ -311,7 +311,8 @@ static void put_sums(FILE *to, const struct profile_counts *total)
 	fprintf(to, "in %.3f seconds\n\n", plain_nan(total->self_s));
 }
 
-static void put_row(FILE *to, const struct profile_counts *counts, struct text label)
+static void put_row(FILE *to, const struct profile_counts *counts, struct text label,
+		    bool exceptions)
 {
 	char calls[CALLS_BYTES];
 
@@ -321,6 +322,8 @@ static void put_row(FILE *to, const struct profile_counts *counts, struct text l
 	put_per_call(to, counts->self_s, counts->n_calls);
 	put_seconds(to, counts->total_s);
 	put_per_call(to, counts->total_s, counts->n_primitive);
+	if (exceptions)
+		fprintf(to, "%8" PRIu64 " ", counts->n_exceptions);
 	put_text(to, label);
 	fputc('\n', to);
 }
@@ -341,10 +344,12 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 		fputs(options->sampled ? " nsamples  tottime persample cumtime persample"
 				       : "   ncalls  tottime  percall  cumtime  percall",
 		      to);
-		fputs(" filename:lineno(function)\n", to);
+		fputs(options->exceptions ? "   raised filename:lineno(function)\n"
+					  : " filename:lineno(function)\n",
+		      to);
 	}
 	for (size_t i = 0; i < l.n && !(rc = stream_error(to)); i++)
-		put_row(to, &p->fn[l.fn[i]].counts, l.label[l.fn[i]]);
+		put_row(to, &p->fn[l.fn[i]].counts, l.label[l.fn[i]], options->exceptions);
 	if (l.n)
 		fputs("\n\n", to);
 	listing_close(&l);

@@ -41,7 +41,8 @@ struct report_options {
 	 * before others were added to it (profile_merge), so that it has the same indices.
 	 */
 	const struct profile *edges;
-	bool sampled; /* the counts are samples, and the columns say so, as in Python 3.15 */
+	bool exceptions; /* a column of them, before the names */
+	bool sampled;	 /* the counts are samples, and the columns say so, as in Python 3.15 */
 };
 
 /*

@@ -11,6 +11,7 @@
 #include "attach.h"
 #include "list.h"
 #include "pstats_read.h"
+#include "shape.h"
 
 enum { ERROR_BYTES = 512 };
 
@@ -170,8 +171,16 @@ void sources_close(struct source *s)
 
 int sources_shape(struct sum *sum, char *error)
 {
-	int err = sum->wish->strip_dirs ? profile_strip_dirs(&sum->profile) : 0;
+	int err = 0;
 
+	if (sum->wish->no_builtins) {
+		err = shape_no_builtins(&sum->profile);
+		sum->total = profile_total(&sum->profile);
+	}
+	if (sum->wish->no_subcalls && !err)
+		err = shape_no_subcalls(&sum->profile);
+	if (sum->wish->strip_dirs && !err)
+		err = profile_strip_dirs(&sum->profile);
 	if (err)
 		snprintf(error, ERROR_BYTES, "choose functions: out of memory");
 	return err;

@@ -18,6 +18,7 @@ struct names_list {
 struct source_wish {
 	struct recording_wish recording;
 	const char *thread; /* only this one; recording.view is to keep threads apart. NULL: all */
+	bool no_subcalls, no_builtins; /* what is left out: shape.h */
 	bool strip_dirs;
 };
 

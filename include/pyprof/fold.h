@@ -173,11 +173,21 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 	return edge;
 }
 
+/* Who calls. `through_c`: the innermost Python function, where there is one. */
+static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *f, bool through_c)
+{
+	int32_t top = (int32_t)f->s.depth - 1, at = top;
+
+	while (through_c && at >= 0 && f->stack[at].flags & PYPROF_FRAME_C)
+		at--;
+	return f->stack[at >= 0 ? at : top].slot;
+}
+
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
-						 uint32_t flags)
+						 uint32_t flags, bool through_c)
 {
 	uint32_t depth = f->s.depth;
-	uint32_t caller = f->stack[(int32_t)depth - 1].slot;
+	uint32_t caller = pyprof_fold_caller(f, through_c);
 	uint32_t e = f->fn[caller].last_edge;
 	struct pyprof_fold_frame *frame;
 	struct pyprof_fold_edge *edge;
@@ -359,8 +369,12 @@ static inline uint32_t pyprof_fold_flags(unsigned kind)
 	return flags[kind];
 }
 
-/* One record. Time never goes back: a clock that did stands still. */
-static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
+/*
+ * One record. Time never goes back: a clock that did stands still. `through_c`, a constant: what a C
+ * function calls is put down to the Python function that called that, and times stay where they are.
+ */
+static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint64_t r,
+						     bool through_c)
 {
 	unsigned kind = pyprof_record_kind(r);
 	uint32_t fn = pyprof_record_fn(r);
@@ -375,11 +389,16 @@ static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
 	if (__builtin_expect((int64_t)(at - f->s.now) > 0, 1))
 		f->s.now = at;
 	if (PYPROF_KINDS_ENTER >> kind & 1)
-		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind));
+		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c);
 	else if (__builtin_expect(pyprof_fold_is_top(f, fn), 1))
 		pyprof_fold_leave_top(f, exception);
 	else
 		pyprof_fold_leave_other(f, fn, exception, PYPROF_KINDS_C >> kind & 1);
+}
+
+static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
+{
+	pyprof_fold_record_as(f, r, false);
 }
 
 /* A block begins: `base` and `skipped` are its header's. */

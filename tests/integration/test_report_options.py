@@ -293,6 +293,43 @@ def test_json_with_a_wrong_pattern_is_no_half_document(recording):
 # What is counted
 
 
+def test_exceptions_are_a_column(recording):
+    """Taken out, the rest is pstats' text to the byte; with it, what JSON has."""
+    plain = read("-q", recording).out.decode()
+    text = read("-q", "--exceptions", recording).out.decode()
+    column = re.compile(r"^((?: +[0-9/]+| +ncalls)(?: .{8}){4}) ( {0,7}\w+)(?= \S)", flags=re.M)
+    assert column.sub(r"\1", text) == plain
+    raised = {m[1]: int(m[0]) for m in re.findall(
+        r"^ +[0-9/]+(?: .{8}){4} +([0-9]+) (\S.*)$", text, flags=re.M)}
+    assert raised["<string>:5(bad)"] == 20 and raised["<string>:2(fact)"] == 0
+    assert raised["{built-in method builtins.len}"] == 0
+    assert sum(raised.values()) == sum(f["exceptions"] for f in functions(recording).values())
+    assert read("-q", "--exceptions", "--callers", recording).out == read(
+        "-q", "--callers", recording).out
+
+
+def test_exceptions_of_c_functions(python, run_shim):
+    program = ("def f(n):\n for i in range(n):\n  try: [].pop()\n  except IndexError: pass\n"
+               "f(9); [1].pop()")
+    found = functions(run_shim([python.exe, "-c", program]).recording)
+    pop = found["~", 0, "<method 'pop' of 'list' objects>"]
+    assert (pop["total_calls"], pop["exceptions"]) == (10, 9)
+    assert {c["name"]: c["exceptions"] for c in pop["callers"]} == {"f": 9, "<module>": 0}
+    assert found["<string>", 1, "f"]["exceptions"] == 0
+
+
+def without_callers(stats):
+    return {f: v[:4] + ({},) for f, v in stats.items()}
+
+
+def test_no_subcalls(recording):
+    stats = read_stats(recording)
+    assert any(v[4] for v in stats.values())
+    assert read_stats(recording, options=["--no-subcalls"]) == without_callers(stats)
+    assert read("-q", "--no-subcalls", recording).out == read("-q", recording).out
+    assert b"<- \n" in read("-q", "--no-subcalls", "--callers", recording).out
+
+
 CALLBACKS = """\
 def key(x): return -x
 def a():
@@ -305,6 +342,50 @@ class C:
 def c(): return len(C()), len([])
 a(); b(3); c(); list(map(key, [1, 2])); exec("a()")
 """
+
+
+def counts(stats):
+    """As counts_only, with the order of a caller's numbers as it is."""
+    return {f: (v[0], v[1], {c: e[:2] for c, e in v[4].items()}) for f, v in stats.items()}
+
+
+def test_no_builtins_is_a_recording_without_them(python, run_shim, tmp_path):
+    """All calls and caller edges; and all times add up: none of it is lost."""
+    (tmp_path / "p.py").write_text(CALLBACKS)
+    with_c = run_shim([python.exe, tmp_path / "p.py"], env=STEADY).recording
+    without = run_shim([python.exe, tmp_path / "p.py"],
+                       env={**STEADY, "PYSHIM_BUILTINS": "0"}).recording
+    stats = read_stats(with_c, options=["--no-builtins"])
+    assert counts(stats) == counts(read_stats(without))
+    full = read_stats(with_c)
+    assert any(f[0] == "~" for f in full)
+    assert sum(v[2] for v in stats.values()) == pytest.approx(sum(v[2] for v in full.values()))
+    for f, v in stats.items():
+        assert v[3] == full[f][3]  # what is below is still below
+        if v[4] and len(v[4]) == 1 and f[2] != "b":
+            (_, _, own, below), = v[4].values()
+            assert (own, below) == (pytest.approx(v[2]), v[3]), f
+
+
+def test_no_builtins_of_a_pstats_file(tmp_path):
+    """sorted has one caller: what it called was a's. map has two: they are not told apart."""
+    fn = {n: ("p.py", i, n) for i, n in enumerate("abkm")}
+    sort, map_ = ("~", 0, "<sorted>"), ("~", 0, "<map>")
+    a, b, k, m = fn.values()
+    path = write_stats(tmp_path / "p", {
+        a: (1, 1, 1., 16., {}), b: (1, 1, 2., 8., {a: (1, 1, 2., 8.)}),
+        sort: (2, 2, 3., 4., {a: (2, 2, 3., 4.)}),
+        k: (7, 7, 1.5, 1.5, {sort: (6, 6, 1., 1.), a: (1, 1, .5, .5)}),
+        map_: (3, 3, 4., 6., {a: (1, 1, 1., 2.), b: (2, 2, 3., 4.)}),
+        m: (3, 3, 2., 2., {map_: (3, 3, 2., 2.)})})
+    stats = read_stats(path, options=["--no-builtins"])
+    assert stats == {
+        a: (1, 1, 5., 16., {}), b: (1, 1, 5., 8., {a: (1, 1, 5., 8.)}),
+        k: (7, 7, 1.5, 1.5, {a: (7, 7, 1.5, 1.5)}), m: (3, 3, 2., 2., {map_: (3, 3, 2., 2.)})}
+    assert b" 12 function calls in 13.500 seconds" in read("-q", "--no-builtins", path).out
+    assert b"<map>" not in read("-q", "--no-builtins", path).out
+
+
 GENERATORS = """\
 def gen(n):
     for i in range(n): yield i

@@ -360,6 +360,31 @@ START_TEST(threads_are_listed_where_that_is_wished)
 }
 END_TEST
 
+/* f calls len, which calls g, which calls len, which calls f: C functions pass the calls on. */
+START_TEST(calls_through_c_functions)
+{
+	view.replay.through_c = true;
+	put(PYPROF_C_CALL, LEN, 0);
+	put(PYPROF_CALL, F, 1);
+	put(PYPROF_C_CALL, LEN, 3);
+	put(PYPROF_C_CALL, LEN, 6);
+	put(PYPROF_CALL, G, 10);
+	put(PYPROF_RETURN, G, 15);
+	put(PYPROF_C_RETURN, LEN, 16);
+	put(PYPROF_C_RETURN, LEN, 18);
+	put(PYPROF_RETURN, F, 21);
+	put(PYPROF_C_RETURN, LEN, 22);
+	read_back();
+	check_fn(f(), 1, 1, 5, 20);
+	check_fn(g(), 1, 1, 5, 5);
+	check_fn(len(), 3, 1, 12, 22);
+	check_edge(f(), g(), 1, 1, 5, 5);
+	check_edge(f(), len(), 2, 1, 10, 15);
+	ck_assert_uint_eq(p.fn[g()].n_callers, 1);
+	check_edge(len(), f(), 1, 1, 5, 20); /* nobody else */
+}
+END_TEST
+
 /* The second function with the same file, line and name, by number, is called #2. */
 START_TEST(functions_stay_apart_by_code)
 {
@@ -585,6 +610,7 @@ int main(void)
 	tcase_add_test(t, threads_have_their_own_stacks);
 	tcase_add_test(t, threads_are_told_apart);
 	tcase_add_test(t, threads_are_listed_where_that_is_wished);
+	tcase_add_test(t, calls_through_c_functions);
 	tcase_add_test(t, functions_stay_apart_by_code);
 	tcase_add_test(t, true_calls_leave_resumes_out);
 	tcase_add_test(t, blocks_are_one_stream);
