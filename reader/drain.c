@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "progress.h"
 #include "pyprof/ring.h"
 
 static int add_ring(struct drain *d, uint64_t offset)
@@ -177,6 +178,7 @@ enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)
 
 	if (result != DRAIN_BATCH)
 		return result;
+	progress_add(bytes);
 	while (n < cap && (r->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
 		n++;
 	*batch = (struct drain_batch){ .record = r->copy,

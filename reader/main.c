@@ -17,6 +17,7 @@
 #include "options.h"
 #include "output.h"
 #include "preamble.h"
+#include "progress.h"
 #include "reading.h"
 #include "report.h"
 #include "sources.h"
@@ -118,8 +119,14 @@ static int report(const struct options *o, const struct names_list *l)
 {
 	struct reading r;
 	char error[512];
-	int err = reading_open(&r, &o->wish, l, error);
+	int err;
 
+	if (!o->quiet)
+		progress_start();
+	for (size_t i = 0; i < l->n; i++)
+		progress_expect(l->name[i]);
+	err = reading_open(&r, &o->wish, l, error);
+	progress_stop();
 	if (err)
 		complain(error);
 	else
@@ -144,11 +151,12 @@ int main(int argc, char **argv)
 {
 	struct names_list l = { 0 };
 	struct options o;
-	int status = options_parse(&o, argc, argv);
+	int status;
 
+	signal(SIGPIPE, SIG_IGN);
+	status = options_parse(&o, argc, argv);
 	if (status >= 0)
 		return status;
-	signal(SIGPIPE, SIG_IGN);
 	if (o.calibrate)
 		return calibrate(&o.calibration) ? EXIT_FAILED : EXIT_OK;
 	if (o.list || o.clean)

@@ -10,6 +10,7 @@
 
 #include "attach.h"
 #include "list.h"
+#include "progress.h"
 #include "pstats_read.h"
 #include "shape.h"
 
@@ -158,6 +159,7 @@ int sources_read(struct source *s, const char *name, struct sum *sum, char *erro
 	if (!s->name)
 		return cannot_read(error, "sources", "out of memory");
 	attach_make_printable(s->name);
+	progress_next(name);
 	return sum->wish->thread ? add_threads(s, name, sum, error)
 				 : add_whole(s, name, sum, error);
 }
