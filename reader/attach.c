@@ -45,6 +45,7 @@ static int refuse(struct attach *a, int err, const char *format, ...)
 /* The mappings that a bus error is forgiven in; entries are only added and cleared. */
 static struct {
 	uintptr_t from, to;
+	int prot;
 } guarded[64];
 
 static void on_bus_error(int signal, siginfo_t *info, void *context)
@@ -55,27 +56,36 @@ static void on_bus_error(int signal, siginfo_t *info, void *context)
 	(void)context;
 	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
 		if (at >= guarded[i].from && at < guarded[i].to &&
-		    mmap((void *)page, 1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-			 0) != MAP_FAILED)
+		    mmap((void *)page, 1, guarded[i].prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
+			 -1, 0) != MAP_FAILED)
 			return; /* the load is tried again, and finds zeroes */
 	}
 	raise(signal); /* SA_RESETHAND: for good this time */
 }
 
-static void guard(const struct attach *a, bool on)
+void attach_guard(const void *base, uint64_t bytes, int prot)
 {
 	struct sigaction action = { .sa_sigaction = on_bus_error,
 				    .sa_flags = SA_SIGINFO | SA_NODEFER };
-	uintptr_t from = (uintptr_t)a->base;
+	uintptr_t from = (uintptr_t)base;
 
 	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
-		if (on ? !guarded[i].from : guarded[i].from == from) {
-			guarded[i].from = on ? from : 0;
-			guarded[i].to = on ? from + a->map_bytes : 0;
+		if (!guarded[i].from) {
+			guarded[i].prot = prot;
+			guarded[i].to = from + bytes;
+			guarded[i].from = from;
 			break;
 		}
 	}
 	sigaction(SIGBUS, &action, NULL);
+}
+
+void attach_unguard(const void *base)
+{
+	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
+		if (guarded[i].from == (uintptr_t)base)
+			guarded[i].from = guarded[i].to = 0;
+	}
 }
 
 /* --- bounds ------------------------------------------------------------------------------------------ */
@@ -99,13 +109,15 @@ const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes)
 	return a->base + offset;
 }
 
-const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind)
+const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind,
+					  uint64_t *bytes)
 {
 	const struct pyprof_extent *x = attach_at(a, offset, sizeof(*x));
 
-	if (!x || x->kind != kind || x->bytes < sizeof(*x) || !attach_at(a, offset, x->bytes))
+	if (!x || x->kind != kind)
 		return NULL;
-	return x;
+	*bytes = pyprof_get(&x->bytes);
+	return *bytes >= sizeof(*x) && attach_at(a, offset, *bytes) ? x : NULL;
 }
 
 uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes)
@@ -143,11 +155,20 @@ static int map_file(struct attach *a)
 	}
 	a->base = at;
 	a->bytes = (uint64_t)st.st_size;
-	guard(a, true);
+	attach_guard(a->base, a->map_bytes, PROT_READ);
 out:
 	if (fd >= 0)
 		close(fd);
 	return err;
+}
+
+/* What the target moves on is there as it was at some instant between. */
+static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
+{
+	attach_copy(to, h, offsetof(struct pyprof_header, file_bytes));
+	to->file_bytes = pyprof_get(&h->file_bytes);
+	to->end_ticks = pyprof_get(&h->end_ticks);
+	to->n_unnamed = pyprof_get(&h->n_unnamed);
 }
 
 static int check_format(struct attach *a)
@@ -180,8 +201,9 @@ static int check_format(struct attach *a)
 			      "read %s: found %" PRIu64
 			      " bytes, expected a header of %u: truncated",
 			      a->path, a->bytes, PYPROF_HEADER_BYTES);
-	memcpy(&a->header, h, sizeof(a->header));
-	a->live = h->process_start && attach_process_start(h->pid) == h->process_start;
+	copy_header(&a->header, h);
+	a->live = a->header.process_start &&
+		  attach_process_start(a->header.pid) == a->header.process_start;
 	return 0;
 }
 
@@ -272,7 +294,7 @@ int attach_open(struct attach *a, const char *path)
 void attach_close(struct attach *a)
 {
 	if (a->base) {
-		guard(a, false);
+		attach_unguard(a->base);
 		munmap((void *)(uintptr_t)a->base, (size_t)a->map_bytes);
 	}
 	a->base = NULL;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "pyprof/abi.h"
 
@@ -42,10 +43,28 @@ uint64_t attach_bytes(const struct attach *a);
 /* The bytes at an offset, aligned to 8, or NULL where the file has none. */
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);
 
-/* An extent of the kind at the offset, its whole length within the file; or NULL. */
-const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind);
+/*
+ * Copies what may be written at the same time: what is checked is the copy, and nothing is looked at
+ * twice, neither here nor by the compiler.
+ */
+static inline void attach_copy(void *to, const void *from, size_t bytes)
+{
+	memcpy(to, from, bytes);
+	__asm__ __volatile__("" : : : "memory");
+}
+
+/* An extent of the kind at the offset, its whole length, `bytes`, within the file; or NULL. */
+const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind,
+					  uint64_t *bytes);
 
 /* How much of an extent has been written, at most its length. */
 uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes);
+
+/*
+ * Lets a bus error in this mapping, where the file has become shorter, give zeroes; `prot` is the mapping's.
+ * Undone before it is unmapped.
+ */
+void attach_guard(const void *base, uint64_t bytes, int prot);
+void attach_unguard(const void *base);
 
 #endif

@@ -19,6 +19,7 @@ int consume_open(struct consume *c, const struct attach *a)
 
 	memset(c, 0, sizeof(*c));
 	c->block_bytes = a->header.block_bytes;
+	memcpy(c->cost_weight, a->header.cost_weight, sizeof(c->cost_weight));
 	c->self = PYPROF_CONSUMER(getpid(), attach_process_start((uint32_t)getpid()));
 	/* The file grows; what lies beyond its end is not touched before it is there. */
 	c->map_bytes = a->bytes + EXTRA_BYTES;
@@ -30,6 +31,8 @@ int consume_open(struct consume *c, const struct attach *a)
 		else
 			c->base = at;
 	}
+	if (c->base)
+		attach_guard(c->base, c->map_bytes, PROT_READ | PROT_WRITE);
 	if (fd >= 0)
 		close(fd);
 	return err;
@@ -40,8 +43,10 @@ void consume_close(struct consume *c)
 	for (size_t i = 0; i < c->n_rings; i++)
 		pyprof_table_free(&c->ring[i]);
 	free(c->ring);
-	if (c->base)
+	if (c->base) {
+		attach_unguard(c->base);
 		munmap(c->base, c->map_bytes);
+	}
 	memset(c, 0, sizeof(*c));
 }
 
@@ -67,11 +72,11 @@ static bool cannot_grow(struct pyprof_fold *f)
 	return false;
 }
 
-/* The first block that is not folded, if it is full; else NULL. */
+/* The first block that is not folded, and its number, if it is full; else NULL. */
 static const struct pyprof_block *full_block(const struct consume *c,
-					     const struct pyprof_ring *ring)
+					     const struct pyprof_ring *ring, uint64_t *sequence)
 {
-	uint64_t folded = pyprof_observe(&ring->folded);      /* C9 */
+	uint64_t folded = pyprof_get(&ring->folded); /* who has the claim knows for certain */
 	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
 
 	for (int i = 0; offset && i < 1 << 20; i++) {
@@ -79,10 +84,11 @@ static const struct pyprof_block *full_block(const struct consume *c,
 
 		if (!b || b->kind != PYPROF_EXTENT_BLOCK)
 			return NULL;
+		*sequence = pyprof_get(&b->sequence);
 		offset = pyprof_observe(&b->next); /* C2 */
-		if (b->sequence == folded + 1)
+		if (*sequence == folded + 1)
 			return offset ? b : NULL;
-		if (b->sequence > folded + 1)
+		if (*sequence > folded + 1)
 			return NULL; /* it has moved on under our eyes */
 	}
 	return NULL;
@@ -91,13 +97,14 @@ static const struct pyprof_block *full_block(const struct consume *c,
 static bool stands_here(const struct consume *c, const struct pyprof_table *t, uint64_t table)
 {
 	return t->table && (uint8_t *)t->table == c->base + table &&
-	       t->folded == pyprof_observe(&t->ring->folded);
+	       t->folded == pyprof_get(&t->ring->folded);
 }
 
 /* With the claim held. False: the target has to do something first. */
-static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct pyprof_block *b)
+static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct pyprof_block *b,
+			 uint64_t sequence)
 {
-	uint64_t offset = pyprof_observe(&t->ring->fold); /* C10 */
+	uint64_t offset = pyprof_get(&t->ring->fold); /* the claim orders */
 	struct pyprof_fold_table *table = at(c, offset, sizeof(*table));
 	uint64_t n_lost;
 
@@ -105,31 +112,32 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 		return false;
 	if (!stands_here(c, t, offset) && !pyprof_table_take_over(t, table, c->map_bytes - offset))
 		return false;
-	if (b->sequence != t->folded + 1)
+	if (sequence != t->folded + 1)
 		return true; /* somebody else was faster */
 	t->view.grow = cannot_grow;
-	t->view.weight = ((const struct pyprof_header *)c->base)->cost_weight;
+	t->view.weight = c->cost_weight;
 	n_lost = t->view.s.n_lost;
-	pyprof_table_fold(t, b, c->block_bytes);
+	pyprof_table_fold(t, b, sequence, c->block_bytes);
 	if (t->view.s.n_lost != n_lost) { /* the table is too small: undo it */
 		pyprof_table_take_over(t, table, c->map_bytes - offset);
 		return false;
 	}
-	pyprof_table_commit(t, b->sequence);
+	pyprof_table_commit(t, sequence);
 	return true;
 }
 
 static bool fold_one(struct consume *c, struct pyprof_table *t)
 {
-	const struct pyprof_block *b = full_block(c, t->ring);
+	uint64_t sequence;
+	const struct pyprof_block *b = full_block(c, t->ring, &sequence);
 	bool done;
 
 	if (!b || pyprof_get(&t->ring->wants_table) ||
 	    !pyprof_claim(&t->ring->consumer, 0, c->self))
 		return false;
 	/* It may have been folded, and its memory have become another block, before we had the claim. */
-	b = full_block(c, t->ring);
-	done = b && fold_claimed(c, t, b);
+	b = full_block(c, t->ring, &sequence);
+	done = b && fold_claimed(c, t, b, sequence);
 	if (b && !done)
 		pyprof_set(&t->ring->wants_table, 1);
 	pyprof_unclaim(&t->ring->consumer);
@@ -159,11 +167,12 @@ size_t consume_round(struct consume *c)
 	uint64_t offset = pyprof_observe(&h->rings); /* C5 */
 	size_t n = 0, i = 0;
 
-	for (int extents = 0; offset && extents < 1 << 20; extents++) {
+	/* No more than the file has room for: a chain that goes round ends. */
+	for (uint64_t sum = PYPROF_EXTENT_ALIGN; offset; sum += PYPROF_EXTENT_ALIGN) {
 		struct pyprof_extent *x = at(c, offset, PYPROF_EXTENT_ALIGN);
 		uint64_t used;
 
-		if (!x || x->kind != PYPROF_EXTENT_RINGS)
+		if (!x || x->kind != PYPROF_EXTENT_RINGS || !at(c, 0, sum))
 			break;
 		used = attach_extent_used(x, PYPROF_EXTENT_ALIGN);
 		for (uint64_t o = sizeof(*x); o + sizeof(struct pyprof_ring) <= used;

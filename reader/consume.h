@@ -4,8 +4,9 @@
  * the target finds room without doing it itself. Holds a ring's claim for one block at a time, and
  * dies or stops without harm: the target takes a dead reader's claim back, and undoes what it left.
  *
- * The tables are worked on in place, so this is for targets of the same user that can be trusted as
- * much as one's own processes.
+ * The tables are worked on in place, and so may be written by whoever can write the file. A table is checked when
+ * it is taken over; what leads from one entry to another is checked each time that it is followed
+ * (pyprof_fold_callee): scribbling changes numbers, and nothing else.
  */
 #ifndef READER_CONSUME_H
 #define READER_CONSUME_H
@@ -20,6 +21,7 @@ struct consume {
 	uint8_t *base; /* mapped for writing; longer than the file is yet */
 	uint64_t map_bytes;
 	uint32_t block_bytes;
+	int32_t cost_weight[PYPROF_COSTS];
 	uint64_t self; /* PYPROF_CONSUMER of this process */
 	struct pyprof_table *ring;
 	size_t n_rings;

@@ -30,18 +30,20 @@ static void add_losses(struct drain *d, const uint64_t *n_lost)
 
 static int read_rings(struct drain *d, uint64_t offset)
 {
-	uint64_t left = attach_bytes(d->attach) / PYPROF_EXTENT_ALIGN;
+	/* No more than the file has room for: a chain that goes round ends. */
+	uint64_t sum = 0;
 
-	while (offset && left--) {
+	while (offset) {
+		uint64_t bytes, used;
 		const struct pyprof_extent *x =
-			attach_extent(d->attach, offset, PYPROF_EXTENT_RINGS);
-		uint64_t used;
+			attach_extent(d->attach, offset, PYPROF_EXTENT_RINGS, &bytes);
 
-		if (!x) {
+		if (!x || sum + bytes > attach_bytes(d->attach)) {
 			d->n_bad++;
 			break;
 		}
-		used = attach_extent_used(x, attach_bytes(d->attach) - offset);
+		sum += bytes;
+		used = attach_extent_used(x, bytes);
 		for (uint64_t at = sizeof(*x); at + sizeof(struct pyprof_ring) <= used;
 		     at += sizeof(struct pyprof_ring)) {
 			int err = add_ring(d, offset + at);
@@ -50,8 +52,6 @@ static int read_rings(struct drain *d, uint64_t offset)
 				return err;
 		}
 		offset = pyprof_observe(&x->next); /* C5 */
-		if (offset && !left)
-			d->n_bad++;
 	}
 	return 0;
 }
@@ -109,8 +109,8 @@ void drain_ring_start(struct drain_ring *r, const struct drain *d, size_t i, uin
 bool drain_is_current(const struct drain_ring *r)
 {
 	pyprof_fence_after_use(); /* C11 */
-	return pyprof_observe(&r->ring->folded) == r->folded &&
-	       pyprof_observe(&r->ring->first_block) == r->first;
+	return pyprof_get(&r->ring->folded) == r->folded &&
+	       pyprof_get(&r->ring->first_block) == r->first;
 }
 
 void drain_count_losses(struct drain *d, const struct drain_ring *r)
@@ -125,7 +125,7 @@ static const struct pyprof_block *block_at(struct drain_ring *r, uint64_t offset
 	const struct pyprof_block *b = attach_at(r->attach, offset, r->attach->header.block_bytes);
 
 	if (!b || b->kind != PYPROF_EXTENT_BLOCK || !r->left)
-		return NULL;
+		return NULL; /* the rest of the block is looked at word by word, each once */
 	r->left--;
 	return b;
 }
@@ -156,7 +156,7 @@ static enum drain_result next_block(struct drain_ring *r, const struct pyprof_bl
 			r->next = 0;
 			return odd(r, DRAIN_END);
 		}
-		sequence = pyprof_observe(&b->sequence);
+		sequence = pyprof_get(&b->sequence);
 		/* First the link: a block that has a successor is full. */
 		r->next = pyprof_observe(&b->next); /* C2 */
 		if (sequence > r->folded) {
@@ -179,17 +179,15 @@ enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)
 	if (result != DRAIN_BATCH)
 		return result;
 	progress_add(bytes);
-	while (n < cap && (r->copy[n] = pyprof_take(&b->record[n]))) /* C1 */
+	while (n < cap && (r->copy[n] = pyprof_take(&b->record[n])))
 		n++;
 	*batch = (struct drain_batch){ .record = r->copy,
 				       .n = n,
-				       .base_ticks = b->base_ticks,
-				       .skipped_ticks = b->skipped_ticks,
-				       .mono_ns = b->mono_ns,
+				       .base_ticks = pyprof_get(&b->base_ticks),
+				       .skipped_ticks = pyprof_get(&b->skipped_ticks),
+				       .mono_ns = pyprof_get(&b->mono_ns),
 				       .thread = b->thread };
 	/* Had it been folded, its memory might serve another block by now. */
-	pyprof_fence_after_use();			     /* C11 */
-	if (pyprof_observe(&r->ring->folded) >= r->sequence) /* C9 */
-		return DRAIN_OVERTAKEN;
-	return DRAIN_BATCH;
+	pyprof_fence_after_use(); /* C11 */
+	return pyprof_get(&r->ring->folded) >= r->sequence ? DRAIN_OVERTAKEN : DRAIN_BATCH;
 }

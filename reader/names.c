@@ -31,10 +31,18 @@ static const struct pyprof_name *check_entry(const char *at, uint64_t left)
 	const struct pyprof_name *p = (const void *)at;
 
 	if (left < sizeof(*p) || p->bytes < sizeof(*p) || p->bytes % 8 || p->bytes > left ||
-	    (uint64_t)p->file_bytes + p->name_bytes + p->qual_bytes > p->bytes - sizeof(*p) ||
-	    p->number > PYPROF_FN_MAX)
+	    (uint64_t)p->file_bytes + p->name_bytes + p->qual_bytes > p->bytes - sizeof(*p))
 		return NULL;
 	return p;
+}
+
+/*
+ * Numbers are given in turn, so that there are no more than entries: a high one would take memory that the
+ * file has not paid for.
+ */
+static bool is_plausible(const struct attach *a, uint32_t number)
+{
+	return number <= PYPROF_FN_MAX && number <= attach_bytes(a) / sizeof(struct pyprof_name);
 }
 
 static int add_entry(struct names *n, const struct pyprof_name *p)
@@ -59,9 +67,10 @@ static int add_entry(struct names *n, const struct pyprof_name *p)
 	return err;
 }
 
-static int read_extent(struct names *n, const struct pyprof_extent *x, uint64_t bytes)
+/* `used`: of the extent; its header is not looked at. */
+static int read_extent(struct names *n, const struct attach *a, const struct pyprof_extent *x,
+		       uint64_t used)
 {
-	uint64_t used = attach_extent_used(x, bytes);
 	char **copies = realloc(n->copy, (n->n_copies + 1) * sizeof(*copies));
 	char *copy;
 
@@ -72,12 +81,12 @@ static int read_extent(struct names *n, const struct pyprof_extent *x, uint64_t 
 	if (!copy)
 		return -ENOMEM;
 	n->copy[n->n_copies++] = copy;
-	memcpy(copy, x, used);
+	attach_copy(copy + sizeof(*x), x + 1, used - sizeof(*x));
 	for (uint64_t at = sizeof(*x); at < used;) {
 		const struct pyprof_name *p = check_entry(copy + at, used - at);
 		int err;
 
-		if (!p) {
+		if (!p || !is_plausible(a, p->number)) {
 			n->n_bad++;
 			break;
 		}
@@ -93,24 +102,24 @@ int names_read(struct names *n, const struct attach *a)
 {
 	const struct pyprof_header *h = (const void *)a->base;
 	uint64_t offset = pyprof_observe(&h->names); /* C5 */
-	/* No more extents than the file has room for: a chain that goes round ends. */
-	uint64_t left = attach_bytes(a) / PYPROF_EXTENT_ALIGN;
+	/* No more than the file has room for: a chain that goes round ends. */
+	uint64_t sum = 0;
 	int err = 0;
 
 	memset(n, 0, sizeof(*n));
-	while (offset && left-- && !err) {
-		const struct pyprof_extent *x = attach_extent(a, offset, PYPROF_EXTENT_NAMES);
+	while (offset && !err) {
+		uint64_t bytes, used;
+		const struct pyprof_extent *x =
+			attach_extent(a, offset, PYPROF_EXTENT_NAMES, &bytes);
 
-		if (!x) {
+		if (!x || sum + bytes > attach_bytes(a)) {
 			n->n_bad++;
 			break;
 		}
-		err = read_extent(n, x,
-				  attach_bytes(a) - offset < x->bytes ? attach_bytes(a) - offset
-								      : x->bytes);
+		sum += bytes;
+		used = attach_extent_used(x, bytes);
+		err = read_extent(n, a, x, used);
 		offset = pyprof_observe(&x->next); /* C5 */
-		if (offset && !left)
-			n->n_bad++;
 	}
 	if (err)
 		names_fini(n);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pyprof/ring.h"
+#include "pyprof/table.h"
 
 #define FIRST_FNS 512u
 #define FIRST_EDGES 1024u
@@ -150,9 +151,9 @@ static bool find_arrays(struct source *s, const struct attach *a, uint64_t offse
 
 	if (!t)
 		return false;
-	s->table = *t;
+	attach_copy(&s->table, t, sizeof(s->table));
 	s->folded = (uint32_t)folded;
-	s->state = t->state[folded & 1];
+	s->state = s->table.state[folded & 1];
 	if (s->table.extent.kind != PYPROF_EXTENT_FOLD || s->table.cap_fns > MAX_ENTRIES ||
 	    s->table.cap_edges > MAX_ENTRIES || s->table.cap_depth > MAX_ENTRIES)
 		return false;
@@ -169,33 +170,36 @@ static bool find_arrays(struct source *s, const struct attach *a, uint64_t offse
 	       s->state.depth <= s->table.cap_depth;
 }
 
-/* Changed by a fold that has not been committed, or is just being: block numbers only grow. */
-static bool is_undone(const struct source *s, const uint32_t *epoch)
+/*
+ * An entry as the last fold left it. The mark is set before the entry changes (P12), so it is looked at behind
+ * the entry, and before it as well: what is known to be changing is not read.
+ */
+static void read_entry(const struct source *s, void *to, const void *entry, const void *before,
+		       const uint32_t *epoch, size_t bytes)
 {
-	return (int32_t)(__atomic_load_n(epoch, __ATOMIC_ACQUIRE) - s->folded) > 0;
+	if (!pyprof_table_is_undone(pyprof_marked(epoch), s->folded)) {
+		attach_copy(to, entry, bytes);
+		pyprof_fence_after_use(); /* C12 */
+		if (!pyprof_table_is_undone(pyprof_marked(epoch), s->folded))
+			return;
+	}
+	attach_copy(to, before, bytes);
 }
 
-/* The mark is looked at last: it is set before the entry changes (P12). */
-static struct pyprof_fold_fn read_fn(const struct source *s, uint32_t i)
+static void read_fn(const struct source *s, struct pyprof_fold_fn *to, uint32_t i)
 {
-	struct pyprof_fold_fn fn = s->fn[i];
-
-	pyprof_fence_after_use(); /* C12 */
-	return is_undone(s, &s->fn[i].epoch) ? s->fn_before[i] : fn;
+	read_entry(s, to, &s->fn[i], &s->fn_before[i], &s->fn[i].epoch, sizeof(*to));
 }
 
-static struct pyprof_fold_edge read_edge(const struct source *s, uint32_t i)
+static void read_edge(const struct source *s, struct pyprof_fold_edge *to, uint32_t i)
 {
-	struct pyprof_fold_edge edge = s->edge[i];
-
-	pyprof_fence_after_use(); /* C12 */
-	return is_undone(s, &s->edge[i].epoch) ? s->edge_before[i] : edge;
+	read_entry(s, to, &s->edge[i], &s->edge_before[i], &s->edge[i].epoch, sizeof(*to));
 }
 
 static bool copy_fns(struct pyprof_fold *f, const struct source *s)
 {
 	for (uint32_t i = 1; i <= s->state.n_fns; i++) {
-		f->fn[i] = read_fn(s, i);
+		read_fn(s, &f->fn[i], i);
 		f->fn[i].level = 0; /* the stack tells */
 		f->fn[i].last_edge = 0;
 		if (pyprof_fold_find_fn(f, f->fn[i].number))
@@ -211,7 +215,7 @@ static bool copy_edges(struct pyprof_fold *f, const struct source *s)
 	for (uint32_t i = 1; i <= s->state.n_edges; i++) {
 		struct pyprof_fold_edge *e = &f->edge[i];
 
-		*e = read_edge(s, i);
+		read_edge(s, e, i);
 		e->level = 0;
 		if (!e->callee || e->callee > f->s.n_fns || e->caller > f->s.n_fns)
 			return false;
@@ -226,7 +230,7 @@ static bool copy_stack(struct pyprof_fold *f, const struct source *s)
 	uint32_t caller = 0;
 
 	for (uint32_t i = 0; i < s->state.depth; i++) {
-		f->stack[i] = s->stack[i];
+		attach_copy(&f->stack[i], &s->stack[i], sizeof(f->stack[i]));
 		if (!f->stack[i].edge || f->stack[i].edge > f->s.n_edges ||
 		    f->edge[f->stack[i].edge].caller != caller)
 			return false;

@@ -150,7 +150,7 @@ static bool bring_up_to_date(struct pyprof_table *t)
 	t->view.weight = region.header->cost_weight;
 	if (!t->ring->fold)
 		return replace_table(t, FIRST_FNS, FIRST_EDGES, FIRST_DEPTH);
-	if (pyprof_observe(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)
+	if (pyprof_get(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)
 		return true;
 	if (!pyprof_table_take_over(t, region_at(t->ring->fold),
 				    region.reserved_bytes - t->ring->fold)) {
@@ -212,7 +212,7 @@ static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uin
 		if (ok) {
 			make_room_for_reader(t);
 			KILLPOINT("fold-begin");
-			pyprof_table_fold(t, b, region.header->block_bytes);
+			pyprof_table_fold(t, b, b->sequence, region.header->block_bytes);
 			pyprof_table_commit(t, b->sequence);
 		}
 	}

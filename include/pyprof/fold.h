@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "abi.h"
+#include "ring.h"
 
 /* What happens with every record; what does not is kept out of line. */
 #define PYPROF_FOLD_INLINE inline __attribute__((always_inline))
@@ -81,9 +82,20 @@ static inline void pyprof_fold_index_fn(struct pyprof_fold *f, uint32_t slot)
 	f->fn_index[i & f->fn_mask] = slot;
 }
 
+/*
+ * What an edge leads to. The tables may lie where somebody else writes, who ought not to: so each number
+ * that leads on is read once, and leads nowhere outside of the tables whatever it is.
+ */
+static inline uint32_t pyprof_fold_callee(const struct pyprof_fold *f, uint32_t e)
+{
+	uint32_t slot = __atomic_load_n(&f->edge[e].callee, __ATOMIC_RELAXED);
+
+	return slot <= f->cap_fns ? slot : 0;
+}
+
 static inline void pyprof_fold_index_edge(struct pyprof_fold *f, uint32_t e)
 {
-	uint32_t i = pyprof_fold_hash(f->edge[e].caller, f->fn[f->edge[e].callee].number);
+	uint32_t i = pyprof_fold_hash(f->edge[e].caller, f->fn[pyprof_fold_callee(f, e)].number);
 
 	while (f->edge_index[i & f->edge_mask])
 		i++;
@@ -131,7 +143,7 @@ static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyp
 
 		if (!e)
 			break;
-		if (f->edge[e].caller == caller && f->fn[f->edge[e].callee].number == number)
+		if (f->edge[e].caller == caller && f->fn[pyprof_fold_callee(f, e)].number == number)
 			return e;
 	}
 	if ((f->s.n_edges == f->cap_edges || f->s.n_fns == f->cap_fns) && !f->grow(f))
@@ -149,14 +161,19 @@ static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyp
  * whole before the mark says that it is there, and the mark must be there before the change: a
  * kill stops the stores at any point, in the order in which they were made.
  */
+static inline void pyprof_fold_mark(uint32_t *mark, uint32_t epoch)
+{
+	pyprof_mark(mark, epoch);
+	pyprof_fence_before_reuse(); /* P12 */
+}
+
 static inline struct pyprof_fold_fn *pyprof_fold_change_fn(struct pyprof_fold *f, uint32_t slot)
 {
 	struct pyprof_fold_fn *fn = &f->fn[slot];
 
 	if (f->fn_before && fn->epoch != f->epoch) {
 		f->fn_before[slot] = *fn;
-		__atomic_store_n(&fn->epoch, f->epoch, __ATOMIC_RELEASE);
-		__atomic_thread_fence(__ATOMIC_RELEASE); /* P12 */
+		pyprof_fold_mark(&fn->epoch, f->epoch);
 	}
 	return fn;
 }
@@ -167,8 +184,7 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 
 	if (f->edge_before && edge->epoch != f->epoch) {
 		f->edge_before[e] = *edge;
-		__atomic_store_n(&edge->epoch, f->epoch, __ATOMIC_RELEASE);
-		__atomic_thread_fence(__ATOMIC_RELEASE); /* P12 */
+		pyprof_fold_mark(&edge->epoch, f->epoch);
 	}
 	return edge;
 }
@@ -188,12 +204,11 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 {
 	uint32_t depth = f->s.depth;
 	uint32_t caller = pyprof_fold_caller(f, through_c);
-	uint32_t e = f->fn[caller].last_edge;
+	uint32_t e = __atomic_load_n(&f->fn[caller].last_edge, __ATOMIC_RELAXED);
 	struct pyprof_fold_frame *frame;
-	struct pyprof_fold_edge *edge;
-	struct pyprof_fold_fn *fn;
+	uint32_t slot;
 
-	if (__builtin_expect(f->fn[caller].last_number != number || !e, 0)) {
+	if (__builtin_expect(f->fn[caller].last_number != number || e - 1 >= f->cap_edges, 0)) {
 		e = pyprof_fold_edge_to(f, caller, number);
 		if (!e) {
 			f->s.n_lost++;
@@ -207,15 +222,14 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 		return;
 	}
 	f->s.n_found += flags == PYPROF_FRAME_OPEN;
-	edge = pyprof_fold_change_edge(f, e);
-	fn = pyprof_fold_change_fn(f, edge->callee);
-	edge->level++;
-	fn->level++;
+	slot = pyprof_fold_callee(f, e);
+	pyprof_fold_change_edge(f, e)->level++;
+	pyprof_fold_change_fn(f, slot)->level++;
 	frame = &f->stack[depth];
 	frame->start = f->s.now;
 	frame->inside = 0;
 	frame->edge = e;
-	frame->slot = edge->callee;
+	frame->slot = slot;
 	frame->number = number;
 	frame->flags = flags;
 	frame->self_cost = 0;
@@ -303,11 +317,12 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 		f->s.n_unmatched++;
 		return;
 	}
-	while (!pyprof_fold_is_top(f, number)) {
+	while (f->s.depth && !pyprof_fold_is_top(f, number)) {
 		pyprof_fold_leave_top(f, false);
 		f->s.n_closed++;
 	}
-	pyprof_fold_leave_top(f, exception);
+	if (f->s.depth) /* unless the levels are not those of the stack */
+		pyprof_fold_leave_top(f, exception);
 }
 
 /* The thread ends, or its records do: what is running still is closed at the last known time. */

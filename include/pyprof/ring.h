@@ -5,6 +5,9 @@
  * Each store below that makes something visible is a release, each load that looks for it an
  * acquire; those of P11 and P12 are fences; there is no lock.
  *
+ * A line that orders bears its label, and its test is tests/litmus/test_LABEL: `make check-sharp` weakens one
+ * such line after the other, and each time the test must fail.
+ *
  *	label	store (target)			load (reader)	forbids
  *	P1/C1	a record into its block		record		a record whose function has no name yet,
  *								or whose block header is not there yet
@@ -23,6 +26,8 @@
  *		then the block serves anew	first_block	later one, taken for what it said before
  *	P12/C12	an entry's epoch, fence,	the entry,	an entry that is half changed, taken for what
  *		then the entry changes		fence, epoch	it was before
+ *	P13/C13	an entry's epoch, when its	epoch		an entry's copy, or an entry that has been
+ *		copy (or itself) is whole			put back, of which a part is missing
  *	X1	ring.consumer: taken by compare-and-swap	two sides that fold at once, and a fold
  *		(acquire), given back by release		that does not see the one before
  */
@@ -34,28 +39,50 @@
 
 #include "abi.h"
 
-/* P2..P8: everything written before is visible to whoever loads this value. */
+/* Everything written before is visible to whoever loads this value. */
 static inline void pyprof_publish(uint64_t *field, uint64_t value)
 {
 	__atomic_store_n(field, value, __ATOMIC_RELEASE);
 }
 
-/* C2..C8 */
 static inline uint64_t pyprof_observe(const uint64_t *field)
 {
 	return __atomic_load_n(field, __ATOMIC_ACQUIRE);
 }
 
-/* P11: what was published before is visible before what is written from here on. */
+/*
+ * ThreadSanitizer does not see fences. For it, each is a read-modify-write of one word that all share: of
+ * two of them, one comes first, and what lies before it happens before what lies behind the other. A
+ * reader whose fence comes first and who then finds nothing changed has read before the writer wrote.
+ */
+#if defined(__SANITIZE_THREAD__)
+__attribute__((weak)) uint64_t pyprof_fence_word;
+#define PYPROF_FENCE(order) ((void)__atomic_fetch_add(&pyprof_fence_word, 1, __ATOMIC_ACQ_REL))
+#else
+#define PYPROF_FENCE(order) __atomic_thread_fence(order)
+#endif
+
+/* What was published before is visible before what is written from here on. */
 static inline void pyprof_fence_before_reuse(void)
 {
-	__atomic_thread_fence(__ATOMIC_RELEASE);
+	PYPROF_FENCE(__ATOMIC_RELEASE);
 }
 
-/* C11, C12: what was read before stays read before what is read from here on. */
+/* What was read before stays read before what is read from here on. */
 static inline void pyprof_fence_after_use(void)
 {
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	PYPROF_FENCE(__ATOMIC_ACQUIRE);
+}
+
+/* The mark of a fold table's entry: the number of the block whose fold has changed it. */
+static inline void pyprof_mark(uint32_t *epoch, uint32_t sequence)
+{
+	__atomic_store_n(epoch, sequence, __ATOMIC_RELEASE); /* P13 */
+}
+
+static inline uint32_t pyprof_marked(const uint32_t *epoch)
+{
+	return __atomic_load_n(epoch, __ATOMIC_ACQUIRE); /* C13 */
 }
 
 /* A field that only one side writes and that orders nothing, such as a counter. */
@@ -69,28 +96,28 @@ static inline uint64_t pyprof_get(const uint64_t *field)
 	return __atomic_load_n(field, __ATOMIC_RELAXED);
 }
 
-/* P1: the one store of the hot path. */
+/* The one store of the hot path. */
 static inline void pyprof_put(uint64_t *at, uint64_t record)
 {
-	__atomic_store_n(at, record, __ATOMIC_RELEASE);
+	__atomic_store_n(at, record, __ATOMIC_RELEASE); /* P1 */
 }
 
-/* C1: the record, or 0 where none has been written yet. */
+/* The record, or 0 where none has been written yet. */
 static inline uint64_t pyprof_take(const uint64_t *at)
 {
-	return __atomic_load_n(at, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(at, __ATOMIC_ACQUIRE); /* C1 */
 }
 
-/* X1: the consumer side of a ring. False: somebody has it already. */
+/* The consumer side of a ring. False: somebody has it already. */
 static inline bool pyprof_claim(uint64_t *consumer, uint64_t from, uint64_t who)
 {
-	return __atomic_compare_exchange_n(consumer, &from, who, false, __ATOMIC_ACQUIRE,
+	return __atomic_compare_exchange_n(consumer, &from, who, false, __ATOMIC_ACQUIRE, /* X1 */
 					   __ATOMIC_RELAXED);
 }
 
 static inline void pyprof_unclaim(uint64_t *consumer)
 {
-	__atomic_store_n(consumer, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(consumer, 0, __ATOMIC_RELEASE); /* X1 */
 }
 
 #endif

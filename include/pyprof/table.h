@@ -131,7 +131,7 @@ static inline void pyprof_table_undo(struct pyprof_table *t)
 		/* The mark goes last: a kill in between leaves an entry that is still to be undone. */
 		old.epoch = v->fn[i].epoch;
 		v->fn[i] = old;
-		__atomic_store_n(&v->fn[i].epoch, epoch, __ATOMIC_RELEASE);
+		pyprof_mark(&v->fn[i].epoch, epoch);
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
 		struct pyprof_fold_edge old = v->edge_before[i];
@@ -141,7 +141,7 @@ static inline void pyprof_table_undo(struct pyprof_table *t)
 			continue;
 		old.epoch = v->edge[i].epoch;
 		v->edge[i] = old;
-		__atomic_store_n(&v->edge[i].epoch, epoch, __ATOMIC_RELEASE);
+		pyprof_mark(&v->edge[i].epoch, epoch);
 	}
 }
 
@@ -156,9 +156,9 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 		pyprof_fold_index_fn(v, i);
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
-		const struct pyprof_fold_edge *e = &v->edge[i];
+		uint32_t callee = pyprof_fold_callee(v, i);
 
-		if (!e->callee || e->callee > v->s.n_fns || e->caller > v->s.n_fns)
+		if (!callee || callee > v->s.n_fns || v->edge[i].caller > v->s.n_fns)
 			return false;
 		pyprof_fold_index_edge(v, i);
 	}
@@ -167,7 +167,7 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 
 		if (!e || e > v->s.n_edges || v->edge[e].caller != caller)
 			return false;
-		caller = v->edge[e].callee;
+		caller = pyprof_fold_callee(v, e);
 		v->stack[i].slot = caller;
 		v->stack[i].number = v->fn[caller].number;
 	}
@@ -181,20 +181,24 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_fold_table *table,
 					  uint64_t bytes)
 {
-	uint32_t fns = table->cap_fns, edges = table->cap_edges, depth = table->cap_depth;
+	uint32_t fns = __atomic_load_n(&table->cap_fns, __ATOMIC_RELAXED);
+	uint32_t edges = __atomic_load_n(&table->cap_edges, __ATOMIC_RELAXED);
+	uint32_t depth = __atomic_load_n(&table->cap_depth, __ATOMIC_RELAXED);
 	struct pyprof_fold *v = &t->view;
 	struct pyprof_table_layout l = pyprof_table_layout(table, fns, edges, depth);
 
-	t->folded = pyprof_observe(&t->ring->folded); /* C9 */
+	t->folded = pyprof_get(&t->ring->folded); /* the claim orders */
 	if (table->extent.kind != PYPROF_EXTENT_FOLD || !fns || !edges || !depth ||
 	    fns > 1u << 28 || edges > 1u << 28 || depth > 1u << 28 || l.bytes > bytes)
 		return false;
 	v->s = table->state[t->folded & 1];
+	__asm__ __volatile__("" : : : "memory"); /* what is checked is the copy */
 	if (v->s.n_fns > fns || v->s.n_edges > edges || v->s.depth > depth ||
 	    !pyprof_table_resize(v, fns, edges, depth))
 		return false;
 	pyprof_table_use(t, table, fns, edges, depth);
 	memcpy(v->stack, l.stack[t->folded & 1], v->s.depth * sizeof(*v->stack));
+	__asm__ __volatile__("" : : : "memory");
 	v->fn[0].last_edge = 0;
 	t->low_before = 0;
 	pyprof_table_undo(t);
@@ -203,19 +207,23 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 
 /* --- folding ---------------------------------------------------------------------------------------- */
 
-/* Folds a block's records into the table; nothing counts until pyprof_table_commit. */
+/*
+ * Folds a block's records into the table; nothing counts until pyprof_table_commit. What is written from
+ * here on, state and stack of two folds ago among it, comes after the commit of the last.
+ */
 static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof_block *b,
-				     uint32_t block_bytes)
+				     uint64_t sequence, uint32_t block_bytes)
 {
 	const uint64_t *r = b->record;
 	const uint64_t *end = (const uint64_t *)((const char *)b + block_bytes);
 	struct pyprof_fold *v = &t->view;
 	uint64_t record;
 
-	v->epoch = (uint32_t)b->sequence;
+	pyprof_fence_before_reuse(); /* P11 */
+	v->epoch = (uint32_t)sequence;
 	v->low_depth = v->s.depth;
-	pyprof_fold_block(v, b->base_ticks, b->skipped_ticks);
-	for (; r < end && (record = pyprof_take(r)); r++) { /* C1 */
+	pyprof_fold_block(v, pyprof_get(&b->base_ticks), pyprof_get(&b->skipped_ticks));
+	for (; r < end && (record = pyprof_take(r)); r++) {
 		pyprof_fold_record(v, record);
 		PYPROF_TESTPOINT("fold-record");
 	}

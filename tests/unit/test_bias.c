@@ -280,7 +280,7 @@ static void fold(struct recording *r, struct recording_ring *ring, int n_left)
 	t.view.weight = r->header->cost_weight;
 	ring->shared->fold = recording_offset(r, table);
 	while (b->sequence + (uint64_t)n_left <= ring->block->sequence) {
-		pyprof_table_fold(&t, b, RECORDING_BLOCK_BYTES);
+		pyprof_table_fold(&t, b, b->sequence, RECORDING_BLOCK_BYTES);
 		pyprof_table_commit(&t, b->sequence);
 		if (!b->next)
 			break;

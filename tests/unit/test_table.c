@@ -100,7 +100,7 @@ static void take_over(struct pyprof_table *t)
 
 static void fold_whole(struct pyprof_table *t, int i)
 {
-	pyprof_table_fold(t, block[i], BLOCK_BYTES);
+	pyprof_table_fold(t, block[i], block[i]->sequence, BLOCK_BYTES);
 	pyprof_table_commit(t, block[i]->sequence);
 }
 
@@ -111,7 +111,7 @@ static void fold_part(struct pyprof_table *t, int i, size_t n)
 
 	if (n < N_RECORDS)
 		block[i]->record[n] = 0;
-	pyprof_table_fold(t, block[i], BLOCK_BYTES);
+	pyprof_table_fold(t, block[i], block[i]->sequence, BLOCK_BYTES);
 	if (n < N_RECORDS)
 		block[i]->record[n] = kept;
 }
