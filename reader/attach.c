@@ -165,7 +165,7 @@ out:
 /* What the target moves on is there as it was at some instant between. */
 static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 {
-	attach_copy(to, h, offsetof(struct pyprof_header, file_bytes));
+	pyprof_copy(to, h, offsetof(struct pyprof_header, file_bytes));
 	to->file_bytes = pyprof_get(&h->file_bytes);
 	to->end_ticks = pyprof_get(&h->end_ticks);
 	to->n_unnamed = pyprof_get(&h->n_unnamed);

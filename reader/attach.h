@@ -13,7 +13,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include "pyprof/abi.h"
 
@@ -42,16 +41,6 @@ uint64_t attach_bytes(const struct attach *a);
 
 /* The bytes at an offset, aligned to 8, or NULL where the file has none. */
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);
-
-/*
- * Copies what may be written at the same time: what is checked is the copy, and nothing is looked at
- * twice, neither here nor by the compiler.
- */
-static inline void attach_copy(void *to, const void *from, size_t bytes)
-{
-	memcpy(to, from, bytes);
-	__asm__ __volatile__("" : : : "memory");
-}
 
 /* An extent of the kind at the offset, its whole length, `bytes`, within the file; or NULL. */
 const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pyprof/ring.h"
@@ -31,10 +32,11 @@ int consume_open(struct consume *c, const struct attach *a)
 		else
 			c->base = at;
 	}
-	if (c->base)
+	if (!err)
 		attach_guard(c->base, c->map_bytes, PROT_READ | PROT_WRITE);
-	if (fd >= 0)
+	else if (fd >= 0)
 		close(fd);
+	c->fd = fd;
 	return err;
 }
 
@@ -46,21 +48,35 @@ void consume_close(struct consume *c)
 	if (c->base) {
 		attach_unguard(c->base);
 		munmap(c->base, c->map_bytes);
+		close(c->fd);
 	}
 	memset(c, 0, sizeof(*c));
 }
 
-/* The bytes at an offset, or NULL where the file has none (yet). */
-static void *at(const struct consume *c, uint64_t offset, uint64_t bytes)
+/* How long the file is: as it says, if it is. */
+static uint64_t bytes_now(struct consume *c)
 {
 	const struct pyprof_header *h = (const void *)c->base;
-	uint64_t limit = pyprof_observe(&h->file_bytes); /* C6 */
+	uint64_t said = pyprof_observe(&h->file_bytes); /* C6 */
+	struct stat st;
 
-	if (limit > c->map_bytes)
-		limit = c->map_bytes;
-	if (offset % 8 || bytes > limit || offset > limit - bytes)
-		return NULL;
-	return c->base + offset;
+	if (said > c->bytes && fstat(c->fd, &st) == 0)
+		c->bytes =
+			(uint64_t)st.st_size < c->map_bytes ? (uint64_t)st.st_size : c->map_bytes;
+	return said < c->bytes ? said : c->bytes;
+}
+
+static uint64_t room_at(struct consume *c, uint64_t offset)
+{
+	uint64_t bytes = bytes_now(c);
+
+	return offset < bytes ? bytes - offset : 0;
+}
+
+/* The bytes at an offset, or NULL where the file has none (yet). */
+static void *at(struct consume *c, uint64_t offset, uint64_t bytes)
+{
+	return offset % 8 == 0 && bytes <= room_at(c, offset) ? c->base + offset : NULL;
 }
 
 /* --- one ring --------------------------------------------------------------------------------------- */
@@ -73,13 +89,13 @@ static bool cannot_grow(struct pyprof_fold *f)
 }
 
 /* The first block that is not folded, and its number, if it is full; else NULL. */
-static const struct pyprof_block *full_block(const struct consume *c,
-					     const struct pyprof_ring *ring, uint64_t *sequence)
+static const struct pyprof_block *full_block(struct consume *c, const struct pyprof_ring *ring,
+					     uint64_t *sequence)
 {
 	uint64_t folded = pyprof_get(&ring->folded); /* who has the claim knows for certain */
 	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
 
-	for (int i = 0; offset && i < 1 << 20; i++) {
+	for (uint64_t left = bytes_now(c) / c->block_bytes; offset && left; left--) {
 		const struct pyprof_block *b = at(c, offset, c->block_bytes);
 
 		if (!b || b->kind != PYPROF_EXTENT_BLOCK)
@@ -106,11 +122,12 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 {
 	uint64_t offset = pyprof_get(&t->ring->fold); /* the claim orders */
 	struct pyprof_fold_table *table = at(c, offset, sizeof(*table));
-	uint64_t n_lost;
+	uint64_t n_lost, bytes;
 
 	if (!offset || !table)
 		return false;
-	if (!stands_here(c, t, offset) && !pyprof_table_take_over(t, table, c->map_bytes - offset))
+	bytes = room_at(c, offset);
+	if (!stands_here(c, t, offset) && !pyprof_table_take_over(t, table, bytes))
 		return false;
 	if (sequence != t->folded + 1)
 		return true; /* somebody else was faster */
@@ -119,7 +136,7 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 	n_lost = t->view.s.n_lost;
 	pyprof_table_fold(t, b, sequence, c->block_bytes);
 	if (t->view.s.n_lost != n_lost) { /* the table is too small: undo it */
-		pyprof_table_take_over(t, table, c->map_bytes - offset);
+		pyprof_table_take_over(t, table, bytes);
 		return false;
 	}
 	pyprof_table_commit(t, sequence);
@@ -168,11 +185,11 @@ size_t consume_round(struct consume *c)
 	size_t n = 0, i = 0;
 
 	/* No more than the file has room for: a chain that goes round ends. */
-	for (uint64_t sum = PYPROF_EXTENT_ALIGN; offset; sum += PYPROF_EXTENT_ALIGN) {
+	for (uint64_t left = bytes_now(c) / PYPROF_EXTENT_ALIGN; offset && left; left--) {
 		struct pyprof_extent *x = at(c, offset, PYPROF_EXTENT_ALIGN);
 		uint64_t used;
 
-		if (!x || x->kind != PYPROF_EXTENT_RINGS || !at(c, 0, sum))
+		if (!x || x->kind != PYPROF_EXTENT_RINGS)
 			break;
 		used = attach_extent_used(x, PYPROF_EXTENT_ALIGN);
 		for (uint64_t o = sizeof(*x); o + sizeof(struct pyprof_ring) <= used;

@@ -20,6 +20,8 @@
 struct consume {
 	uint8_t *base; /* mapped for writing; longer than the file is yet */
 	uint64_t map_bytes;
+	uint64_t bytes; /* of the file, when it was last looked at */
+	int fd;
 	uint32_t block_bytes;
 	int32_t cost_weight[PYPROF_COSTS];
 	uint64_t self; /* PYPROF_CONSUMER of this process */

@@ -81,7 +81,7 @@ static int read_extent(struct names *n, const struct attach *a, const struct pyp
 	if (!copy)
 		return -ENOMEM;
 	n->copy[n->n_copies++] = copy;
-	attach_copy(copy + sizeof(*x), x + 1, used - sizeof(*x));
+	pyprof_copy(copy + sizeof(*x), x + 1, used - sizeof(*x));
 	for (uint64_t at = sizeof(*x); at < used;) {
 		const struct pyprof_name *p = check_entry(copy + at, used - at);
 		int err;

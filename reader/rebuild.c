@@ -203,9 +203,11 @@ static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct 
 	sum_edges(r, f, c, sum, self, in_s);
 	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
 		const struct pyprof_fold_fn *fn = &f->fn[slot];
-		double n = (double)sum[slot].n_calls, outer = n - (double)fn->n_recursive;
+		uint64_t n_recursive =
+			fn->n_recursive < sum[slot].n_calls ? fn->n_recursive : sum[slot].n_calls;
+		double n = (double)sum[slot].n_calls, outer = n - (double)n_recursive;
 
-		sum[slot].n_primitive = sum[slot].n_calls - fn->n_recursive;
+		sum[slot].n_primitive = sum[slot].n_calls - n_recursive;
 		sum[slot].self_s = (double)self[slot] * r->seconds_per_tick;
 		sum[slot].total_s = (double)fn->total * r->seconds_per_tick;
 		if (r->calib)

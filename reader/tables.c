@@ -12,6 +12,7 @@
 #define FIRST_EDGES 1024u
 #define FIRST_DEPTH 1024u
 #define MAX_ENTRIES (1u << 28)
+#define MAX_CALLS (1ull << 52) /* of one ring: years of calls */
 
 /* --- growing ------------------------------------------------------------------------------------ */
 
@@ -133,9 +134,8 @@ void tables_clear(struct pyprof_fold *f)
 
 /* --- loading -------------------------------------------------------------------------------------- */
 
-/* A checked copy of a table's header, and where its arrays lie. */
+/* A checked copy of a table's state, and where its arrays lie. */
 struct source {
-	struct pyprof_fold_table table;
 	struct pyprof_fold_state state;
 	const struct pyprof_fold_fn *fn, *fn_before;
 	const struct pyprof_fold_edge *edge, *edge_before;
@@ -146,28 +146,29 @@ struct source {
 static bool find_arrays(struct source *s, const struct attach *a, uint64_t offset, uint64_t folded)
 {
 	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
+	struct pyprof_fold_table head = { .cap_fns = 0 };
 	uint64_t at = offset + sizeof(*t);
 	uint64_t fn_bytes, edge_bytes, stack_bytes;
 
 	if (!t)
 		return false;
-	attach_copy(&s->table, t, sizeof(s->table));
+	pyprof_copy(&head, t, offsetof(struct pyprof_fold_table, state));
+	pyprof_copy(&s->state, &t->state[folded & 1], sizeof(s->state));
 	s->folded = (uint32_t)folded;
-	s->state = s->table.state[folded & 1];
-	if (s->table.extent.kind != PYPROF_EXTENT_FOLD || s->table.cap_fns > MAX_ENTRIES ||
-	    s->table.cap_edges > MAX_ENTRIES || s->table.cap_depth > MAX_ENTRIES)
+	if (head.extent.kind != PYPROF_EXTENT_FOLD || head.cap_fns > MAX_ENTRIES ||
+	    head.cap_edges > MAX_ENTRIES || head.cap_depth > MAX_ENTRIES)
 		return false;
-	fn_bytes = (s->table.cap_fns + 1ull) * sizeof(*s->fn);
-	edge_bytes = (s->table.cap_edges + 1ull) * sizeof(*s->edge);
-	stack_bytes = (uint64_t)s->table.cap_depth * sizeof(*s->stack);
+	fn_bytes = (head.cap_fns + 1ull) * sizeof(*s->fn);
+	edge_bytes = (head.cap_edges + 1ull) * sizeof(*s->edge);
+	stack_bytes = (uint64_t)head.cap_depth * sizeof(*s->stack);
 	s->fn = attach_at(a, at, fn_bytes);
 	s->fn_before = attach_at(a, at += fn_bytes, fn_bytes);
 	s->edge = attach_at(a, at += fn_bytes, edge_bytes);
 	s->edge_before = attach_at(a, at += edge_bytes, edge_bytes);
 	s->stack = attach_at(a, at + edge_bytes + (folded & 1) * stack_bytes, stack_bytes);
 	return s->fn && s->fn_before && s->edge && s->edge_before && s->stack &&
-	       s->state.n_fns <= s->table.cap_fns && s->state.n_edges <= s->table.cap_edges &&
-	       s->state.depth <= s->table.cap_depth;
+	       s->state.n_fns <= head.cap_fns && s->state.n_edges <= head.cap_edges &&
+	       s->state.depth <= head.cap_depth;
 }
 
 /*
@@ -178,12 +179,12 @@ static void read_entry(const struct source *s, void *to, const void *entry, cons
 		       const uint32_t *epoch, size_t bytes)
 {
 	if (!pyprof_table_is_undone(pyprof_marked(epoch), s->folded)) {
-		attach_copy(to, entry, bytes);
+		pyprof_copy(to, entry, bytes);
 		pyprof_fence_after_use(); /* C12 */
 		if (!pyprof_table_is_undone(pyprof_marked(epoch), s->folded))
 			return;
 	}
-	attach_copy(to, before, bytes);
+	pyprof_copy(to, before, bytes);
 }
 
 static void read_fn(const struct source *s, struct pyprof_fold_fn *to, uint32_t i)
@@ -210,14 +211,26 @@ static bool copy_fns(struct pyprof_fold *f, const struct source *s)
 	return true;
 }
 
+/* Counts that calls can have, and sums of them that do not overflow. */
+static bool is_possible(const struct pyprof_fold_edge *e)
+{
+	return e->n_calls <= MAX_CALLS && e->n_recursive <= e->n_calls &&
+	       e->n_exceptions <= e->n_calls && e->n_resumes <= e->n_calls &&
+	       e->n_bare <= e->n_calls;
+}
+
 static bool copy_edges(struct pyprof_fold *f, const struct source *s)
 {
+	uint64_t n_calls = 0;
+
 	for (uint32_t i = 1; i <= s->state.n_edges; i++) {
 		struct pyprof_fold_edge *e = &f->edge[i];
 
 		read_edge(s, e, i);
 		e->level = 0;
-		if (!e->callee || e->callee > f->s.n_fns || e->caller > f->s.n_fns)
+		n_calls += e->n_calls;
+		if (!e->callee || e->callee > f->s.n_fns || e->caller > f->s.n_fns ||
+		    !is_possible(e) || n_calls > MAX_CALLS)
 			return false;
 		f->s.n_edges = i;
 		pyprof_fold_index_edge(f, i);
@@ -230,7 +243,7 @@ static bool copy_stack(struct pyprof_fold *f, const struct source *s)
 	uint32_t caller = 0;
 
 	for (uint32_t i = 0; i < s->state.depth; i++) {
-		attach_copy(&f->stack[i], &s->stack[i], sizeof(f->stack[i]));
+		pyprof_copy(&f->stack[i], &s->stack[i], sizeof(f->stack[i]));
 		if (!f->stack[i].edge || f->stack[i].edge > f->s.n_edges ||
 		    f->edge[f->stack[i].edge].caller != caller)
 			return false;
@@ -251,9 +264,16 @@ static uint32_t power_of_two(uint32_t at_least, uint32_t n)
 	return n;
 }
 
+/* Makes the tables empty again: what the indices led to, too. */
+static void forget(struct pyprof_fold *f)
+{
+	memset(&f->s, 0, sizeof(f->s));
+	memset(f->fn_index, 0, (f->fn_mask + 1ull) * sizeof(*f->fn_index));
+	memset(f->edge_index, 0, (f->edge_mask + 1ull) * sizeof(*f->edge_index));
+}
+
 int tables_load(struct pyprof_fold *f, const struct attach *a, uint64_t offset, uint64_t folded)
 {
-	struct pyprof_fold_state none = f->s;
 	struct source s;
 
 	if (!find_arrays(&s, a, offset, folded))
@@ -263,7 +283,7 @@ int tables_load(struct pyprof_fold *f, const struct attach *a, uint64_t offset, 
 	    !resize_stack(f, power_of_two(s.state.depth + 1, FIRST_DEPTH)))
 		return -ENOMEM;
 	if (!copy_fns(f, &s) || !copy_edges(f, &s) || !copy_stack(f, &s)) {
-		f->s = none;
+		forget(f);
 		return -EINVAL;
 	}
 	f->s = s.state;

@@ -40,9 +40,9 @@ static bool header_pair(const struct attach *a, struct pair *p)
 {
 	const struct pyprof_header *h = (const void *)a->base;
 
-	p->ns = pyprof_observe(&h->sync_mono_ns); /* C8 */
-	p->ticks = pyprof_observe(&h->sync_ticks);
-	return p->ns && p->ns == pyprof_observe(&h->sync_mono_ns);
+	p->ns = pyprof_observe(&h->sync_mono_ns);  /* C8 */
+	p->ticks = pyprof_observe(&h->sync_ticks); /* C8 */
+	return p->ns && p->ns == pyprof_get(&h->sync_mono_ns);
 }
 
 /* The latest of all blocks: each has one, though not read so close together. */

@@ -56,7 +56,7 @@ static const struct pyprof_block *before(const struct pyprof_block *b,
 	const struct pyprof_block *prev = b->prev ? region_at(b->prev) : NULL;
 
 	return prev && prev->sequence == b->sequence - 1 &&
-			       prev->sequence > pyprof_observe(&ring->folded)
+			       prev->sequence > pyprof_get(&ring->folded)
 		       ? prev
 		       : NULL;
 }
@@ -90,7 +90,7 @@ static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64
 /* What was running when the last folded block ended, less what has ended since. */
 static void add_folded(struct forkstack *f, const struct pyprof_ring *ring, uint32_t ended)
 {
-	uint64_t folded = pyprof_observe(&ring->folded);
+	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
 	struct pyprof_fold_table *t = folded ? region_at(ring->fold) : NULL;
 	struct pyprof_table_layout l;
 	uint32_t depth;
@@ -126,7 +126,7 @@ void forkstack_take(struct forkstack *f)
 		n += (size_t)(at - b->record);
 		if (!prev) {
 			/* Only if nothing lies between the oldest record read and the table. */
-			if (b->sequence == pyprof_observe(&ring->folded) + 1)
+			if (b->sequence == pyprof_get(&ring->folded) + 1)
 				add_folded(f, ring, ended);
 			return;
 		}

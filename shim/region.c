@@ -147,9 +147,11 @@ int region_create(const struct pyprof_header *preset)
 	r.reserved_bytes = FIRST_BYTES;
 	r.used_bytes = PYPROF_HEADER_BYTES;
 	region = r;
-	memcpy(region.header, preset, sizeof(*preset));
-	region.header->magic = 0;
-	pyprof_publish(&region.header->file_bytes, FIRST_BYTES);
+	/* All but `magic`, which a reader may be looking at already. */
+	memcpy((char *)region.header + sizeof(preset->magic),
+	       (const char *)preset + sizeof(preset->magic),
+	       offsetof(struct pyprof_header, file_bytes) - sizeof(preset->magic));
+	pyprof_set(&region.header->file_bytes, FIRST_BYTES);
 out:
 	if (fd >= 0)
 		close(fd);
@@ -164,7 +166,7 @@ out:
 
 void region_open_for_readers(void)
 {
-	pyprof_publish(&region.header->magic, PYPROF_MAGIC);
+	pyprof_publish(&region.header->magic, PYPROF_MAGIC); /* P7 */
 }
 
 void region_unmap(struct region *r)
@@ -223,7 +225,7 @@ static int grow(uint64_t need)
 		MADV_POPULATE_WRITE);
 	KILLPOINT("file-grown");
 	region.reserved_bytes = to;
-	pyprof_publish(&region.header->file_bytes, to);
+	pyprof_publish(&region.header->file_bytes, to); /* P6 */
 	return 0;
 }
 

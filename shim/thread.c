@@ -29,7 +29,7 @@
 /*
  * A node of the registry. Added once, never freed while the process lives, so that whoever walks
  * the list needs no lock and no grace period; a thread that starts takes over the ring of one that
- * has ended, by one compare-and-swap on `state`.
+ * has ended, by one compare-and-swap on `state` (X2, in pyprof/ring.h): threads end without the GIL.
  */
 struct thread_ring {
 	struct cds_list_head node;
@@ -107,8 +107,9 @@ static void publish_clock_pair(void)
 	if (recording.clock != PYPROF_CLOCK_TSC)
 		return;
 	pyprof_clock_pair(&ticks, &ns);
-	pyprof_publish(&region.header->sync_mono_ns, 0);
-	pyprof_publish(&region.header->sync_ticks, ticks);
+	pyprof_set(&region.header->sync_mono_ns, 0);
+	pyprof_publish(&region.header->sync_ticks, ticks); /* P8 */
+	KILLPOINT("half-a-pair");
 	pyprof_publish(&region.header->sync_mono_ns, ns); /* P8 */
 }
 
@@ -128,7 +129,8 @@ static struct pyprof_ring *new_shared_ring(void)
 		x->kind = PYPROF_EXTENT_RINGS;
 		x->bytes = PYPROF_EXTENT_ALIGN;
 		x->used = sizeof(*x);
-		pyprof_publish(last_rings ? &last_rings->next : &region.header->rings, offset);
+		pyprof_publish(last_rings ? &last_rings->next : &region.header->rings,
+			       offset); /* P5 */
 		last_rings = x;
 	}
 	ring = (struct pyprof_ring *)((char *)x + x->used);
@@ -140,7 +142,8 @@ static bool try_take(struct thread_ring *ring)
 {
 	int is = RING_FREE;
 
-	return __atomic_compare_exchange_n(&ring->state, &is, RING_TAKEN, false, __ATOMIC_ACQUIRE,
+	return __atomic_compare_exchange_n(&ring->state, &is, RING_TAKEN, false,
+					   __ATOMIC_ACQUIRE, /* X2 */
 					   __ATOMIC_RELAXED);
 }
 
@@ -244,7 +247,7 @@ static void thread_exit(void *arg)
 	ring->last = read_clock();
 	ring->left = *s;
 	memset(s, 0, sizeof(*s));
-	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE);
+	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE); /* X2 */
 }
 
 static void count_loss(enum pyprof_loss cause)
@@ -447,7 +450,7 @@ void thread_begin_anew(void)
 	recording.n_restarts++;
 	cds_list_for_each_entry_rcu(ring, &registry, node) {
 		/* The GIL is ours, so no thread is writing: the next event takes the slow path. */
-		if (__atomic_load_n(&ring->state, __ATOMIC_ACQUIRE) == RING_TAKEN)
+		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) == RING_TAKEN)
 			ring->owner->stop = ring->owner->next;
 	}
 }

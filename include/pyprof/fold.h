@@ -248,7 +248,7 @@ static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct 
 	e->n_exceptions += exception;
 	e->n_bare += bare;
 	e->n_resumes += (flags & PYPROF_FRAME_RESUMED) != 0;
-	return (bare ? f->weight[PYPROF_COST_BARE] : 0) +
+	return (int64_t)(bare ? f->weight[PYPROF_COST_BARE] : 0) +
 	       (exception ? f->weight[PYPROF_COST_EXCEPTION] : 0);
 }
 

@@ -5,8 +5,8 @@
  * Each store below that makes something visible is a release, each load that looks for it an
  * acquire; those of P11 and P12 are fences; there is no lock.
  *
- * A line that orders bears its label, and its test is tests/litmus/test_LABEL: `make check-sharp` weakens one
- * such line after the other, and each time the test must fail.
+ * A line that orders bears its label in a comment. tests/litmus has a test for each; `make check-sharp` weakens
+ * one such line after the other, and each time the label's test must fail.
  *
  *	label	store (target)			load (reader)	forbids
  *	P1/C1	a record into its block		record		a record whose function has no name yet,
@@ -30,24 +30,28 @@
  *		copy (or itself) is whole			put back, of which a part is missing
  *	X1	ring.consumer: taken by compare-and-swap	two sides that fold at once, and a fold
  *		(acquire), given back by release		that does not see the one before
+ *	X2	in the target: a thread leaves its ring	a thread that goes on in a ring elsewhere than
+ *		(release), another one takes it (acquire)	where the last one stopped
  */
 #ifndef PYPROF_RING_H
 #define PYPROF_RING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "abi.h"
 
 /* Everything written before is visible to whoever loads this value. */
 static inline void pyprof_publish(uint64_t *field, uint64_t value)
 {
-	__atomic_store_n(field, value, __ATOMIC_RELEASE);
+	__atomic_store_n(field, value, __ATOMIC_RELEASE); /* label: the caller's */
 }
 
 static inline uint64_t pyprof_observe(const uint64_t *field)
 {
-	return __atomic_load_n(field, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(field, __ATOMIC_ACQUIRE); /* label: the caller's */
 }
 
 /*
@@ -65,13 +69,13 @@ __attribute__((weak)) uint64_t pyprof_fence_word;
 /* What was published before is visible before what is written from here on. */
 static inline void pyprof_fence_before_reuse(void)
 {
-	PYPROF_FENCE(__ATOMIC_RELEASE);
+	PYPROF_FENCE(__ATOMIC_RELEASE); /* label: the caller's */
 }
 
 /* What was read before stays read before what is read from here on. */
 static inline void pyprof_fence_after_use(void)
 {
-	PYPROF_FENCE(__ATOMIC_ACQUIRE);
+	PYPROF_FENCE(__ATOMIC_ACQUIRE); /* label: the caller's */
 }
 
 /* The mark of a fold table's entry: the number of the block whose fold has changed it. */
@@ -94,6 +98,22 @@ static inline void pyprof_set(uint64_t *field, uint64_t value)
 static inline uint64_t pyprof_get(const uint64_t *field)
 {
 	return __atomic_load_n(field, __ATOMIC_RELAXED);
+}
+
+/*
+ * Copies the whole words of what may be written at the same time, each by one load: what is checked then is
+ * the copy, and neither the caller nor the compiler looks at the recording again. `from` is aligned to 8.
+ */
+static inline void pyprof_copy(void *to, const void *from, size_t bytes)
+{
+	typedef uint64_t __attribute__((may_alias)) any_word;
+	const any_word *word = (const any_word *)from;
+
+	for (size_t i = 0; i < bytes / sizeof(*word); i++) {
+		uint64_t copy = __atomic_load_n(&word[i], __ATOMIC_RELAXED);
+
+		memcpy((char *)to + i * sizeof(copy), &copy, sizeof(copy));
+	}
 }
 
 /* The one store of the hot path. */

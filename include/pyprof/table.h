@@ -63,6 +63,12 @@ static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 
 /* --- private memory ------------------------------------------------------------------------------- */
 
+/* Of entries that have an index, which has room for twice as many and is masked. */
+static inline bool pyprof_table_is_cap(uint32_t cap)
+{
+	return cap && cap <= 1u << 28 && !(cap & (cap - 1));
+}
+
 /* Indices and stack for these caps. False: no memory, and nothing has changed. */
 static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint32_t edges,
 				       uint32_t depth)
@@ -188,17 +194,15 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 	struct pyprof_table_layout l = pyprof_table_layout(table, fns, edges, depth);
 
 	t->folded = pyprof_get(&t->ring->folded); /* the claim orders */
-	if (table->extent.kind != PYPROF_EXTENT_FOLD || !fns || !edges || !depth ||
-	    fns > 1u << 28 || edges > 1u << 28 || depth > 1u << 28 || l.bytes > bytes)
+	if (table->extent.kind != PYPROF_EXTENT_FOLD || !pyprof_table_is_cap(fns) ||
+	    !pyprof_table_is_cap(edges) || !depth || depth > 1u << 28 || l.bytes > bytes)
 		return false;
-	v->s = table->state[t->folded & 1];
-	__asm__ __volatile__("" : : : "memory"); /* what is checked is the copy */
+	pyprof_copy(&v->s, &table->state[t->folded & 1], sizeof(v->s));
 	if (v->s.n_fns > fns || v->s.n_edges > edges || v->s.depth > depth ||
 	    !pyprof_table_resize(v, fns, edges, depth))
 		return false;
 	pyprof_table_use(t, table, fns, edges, depth);
-	memcpy(v->stack, l.stack[t->folded & 1], v->s.depth * sizeof(*v->stack));
-	__asm__ __volatile__("" : : : "memory");
+	pyprof_copy(v->stack, l.stack[t->folded & 1], v->s.depth * sizeof(*v->stack));
 	v->fn[0].last_edge = 0;
 	t->low_before = 0;
 	pyprof_table_undo(t);
