@@ -89,7 +89,8 @@ step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now stress killable bench bench-instr demo \
+	check-integration-now check-stress check-stress-now stress killable litmus check-sharp bench \
+	bench-instr demo \
 	install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
@@ -139,6 +140,23 @@ $(UNIT_TESTS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(READER_LIB_OBJS) $(OBJ)
 	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(READER_LIB_OBJS) \
 		$(CHECK_LIBS) $(READER_LIBS)
 
+# The litmus tests: both sides in one program, always under ThreadSanitizer, in objects of its own.
+LITMUS_OBJS := $(patsubst %.c,$(OBJ)/litmus/%.o,$(sort $(wildcard tests/litmus/*.c)) \
+	$(addprefix shim/,config.c fold.c forkstack.c hook.c intern.c label.c log.c names.c process.c \
+		pyapi.c recording.c region.c thread.c) \
+	$(addprefix reader/,attach.c consume.c drain.c names.c tables.c ticks.c))
+LITMUS_CPPFLAGS = -D_GNU_SOURCE -Iinclude -I. $(SHIM_CPPFLAGS) -DPYSHIM_KILLPOINTS \
+	-include tests/litmus/points.h $(CHECK_CFLAGS)
+LITMUS_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -fsanitize=thread -pthread
+
+$(OBJ)/litmus/%.o: %.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(LITMUS_CPPFLAGS) $(LITMUS_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/litmus: $(LITMUS_OBJS)
+	$(call step,LD)$(CC) $(LITMUS_CFLAGS) -Wl,--wrap=mmap,--wrap=munmap -o $@ $(LITMUS_OBJS) \
+		$(CHECK_LIBS) -ldl
+
 # Changes when a flag does, and everything with it.
 FLAGS = $(CC) $(ALL_CPPFLAGS) $(SHIM_CPPFLAGS) $(ALL_CFLAGS) $(SHIM_CFLAGS) \
 	$(SHIM_LDFLAGS) $(ALL_LDFLAGS)
@@ -150,11 +168,16 @@ $(OBJ)/places: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(PLACES_CPPFLAGS)' | cmp -s - $@ || printf '%s\n' '$(PLACES_CPPFLAGS)' > $@
 
--include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(LAUNCHER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d)
+-include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(LAUNCHER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d) \
+	$(LITMUS_OBJS:.o=.d)
 
 # "yes" where the compiler can build for the address and undefined behaviour sanitizers.
 CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \
 	-x c -o $(OBJ)/can-sanitize - 2>/dev/null && $(OBJ)/can-sanitize && echo yes)
+
+# ... and for the thread sanitizer, which needs its addresses left free.
+CAN_SEE_RACES = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=thread \
+	-x c -o $(OBJ)/can-see-races - 2>/dev/null && setarch -R $(OBJ)/can-see-races && echo yes)
 
 check: ## install what is missing, build, run every test; SAN=... runs the unit tests under it
 	@tools/install-deps build check
@@ -163,9 +186,11 @@ check: ## install what is missing, build, run every test; SAN=... runs the unit 
 ifeq ($(SAN),)
 check-now: all unit-tests killable $(BUILD)/bench/libfloor.so
 	$(eval SANITIZED := $(CAN_SANITIZE))
+	$(eval RACES := $(CAN_SEE_RACES))
 	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
-	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) integration \
-		stress bench
+	@$(if $(RACES),$(MAKE) litmus)
+	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) \
+		$(if $(RACES),litmus sharp,racy) integration stress bench
 else
 check-now: check-unit-now
 endif
@@ -193,6 +218,12 @@ check-stress-now: all killable
 
 stress: ## ... their long form: kills for PYSHIM_STRESS_SECONDS=600, everything in full size
 	@PYSHIM_STRESS_SECONDS=$${PYSHIM_STRESS_SECONDS:-600} $(MAKE) check-stress
+
+litmus: $(BUILD)/litmus
+
+check-sharp: ## ... that each ordering label's litmus test finds the order weakened
+	@tools/install-deps build check
+	@tools/check-sharp
 
 killable:
 	@$(MAKE) KILLPOINTS=1 $(BUILD)/killpoints/libpyshim.so
