@@ -89,9 +89,8 @@ step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now stress killable litmus check-sharp bench \
-	bench-instr demo \
-	install uninstall lint format clean deps help FORCE
+	check-integration-now check-stress check-stress-now check-cpython stress killable litmus \
+	check-sharp bench bench-instr demo install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
@@ -190,7 +189,7 @@ check-now: all unit-tests killable $(BUILD)/bench/libfloor.so
 	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
 	@$(if $(RACES),$(MAKE) litmus)
 	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) \
-		$(if $(RACES),litmus sharp,racy) integration stress bench
+		$(if $(RACES),litmus sharp,racy) integration stress cpython bench
 else
 check-now: check-unit-now
 endif
@@ -224,6 +223,11 @@ litmus: $(BUILD)/litmus
 check-sharp: ## ... that each ordering label's litmus test finds the order weakened
 	@tools/install-deps build check
 	@tools/check-sharp
+
+check-cpython: ## CPython's own suite with and without the shim: 2 hours; CPYTHON_ARGS=test_gc, PYTHONS=...
+	@tools/install-deps build check
+	@$(MAKE) all
+	@tests/cpython/compare --build $(BUILD) $(CPYTHON_ARGS)
 
 killable:
 	@$(MAKE) KILLPOINTS=1 $(BUILD)/killpoints/libpyshim.so

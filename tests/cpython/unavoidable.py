@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Tests of CPython's suite that come out otherwise under the shim, for CPython's own reasons.
+
+tests/README.md lists the same; test_suite.py sees to that.
+"""
+
+import fnmatch
+import re
+from dataclasses import dataclass
+
+from suite import MODULE
+
+
+@dataclass(frozen=True)
+class Unavoidable:
+    """Test cases of a module that fail under the shim, and why that is.
+
+    `cases` is a pattern of fnmatch; `found`, a regular expression, must stand in what the failed test said;
+    `since` and `until` are the first and the last version, such as (3, 11).
+    """
+
+    module: str
+    cases: str
+    found: str
+    reason: str
+    since: tuple = (3, 8)
+    until: tuple = (3, 99)
+
+    def covers(self, module, version, case, text):
+        return (module == self.module and self.since <= version[:2] <= self.until and
+                fnmatch.fnmatchcase(case, self.cases) and re.search(self.found, text))
+
+
+TABLE = [
+    Unavoidable(
+        "test_monitoring", "*", r"AssertionError: \d+ != 0|Lists differ|!= \{",
+        "each test begins and ends with the demand that no tool is told of anything", since=(3, 12)),
+    Unavoidable(
+        "test_capi", "*DebugTests.test_set_nomemory", r"lost sys\.stderr|exit code|return code",
+        "an event of `sys.monitoring` takes memory for the offset, where the test has left none",
+        since=(3, 12)),
+]
+
+
+def explain(module, version, verdicts, texts):
+    """{case: reason} of those that differ and may, and the list of those that differ and may not.
+
+    `texts`: {case: what it said when it failed under the shim}
+    """
+    wrong = {c for c, v in verdicts.items() if v[0] in ("differs", "unsteady")}
+    reasons = {}
+    for case in wrong:
+        for entry in TABLE:
+            if entry.covers(module, version, case, texts.get(case, "")):
+                reasons[case] = entry.reason
+    if reasons and wrong - set(reasons) == {MODULE} and "failed" in verdicts[MODULE][2]:
+        reasons[MODULE] = "of the tests that failed"
+    return reasons, sorted(wrong - set(reasons))
