@@ -50,10 +50,8 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
 	struct pyprof_fold_table *new = region_at(offset);
 	struct pyprof_fold *v = &t->view;
 
-	if (!offset || !pyprof_table_resize(v, fns, edges, depth)) {
-		log_debug("no space for a fold table of %llu bytes", (unsigned long long)to.bytes);
+	if (!offset || !pyprof_table_resize(v, fns, edges, depth))
 		return false;
-	}
 	to = pyprof_table_layout(new, fns, edges, depth);
 	new->extent.kind = PYPROF_EXTENT_FOLD;
 	new->extent.bytes = to.bytes;

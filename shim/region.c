@@ -13,12 +13,14 @@
 #include "config.h"
 #include "killpoint.h"
 #include "log.h"
+#include "pyprof/clock.h"
 #include "pyprof/ring.h"
 
 #define FIRST_BYTES (256u << 10)
 #define MAX_STEP_BYTES (4u << 20)
 #define MIN_SPARE_BYTES (256u << 10)
 #define MAX_NAMES 1000
+#define REFUSAL_NS 1000000000ull
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -229,26 +231,51 @@ static int grow(uint64_t need)
 	return 0;
 }
 
+/*
+ * Where the file could not grow, it is not tried again for a while: without room, each event comes here, and
+ * the system calls would slow the program down a hundredfold.
+ */
+static bool is_refused(uint64_t need)
+{
+	return region.refused_bytes && need >= region.refused_bytes &&
+	       pyprof_clock_ns(CLOCK_MONOTONIC) < region.refused_until_ns;
+}
+
+static void note_refusal(uint64_t need, int err)
+{
+	region.refused_bytes = need;
+	region.refused_until_ns = pyprof_clock_ns(CLOCK_MONOTONIC) + REFUSAL_NS;
+	log_debug("grow %s to %llu bytes: %s", region.path, (unsigned long long)need,
+		  strerror(-err));
+}
+
+static bool reach(uint64_t need)
+{
+	int saved = errno;
+	int err;
+
+	if (need <= region.reserved_bytes)
+		return true;
+	if (is_refused(need))
+		return false;
+	err = grow(need);
+	errno = saved;
+	if (err)
+		note_refusal(need, err);
+	return !err;
+}
+
 /* Takes `bytes` where `spare` more remain reserved behind them. */
 static uint64_t take(uint64_t bytes, uint64_t spare)
 {
 	uint64_t at = region.used_bytes;
 	uint64_t end;
-	int saved = errno;
 
 	if (bytes > region.map_bytes || spare > region.map_bytes)
 		return 0;
 	end = at + (bytes + PYPROF_EXTENT_ALIGN - 1) / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
-	if (end + spare > region.reserved_bytes) {
-		int err = grow(end + spare);
-
-		errno = saved;
-		if (err) {
-			log_debug("grow %s to %llu bytes: %s", region.path,
-				  (unsigned long long)(end + spare), strerror(-err));
-			return 0;
-		}
-	}
+	if (!reach(end + spare))
+		return 0;
 	region.used_bytes = end;
 	return at;
 }

@@ -24,7 +24,9 @@ struct region {
 	uint64_t map_bytes;	      /* the address range */
 	uint64_t reserved_bytes;      /* of the file, from its start */
 	uint64_t used_bytes;	      /* given out */
-	uint64_t needed_bytes; /* of those, what the recording cannot do without: all but spare */
+	uint64_t needed_bytes;	/* of those, what the recording cannot do without: all but spare */
+	uint64_t refused_bytes; /* the file could not become that large, or 0 ... */
+	uint64_t refused_until_ns; /* ... and is not asked to until then, CLOCK_MONOTONIC */
 	uint64_t device, inode;
 	int pid; /* whose recording this is */
 	char path[256];
