@@ -37,6 +37,14 @@ static char *read_stat(pid_t pid, char *text, size_t cap)
 	return strrchr(text, ')');
 }
 
+uint64_t process_address_bytes(void)
+{
+	char text[128];
+
+	text[process_read("/proc/self/statm", text, sizeof(text) - 1)] = '\0';
+	return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static uint64_t read_field(pid_t pid, int which)
 {
 	char text[1024];

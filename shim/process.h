@@ -16,6 +16,9 @@ uint64_t process_start(pid_t pid);
 /* How many threads it has; 0: unknown. */
 uint64_t process_threads(pid_t pid);
 
+/* How much address space this process uses, in bytes; 0: unknown. */
+uint64_t process_address_bytes(void);
+
 /* Whether it has ended and nobody has waited for it yet. */
 bool process_is_zombie(pid_t pid);
 

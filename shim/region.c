@@ -13,6 +13,7 @@
 #include "config.h"
 #include "killpoint.h"
 #include "log.h"
+#include "process.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
 
@@ -26,8 +27,11 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Address space beyond the rings, for names and tables; less where a limit forbids it. */
+/* Address space beyond the rings, for names and tables; less where a limit forbids it ... */
 static const uint64_t extra_bytes[] = { 1ull << 30, 128ull << 20, 16ull << 20, 2ull << 20 };
+
+/* ... or this for all, if need be: the rings are the smaller then, and are folded. */
+static const uint64_t scant_bytes[] = { 64ull << 20, 16ull << 20, 4ull << 20, 1ull << 20 };
 
 struct region region;
 
@@ -108,20 +112,45 @@ static int open_new(struct region *r)
 	return fd < 0 ? -errno : fd;
 }
 
+/* An eighth of what RLIMIT_AS leaves: the program may need the rest. */
+static uint64_t spare_address_space(void)
+{
+	struct rlimit limit;
+	uint64_t used;
+
+	if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	used = process_address_bytes();
+	return limit.rlim_cur > used ? (limit.rlim_cur - used) / 8 : 0;
+}
+
+static bool map_bytes(struct region *r, int fd, uint64_t bytes)
+{
+	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (at == MAP_FAILED)
+		return false;
+	r->base = at;
+	r->header = at;
+	r->map_bytes = bytes;
+	return true;
+}
+
 static int map(struct region *r, int fd)
 {
+	uint64_t spare = spare_address_space();
+
 	for (size_t i = 0; i < sizeof(extra_bytes) / sizeof(extra_bytes[0]); i++) {
 		uint64_t bytes = config.buffer_bytes + extra_bytes[i];
-		void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
-		if (at != MAP_FAILED) {
-			r->base = at;
-			r->header = at;
-			r->map_bytes = bytes;
+		if (bytes <= spare && map_bytes(r, fd, bytes))
 			return 0;
-		}
 	}
-	return -errno;
+	for (size_t i = 0; i < sizeof(scant_bytes) / sizeof(scant_bytes[0]); i++) {
+		if (scant_bytes[i] <= spare && map_bytes(r, fd, scant_bytes[i]))
+			return 0;
+	}
+	return -ENOMEM;
 }
 
 int region_create(const struct pyprof_header *preset)
