@@ -15,6 +15,7 @@
 #include "process.h"
 #include "pyprof/clock.h"
 #include "region.h"
+#include "sandbox.h"
 
 #define FIRST_FNS 64u
 #define FIRST_EDGES 128u
@@ -93,21 +94,28 @@ static uint64_t own_consumer(void)
 static bool is_dead(uint64_t consumer)
 {
 	pid_t pid = (pid_t)(consumer >> 32);
+	bool filtered;
 	uint64_t start;
 
-	if (kill(pid, 0) < 0 && errno == ESRCH)
+	if (sandbox_is_closed())
+		return false;
+	filtered = process_is_filtered();
+	if (!filtered && kill(pid, 0) < 0 && errno == ESRCH)
 		return true;
 	if (process_is_zombie(pid))
 		return true;
 	start = process_start(pid);
-	return start && (uint32_t)start != (uint32_t)consumer;
+	if (!start)
+		return filtered && region.header->process_start; /* /proc is there, and tells */
+	return (uint32_t)start != (uint32_t)consumer;
 }
 
 static void nap(void)
 {
 	struct timespec ts = { .tv_nsec = NAP_NS };
 
-	nanosleep(&ts, NULL);
+	if (!sandbox_is_closed() && !process_is_filtered())
+		nanosleep(&ts, NULL);
 }
 
 /* The claim, or false when a living reader keeps it for longer than that. */

@@ -6,14 +6,21 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "process.h"
+#include "sandbox.h"
+
 static bool debug;
 
 static void say(const char *format, va_list args)
 {
 	int saved = errno;
 	char line[512];
-	int n = snprintf(line, sizeof(line), "pyshim[%d]: ", (int)getpid());
-	int m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
+	pid_t pid, parent;
+	int n, m;
+
+	process_ids(&pid, &parent);
+	n = snprintf(line, sizeof(line), "pyshim[%d]: ", (int)pid);
+	m = vsnprintf(line + n, sizeof(line) - (size_t)n - 1, format, args);
 
 	if (m < 0)
 		m = 0;
@@ -35,7 +42,7 @@ void log_debug(const char *format, ...)
 {
 	va_list args;
 
-	if (!debug)
+	if (!debug || sandbox_is_closed())
 		return;
 	va_start(args, format);
 	say(format, args);

@@ -16,6 +16,15 @@ uint64_t process_start(pid_t pid);
 /* How many threads it has; 0: unknown. */
 uint64_t process_threads(pid_t pid);
 
+/*
+ * Whether a seccomp filter watches over this process: a system call that CPython does not make by itself may
+ * be its end. Then these come from /proc; opening and reading files is what CPython does all the time.
+ */
+bool process_is_filtered(void);
+
+/* getpid() and getppid(). */
+void process_ids(pid_t *pid, pid_t *parent);
+
 /* How much address space this process uses, in bytes; 0: unknown. */
 uint64_t process_address_bytes(void);
 

@@ -15,6 +15,7 @@
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
 #include "region.h"
+#include "sandbox.h"
 #include "thread.h"
 
 #ifndef PYSHIM_VERSION
@@ -66,16 +67,18 @@ static void weigh_costs(int32_t *weight)
 
 static void describe(struct pyprof_header *h)
 {
+	pid_t pid, parent;
 	size_t n;
 
 	h->major = PYPROF_MAJOR;
 	h->minor = PYPROF_MINOR;
 	h->header_bytes = PYPROF_HEADER_BYTES;
 	h->block_bytes = BLOCK_BYTES;
-	h->pid = (uint32_t)getpid();
-	h->parent_pid = (uint32_t)getppid();
+	process_ids(&pid, &parent);
+	h->pid = (uint32_t)pid;
+	h->parent_pid = (uint32_t)parent;
 	h->uid = (uint32_t)getuid();
-	h->process_start = process_start(getpid());
+	h->process_start = process_start(pid);
 	h->clock = recording.clock;
 	h->engine = recording.engine;
 	h->overflow = (uint32_t)config.overflow;
@@ -118,7 +121,7 @@ static bool begin_in_child(void)
 	bool ok;
 
 	recording.state = RECORDING_OFF;
-	if (!config.fork_follow)
+	if (!config.fork_follow || sandbox_is_closed())
 		return false;
 	ok = create(true);
 	if (ok) {
@@ -152,7 +155,7 @@ bool recording_begin(uint32_t engine)
 	}
 	recording.engine = engine;
 	recording.clock = choose_clock();
-	ok = create(false);
+	ok = !sandbox_is_closed() && create(false);
 	if (ok) {
 		region_open_for_readers();
 		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);

@@ -16,6 +16,7 @@
 #include "process.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
+#include "sandbox.h"
 
 #define FIRST_BYTES (256u << 10)
 #define MAX_STEP_BYTES (4u << 20)
@@ -44,10 +45,29 @@ static bool allowed_size(uint64_t bytes)
 	       (limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur);
 }
 
+/* Where posix_fallocate's system call may be forbidden: zeros take up space as well. */
+static int reserve_by_writing(int fd, uint64_t from, uint64_t to)
+{
+	static const char zeros[4096];
+
+	if (lseek(fd, (off_t)from, SEEK_SET) < 0)
+		return -errno;
+	while (from < to) {
+		ssize_t n = write(fd, zeros, to - from < sizeof(zeros) ? to - from : sizeof(zeros));
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		from += n > 0 ? (uint64_t)n : 0;
+	}
+	return 0;
+}
+
 static int reserve(int fd, uint64_t from, uint64_t to)
 {
 	if (!allowed_size(to))
 		return -EFBIG;
+	if (process_is_filtered())
+		return reserve_by_writing(fd, from, to);
 	return -posix_fallocate(fd, (off_t)from, (off_t)(to - from));
 }
 
@@ -76,6 +96,18 @@ static bool is_predecessors(const char *path, uint64_t own_start)
 	return is;
 }
 
+/* 0, or -1 with errno. CPython makes rename() itself, for what it compiles, so filters know it. */
+static int rename_new(const char *from, const char *to)
+{
+	if (!process_is_filtered())
+		return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
+	if (access(to, F_OK) == 0) {
+		errno = EEXIST;
+		return -1;
+	}
+	return rename(from, to);
+}
+
 /*
  * The plain name is the living process's: a recording that a dead process with our PID has left
  * there gets a number. It is not changed.
@@ -87,8 +119,7 @@ static void move_predecessor(const struct region *r, uint64_t own_start)
 	if (!name_path(plain, sizeof(plain), r->pid, 0) || !is_predecessors(plain, own_start))
 		return;
 	for (int i = 1; i < MAX_NAMES; i++) {
-		if (!name_path(other, sizeof(other), r->pid, i) ||
-		    renameat2(AT_FDCWD, plain, AT_FDCWD, other, RENAME_NOREPLACE) == 0 ||
+		if (!name_path(other, sizeof(other), r->pid, i) || rename_new(plain, other) == 0 ||
 		    errno != EEXIST)
 			return;
 	}
@@ -155,7 +186,7 @@ static int map(struct region *r, int fd)
 
 int region_create(const struct pyprof_header *preset)
 {
-	struct region r = { .pid = getpid() };
+	struct region r = { .pid = (int)preset->pid };
 	struct stat st;
 	int fd, err;
 
@@ -170,7 +201,8 @@ int region_create(const struct pyprof_header *preset)
 	if (!err)
 		err = map(&r, fd);
 	if (err) {
-		unlink(r.path);
+		if (!process_is_filtered())
+			unlink(r.path);
 		goto out;
 	}
 	r.device = st.st_dev;
@@ -252,8 +284,9 @@ static int grow(uint64_t need)
 	if (err)
 		return err;
 	/* One call instead of a page fault each; an old kernel (before 5.14) refuses, and faults. */
-	madvise(region.base + region.reserved_bytes, to - region.reserved_bytes,
-		MADV_POPULATE_WRITE);
+	if (!process_is_filtered())
+		madvise(region.base + region.reserved_bytes, to - region.reserved_bytes,
+			MADV_POPULATE_WRITE);
 	KILLPOINT("file-grown");
 	region.reserved_bytes = to;
 	pyprof_publish(&region.header->file_bytes, to); /* P6 */
@@ -285,7 +318,7 @@ static bool reach(uint64_t need)
 
 	if (need <= region.reserved_bytes)
 		return true;
-	if (is_refused(need))
+	if (sandbox_is_closed() || is_refused(need))
 		return false;
 	err = grow(need);
 	errno = saved;

@@ -20,6 +20,7 @@
 #include "pyprof/ring.h"
 #include "recording.h"
 #include "region.h"
+#include "sandbox.h"
 #include "start.h"
 #include "threadname.h"
 
@@ -233,7 +234,7 @@ static void thread_exit(void *arg)
 	struct thread_ring *ring = arg;
 	struct thread_self *s = &thread_self;
 
-	if (s->ring != ring || region.pid != getpid())
+	if (s->ring != ring) /* in a forked child it is nobody's, see thread_reset() */
 		return;
 	/* While paused, what is open ended with the pause, as the reader will find. */
 	if (s->next && s->next < s->end && recording.state == RECORDING_ON) {
@@ -358,7 +359,8 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	ahead = continue_clock(ring->last);
 	*now += ahead;
 	*entered += ahead;
-	threadname_publish_native(s->number);
+	if (!sandbox_is_closed())
+		threadname_publish_native(s->number);
 	s->named = threadname_publish_python(s->number);
 	if (has_exit_key)
 		pthread_setspecific(exit_key, ring);

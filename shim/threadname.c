@@ -7,8 +7,11 @@
 #include <unistd.h>
 
 #include "names.h"
+#include "process.h"
 #include "pyapi.h"
 #include "pyprof/abi.h"
+#include "region.h"
+#include "sandbox.h"
 
 /*
  * threading._active[ident]._name: what threading.Thread.name gives, read without calling any
@@ -41,7 +44,7 @@ static void publish(uint32_t number, const char *bytes, size_t n)
 	struct names_entry e = {
 		.kind = PYPROF_NAME_THREAD,
 		.number = number,
-		.line = (int32_t)syscall(SYS_gettid),
+		.line = sandbox_is_closed() ? 0 : (int32_t)syscall(SYS_gettid),
 		.file = { "", 0 },
 		.name = { bytes, n },
 		.qualname = { "", 0 },
@@ -52,12 +55,15 @@ static void publish(uint32_t number, const char *bytes, size_t n)
 
 void threadname_publish_native(uint32_t number)
 {
-	char comm[16] = "MainThread";
+	char comm[17] = "MainThread";
+	size_t n = strlen(comm);
 
-	if (syscall(SYS_gettid) != getpid() &&
-	    pthread_getname_np(pthread_self(), comm, sizeof(comm)) != 0)
-		comm[0] = '\0';
-	publish(number, comm, strlen(comm));
+	/* Not pthread_getname_np(), whose prctl() a filter of system calls may forbid. */
+	if (syscall(SYS_gettid) != region.pid)
+		n = process_read("/proc/thread-self/comm", comm, sizeof(comm));
+	if (n && comm[n - 1] == '\n')
+		n--;
+	publish(number, comm, n);
 }
 
 bool threadname_publish_python(uint32_t number)

@@ -1,0 +1,367 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Where there is no room to record, or no leave, the program runs as it does without the shim.
+
+With real small file systems in mount namespaces of their own, real limits and real seccomp filters; what
+this machine does not permit is skipped. The program prints, forks, has threads and many functions, and
+ends with status 3. Each runs bare and under the shim in the same surroundings; PYSHIM_DEBUG must say why
+nothing was recorded.
+"""
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import PYTHONS, READER, SHIM, read, read_stats, run_bare
+
+C_SOURCES = Path(__file__).parent / "c"
+FEW = list(dict.fromkeys([PYTHONS[0], *[p for p in PYTHONS if p.version[:2] == (3, 11)][:1],
+                          PYTHONS[-1]])) if PYTHONS else []
+
+PROGRAM = """\
+import json, os, sys, threading
+def f(n): return n and f(n - 1)
+def work(n):
+    for i in range(n): f(30)
+    for i in range(400): exec("def a_rather_long_name_of_a_function_%d(): pass" % i, {})
+    for i in range(400):
+        space = {}
+        exec("def a_rather_long_name_of_a_function_%d(): pass" % i, space)
+        space.popitem()[1]()
+N = int(sys.argv[1])
+pid = os.fork()
+if not pid: work(10); os._exit(4)
+print(os.waitpid(pid, 0)[1] >> 8)
+threads = [threading.Thread(target=work, args=(N,)) for i in range(2)]
+for t in threads: t.start()
+for t in threads: t.join()
+work(N)
+print(len(json.dumps([1] * 50)), "done", flush=True)
+raise SystemExit(3)
+"""
+CALLS = 31 * 3  # of f for each of N, with the two threads
+
+
+@pytest.fixture
+def script(tmp_path):
+    (tmp_path / "script.py").write_text(PROGRAM)
+    return tmp_path / "script.py"
+
+
+def few(test):
+    return pytest.mark.parametrize("chosen", FEW, ids=lambda p: p.tag, scope="session")(test)
+
+
+def split_said(done):
+    """Takes what PYSHIM_DEBUG said out of stderr -> those lines."""
+    said = re.findall(rb"^pyshim\[\d+\]: .*\n", done.err, re.M)
+    done.err = re.sub(rb"^pyshim\[\d+\]: .*\n", b"", done.err, flags=re.M)
+    return b"".join(said).decode()
+
+
+def assert_same(bare, done):
+    assert (done.status, done.out, done.err) == (bare.status, bare.out, bare.err)
+
+
+# File systems
+
+
+@functools.lru_cache(maxsize=None)
+def namespace():
+    """A command that runs another in a mount namespace of its own, or why there is none."""
+    for command in (["unshare", "-m"], ["unshare", "-rm"]):
+        probe = [*command, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+        if shutil.which("unshare") and not subprocess.run(probe, stderr=subprocess.PIPE).returncode:
+            return command
+    return None
+
+
+# A /dev without a folder shm.
+BARE_DEV = """mkdir $here/dev && mount --rbind /dev $here/dev && mount -t tmpfs tmpfs /dev
+for n in null zero urandom random; do touch /dev/$n; mount --bind $here/dev/$n /dev/$n; done
+"""
+NO_CAPABILITIES = "setpriv --bounding-set -all --inh-caps -all"
+
+# SOME: whether threads that begin later find room enough to fold depends on who begins when.
+NONE, LOSSY, SOME = "no recording", "a recording with losses", "one with losses or without"
+
+# name: what makes it so, the command to run in it, what PYSHIM_DEBUG says, what becomes of the recording
+PLACES = {
+    "full": ("mount -t tmpfs -o size=1m tmpfs /dev/shm; head -c 2m /dev/zero >/dev/shm/x 2>/dev/null || :",
+             "", r"create /dev/shm/pyprof\.\d+: No space left on device: off", NONE),
+    "no inode left": ("mount -t tmpfs -o nr_inodes=1 tmpfs /dev/shm",
+                      "", r"create /dev/shm/pyprof\.\d+: No space left on device: off", NONE),
+    "300 KiB": ("mount -t tmpfs -o size=300k tmpfs /dev/shm",
+                "", r"grow /dev/shm/pyprof\.\d+ to \d+ bytes: No space left on device", LOSSY),
+    "6 MiB": ("mount -t tmpfs -o size=6m tmpfs /dev/shm",
+              "", r"grow /dev/shm/pyprof\.\d+ to \d+ bytes: No space left on device", SOME),
+    "read-only": ("mount -t tmpfs -o ro tmpfs /dev/shm",
+                  "", r"create /dev/shm/pyprof\.\d+: Read-only file system: off", NONE),
+    "missing": (BARE_DEV, "", r"create /dev/shm/pyprof\.\d+: No such file or directory: off", NONE),
+    "no folder": (BARE_DEV + "touch /dev/shm",
+                  "", r"create /dev/shm/pyprof\.\d+: Not a directory: off", NONE),
+    "not ours": ("mount -t tmpfs -o mode=0755,uid=1 tmpfs /dev/shm", NO_CAPABILITIES,
+                 r"create /dev/shm/pyprof\.\d+: Permission denied: off", NONE),
+    "chroot": ("mkdir $here/root && mount --bind / $here/root && mount -t tmpfs none $here/root/dev",
+               "chroot $here/root", r"create /dev/shm/pyprof\.\d+: No such file or directory: off",
+               NONE),
+}
+
+
+def run_in_place(place, python, script, shim, n, env=None):
+    setup, command, _, _ = PLACES[place]
+    here = script.parent / ("shim" if shim else "bare")
+    here.mkdir()
+    text = 'set -e; here=%s\n%s\ncd /\nset +e\n%s%s "$@"; s=$?\n%s; exit $s' % (
+        here, setup, "env LD_PRELOAD='%s' " % SHIM if shim else "", command,
+        "cp /dev/shm/pyprof.* $here 2>/dev/null")
+    if shim:  # only the program is to have the shim, not what copies
+        text = text.replace("env LD_PRELOAD", "PYSHIM_DEBUG=1 env LD_PRELOAD")
+    args = [*namespace(), "sh", "-c", text, "sh", python.exe, script, n]
+    done = run_bare(args, env=env)
+    done.recordings = sorted(here.glob("pyprof.*"))
+    return done
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_places(python, place, script):
+    if not namespace():
+        pytest.skip("no mount namespace is permitted here")
+    if PLACES[place][1] and os.getuid():
+        pytest.skip("needs to be root")
+    _, _, reason, kept = PLACES[place]
+    n = 4000 if kept == SOME else 300
+    bare = run_in_place(place, python, script, False, n)
+    assert (bare.status, bare.out) == (3, b"4\n150 done\n"), bare
+    done = run_in_place(place, python, script, True, n)
+    said = split_said(done)
+    assert_same(bare, done)
+    assert re.search(reason, said), said
+    if kept == NONE:
+        assert not done.recordings
+        return
+    (parent,) = [p for p in done.recordings if b"(forked)" not in run_bare([READER, p]).out]
+    text = read(parent)
+    lost = b"events lost: the file could not grow" in text.out
+    assert lost or kept == SOME
+    if not lost:
+        assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * n
+
+
+def test_64_mebibytes(script, tmp_path):
+    """What containers give by default, and a program that would fill it more than once: with the buffer
+    that is preset, it is folded, and nothing is lost."""
+    chosen = PYTHONS[-1]
+    if not namespace():
+        pytest.skip("no mount namespace is permitted here")
+    n = 55000
+    text = ("mount -t tmpfs -o size=64m tmpfs /dev/shm; LD_PRELOAD='%s' \"$@\"; s=$?\n"
+            "df --output=avail /dev/shm | tail -n 1; mv /dev/shm/pyprof.* %s; exit $s"
+            % (SHIM, tmp_path))
+    done = run_bare([*namespace(), "sh", "-c", text, "sh", chosen.exe, script, n])
+    assert (done.status, done.err) == (3, b"")
+    assert done.out.startswith(b"4\n150 done\n") and int(done.out.split()[-1]) < 1 << 10
+    (parent,) = [p for p in tmp_path.glob("pyprof.*") if b"(forked)" not in run_bare([READER, p]).out]
+    assert b"lost" not in read(parent).out
+    assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * n
+
+
+def test_recording_is_removed(python, shim_dir, run_shim, tmp_path):
+    """The program goes on where its file is gone, and what has no room is not recorded."""
+    source = PROGRAM.replace("N = int", "import glob\nfor p in glob.glob(%r): os.unlink(p)\nN = int"
+                             % str(shim_dir / "pyprof.*"))
+    (tmp_path / "script.py").write_text(source)
+    args = [python.exe, tmp_path / "script.py", 3000]
+    bare = run_bare(args)
+    done = run_shim(args, env={"PYSHIM_DEBUG": "1"}, status=None)
+    said = split_said(done)
+    assert_same(bare, done)
+    assert re.search(r"grow \S+ to \d+ bytes: No such file or directory", said), said
+
+
+# Limits
+
+LIMITS = {"ulimit -f %d" % n: PROGRAM for n in (0, 4, 256, 257, 300, 1000)}
+LIMITS.update({"ulimit -n %d" % n: PROGRAM for n in (4, 5, 8)})
+ROOM = """\
+import mmap, os, resource, sys
+if len(sys.argv) > 1:
+    used = int(sys.argv[1])
+else:
+    with open("/proc/self/statm") as f: used = int(f.read().split()[0]) * mmap.PAGESIZE
+    print(used)
+limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+most = mmap.mmap(-1, int((limit - used) * 0.8) & -mmap.PAGESIZE)
+def f(n): return n and f(n - 1)
+print(f(100), most[-1])
+"""
+
+
+@few
+def test_limits(chosen, run_shim, script):
+    """Of the file's size and of descriptors, down to where Python itself fails."""
+    n_ran = 0
+    for limit in LIMITS:
+        args = ["bash", "-c", limit + '; exec "$@"', "bash", chosen.exe, script, 100]
+        bare = run_bare(args)
+        done = run_shim(args, status=None, env={"PYSHIM_DEBUG": "1"})
+        said = split_said(done)
+        # where the script cannot be opened, for want of descriptors, Python says so
+        assert (done.status, done.out) == (bare.status, bare.out), (limit, bare, done)
+        assert done.err == bare.err, limit
+        n_ran += bare.status == 3
+        if bare.status == 3 and not done.recordings:
+            assert "create " in said, (limit, said)
+    assert n_ran >= 8
+
+
+@few
+def test_address_space(chosen, run_shim, tmp_path):
+    """RLIMIT_AS, from where Python starts: the shim takes little of what the limit leaves."""
+    (tmp_path / "room.py").write_text(ROOM)
+    n_ran = n_recorded = 0
+    for kib in (20000, 50000, 100000, 200000, 400000, 3000000):
+        args = ["bash", "-c", 'ulimit -v %d; exec "$@"' % kib, "bash", chosen.exe,
+                tmp_path / "room.py"]
+        first = run_bare(args)
+        if first.status:
+            continue
+        args.append(int(first.out.split()[0]))
+        bare = run_bare(args)
+        done = run_shim(args, status=None, env={"PYSHIM_DEBUG": "1"})
+        said = split_said(done)
+        assert_same(bare, done)
+        n_ran += bare.status == 0
+        n_recorded += len(done.recordings)
+        assert done.recordings or "Cannot allocate memory" in said, (kib, said)
+        for recording in done.recordings:
+            assert sum(v[1] for f, v in read_stats(recording).items() if f[2] == "f") == 101
+    assert n_ran >= 4 and n_recorded >= 3, (n_ran, n_recorded)
+
+
+def run_c(args):
+    done = run_bare(args)
+    assert done.status == 0, done.err.decode()
+
+
+@pytest.fixture(scope="session")
+def take_keys(tmp_path_factory):
+    out = tmp_path_factory.mktemp("keys") / "take_keys.so"
+    run_c(["cc", "-shared", "-fPIC", C_SOURCES / "take_keys.c", "-o", out, "-pthread"])
+    return out
+
+
+@pytest.mark.parametrize("before", [False, True])
+@few
+def test_no_thread_specific_key_is_left(chosen, before, take_keys, run_shim, script):
+    """... nor after the interpreter has taken its own: another library has them all."""
+    n_ran = 0  # without keys of its own, Python does not start
+    for left in range(4):
+        args = [chosen.exe, script, 10]
+        preload = [str(take_keys), str(SHIM)] if before else [str(SHIM), str(take_keys)]
+        env = {"KEYS_LEFT": str(left), "LD_PRELOAD": str(take_keys)}
+        bare = run_bare(args, env=env)
+        done = run_shim(args, env={**env, "LD_PRELOAD": ":".join(preload)}, status=None)
+        if bare.status == 3:
+            n_ran += 1
+            assert_same(bare, done)
+            parent = max(done.recordings, key=lambda p: p.stat().st_size)
+            assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * 10
+    assert n_ran >= 2
+
+
+# Seccomp
+
+OWN_FILTER = """\
+import ctypes, struct, sys
+def close_sandbox(how, numbers):
+    libc = ctypes.CDLL(None, use_errno=True)
+    code = struct.pack("HBBI", 0x20, 0, 0, 0)
+    for n in numbers:
+        code += struct.pack("HBBI", 0x15, 0, 1, n) + struct.pack("HBBI", 6, 0, 0, 0x7fff0000)
+    code += struct.pack("HBBI", 6, 0, 0, 0x80000000)
+    kept = ctypes.create_string_buffer(code)
+    program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(kept))
+    at = ctypes.create_string_buffer(program)
+    if libc.prctl(38, 1, 0, 0, 0): sys.exit(125)
+    if how == "prctl": bad = libc.prctl(22, 2, at, 0, 0)
+    elif how == "syscall": bad = libc.syscall(317, 1, 0, at)
+    else: bad = 0
+    if bad: sys.exit(125)
+"""
+CLOSED = OWN_FILTER + """\
+import os, threading
+def f(n): return n and f(n - 1)
+def work(n):
+    for i in range(n): f(30)
+    for i in range(200): exec("def name_%d(): pass\\nname_%d()" % (i, i), {})
+work(10)
+t = threading.Thread(target=work, args=(10,)); t.start(); t.join()
+numbers = [int(n) for n in open(sys.argv[2]).read().split()] if len(sys.argv) > 2 else []
+close_sandbox(sys.argv[1], numbers)
+work(3000)
+t = threading.Thread(target=work, args=(1000,)); t.start(); t.join()
+print("done", flush=True)
+os._exit(0)
+"""
+SYS_SECCOMP, SYS_PRCTL = 317, 157  # x86-64
+
+
+@pytest.fixture(scope="session")
+def syscalls(tmp_path_factory):
+    if os.uname().machine != "x86_64":
+        pytest.skip("the numbers are those of x86-64")
+    out = tmp_path_factory.mktemp("syscalls") / "syscalls"
+    run_c(["cc", "-O1", "-std=gnu11", C_SOURCES / "syscalls.c", "-o", out])
+    for mode in ("trace", "allow"):
+        probe = run_bare([out, mode, out.parent / "numbers", "true"])
+        if probe.status:
+            pytest.skip("%s is not permitted here: %s" % (mode, probe.err.decode()))
+    return out
+
+
+def trace(syscalls, tmp_path, words, args):
+    """The system calls that a bare run makes, of three runs: they are not quite the same each time."""
+    numbers = set()
+    for _ in range(3):
+        done = run_bare([syscalls, *words, tmp_path / "numbers", *args])
+        assert done.status in (0, 3), done
+        numbers |= set(map(int, (tmp_path / "numbers").read_text().split()))
+    (tmp_path / "numbers").write_text("\n".join(map(str, sorted(numbers))))
+    return done
+
+
+def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
+    """A filter that kills whatever a bare run does not do: the shim makes do with that."""
+    args = [python.exe, script, 1000]
+    bare = trace(syscalls, tmp_path, ["trace"], args)
+    done = run_shim([syscalls, "allow", tmp_path / "numbers", *args], status=3)
+    assert_same(bare, done)
+    parent = max(done.recordings, key=lambda p: p.stat().st_size)
+    assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * 1000
+    assert len(done.recordings) == 2
+
+
+@pytest.mark.parametrize("how", ["prctl", "syscall"])
+def test_filter_of_the_program(python, how, syscalls, run_shim, tmp_path):
+    """The program installs one that kills whatever a bare run does not do from there on: it may not even
+    open a file. What there is no room for by then is not recorded. Memory and locks are always allowed,
+    for not every run asks for them at the same places."""
+    (tmp_path / "closed.py").write_text(CLOSED)
+    args = [python.exe, tmp_path / "closed.py", how]
+    bare = trace(syscalls, tmp_path, ["after", SYS_PRCTL],
+                 [python.exe, tmp_path / "closed.py", "none"])
+    with open(tmp_path / "numbers", "a") as f:
+        f.write("\n%d\n" % (SYS_PRCTL if how == "prctl" else SYS_SECCOMP))
+        f.write("9 10 11 12 28 202\n")  # mmap, mprotect, munmap, brk, madvise, futex
+    args.append(tmp_path / "numbers")
+    assert run_bare(args).status == 0
+    done = run_shim(args, env={"PYSHIM_DEBUG": "1"})
+    split_said(done)
+    assert_same(bare, done)
+    found = sum(v[1] for f, v in read_stats(done.recording).items() if f[2] == "f")
+    assert 31 * 20 <= found <= 31 * 4020
