@@ -8,6 +8,7 @@ is given as well.
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import tempfile
@@ -54,6 +55,35 @@ STARTUP_MODES = ("bare", "ring", "off", "disabled")
 
 def least(samples):
     return [min(values) for values in zip(*samples)]
+
+
+def processors():
+    """(the target's, the reader's): the last two that we may use, or one for both."""
+    allowed = sorted(os.sched_getaffinity(0))
+    return allowed[-1], allowed[-2:][0]
+
+
+def machine(target_cpu, reader_cpu):
+    names = [line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.machine(),
+        "kernel": platform.release(),
+        "target_cpu": target_cpu,
+        "reader_cpu": reader_cpu,
+        "load": os.getloadavg()[0],
+        "date": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def table(heading, rows):
+    """Rows of cells; the first cell of each stands to the left."""
+    rows = [[str("" if cell is None else cell) for cell in row] for row in [heading, *rows]]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(heading))]
+    for row in rows:
+        cells = [row[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(row[1:], widths[1:])]
+        print("  ".join(cells).rstrip())
+    print()
 
 
 class Failed(Exception):

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""How right the reported times are: samples, and the figures that are made of them.
+
+    {"machine": {...}, "interpreters": {TAG: {
+        "version": [3, 12, 1], "calibration": TEXT,
+        "works": {NAME: [{MODE: SAMPLE, ...}, ...]}}}}      a list of rounds
+
+A sample is {"runs": [ns, ...], "parts": {NAME: [ns, ...]}}: each run's whole time, and that of what it
+is made of. Of the mode `bare` these are what the process's own clock said, of the others the cumulative
+times in the profile; there "spin_..." are self times.
+"""
+
+import json
+import marshal
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import accuracy_works
+from measure import Bench, Failed, Mode
+
+TARGET = Path(__file__).resolve().parent / "accuracy_target.py"
+BARE, RAW, CORRECTED, CPROFILE = "bare", "raw", "corrected", "cprofile"
+REPORTED = (RAW, CORRECTED, CPROFILE)
+MODES = {BARE: Mode(), RAW: Mode(shim={}), CPROFILE: Mode(hook="cprofile")}
+# What must hold.
+SHARE_POINTS = 3
+TOTAL_PART, TOTAL_MEDIAN_PART = 0.05, 0.02
+SPIN_PART, SPIN_NS = 0.05, 20
+FLAT_PART = 0.02  # noise
+
+
+@dataclass
+class Accuracy(Bench):
+    """Adds reports. One calibration for each interpreter, kept in our own folder."""
+
+    def target(self, python, mode, arguments):
+        return self.start([python.exe, "-s", TARGET, *arguments], self.target_cpu,
+                          env=self.environment(mode), stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def read(self, *arguments):
+        env = {**os.environ, "XDG_CONFIG_HOME": str(self.work / "config")}
+        return self.finish(self.start([self.build / "pyshim-read", *arguments], self.target_cpu, env=env,
+                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+
+    def calibrate_reader(self, python, n_calls):
+        return self.read("--calibrate", n_calls, "--python", python.exe)
+
+    def times(self, recording, bias):
+        """{name: [self ns, cumulative ns]} of the Python functions that are there once."""
+        out = self.work / "pstats"
+        self.read("--bias", bias, "-o", out, recording)
+        stats = marshal.loads(out.read_bytes())
+        return {name: [tt * 1e9, ct * 1e9] for (_, _, name), (_, _, tt, ct, _) in stats.items()}
+
+    def take(self, python, mode, work, n, repeats):
+        """{mode: sample}: a recorded process is read twice over, without and with the correction."""
+        out = self.finish(self.target(python, MODES[mode], [MODES[mode].hook, work, json.dumps(n),
+                                                            repeats]))
+        result = json.loads(out)
+        if mode == BARE:
+            return {BARE: {"runs": result["times"], "parts": result["more"]}}
+        if mode == CPROFILE:
+            return {CPROFILE: sample_of(result["profile"], result["more"], repeats)}
+        recordings = self.recordings()
+        if len(recordings) != 1:
+            raise Failed("%s: %d recordings of one process" % (work, len(recordings)))
+        found = {RAW: self.times(recordings[0], "none"), CORRECTED: self.times(recordings[0], "auto")}
+        self.forget()
+        return {m: sample_of(times, result["more"], repeats) for m, times in found.items()}
+
+
+def sample_of(times, measured, repeats):
+    parts = {}
+    for name in measured:
+        if name in times:
+            parts[name] = [times[name][1]]
+        for kind, at in (("caller", 1), ("spin", 0)):
+            each = ["%s_%s_%d" % (kind, name, i) for i in range(repeats)]
+            if each[0] in times:
+                parts["%s_%s" % (kind, name)] = [times[one][at] for one in each if one in times]
+    return {"runs": [times["run_%d" % i][1] for i in range(repeats)], "parts": parts}
+
+
+# --- figures ----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Figure:
+    median: float
+    least: float
+
+    def __str__(self):
+        return "%.3f/%.3f" % (self.median, self.least)
+
+
+def total(rounds, mode):
+    """Reported time in that of the bare run."""
+    def least(r, m):
+        return min(r[m]["runs"])
+
+    return Figure(median(least(r, mode) / least(r, BARE) for r in rounds),
+                  min(least(r, mode) for r in rounds) / min(least(r, BARE) for r in rounds))
+
+
+def share(rounds, mode):
+    """Of the program in two halves, the per cent that the one full of calls has."""
+    def halves(r):
+        return [sum(r[mode]["parts"][name]) for name in ("half_calls", "half_flat")]
+
+    def part(calls, flat):
+        return 100 * calls / (calls + flat)
+
+    all_halves = [halves(r) for r in rounds]
+    return Figure(median(part(*h) for h in all_halves), part(*map(min, zip(*all_halves))))
+
+
+@dataclass(frozen=True)
+class Spin:
+    """One case, ns a call: what is known, and by how much the reported times differ from it."""
+
+    name: str
+    n_calls: int
+    known_self: float
+    known_total: float
+    off_self: float
+    off_total: float
+
+    def is_right(self):
+        return (abs(self.off_self) <= max(SPIN_NS, SPIN_PART * self.known_self)
+                and abs(self.off_total) <= max(SPIN_NS, SPIN_PART * self.known_total))
+
+
+def spins(rounds, mode):
+    """The least of all rounds on either side."""
+    def least(m, name):
+        return min(min(r[m]["parts"][name]) for r in rounds)
+
+    found = []
+    one = least(BARE, "spin_known") / accuracy_works.SPINS
+    for name, _, n, k in accuracy_works.cases():
+        own, whole = k * one, least(BARE, name) / n
+        found.append(Spin(name, n, own, whole, least(mode, "spin_" + name) / n - own,
+                          least(mode, "caller_" + name) / n - whole))
+    return found

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""usage: accuracy_target.py HOOK WORK N REPEATS      HOOK: none, cprofile; N: JSON
+       accuracy_target.py calibrate WORK SECONDS
+
+The process whose times tools/bench-accuracy looks at. Calls a workload once to warm up, and then
+REPEATS times, each time from a function of its own, run_0, run_1, ..., so that a profile has each of
+them apart. Prints JSON: how many ns each took by the process's own clock, and what cProfile says,
+where that was asked for, as {function: [self ns, cumulative ns]}.
+"""
+
+import gc
+import json
+import os
+import sys
+import time
+
+import accuracy_works
+
+RUN = "def run_%d(work, n):\n    work(n)\n"
+
+
+def runners(repeats):
+    names = {}
+    for i in range(repeats):
+        exec(compile(RUN % i, "<run>", "exec"), names)
+    return [names["run_%d" % i] for i in range(repeats)]
+
+
+def calibrate(work, seconds):
+    n = 1
+    work(n)
+    while True:
+        begun = time.perf_counter_ns()
+        work(n)
+        took = time.perf_counter_ns() - begun
+        if took > seconds * 1e9 / 4 or n >= 1 << 30:
+            return max(1, round(n * seconds * 1e9 / took))
+        n *= 2
+
+
+def cprofile():
+    import cProfile
+
+    profiler = cProfile.Profile()
+    profiler.enable()
+    return profiler
+
+
+def times_of(profiler):
+    """By name: none that is asked for is there twice."""
+    profiler.disable()
+    profiler.create_stats()
+    return {name: [round(tt * 1e9), round(ct * 1e9)]
+            for (_, _, name), (_, _, tt, ct, _) in profiler.stats.items()}
+
+
+def main(hook, name, n, repeats=None):
+    work = accuracy_works.find(name)
+    if hook == "calibrate":
+        print(calibrate(work, float(n)))
+        return
+    runs, n = runners(int(repeats)), json.loads(n)
+    work(n)
+    accuracy_works.measured.clear()
+    gc.collect()
+    gc.disable()
+    profiler = cprofile() if hook == "cprofile" else None
+    times = []
+    for run in runs:
+        begun = time.perf_counter_ns()
+        run(work, n)
+        times.append(time.perf_counter_ns() - begun)
+    profile = times_of(profiler) if profiler else None
+    print(json.dumps({"times": times, "profile": profile, "more": accuracy_works.measured}),
+          flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
