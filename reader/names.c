@@ -53,6 +53,7 @@ static int add_entry(struct names *n, const struct pyprof_name *p)
 		.name = { p->text + p->file_bytes, p->name_bytes },
 		.qualname = { p->text + p->file_bytes + p->name_bytes, p->qual_bytes },
 		.line = p->line,
+		.code_bytes = p->code_bytes,
 		.kind = p->kind,
 		.flags = p->flags,
 	};

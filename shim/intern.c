@@ -330,6 +330,7 @@ bool intern_republish(const uint8_t *old_base)
 			.flags = p->flags,
 			.number = i,
 			.line = p->line,
+			.code_bytes = p->code_bytes,
 			.file = { p->text, p->file_bytes },
 			.name = { p->text + p->file_bytes, p->name_bytes },
 			.qualname = { p->text + p->file_bytes + p->name_bytes, p->qual_bytes },

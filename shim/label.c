@@ -28,6 +28,7 @@ void label_of_code(struct label *l, PyObject *code)
 	memset(l->kept, 0, sizeof(l->kept));
 	l->entry = (struct names_entry){ .kind = PYPROF_NAME_CODE };
 	l->entry.line = (int32_t)pyapi_long_attr(code, "co_firstlineno", 0);
+	l->entry.code_bytes = pyapi_code_bytes(code);
 	l->entry.file = text_attr(l, 0, code, "co_filename");
 	l->entry.name = text_attr(l, 1, code, "co_name");
 	l->entry.qualname = text_attr(l, 2, code, "co_qualname");

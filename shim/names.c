@@ -62,6 +62,7 @@ uint64_t names_publish(const struct names_entry *e)
 	at->file_bytes = (uint32_t)e->file.n;
 	at->name_bytes = (uint32_t)e->name.n;
 	at->qual_bytes = (uint32_t)e->qualname.n;
+	at->code_bytes = e->code_bytes;
 	text = at->text;
 	if (e->file.n)
 		memcpy(text, e->file.bytes, e->file.n);

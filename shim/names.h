@@ -18,6 +18,7 @@ struct names_entry {
 	uint16_t flags; /* PYPROF_NAME_* */
 	uint32_t number;
 	int32_t line;
+	uint32_t code_bytes;
 	struct names_text file, name, qualname;
 };
 

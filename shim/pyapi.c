@@ -144,6 +144,23 @@ bool pyapi_profile_set(void *thread, py_tracefunc f)
 	return true;
 }
 
+uint32_t pyapi_code_bytes(PyObject *code)
+{
+	PyObject *value;
+	ssize_t n = 0;
+	char *bytes;
+
+	/* It lies in the object itself, which has as many items of 2 bytes: PyVarObject.ob_size. */
+	if (py.version >= 0x030b00)
+		return (uint32_t)((const size_t *)code)[2] * 2;
+	value = py.PyObject_GetAttrString(code, "co_code");
+	if (!value || py.PyBytes_AsStringAndSize(value, &bytes, &n) < 0)
+		py.PyErr_Clear();
+	if (value)
+		py.Py_DecRef(value); /* the code object keeps it */
+	return (uint32_t)n;
+}
+
 /* --- the pending exception -------------------------------------------------------------------- */
 
 void pyapi_exception_save(struct pyapi_exception *e)

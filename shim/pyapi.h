@@ -216,6 +216,9 @@ bool pyapi_frame_resumed(const PyObject *frame);
 /* Whether a generator's frame, at its return event, is suspended rather than finished. */
 bool pyapi_frame_yields(const PyObject *frame);
 
+/* How long a code object's bytecode is. */
+uint32_t pyapi_code_bytes(PyObject *code);
+
 /* --- a thread's profile function, 3.8 to 3.11 only ---------------------------------------------- */
 
 /* Whether this PyThreadState is laid out as pyapi_profile_set knows it; its function is `f`. */

@@ -223,7 +223,7 @@ struct pyprof_name {
 	uint32_t file_bytes;
 	uint32_t name_bytes;
 	uint32_t qual_bytes;
-	uint32_t reserved;
+	uint32_t code_bytes; /* of a code object: its bytecode; 0: not known */
 	char text[];
 };
 
