@@ -72,11 +72,26 @@ HOOK_INLINE PyObject *start_of(PyObject *code, enum hook_clock clock)
 	return enter(kind, code, clock);
 }
 
-/* The call may start a Python function, until it is over. */
-HOOK_INLINE PyObject *no_c_function(unsigned kind)
+/* A Python function is called, or what may lead to one without C code in between. */
+HOOK_INLINE PyObject *python_called(void)
 {
-	thread_self.site = kind == PYPROF_C_CALL ? PYPROF_BARE_CALL ^ PYPROF_CALL : 0;
+	thread_self.site = PYPROF_BARE_CALL ^ PYPROF_CALL;
 	return NONE;
+}
+
+/*
+ * No function that is recorded: a class, most of all. Its events cost nonetheless. A return is told of
+ * what was no Python function after all. super().f() costs as much as several: the interpreter
+ * makes an object and a bound method for it, which it does not do unless it has to tell.
+ */
+#define OTHERS_OF_SUPER 5
+
+static __attribute__((noinline)) PyObject *other_object_called(unsigned kind, PyObject *called)
+{
+	if (kind == PYPROF_C_CALL)
+		return python_called();
+	thread_self.site = 0;
+	return hook_put_others(called == py.PySuper_Type ? OTHERS_OF_SUPER : 1, NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -106,12 +121,12 @@ static __attribute__((noinline)) PyObject *other_called(unsigned kind, PyObject 
 		/* list.append() without a list is none: binding it would fail. */
 		if (first == missing ||
 		    !py.PyType_IsSubtype(pyapi_type(first), pyapi_descr_type(called)))
-			return no_c_function(kind);
+			return other_object_called(kind, called);
 		return record_c(kind, pyapi_descr_def(called), called, first, HOOK_CLOCK_OTHER);
 	}
 	if (pyapi_is_cfunction(called))
 		return record_c(kind, pyapi_cfunction_def(called), called, NULL, HOOK_CLOCK_OTHER);
-	return no_c_function(kind);
+	return other_object_called(kind, called);
 }
 
 HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enum hook_clock clock)
@@ -119,7 +134,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	PyObject *type = pyapi_type(what);
 
 	if (type == py.PyFunction_Type)
-		return no_c_function(kind);
+		return python_called();
 	if (pyapi_is_plain_cfunction(what))
 		return record_c(kind, pyapi_cfunction_def(what), what, NULL, clock);
 	if (type == py.PyMethodDescr_Type && first != missing &&

@@ -53,6 +53,23 @@ void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 	return result;
 }
 
+void *hook_put_others_slow(uint32_t n, void *result)
+{
+	uint64_t ticks, now = thread_slow_enter();
+	uint64_t *at = NULL;
+
+	thread_self.telling = true;
+	if (thread_self.ring) /* a ring begins with an event that has a time */
+		at = thread_room(now, &ticks, false);
+	thread_self.telling = false;
+	if (at) {
+		pyprof_put(at, pyprof_record(PYPROF_SYNC, n, 0));
+		thread_self.next = at + 1;
+	}
+	thread_slow_leave(now);
+	return result;
+}
+
 /* `now` is the time before that was left out: it is read anew. */
 uint32_t hook_code(PyObject *code, uint64_t *now)
 {

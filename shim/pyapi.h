@@ -96,6 +96,7 @@ struct py_method_def {
 	S(PyClassMethodDescr_Type, 1, PyObject *)                                              \
 	S(PyWrapperDescr_Type, 1, PyObject *)                                                  \
 	S(PyFunction_Type, 1, PyObject *)                                                      \
+	S(PySuper_Type, 1, PyObject *)                                                         \
 	S(PyType_Type, 1, PyObject *)                                                          \
 	S(PyModuleDef_Type, 1, PyObject *)                                                     \
 	S(PyUnicode_Type, 1, PyObject *)

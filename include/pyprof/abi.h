@@ -61,7 +61,8 @@ enum pyprof_kind {
 	PYPROF_OPEN = 10,	/* a frame found running when recording began: time, but no call */
 	PYPROF_BARE_CALL = 11,	/* a Python function starts, and no call site told of it first */
 	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
-	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause */
+	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause; or, with a
+				 * number, so many calls of what is neither a Python nor a C function */
 	PYPROF_GAP = 14,	/* from the thread's record before this on, nothing was seen */
 	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
 };
@@ -284,7 +285,8 @@ struct pyprof_fold_fn {
 	uint64_t total;	      /* of the others, start to end */
 	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
-	uint64_t n_recursive_resumes; /* of n_recursive, resumes; minor 1, 0 before */
+	uint64_t n_recursive_resumes; /* of n_recursive, resumes; */
+	uint64_t n_others; /* calls that it made of what is no function: see PYPROF_SYNC */
 };
 
 /* A caller pair. */
@@ -318,7 +320,7 @@ struct pyprof_fold_frame {
 	uint64_t reserved;
 };
 
-_Static_assert(sizeof(struct pyprof_fold_fn) == 64, "format");
+_Static_assert(sizeof(struct pyprof_fold_fn) == 72, "format");
 _Static_assert(sizeof(struct pyprof_fold_edge) == 96, "format");
 _Static_assert(sizeof(struct pyprof_fold_frame) == 64, "format");
 

@@ -336,6 +336,17 @@ static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fo
 
 /* --- records ---------------------------------------------------------------------------------------- */
 
+/* Calls that are none for a profile, but cost: about as much as those of C functions. */
+static inline void pyprof_fold_count_others(struct pyprof_fold *f, uint32_t n)
+{
+	struct pyprof_fold_frame *frame = &f->stack[(int32_t)f->s.depth - 1];
+	uint64_t weight = n * (uint64_t)(int64_t)f->weight[PYPROF_COST_C];
+
+	pyprof_fold_change_fn(f, frame->slot)->n_others += n;
+	frame->self_cost += weight;
+	f->s.cost += weight;
+}
+
 /* Records that tell of the thread and its clock. */
 static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 {
@@ -348,7 +359,10 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 			f->s.gap_ticks += f->s.base + ticks - f->s.now;
 		break;
 	case PYPROF_SYNC:
-		f->s.base += ticks << PYPROF_SYNC_SHIFT;
+		if (pyprof_record_fn(r))
+			pyprof_fold_count_others(f, pyprof_record_fn(r));
+		else
+			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
 	case PYPROF_THREAD:
 		pyprof_fold_close(f);
