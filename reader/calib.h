@@ -9,10 +9,22 @@
 #ifndef READER_CALIB_H
 #define READER_CALIB_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-enum { CALIB_KINDS = 4 }; /* enum pyprof_cost */
+/* Behind those of enum pyprof_cost, what else a call costs more (or less), and who pays it. */
+enum {
+	CALIB_RESUME =
+		4, /* a generator or coroutine that goes on: in the stead of PYPROF_COST_BARE */
+	CALIB_METHOD = 5, /* a C function that is found by its object's type, such as list.append */
+	CALIB_OTHER =
+		6, /* 3.12+: a call of what is no function, such as a class: all of it outside */
+	/* By how large the code is from which the interpreter tells of it, see calib_largeness: */
+	CALIB_LARGE = 7,      /* that of the function which returns, or yields and is resumed */
+	CALIB_LARGE_SITE = 8, /* that which calls a C function; on 3.12+ any function */
+	CALIB_KINDS = 9,
+};
 
 struct calib_cost {
 	double in_s,
@@ -33,12 +45,32 @@ struct calib {
 	struct calib_key key;
 	struct calib_cost cost[CALIB_KINDS];
 	double bytecode; /* how many times longer bytecode takes while the hook is set; 1: as long */
-	int64_t made;	 /* seconds since the epoch */
+	/*
+	 * Calls and returns that are `near_s` apart, as in a loop of nothing else, cost what stands above. Those
+	 * that are `far_s` apart cost so many times as much: the processor has had other things to remember
+	 * meanwhile.
+	 */
+	double sparse;
+	double near_s, far_s; /* of time without recording */
+	int64_t made;	      /* seconds since the epoch */
 	uint64_t n_calls, n_rounds;
 };
 
 /* The same cost for each event: half in, half out. What profile.Profile.calibrate means by a bias. */
 void calib_from_bias(struct calib *c, double seconds_per_event);
+
+/*
+ * How much of CALIB_LARGE and CALIB_LARGE_SITE an event in such code costs. sys.monitoring's callbacks are
+ * given the place in the code, an integer that beyond 256 is made anew each time: the part of the places
+ * for which it is. 3.10 looks for the line of the place, from the start: how many KiB.
+ */
+double calib_largeness(bool monitoring, uint32_t code_bytes);
+
+/*
+ * How many times as much a call costs where calls are so far apart in the recording, of which what
+ * stands above makes `cost_s`. 1 .. c->sparse.
+ */
+double calib_sparseness(const struct calib *c, double apart_s, double cost_s);
 
 /* That one number, as this calibration has it for calls of Python functions. */
 double calib_bias(const struct calib *c);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,85 +15,67 @@
 
 #include "recording.h"
 
-#define ROUNDS 9
+#define ROUNDS 15
+#define SLICES 20	 /* of a loop in a round */
+#define LARGE_BYTES 1024 /* of callee_large and loop_site, about */
+#define FAR_TIMES 3	 /* as far apart as calls in the loop of Python functions are */
+#define SPARSE_TRIED 1.5
+#define MAX_SPARSE 3
 
 #ifndef PYSHIM_LIBDIR
 #define PYSHIM_LIBDIR "/usr/local/lib"
 #endif
 
+enum loop {
+	PYTHON,
+	LARGE,
+	C,
+	SITE,
+	METHOD,
+	OTHER,
+	BARE,
+	RESUME,
+	EXCEPTION,
+	PLAIN,
+	WORK,
+	MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
+	MAX_LOOPS = MIXED + 32
+};
+
 /*
- * Each loop makes calls of one kind, and nothing else that is recorded, N in slices of which the fastest
- * counts: it was disturbed least. Bodies as small as they can be.
+ * What is known of each. The callee's own time tells what lies between the clock readings; without one
+ * it is not asked for. Bytecodes of each call: how many are slowed down in the loop and in the callee.
  */
-static const char program[] =
-	"import gc, sys, time\n"
-	"from collections import deque\n"
-	"def callee_python(): pass\n"
-	"def callee_bare(x): pass\n"
-	"def callee_resume(r):\n"
-	"    for i in r: yield\n"
-	"def callee_exception(): raise LookupError\n"
-	"def loop_python(r, f):\n"
-	"    for i in r: f()\n"
-	"def loop_c(r, f):\n"
-	"    for i in r: f(r)\n"
-	"def loop_method(r, d):\n"
-	"    for i in r: d.get(i)\n"
-	"def loop_bare(r, f): deque(map(f, r), 0)\n"
-	"def loop_resume(r, f):\n"
-	"    for i in f(r): pass\n"
-	"def loop_exception(r, f):\n"
-	"    for i in r:\n"
-	"        try: f()\n"
-	"        except LookupError: pass\n"
-	"def loop_bytecode(r, f):\n"
-	"    a = b = 1\n"
-	"    for i in r:\n"
-	"        a = i + b; c = a; d = c - a\n"
-	"        if d: b = c\n"
-	"        c = a + d; d = a < c; f = d\n"
-	"gc.disable()\n"
-	"clock = time.perf_counter_ns\n"
-	"r = range(int(sys.argv[1]) // 20)\n"
-	"for loop, f in ((loop_python, callee_python), (loop_c, len), (loop_method, {}),\n"
-	"                (loop_bare, callee_bare), (loop_resume, callee_resume),\n"
-	"                (loop_exception, callee_exception), (loop_bytecode, None)):\n"
-	"    times = []\n"
-	"    for i in range(20):\n"
-	"        t = clock()\n"
-	"        loop(r, f)\n"
-	"        times.append(clock() - t)\n"
-	"    print(min(times), flush=True)\n";
-
-enum loop { PYTHON, C, METHOD, BARE, RESUME, EXCEPTION, BYTECODE, N_LOOPS };
-
-static const char *const loop_name[N_LOOPS] = {
-	"loop_python", "loop_c",	 "loop_method",	  "loop_bare",
-	"loop_resume", "loop_exception", "loop_bytecode",
+static const struct {
+	const char *name, *callee;
+	int n_outside, n_inside;
+} loops[MIXED] = {
+	[PYTHON] = { "loop_python", "callee_python", 7, 4 },
+	[LARGE] = { "loop_large", "callee_large", 7, 4 },
+	[C] = { "loop_c", "<built-in method builtins.callable>", 7, 0 },
+	[SITE] = { "loop_site", "<built-in method builtins.callable>", 7, 0 },
+	[METHOD] = { "loop_method", "<method 'get' of 'dict' objects>", 8, 0 },
+	[OTHER] = { "loop_other", NULL, 6, 0 },
+	[BARE] = { "loop_bare", "callee_bare", 0, 2 },
+	[RESUME] = { "loop_resume", "callee_resume", 3, 5 },
+	[EXCEPTION] = { "loop_exception", NULL, 15, 3 },
+	[PLAIN] = { "loop_plain", NULL, 24, 0 },
+	[WORK] = { "loop_work", NULL, 21, 0 },
 };
 
-/* Whose own time tells what lies between the clock readings; NULL: it is not asked for. */
-static const char *const callee_name[N_LOOPS] = {
-	"callee_python",
-	"<built-in method builtins.len>",
-	"<method 'get' of 'dict' objects>",
-	"callee_bare",
-	"callee_resume",
-	NULL,
-	NULL,
-};
-
+/* Seconds a call, of the fastest slice. */
 struct round {
-	double bare[N_LOOPS];  /* seconds a call, of the fastest slice */
-	double total[N_LOOPS]; /* ... recorded */
-	double share
-		[N_LOOPS]; /* of the callee's own time in the loop's, as the recording has them */
+	double bare[MAX_LOOPS];
+	double total[MAX_LOOPS];  /* as recorded */
+	double callee[MAX_LOOPS]; /* of that, the callee's own time */
+	double cost[MAX_LOOPS];	  /* of that, what the calibration says that recording has cost */
 };
 
 struct run {
 	const struct calibration *c;
 	char shim[4096];
 	char folder[64]; /* of the recordings */
+	int n_loops;	 /* that the program has */
 	struct source source;
 };
 
@@ -143,25 +126,25 @@ static _Noreturn void become_target(const struct run *run, bool recorded, int ou
 	snprintf(n_calls, sizeof(n_calls), "%" PRIu64, run->c->n_calls);
 	dup2(in, 0);
 	dup2(out, 1);
-	execlp(run->c->python, run->c->python, "-S", "-E", "-c", program, n_calls, (char *)NULL);
+	execlp(run->c->python, run->c->python, "-S", "-E", "-c", calibrate_program, n_calls,
+	       (char *)NULL);
 	_exit(127);
 }
 
+/* How many loops there were. */
 static int read_times(FILE *from, uint64_t n_calls, double *seconds)
 {
-	for (int i = 0; i < N_LOOPS; i++) {
-		uint64_t ns;
+	uint64_t ns;
+	int n = 0;
 
-		if (fscanf(from, "%" SCNu64, &ns) != 1)
-			return -1;
-		seconds[i] = (double)ns * 1e-9 / (double)(n_calls / 20);
-	}
-	return 0;
+	while (n < MAX_LOOPS && fscanf(from, "%" SCNu64, &ns) == 1)
+		seconds[n++] = (double)ns * 1e-9 / (double)(n_calls / SLICES);
+	return n;
 }
 
-static int run_target(const struct run *run, bool recorded, double *seconds)
+static int run_target(struct run *run, bool recorded, double *seconds)
 {
-	int out[2], status = 0, err = -1;
+	int out[2], status = 0, n_loops = 0;
 	FILE *from = NULL;
 	pid_t pid = -1;
 
@@ -173,14 +156,16 @@ static int run_target(const struct run *run, bool recorded, double *seconds)
 		from = fdopen(out[0], "r");
 	}
 	if (pid > 0 && from)
-		err = read_times(from, run->c->n_calls, seconds);
+		n_loops = read_times(from, run->c->n_calls, seconds);
 	if (from)
 		fclose(from);
 	if (pid > 0)
 		waitpid(pid, &status, 0);
-	return err || status ? fail("run", run->c->python, "it did not finish its loops",
-				    "a CPython from 3.8 on")
-			     : 0;
+	if (status || n_loops <= MIXED || (run->n_loops && n_loops != run->n_loops))
+		return fail("run", run->c->python, "it did not finish its loops",
+			    "a CPython from 3.8 on");
+	run->n_loops = n_loops;
+	return 0;
 }
 
 /* --- recordings ----------------------------------------------------------------------------------------- */
@@ -202,55 +187,85 @@ static double self_of(const struct profile_fn *loop, const struct profile *p, co
 	return 0;
 }
 
-static int read_shares(const struct profile *p, struct round *round)
+/* Each slice is a function of its own by name: the fastest counts. */
+static int read_loop(const struct profile *p, double n_calls, int loop, struct round *round)
 {
-	for (int i = 0; i < N_LOOPS; i++) {
-		bool any = false;
+	char prefix[32];
 
-		for (size_t k = 0; k < p->n_fns; k++) {
-			const struct profile_fn *fn = &p->fn[k];
+	if (loop < MIXED)
+		snprintf(prefix, sizeof(prefix), "%s ", loops[loop].name);
+	else
+		snprintf(prefix, sizeof(prefix), "mixed_%d ", loop - MIXED);
+	round->total[loop] = INFINITY;
+	for (size_t k = 0; k < p->n_fns; k++) {
+		const struct profile_fn *fn = &p->fn[k];
+		double total = (fn->counts.total_s + fn->counts.total_cost_s) / n_calls;
 
-			if (fn->name.n != strlen(loop_name[i]) ||
-			    memcmp(fn->name.bytes, loop_name[i], fn->name.n))
-				continue;
-			round->share[i] = self_of(fn, p, callee_name[i]) / fn->counts.total_s;
-			any = true;
-		}
-		if (!any)
-			return -1;
+		if (fn->name.n < strlen(prefix) || memcmp(fn->name.bytes, prefix, strlen(prefix)) ||
+		    total >= round->total[loop])
+			continue;
+		round->total[loop] = total;
+		round->cost[loop] = fn->counts.total_cost_s / n_calls;
+		if (loop < MIXED)
+			round->callee[loop] = self_of(fn, p, loops[loop].callee) / n_calls;
 	}
-	return 0;
+	return isinf(round->total[loop]) ? -1 : 0;
 }
 
-/* The one recording in the folder, which is gone then. */
-static int read_recording(struct run *run, struct round *round)
+static int read_loops(const struct run *run, const struct profile *p, struct round *round)
 {
-	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
+	double n_calls = (double)(run->c->n_calls / SLICES);
+	int err = 0;
+
+	for (int i = 0; i < run->n_loops && !err; i++)
+		err = read_loop(p, n_calls, i, round);
+	return err;
+}
+
+/* The one recording in the folder. */
+static int find_recording(const struct run *run, char *path, size_t cap)
+{
 	DIR *dir = opendir(run->folder);
-	char path[512], error[512] = "";
 	const struct dirent *entry;
-	struct profile p;
 	int err = -ENOENT;
 
 	while (dir && (entry = readdir(dir))) {
 		if (strncmp(entry->d_name, "pyprof.", 7))
 			continue;
-		snprintf(path, sizeof(path), "%s/%s", run->folder, entry->d_name);
-		profile_init(&p);
-		memset(&run->source, 0, sizeof(run->source));
-		err = recording_read(&run->source, path, &raw, &p, error);
-		if (!err && read_shares(&p, round))
-			err = -EINVAL;
-		profile_fini(&p);
-		unlink(path);
+		snprintf(path, cap, "%s/%s", run->folder, entry->d_name);
+		err = 0;
 	}
 	if (dir)
 		closedir(dir);
+	return err;
+}
+
+static int read_recording(struct run *run, const struct recording_wish *wish, struct round *round)
+{
+	char path[512], error[512] = "";
+	struct profile p;
+	int err = find_recording(run, path, sizeof(path));
+
+	profile_init(&p);
+	memset(&run->source, 0, sizeof(run->source));
+	if (!err)
+		err = recording_read(&run->source, path, wish, &p, error);
+	if (!err && read_loops(run, &p, round))
+		err = -EINVAL;
+	profile_fini(&p);
 	if (*error)
 		fprintf(stderr, "pyshim-read: %s\n", error);
 	else if (err)
 		fail("calibrate", run->c->python, "no recording of it", "a CPython from 3.8 on");
 	return err ? -1 : 0;
+}
+
+static void forget_recording(const struct run *run)
+{
+	char path[512];
+
+	if (!find_recording(run, path, sizeof(path)))
+		unlink(path);
 }
 
 /* --- solving -------------------------------------------------------------------------------------------- */
@@ -263,7 +278,7 @@ static int compare(const void *a, const void *b)
 }
 
 struct spread {
-	double least, median, half_iqr;
+	double least, half_iqr;
 };
 
 static struct spread spread_of(const struct round *rounds, size_t offset)
@@ -273,34 +288,47 @@ static struct spread spread_of(const struct round *rounds, size_t offset)
 	for (int i = 0; i < ROUNDS; i++)
 		value[i] = *(const double *)((const char *)&rounds[i] + offset);
 	qsort(value, ROUNDS, sizeof(*value), compare);
-	return (struct spread){ value[0], value[ROUNDS / 2],
-				(value[ROUNDS * 3 / 4] - value[ROUNDS / 4]) / 2 };
+	return (struct spread){ value[0], (value[ROUNDS * 3 / 4] - value[ROUNDS / 4]) / 2 };
 }
 
 #define SPREAD(rounds, what, loop) \
 	spread_of(rounds, offsetof(struct round, what) + (loop) * sizeof(double))
 
-/*
- * What a call in this loop costs. Of the loop's time when it is not recorded, `body` is the callee's; all
- * bytecode takes `bytecode` times as long when it is, a C function's body does not.
- */
-static struct calib_cost cost_of(const struct round *rounds, enum loop loop, double body,
-				 double bytecode)
+/* Of the fastest recorded slice. */
+static double callee_of(const struct round *rounds, enum loop loop)
 {
-	struct spread bare = SPREAD(rounds, bare, loop), total = SPREAD(rounds, total, loop);
-	double callee = SPREAD(rounds, share, loop).median * total.least;
-	bool is_c = loop == C || loop == METHOD;
+	int best = 0;
 
-	return (struct calib_cost){ .in_s = callee - body * (is_c ? 1 : bytecode),
-				    .out_s = total.least - callee - (bare.least - body) * bytecode,
-				    .spread_s = bare.half_iqr + total.half_iqr };
+	for (int i = 1; i < ROUNDS; i++) {
+		if (rounds[i].total[loop] < rounds[best].total[loop])
+			best = i;
+	}
+	return rounds[best].callee[loop];
 }
 
-static struct calib_cost mean(struct calib_cost a, struct calib_cost b)
+/*
+ * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all but 3.10 and
+ * 3.11.
+ */
+static double slowdown(const struct round *rounds, bool monitoring)
 {
-	return (struct calib_cost){ .in_s = (a.in_s + b.in_s) / 2,
-				    .out_s = (a.out_s + b.out_s) / 2,
-				    .spread_s = (a.spread_s + b.spread_s) / 2 };
+	double bare = SPREAD(rounds, bare, PLAIN).least, total = SPREAD(rounds, total, PLAIN).least;
+
+	return monitoring || total < 1.1 * bare ? 0 : (total - bare) / loops[PLAIN].n_outside;
+}
+
+/* What a call in this loop costs. Of the loop's time when it is not recorded, a part is the callee's. */
+static struct calib_cost cost_of(const struct round *rounds, enum loop loop, double slow)
+{
+	struct spread bare = SPREAD(rounds, bare, loop), total = SPREAD(rounds, total, loop);
+	double body = SPREAD(rounds, bare, PLAIN).least / loops[PLAIN].n_outside *
+		      (loops[loop].n_inside ? loops[loop].n_inside : 1);
+	double callee = callee_of(rounds, loop);
+
+	return (struct calib_cost){ .in_s = callee - body - loops[loop].n_inside * slow,
+				    .out_s = total.least - callee - (bare.least - body) -
+					     loops[loop].n_outside * slow,
+				    .spread_s = bare.half_iqr + total.half_iqr };
 }
 
 static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
@@ -310,36 +338,98 @@ static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
 				    .spread_s = a.spread_s + b.spread_s };
 }
 
+/* What code of the size that was measured costs more -> what code of largeness 1 does. */
+static struct calib_cost part(struct calib_cost a, double large)
+{
+	return (struct calib_cost){ .in_s = a.in_s / large,
+				    .out_s = a.out_s / large,
+				    .spread_s = a.spread_s / large };
+}
+
 static void solve(struct calib *c, const struct round *rounds, bool monitoring)
 {
-	/* loop_bytecode's body has some 24 bytecodes, an empty function two. */
-	double body = SPREAD(rounds, bare, BYTECODE).least / 12;
-	struct calib_cost python, resume, exception;
+	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
+	double slow = slowdown(rounds, monitoring);
+	struct calib_cost python = cost_of(rounds, PYTHON, slow), call = cost_of(rounds, C, slow);
+	struct calib_cost exception = minus(cost_of(rounds, EXCEPTION, slow), python);
 
-	c->bytecode = SPREAD(rounds, total, BYTECODE).least / SPREAD(rounds, bare, BYTECODE).least;
-	if (c->bytecode < 1.02)
-		c->bytecode = 1;
-	python = cost_of(rounds, PYTHON, body, c->bytecode);
-	resume = cost_of(rounds, RESUME, body, c->bytecode);
-	exception = cost_of(rounds, EXCEPTION, 0, c->bytecode);
+	/* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
+	c->bytecode = SPREAD(rounds, total, WORK).least / SPREAD(rounds, bare, WORK).least;
+	c->bytecode = slow > 0 && c->bytecode > 1 ? c->bytecode : 1;
+	c->sparse = 1;
+	c->near_s = SPREAD(rounds, bare, PYTHON).least;
+	c->far_s = FAR_TIMES * c->near_s;
 	c->cost[PYPROF_COST_PYTHON] = python;
-	c->cost[PYPROF_COST_C] = mean(cost_of(rounds, C, body / 2, c->bytecode),
-				      cost_of(rounds, METHOD, body / 2, c->bytecode));
-	if (monitoring)
-		resume = mean(resume, cost_of(rounds, BARE, body, c->bytecode));
-	c->cost[PYPROF_COST_BARE] = minus(resume, python);
-	exception.in_s = exception.in_s + exception.out_s - python.out_s;
-	exception.out_s = python.out_s;
-	c->cost[PYPROF_COST_EXCEPTION] = minus(exception, python);
+	c->cost[PYPROF_COST_C] = call;
+	exception.in_s += exception.out_s;
+	exception.out_s = 0;
+	c->cost[PYPROF_COST_EXCEPTION] = exception;
+	c->cost[CALIB_RESUME] = minus(cost_of(rounds, RESUME, slow), python);
+	c->cost[CALIB_METHOD] = minus(cost_of(rounds, METHOD, slow), call);
+	c->cost[CALIB_LARGE] = part(minus(cost_of(rounds, LARGE, slow), python), large);
+	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, SITE, slow), call), large);
+	if (!monitoring)
+		return;
+	c->cost[PYPROF_COST_BARE] = minus(cost_of(rounds, BARE, slow), python);
+	c->cost[CALIB_OTHER] = cost_of(rounds, OTHER, slow);
+	c->cost[CALIB_OTHER].out_s += c->cost[CALIB_OTHER].in_s;
+	c->cost[CALIB_OTHER].in_s = 0;
+}
+
+/* What the costs so far say of the last round. */
+static int apply_to_mixed(struct run *run, const struct calib *c, struct round *costs)
+{
+	char path[128];
+	struct recording_wish wish = { .bias = { .kind = BIAS_FILE, .path = path } };
+	int err;
+
+	snprintf(path, sizeof(path), "%s/costs", run->folder);
+	err = calib_save(c, path);
+	if (err)
+		fail("write", path, strerror(-err), "space for a calibration");
+	else
+		err = read_recording(run, &wish, costs);
+	unlink(path);
+	return err ? -1 : 0;
+}
+
+/*
+ * Of what recording adds to the mixed programs, per second of their time, what the costs of tight loops
+ * leave over: by least squares, how many times as much calls cost where they are far apart. `known` is
+ * what the costs say where they are no dearer then, `tried` where they are SPARSE_TRIED times as dear.
+ */
+static double sparse_of(const struct round *rounds, int n_loops, const struct round *known,
+			const struct round *tried)
+{
+	double xx = 0, xy = 0, sparse;
+
+	for (int i = MIXED; i < n_loops; i++) {
+		double bare = SPREAD(rounds, bare, i).least;
+		double left = (SPREAD(rounds, total, i).least - known->cost[i]) / bare - 1;
+		double far = (tried->cost[i] - known->cost[i]) / (SPARSE_TRIED - 1) / bare;
+
+		xx += far * far;
+		xy += far * left;
+	}
+	sparse = 1 + xy / xx;
+	return !(sparse > 1) ? 1 : sparse > MAX_SPARSE ? MAX_SPARSE : sparse;
 }
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
 static void print(const struct calib *c)
 {
-	static const char *const text[CALIB_KINDS] = { "Python function", "C function",
-						       "more without a call site, or resumed",
-						       "more when left by an exception" };
+	static const char *const text[CALIB_KINDS] = {
+		"Python function",
+		"C function",
+		"more without a call site",
+		"more when left by an exception",
+		"more when a generator goes on",
+		"more when it is a method, in C",
+		"class, or what else is no function",
+		"more when its code is large",
+		"more when called from large code",
+	};
 
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
 	       c->key.processor);
@@ -350,6 +440,8 @@ static void print(const struct calib *c)
 		printf("  %-38s %8.1f %8.1f %8.1f\n", text[i], c->cost[i].in_s * 1e9,
 		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
+	printf("  calls that are %.0f ns apart cost %.2f times as much as those that are %.0f ns apart\n",
+	       c->far_s * 1e9, c->sparse, c->near_s * 1e9);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
 }
 
@@ -370,16 +462,18 @@ static int keep(const struct calib *c)
 static int run_rounds(struct run *run, struct round *rounds)
 {
 	bool shows = isatty(2);
+	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
 	int err = 0;
 
 	for (int i = 0; i < ROUNDS && !err; i++) {
+		forget_recording(run);
 		if (shows)
 			fprintf(stderr, "\rround %d of %d", i + 1, ROUNDS);
 		err = run_target(run, false, rounds[i].bare);
 		if (!err)
 			err = run_target(run, true, rounds[i].total);
 		if (!err)
-			err = read_recording(run, &rounds[i]);
+			err = read_recording(run, &raw, &rounds[i]);
 	}
 	if (shows)
 		fputs("\r\033[K", stderr);
@@ -389,7 +483,8 @@ static int run_rounds(struct run *run, struct round *rounds)
 int calibrate(const struct calibration *c)
 {
 	struct run run = { .c = c, .folder = "/dev/shm/pyshim-calibrate-XXXXXX" };
-	struct round rounds[ROUNDS];
+	struct round rounds[ROUNDS], known, tried;
+	bool monitoring;
 	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
 	int err = find_shim(&run);
 
@@ -398,12 +493,21 @@ int calibrate(const struct calibration *c)
 	if (!mkdtemp(run.folder))
 		return fail("make", run.folder, strerror(errno), "a folder for recordings");
 	err = run_rounds(&run, rounds);
+	if (!err) {
+		monitoring = run.source.header.engine == PYPROF_ENGINE_MONITORING;
+		result.key = run.source.calib.key;
+		result.made = time(NULL);
+		solve(&result, rounds, monitoring);
+		err = apply_to_mixed(&run, &result, &known);
+		result.sparse = SPARSE_TRIED;
+		if (!err)
+			err = apply_to_mixed(&run, &result, &tried);
+	}
+	forget_recording(&run);
 	rmdir(run.folder);
 	if (err)
 		return err;
-	solve(&result, rounds, run.source.header.engine == PYPROF_ENGINE_MONITORING);
-	result.key = run.source.calib.key;
-	result.made = time(NULL);
+	result.sparse = sparse_of(rounds, run.n_loops, &known, &tried);
 	print(&result);
 	return keep(&result);
 }

@@ -16,6 +16,8 @@ struct calibration {
 	const char *python; /* the interpreter, found in PATH */
 };
 
+extern const char calibrate_program[];
+
 /* Prints what was measured, and keeps it. 0, or -1 when it has been said what is wrong. */
 int calibrate(const struct calibration *c);
 

@@ -9,6 +9,8 @@
 #include "pyprof/fold.h"
 #include "replay.h"
 
+#define SWEEPS 40 /* of rates: call stacks are seldom deeper, and what is deeper matters less */
+
 struct rebuild {
 	struct profile *profile;
 	struct drain *drain;
@@ -54,19 +56,93 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
  *	cost in total(f) = sum over outer calls of f of in_k + sum over calls within of in_k + out_k
  *
  * What f made as a callee of each of its callers, and what lies within, is known by weight: it takes
- * its share of the whole.
+ * its share of what f made, and of what lies within all calls of f.
  */
 struct costs {
 	double *out;	  /* by slot: of the calls that the function made */
 	double *weight;	  /* by slot: the same, in the units of header.cost_weight */
 	double *n_frames; /* by slot: its own calls, which share where nothing has a weight */
-	double per_weight;
-	double python_part; /* of all cost, what lies in Python functions' own time */
+	double *self;	  /* by slot: own time, of whatever calls */
+	double *cost;	  /* by slot: of that, what lies inside of calls, before it is put up */
+	double *n_apart; /* by slot: pieces that its own time was cut into by calls and returns, by two */
+	double *times; /* by slot: how many times as much its costs are, see calib_sparseness */
+	/*
+	 * By slot: seconds for each unit of weight of what lies within the function's calls, and of these, what
+	 * lies in Python functions' own time. Between calls of the function there is no difference known.
+	 */
+	struct rate {
+		double all, python;
+	} * rate;
 };
 
 static bool is_c(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
 {
-	return names_fn(r->names, f->fn[slot].number)->kind == PYPROF_NAME_C;
+	return slot && names_fn(r->names, f->fn[slot].number)->kind == PYPROF_NAME_C;
+}
+
+/* By its label, which is cProfile's. */
+static bool is_method(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
+{
+	const struct text *name = &names_fn(r->names, f->fn[slot].number)->name;
+
+	return is_c(r, f, slot) && name->n > 8 && !memcmp(name->bytes, "<method ", 8);
+}
+
+static void add_cost(struct calib_cost *to, double n, double in_s, double out_s)
+{
+	to->in_s += n * in_s;
+	to->out_s += n * out_s;
+}
+
+static double largeness(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
+{
+	bool monitoring = r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING;
+
+	return slot ? calib_largeness(monitoring,
+				      names_fn(r->names, f->fn[slot].number)->code_bytes)
+		    : 0;
+}
+
+/*
+ * What the sizes of both sides' code add. A return from large code has its cost mostly inside; for a
+ * resume it is the other way round. A call site tells of C functions, of their return too; before 3.12
+ * not of others.
+ */
+static void add_largeness(struct calib_cost *to, const struct rebuild *r,
+			  const struct pyprof_fold *f, const struct pyprof_fold_edge *e)
+{
+	const struct calib_cost *large = &r->calib->cost[CALIB_LARGE];
+	const struct calib_cost *site = &r->calib->cost[CALIB_LARGE_SITE];
+	double callee = largeness(r, f, e->callee), caller = largeness(r, f, e->caller);
+
+	if (is_c(r, f, e->callee)) {
+		add_cost(to, (double)e->n_calls * caller, site->in_s, site->out_s);
+		return;
+	}
+	add_cost(to, (double)e->n_calls * callee, large->in_s, large->out_s);
+	add_cost(to, (double)e->n_resumes * callee, large->out_s, large->in_s);
+	if (r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING)
+		add_cost(to, (double)(e->n_calls - e->n_bare) * caller, 0,
+			 (site->in_s + site->out_s) / 2);
+}
+
+/*
+ * 3.12 and later: a generator's call site tells of it when it is made, and nothing else does, until it is
+ * resumed for the first time. So both are one call, though no call site has been seen just before.
+ */
+static bool starts_apart(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
+{
+	return r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING &&
+	       names_fn(r->names, f->fn[slot].number)->flags & PYPROF_NAME_GENERATOR;
+}
+
+/* Of what is no function: all of it is outside. */
+static double cost_of_others(const struct rebuild *r, const struct pyprof_fold *f, uint32_t slot)
+{
+	const struct calib_cost *site = &r->calib->cost[CALIB_LARGE_SITE];
+
+	return (double)f->fn[slot].n_others * (r->calib->cost[CALIB_OTHER].out_s +
+					       largeness(r, f, slot) * (site->in_s + site->out_s));
 }
 
 static struct calib_cost cost_of_calls(const struct rebuild *r, const struct pyprof_fold *f,
@@ -75,37 +151,174 @@ static struct calib_cost cost_of_calls(const struct rebuild *r, const struct pyp
 	const struct calib_cost *cost = r->calib->cost;
 	const struct calib_cost *call =
 		&cost[is_c(r, f, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
-	double n = (double)e->n_calls, bare = (double)e->n_bare, ex = (double)e->n_exceptions;
+	struct calib_cost sum = { 0 };
 
-	return (struct calib_cost){ .in_s = n * call->in_s + bare * cost[PYPROF_COST_BARE].in_s +
-					    ex * cost[PYPROF_COST_EXCEPTION].in_s,
-				    .out_s = n * call->out_s + bare * cost[PYPROF_COST_BARE].out_s +
-					     ex * cost[PYPROF_COST_EXCEPTION].out_s };
+	add_cost(&sum, (double)e->n_calls, call->in_s, call->out_s);
+	if (!starts_apart(r, f, e->callee))
+		add_cost(&sum, (double)(e->n_bare - e->n_resumes), cost[PYPROF_COST_BARE].in_s,
+			 cost[PYPROF_COST_BARE].out_s);
+	add_cost(&sum, (double)e->n_resumes, cost[CALIB_RESUME].in_s, cost[CALIB_RESUME].out_s);
+	add_cost(&sum, (double)e->n_exceptions, cost[PYPROF_COST_EXCEPTION].in_s,
+		 cost[PYPROF_COST_EXCEPTION].out_s);
+	if (is_method(r, f, e->callee))
+		add_cost(&sum, (double)e->n_calls, cost[CALIB_METHOD].in_s,
+			 cost[CALIB_METHOD].out_s);
+	add_largeness(&sum, r, f, e);
+	return sum;
+}
+
+/* Puts a function's costs up by how far apart the calls are that it makes and is made by. */
+static void scale_costs(struct costs *c, const struct rebuild *r, const struct pyprof_fold *f)
+{
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+
+		c->self[e->callee] += (double)e->self * r->seconds_per_tick;
+		c->cost[e->callee] += cost_of_calls(r, f, e).in_s;
+		c->n_apart[e->callee] += (double)e->n_calls / 2;
+		c->n_apart[e->caller] += (double)e->n_calls / 2;
+	}
+	for (uint32_t slot = 0; slot <= f->s.n_fns; slot++) {
+		double n = (c->n_apart[slot] + (double)f->fn[slot].n_others) * r->calib->bytecode;
+
+		c->times[slot] = 1;
+		if (n > 0 && !is_c(r, f, slot))
+			c->times[slot] = calib_sparseness(r->calib, c->self[slot] / n,
+							  (c->cost[slot] + c->out[slot]) / n);
+		c->out[slot] *= c->times[slot];
+	}
+}
+
+static double cost_inside(const struct rebuild *r, const struct pyprof_fold *f,
+			  const struct costs *c, const struct pyprof_fold_edge *e)
+{
+	return cost_of_calls(r, f, e).in_s * c->times[e->callee];
+}
+
+/* What the calls of one edge have cost, inside and outside of them, and what of that lies in Python. */
+static struct rate cost_of_edge(const struct rebuild *r, const struct pyprof_fold *f,
+				const struct costs *c, const struct pyprof_fold_edge *e)
+{
+	double in_s = cost_inside(r, f, c, e);
+	double out_s = cost_of_calls(r, f, e).out_s * c->times[e->caller];
+	bool c_callee = is_c(r, f, e->callee), c_caller = e->caller && is_c(r, f, e->caller);
+
+	return (struct rate){ in_s + out_s, (c_callee ? 0 : in_s) + (c_caller ? 0 : out_s) };
+}
+
+static double weight_of_edge(const struct rebuild *r, const struct pyprof_fold *f,
+			     const struct pyprof_fold_edge *e)
+{
+	const int32_t *weight = f->weight;
+	int32_t call = weight[is_c(r, f, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+
+	return (double)e->n_calls * call + (double)e->n_bare * weight[PYPROF_COST_BARE] +
+	       (double)e->n_exceptions * weight[PYPROF_COST_EXCEPTION];
+}
+
+struct rate_sum {
+	struct rate cost;
+	double weight;
+};
+
+static void add_to_rate(struct rate_sum *sum, const struct rate *cost, double weight)
+{
+	sum->cost.all += cost->all;
+	sum->cost.python += cost->python;
+	sum->weight += weight;
+}
+
+static void set_rate(struct rate *rate, const struct rate_sum *sum)
+{
+	if (sum->weight > 0)
+		*rate = (struct rate){ sum->cost.all / sum->weight,
+				       sum->cost.python / sum->weight };
+}
+
+/* What the calls that each function makes cost themselves: `direct`. All of them together: direct[0]. */
+static void sum_direct(const struct rebuild *r, const struct pyprof_fold *f, const struct costs *c,
+		       struct rate_sum *direct)
+{
+	for (uint32_t slot = 0; slot <= f->s.n_fns; slot++) {
+		double s = cost_of_others(r, f, slot) * c->times[slot];
+		double weight = (double)f->fn[slot].n_others * f->weight[PYPROF_COST_C];
+
+		add_to_rate(&direct[slot], &(struct rate){ s, s }, weight);
+	}
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+		struct rate cost = cost_of_edge(r, f, c, e);
+
+		add_to_rate(&direct[e->caller], &cost, weight_of_edge(r, f, e));
+	}
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
+		add_to_rate(&direct[0], &direct[slot].cost, direct[slot].weight);
+}
+
+/*
+ * A function's rate is that of the calls that it makes and of what lies within these, which is their
+ * functions' rate. Those of the leaves are right after one sweep, their callers' after another, and
+ * recursion gets nearer to it with each.
+ */
+static void sweep_rates(const struct pyprof_fold *f, struct costs *c, const struct rate_sum *direct,
+			struct rate_sum *sum)
+{
+	memcpy(sum, direct, (f->s.n_fns + 1ull) * sizeof(*sum));
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+		const struct rate *rate = &c->rate[e->callee];
+		double within = (double)(int64_t)e->cost;
+
+		add_to_rate(&sum[e->caller],
+			    &(struct rate){ within * rate->all, within * rate->python }, within);
+	}
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
+		set_rate(&c->rate[slot], &sum[slot]);
+}
+
+static int find_rates(const struct rebuild *r, const struct pyprof_fold *f, struct costs *c)
+{
+	size_t n = f->s.n_fns + 1ull;
+	struct rate_sum *direct = calloc(2 * n, sizeof(*direct));
+
+	if (!direct)
+		return -ENOMEM;
+	sum_direct(r, f, c, direct);
+	for (uint32_t slot = 0; slot <= f->s.n_fns; slot++)
+		set_rate(&c->rate[slot], &direct[0]);
+	for (int i = 0; i < SWEEPS; i++)
+		sweep_rates(f, c, direct, direct + n);
+	free(direct);
+	return 0;
 }
 
 static int costs_init(struct costs *c, const struct rebuild *r, const struct pyprof_fold *f)
 {
-	double all = 0, python = 0;
+	size_t n = f->s.n_fns + 1ull;
 
-	c->out = calloc(3 * (f->s.n_fns + 1ull), sizeof(*c->out));
-	if (!c->out)
+	c->out = calloc(7 * n, sizeof(*c->out));
+	c->rate = calloc(n, sizeof(*c->rate));
+	if (!c->out || !c->rate)
 		return -ENOMEM;
-	c->weight = c->out + f->s.n_fns + 1;
-	c->n_frames = c->weight + f->s.n_fns + 1;
-	for (uint32_t i = 1; r->calib && i <= f->s.n_edges; i++) {
+	c->weight = c->out + n;
+	c->n_frames = c->weight + n;
+	c->self = c->n_frames + n;
+	c->cost = c->self + n;
+	c->n_apart = c->cost + n;
+	c->times = c->n_apart + n;
+	if (!r->calib)
+		return 0;
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
-		struct calib_cost cost = cost_of_calls(r, f, e);
 
-		c->out[e->caller] += cost.out_s;
+		c->out[e->caller] += cost_of_calls(r, f, e).out_s;
 		c->weight[e->callee] += (double)(int64_t)e->self_cost;
 		c->n_frames[e->callee] += (double)e->n_calls;
-		all += cost.in_s + cost.out_s;
-		python += is_c(r, f, e->callee) ? 0 : cost.in_s;
-		python += e->caller && is_c(r, f, e->caller) ? 0 : cost.out_s;
 	}
-	c->per_weight = f->s.cost ? all / (double)(int64_t)f->s.cost : 0;
-	c->python_part = all > 0 ? python / all : 1;
-	return 0;
+	for (uint32_t slot = 0; slot <= f->s.n_fns; slot++)
+		c->out[slot] += cost_of_others(r, f, slot);
+	scale_costs(c, r, f);
+	return find_rates(r, f, c);
 }
 
 /* An edge's share of what the calls that its callee made have cost outside of them. */
@@ -124,15 +337,13 @@ static double cost_of_bytecode(const struct rebuild *r, double python_s)
 	return python_s > 0 ? python_s * (1 - 1 / r->calib->bytecode) : 0;
 }
 
-/*
- * `in_s`: of the calls that were not recursive; `own_s`: what lies in the function's own time, which is
- * Python or not, while of what it calls only the part in all is known.
- */
-static double cost_of_total(const struct rebuild *r, const struct costs *c, double in_s,
-			    double own_s, bool own_is_c, uint64_t cost, uint64_t python)
+/* `in_s`: of the calls that were not recursive. */
+static double cost_of_total(const struct rebuild *r, const struct rate *rate, double in_s,
+			    bool own_is_c, uint64_t cost, uint64_t python)
 {
-	double events = in_s + (double)(int64_t)cost * c->per_weight;
-	double in_python = (own_is_c ? 0 : own_s) + (events - own_s) * c->python_part;
+	double within = (double)(int64_t)cost;
+	double events = in_s + within * rate->all;
+	double in_python = (own_is_c ? 0 : in_s) + within * rate->python;
 
 	return events + cost_of_bytecode(r, (double)python * r->seconds_per_tick - in_python);
 }
@@ -140,7 +351,7 @@ static double cost_of_total(const struct rebuild *r, const struct costs *c, doub
 static void state_cost(const struct rebuild *r, const struct pyprof_fold *f, const struct costs *c,
 		       const struct pyprof_fold_edge *e, struct profile_counts *counts)
 {
-	double in_s = cost_of_calls(r, f, e).in_s;
+	double in_s = cost_inside(r, f, c, e);
 	double self = in_s + cost_of_callees(c, e);
 	bool c_callee = is_c(r, f, e->callee);
 
@@ -149,7 +360,8 @@ static void state_cost(const struct rebuild *r, const struct pyprof_fold *f, con
 		counts->self_cost_s += cost_of_bytecode(r, counts->self_s - self);
 	if (e->n_calls)
 		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
-	counts->total_cost_s = cost_of_total(r, c, in_s, self, c_callee, e->cost, e->python);
+	counts->total_cost_s =
+		cost_of_total(r, &c->rate[e->callee], in_s, c_callee, e->cost, e->python);
 }
 
 /* --- functions and edges ------------------------------------------------------------------------------- */
@@ -182,7 +394,7 @@ static void sum_edges(const struct rebuild *r, const struct pyprof_fold *f, cons
 		self[e->callee] += e->self;
 		if (r->calib) {
 			sum[e->callee].self_cost_s += edge_counts(r, f, c, e).self_cost_s;
-			in_s[e->callee] += cost_of_calls(r, f, e).in_s;
+			in_s[e->callee] += cost_inside(r, f, c, e);
 		}
 	}
 }
@@ -212,9 +424,8 @@ static struct profile_counts *sum_by_slot(const struct rebuild *r, const struct 
 		sum[slot].total_s = (double)fn->total * r->seconds_per_tick;
 		if (r->calib)
 			sum[slot].total_cost_s =
-				cost_of_total(r, c, n > 0 ? in_s[slot] * outer / n : 0,
-					      in_s[slot] + c->out[slot], is_c(r, f, slot), fn->cost,
-					      fn->python);
+				cost_of_total(r, &c->rate[slot], n > 0 ? in_s[slot] * outer / n : 0,
+					      is_c(r, f, slot), fn->cost, fn->python);
 	}
 out:
 	free(self);
@@ -361,6 +572,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 	}
 	free(place);
 	free(c.out);
+	free(c.rate);
 	return err;
 }
 

@@ -285,7 +285,7 @@ struct pyprof_fold_fn {
 	uint64_t total;	      /* of the others, start to end */
 	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
-	uint64_t n_recursive_resumes; /* of n_recursive, resumes; */
+	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
 	uint64_t n_others; /* calls that it made of what is no function: see PYPROF_SYNC */
 };
 

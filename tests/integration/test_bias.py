@@ -5,6 +5,7 @@ No time is asserted but for sums that hold however long anything took: what is g
 given as corrected and what was taken out.
 """
 
+import collections
 import os
 import pty
 import re
@@ -43,7 +44,7 @@ def outer():
 outer()
 """
 NO_CALIBRATION = "  raw times: no calibration fits (pyshim-read --calibrate 100000 makes one)"
-KINDS = ["python", "c", "bare", "exception"]
+KINDS = ["python", "c", "bare", "exception", "resume", "method", "other", "large", "large-site"]
 
 
 @pytest.fixture
@@ -75,8 +76,9 @@ def report(recording, config, *options):
 
 def write_calibration(path, inside=1, outside=1, bytecode=1, **more):
     """All kinds of calls alike, in ns."""
-    lines = ["pyshim calibration 1", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
-             "c %s %s 0" % (inside, outside), "bare 0 0 0", "exception 0 0 0"]
+    lines = ["pyshim calibration 2", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
+             "c %s %s 0" % (inside, outside),
+             *("%s 0 0 0" % kind for kind in KINDS[2:]), "sparse 1 0 0"]
     lines += ["%s %s" % item for item in more.items()]
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -147,6 +149,83 @@ def test_slow_bytecode(recording, tmp_path):
         assert raw[function][3] / 1.25 - 1e-11 <= now[3] <= raw[function][3] + 1e-11
 
 
+OTHERS = """\
+import functools
+class Plain: pass
+class Meta(type): pass
+class Made(metaclass=Meta): pass
+class Base:
+    def __init__(self): pass
+class Derived(Base):
+    def __init__(self): super().__init__()
+class Callable:
+    def __call__(self): pass
+class Fails:
+    def __init__(self): raise KeyError
+def call(what, times):
+    for i in times: what()
+def classes(times): call(Plain, times)
+def metaclasses(times): call(Made, times)
+def partials(times): call(functools.partial(len, ()), times)
+def objects(times): call(Callable(), times)
+def derived(times): call(Derived, times)
+def functions(times): call(callable_one, times)
+def callable_one(): pass
+def fails(times):
+    for i in times:
+        try: Fails()
+        except KeyError: pass
+times = [None] * 100
+for one in classes, metaclasses, partials, objects, derived, functions, fails: one(times)
+"""
+
+
+def test_calls_of_no_function(python, run_shim, tmp_path):
+    """A nanosecond's tenth for each, which the caller loses: 3.12 and later tell of them."""
+    recording = run_shim([python.exe, "-S", "-c", OTHERS]).recording
+    path = write_calibration(tmp_path / "mine", 0, 0, other="0 0.1 0")
+    raw = read_stats(recording, options=("--bias", "none"))
+    corrected = read_stats(recording, options=("--bias", path))
+    lost = collections.Counter()
+    for function, now in corrected.items():
+        if function[0] == "<string>":
+            lost[function[2]] += (raw[function][2] - now[2]) * 1e10
+    told = python.version >= (3, 12)
+    assert lost["call"] == pytest.approx(500 * told, abs=0.2)
+    assert lost["fails"] == pytest.approx(100 * told, abs=0.2)
+    assert lost["functions"] == pytest.approx(0, abs=0.2)
+    # One super() costs as much as five; of the functions of this name, one has it.
+    assert lost["__init__"] == pytest.approx(500 * told, abs=0.2)
+    assert lost["objects"] == pytest.approx(told, abs=0.2)
+
+
+SIZES = """\
+def small(x): return len(x)
+exec("def large(x):\\n    if x is None:\\n" + "        x = [x, x, x, x]\\n" * %d + "    return len(x)")
+for i in range(100):
+    small("")
+    large("")
+import sys
+print(len(small.__code__.co_code), len(large.__code__.co_code))
+"""
+
+
+@pytest.mark.parametrize("lines", [10, 100, 1000])
+def test_large_code(python, run_shim, tmp_path, lines):
+    """By the length of its code, which stands in the recording."""
+    done = run_shim([python.exe, "-S", "-c", SIZES % lines])
+    path = write_calibration(tmp_path / "mine", 0, 0, large="0.1 0 0")
+    raw = read_stats(done.recording, options=("--bias", "none"))
+    corrected = read_stats(done.recording, options=("--bias", path))
+    lost = {name: (raw[f, line, name][2] - v[2]) * 1e10 for (f, line, name), v in corrected.items()}
+    for name, size in zip(("small", "large"), map(int, done.out.split())):
+        if python.version >= (3, 12):
+            part = 1 - 256 / size if size > 256 else 0
+        else:
+            part = min(size / 1024, 8)
+        assert lost[name] == pytest.approx(100 * part, abs=0.2), (name, size)
+
+
 def test_recorded_bias(python, run_shim, config):
     """What the shim was told comes before what is kept, and behind what the reader is told."""
     calibrate(python, config)
@@ -180,7 +259,7 @@ def test_calibrate(python, recording, config):
     (path,) = kept(config)
     text = path.read_text()
     assert done.out.decode().endswith("  kept in %s\n" % path)
-    assert text.startswith("pyshim calibration 1\ninterpreter %d.%d.%d" % python.version)
+    assert text.startswith("pyshim calibration 2\ninterpreter %d.%d.%d" % python.version)
     for kind in KINDS:
         assert re.search(r"^%s -?\d+\.\d+ -?\d+\.\d+ \d+\.\d+$" % kind, text, re.M), text
     bias = float(re.search(r"^  one number per event: (\S+) s$", done.out.decode(), re.M)[1])
@@ -224,7 +303,7 @@ def test_other_keys(python, recording, config):
     for name in ("interpreter", "engine", "shim", "processor", "clock"):
         path.write_text(re.sub(r"^%s " % name, name + " another ", text, flags=re.M))
         assert report(recording, config)[3] == NO_CALIBRATION, name
-    path.write_text("pyshim calibration 1\n")
+    path.write_text("pyshim calibration 2\n")
     assert report(recording, config)[3] == NO_CALIBRATION
     path.write_text(text)
     assert "hours old" in report(recording, config)[3]
@@ -271,7 +350,7 @@ def test_progress(config):
         pass
     os.close(ours)
     assert os.waitpid(pid, 0)[1] == 0
-    assert b"\rround 1 of 9" in said and b"\rround 9 of 9" in said and said.endswith(b"\r\033[K")
+    assert b"\rround 1 of 15" in said and b"\rround 15 of 15" in said and said.endswith(b"\r\033[K")
 
 
 # --- the bare run's time --------------------------------------------------------------------------------
@@ -362,7 +441,7 @@ def test_nothing_to_scale(any_recording, options):
 def test_wrong_files(any_recording, tmp_path):
     for name, content, why in (("none", None, "No such file or directory"),
                                ("empty", "", "no calibration"),
-                               ("short", "pyshim calibration 1\n", "no calibration")):
+                               ("short", "pyshim calibration 2\n", "no calibration")):
         path = tmp_path / name
         if content is not None:
             path.write_text(content)

@@ -18,6 +18,7 @@
 
 #define N_FNS 12u /* numbers 1 .. */
 #define N_THREADS 2
+#define METHOD 7u /* a C function, by its label a method */
 #define MAX_DEPTH 16u
 #define TOLERANCE_NS 1e-4
 
@@ -64,6 +65,10 @@ static const struct cost proportional[PYPROF_COSTS] = {
 static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
 static struct cost cost[PYPROF_COSTS];
 static int bytecode; /* how many times as long Python functions take */
+static int times;    /* how many times as much calls cost that are far apart, by two */
+static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
+static uint32_t code_bytes[N_FNS + 1];
+static bool is_generator[N_FNS + 1];
 
 /* --- a program that runs twice over -------------------------------------------------------------------- */
 
@@ -85,19 +90,55 @@ static bool is_bare(const struct kind *k)
 	return k->enter != PYPROF_CALL && k->enter != PYPROF_C_CALL;
 }
 
+static bool is_resume(const struct kind *k)
+{
+	return k->enter == PYPROF_RESUME || k->enter == PYPROF_THROW;
+}
+
 static bool is_exception(const struct kind *k)
 {
 	return k->leave == PYPROF_UNWIND || k->leave == PYPROF_C_EXCEPTION;
 }
 
-static struct cost cost_of(const struct kind *k)
+/* Sizes of code are such that all are whole numbers. */
+static void add_cost(struct cost *to, double n, int in, int out)
+{
+	to->in += (int)(n * in);
+	to->out += (int)(n * out);
+}
+
+static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, uint32_t caller)
+{
+	bool monitoring = recorded.header->engine == PYPROF_ENGINE_MONITORING;
+	double of_callee = calib_largeness(monitoring, code_bytes[callee]);
+	double of_caller = calib_largeness(monitoring, code_bytes[caller]);
+	const struct cost *large = &more[CALIB_LARGE], *site = &more[CALIB_LARGE_SITE];
+
+	if (is_c(k)) {
+		add_cost(sum, of_caller, site->in, site->out);
+		add_cost(sum, callee == METHOD, more[CALIB_METHOD].in, more[CALIB_METHOD].out);
+		return;
+	}
+	add_cost(sum, of_callee, large->in, large->out);
+	if (is_resume(k))
+		add_cost(sum, of_callee, large->out, large->in);
+	if (monitoring && !is_bare(k))
+		add_cost(sum, of_caller, 0, (site->in + site->out) / 2);
+}
+
+static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t caller)
 {
 	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
+	const struct cost *goes_on = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
 
-	sum.in += (is_bare(k) ? cost[PYPROF_COST_BARE].in : 0) +
-		  (is_exception(k) ? cost[PYPROF_COST_EXCEPTION].in : 0);
-	sum.out += (is_bare(k) ? cost[PYPROF_COST_BARE].out : 0) +
-		   (is_exception(k) ? cost[PYPROF_COST_EXCEPTION].out : 0);
+	add_cost(&sum, is_exception(k), exception->in, exception->out);
+	add_cost(&sum, is_resume(k), goes_on->in, goes_on->out);
+	add_cost(&sum, is_bare(k) && !is_resume(k) && !is_generator[callee], without_site->in,
+		 without_site->out);
+	add_more(&sum, k, callee, caller);
+	sum.in = sum.in * times / 2;
+	sum.out = sum.out * times / 2;
 	return sum;
 }
 
@@ -112,7 +153,7 @@ static void work(struct thread *t, uint64_t ns)
 /* Of what lies outside, a third comes before the call and the rest behind; inside as well. */
 static void begin(struct thread *t, uint32_t fn, struct kind kind)
 {
-	struct cost each = cost_of(&kind);
+	struct cost each = cost_of(&kind, fn, t->depth ? t->frame[t->depth].fn : 0);
 
 	t->now += (uint64_t)(each.out / 3);
 	recording_put(&truth, &t->bare_ring, kind.enter, fn, t->bare_now);
@@ -125,8 +166,8 @@ static void begin(struct thread *t, uint32_t fn, struct kind kind)
 static void end(struct thread *t)
 {
 	struct kind kind = t->frame[t->depth].kind;
-	struct cost each = cost_of(&kind);
 	uint32_t fn = t->frame[t->depth--].fn;
+	struct cost each = cost_of(&kind, fn, t->depth ? t->frame[t->depth].fn : 0);
 
 	t->now += (uint64_t)(each.in - each.in / 3);
 	recording_put(&truth, &t->bare_ring, kind.leave, fn, t->bare_now);
@@ -139,6 +180,16 @@ static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
 	begin(t, fn, kind);
 	work(t, ns);
 	end(t);
+}
+
+/* So many calls of what is no function, which are told without a time. */
+static void call_others(struct thread *t, unsigned n)
+{
+	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
+
+	t->now += n * (unsigned)more[CALIB_OTHER].out;
+	recording_put(&recorded, &t->ring, PYPROF_SYNC, n,
+		      full ? t->now : t->ring.block->base_ticks);
 }
 
 /* Which names are there: those of C functions are told apart by their kind. */
@@ -187,10 +238,10 @@ static void wander(struct thread *t, int n_steps, struct kind (*kind_of)(uint32_
 
 static void name_functions(struct recording *r)
 {
-	char name[16];
+	char name[32];
 
 	for (uint32_t i = 1; i <= N_FNS; i++) {
-		snprintf(name, sizeof(name), "f%u", i);
+		snprintf(name, sizeof(name), i == METHOD ? "<method 'f%u'>" : "f%u", i);
 		recording_name(r, i, name_of(i), name_of(i) == PYPROF_NAME_C ? "" : "a.py",
 			       name_of(i) == PYPROF_NAME_C ? 0 : (int32_t)i, name);
 	}
@@ -205,7 +256,12 @@ static void setup(void)
 	memcpy(recorded.header->cost_weight, weights, sizeof(weights));
 	memcpy(cost, proportional, sizeof(cost));
 	memset(thread, 0, sizeof(thread));
+	memset(more, 0, sizeof(more));
+	memset(code_bytes, 0, sizeof(code_bytes));
+	memset(is_generator, 0, sizeof(is_generator));
+	more[CALIB_RESUME] = proportional[PYPROF_COST_BARE];
 	bytecode = 1;
+	times = 2;
 	seed = 20260101;
 	for (int i = 0; i < N_THREADS; i++) {
 		thread[i].bare_ring = recording_ring(&truth);
@@ -226,11 +282,13 @@ static void teardown(void)
 
 static struct calib calibration(void)
 {
-	struct calib calib = { .bytecode = bytecode };
+	struct calib calib = { .bytecode = bytecode, .sparse = 1 };
 
 	for (int i = 0; i < CALIB_KINDS; i++) {
-		calib.cost[i].in_s = cost[i].in * 1e-9;
-		calib.cost[i].out_s = cost[i].out * 1e-9;
+		const struct cost *each = i < PYPROF_COSTS ? &cost[i] : &more[i];
+
+		calib.cost[i].in_s = each->in * 1e-9;
+		calib.cost[i].out_s = each->out * 1e-9;
 	}
 	return calib;
 }
@@ -254,13 +312,16 @@ static void read_back(struct recording *r, const struct calib *calib, struct pro
 	unlink(r->path);
 }
 
-static void correct(void)
+static void correct_by(struct calib calib)
 {
-	struct calib calib = calibration();
-
 	read_back(&truth, NULL, &should);
 	read_back(&recorded, &calib, &is);
 	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+}
+
+static void correct(void)
+{
+	correct_by(calibration());
 }
 
 /* Folds all of a ring's blocks but the last `n_left` into a table in the recording. */
@@ -346,7 +407,7 @@ static void check_profile(double part)
 
 /* --- each kind of call --------------------------------------------------------------------------------- */
 
-static void one_caller(struct kind kind, uint32_t callee)
+static void one_caller(struct kind kind, uint32_t callee, double part)
 {
 	struct thread *t = &thread[0];
 
@@ -357,50 +418,50 @@ static void one_caller(struct kind kind, uint32_t callee)
 	}
 	end(t);
 	correct();
-	check_profile(0);
+	check_profile(part);
 	ck_assert_double_gt(result.cost_s, 0);
 	ck_assert_uint_eq(result.n_bounded, 0);
 }
 
 START_TEST(python_calls)
 {
-	one_caller(python, 1);
+	one_caller(python, 1, 0);
 }
 END_TEST
 
 START_TEST(bare_calls)
 {
-	one_caller(bare, 1);
+	one_caller(bare, 1, 0);
 }
 END_TEST
 
 START_TEST(resumes_and_yields)
 {
-	one_caller(resume, 1);
+	one_caller(resume, 1, 0);
 }
 END_TEST
 
 START_TEST(throws)
 {
-	one_caller(thrown, 1);
+	one_caller(thrown, 1, 0);
 }
 END_TEST
 
 START_TEST(exceptions)
 {
-	one_caller(raises, 1);
+	one_caller(raises, 1, 0);
 }
 END_TEST
 
 START_TEST(c_calls)
 {
-	one_caller(c, 3);
+	one_caller(c, 3, 0);
 }
 END_TEST
 
 START_TEST(c_exceptions)
 {
-	one_caller(c_raises, 3);
+	one_caller(c_raises, 3, 0);
 }
 END_TEST
 
@@ -470,6 +531,212 @@ START_TEST(mutual_recursion)
 }
 END_TEST
 
+/* --- what depends on more than the kind ------------------------------------------------------------------- */
+
+/* Entries are in the order of their numbers. */
+static struct pyprof_name *name_entry(uint32_t fn)
+{
+	char *at = (char *)(recorded.names + 1);
+
+	while (((struct pyprof_name *)at)->number != fn)
+		at += ((struct pyprof_name *)at)->bytes;
+	return (void *)at;
+}
+
+static void make_large(uint32_t fn, uint32_t bytes)
+{
+	code_bytes[fn] = name_entry(fn)->code_bytes = bytes;
+}
+
+static void large_code(uint32_t engine, struct kind kind, uint32_t callee)
+{
+	recorded.header->engine = engine;
+	more[CALIB_LARGE] = (struct cost){ 40, 16 };
+	more[CALIB_LARGE_SITE] = (struct cost){ 8, 24 };
+	make_large(4, 1024);
+	make_large(1, 512);
+	one_caller(kind, callee,
+		   0); /* the weights know nothing of sizes, but are the same for all */
+}
+
+START_TEST(large_code_monitored)
+{
+	const struct kind kinds[] = { python, raises, bare, resume, thrown };
+
+	large_code(PYPROF_ENGINE_MONITORING, kinds[_i], 1);
+}
+END_TEST
+
+START_TEST(large_code_traced)
+{
+	const struct kind kinds[] = { python, raises, bare, resume, thrown };
+
+	large_code(PYPROF_ENGINE_TRACEFUNC, kinds[_i], 1);
+}
+END_TEST
+
+START_TEST(c_calls_from_large_code)
+{
+	large_code(_i ? PYPROF_ENGINE_MONITORING : PYPROF_ENGINE_TRACEFUNC, c, 3);
+}
+END_TEST
+
+START_TEST(c_methods)
+{
+	more[CALIB_METHOD] = (struct cost){ 5, 9 };
+	one_caller(c, METHOD, 0);
+	ck_assert_double_eq_tol(result.cost_s, (50 * (15 + 29) + 30) * 1e-9, 1e-13);
+}
+END_TEST
+
+START_TEST(resumes_that_cost_less)
+{
+	more[CALIB_RESUME] = (struct cost){ 3, -21 };
+	one_caller(_i ? thrown : resume, 1, 0);
+}
+END_TEST
+
+/* Its call site tells of a generator when it is made: it is nothing that no call site told of. */
+START_TEST(generators_begin)
+{
+	recorded.header->engine = PYPROF_ENGINE_MONITORING;
+	name_entry(1)->flags = PYPROF_NAME_GENERATOR;
+	is_generator[1] = true;
+	one_caller(bare, 1, 0);
+}
+END_TEST
+
+START_TEST(generators_begin_traced)
+{
+	recorded.header->engine = PYPROF_ENGINE_TRACEFUNC;
+	name_entry(1)->flags = PYPROF_NAME_GENERATOR;
+	one_caller(bare, 1, 0);
+}
+END_TEST
+
+/* In the midst of functions and in none at all; folded and not. */
+static void call_all_others(void)
+{
+	struct thread *t = &thread[0];
+
+	more[CALIB_OTHER].out = 41;
+	call(t, 2, python, 5);
+	call_others(t, 1);
+	for (unsigned i = 0; i < 40; i++) {
+		begin(t, 4, python);
+		work(t, 11);
+		call_others(t, 1 + i % 3);
+		begin(t, 8, python);
+		call_others(t, 2);
+		call(t, 1, python, 30);
+		work(t, 70);
+		end(t);
+		call_others(t, 5);
+		end(t);
+	}
+}
+
+START_TEST(other_calls)
+{
+	call_all_others();
+	fold(&recorded, &thread[0].ring, _i ? 3 : 1 << 20);
+	correct();
+	check_profile(0);
+	ck_assert_uint_eq(summary.n_events, 2 + 40 * 6);
+}
+END_TEST
+
+START_TEST(other_calls_from_large_code)
+{
+	recorded.header->engine = PYPROF_ENGINE_MONITORING;
+	more[CALIB_LARGE_SITE] = (struct cost){ 8, 12 };
+	make_large(4, 512);
+	begin(&thread[0], 4, python);
+	work(&thread[0], 100);
+	call_others(&thread[0], 6);
+	thread[0].now += 6 * (8 + 12) / 2;
+	end(&thread[0]);
+	more[CALIB_OTHER].out = 0;
+	correct();
+	check_profile(0);
+}
+END_TEST
+
+/*
+ * One function calls Python functions, another C functions, which the weights take for what they are not:
+ * each has what lies within its own calls.
+ */
+START_TEST(own_rates)
+{
+	const int32_t other[PYPROF_COSTS] = { 45, 60, -15, 45 };
+	struct thread *t = &thread[0];
+
+	memcpy(recorded.header->cost_weight, other, sizeof(other));
+	for (int i = 0; i < 20; i++) {
+		begin(t, 4, python);
+		begin(t, 5, python);
+		call(t, 1, python, 30);
+		end(t);
+		end(t);
+		begin(t, 8, python);
+		call(t, 3, c, 30);
+		call(t, 3, c, 40);
+		end(t);
+	}
+	correct();
+	check_profile(0);
+}
+END_TEST
+
+/* 60 ns from one call or return to the next but one: half way between near and far. */
+START_TEST(calls_that_are_apart)
+{
+	struct calib calib = calibration();
+	struct thread *t = &thread[0];
+
+	calib.sparse = 2;
+	calib.near_s = 10e-9;
+	calib.far_s = 110e-9;
+	times = 3;
+	begin(t, 4, python);
+	for (int i = 0; i < 50; i++) {
+		work(t, 30);
+		call(t, 1, python, 30);
+	}
+	work(t, 30);
+	end(t);
+	correct_by(calib);
+	check_profile(0.02); /* nobody knows how far apart the root's calls are */
+}
+END_TEST
+
+START_TEST(sparseness)
+{
+	struct calib calib = { .sparse = 3, .near_s = 10e-9, .far_s = 30e-9 };
+
+	ck_assert_double_eq(calib_sparseness(&calib, -1, 0), 1);
+	ck_assert_double_eq(calib_sparseness(&calib, 10e-9, 0), 1);
+	ck_assert_double_eq_tol(calib_sparseness(&calib, 15e-9, 0), 1.5, 1e-12);
+	ck_assert_double_eq_tol(calib_sparseness(&calib, 15e-9, -5e-9), 1.5, 1e-12);
+	ck_assert_double_eq_tol(calib_sparseness(&calib, 25e-9, 5e-9), 5.0 / 3, 1e-12);
+	ck_assert_double_eq(calib_sparseness(&calib, 60e-9, 5e-9), 3);
+	ck_assert_double_eq(calib_sparseness(&calib, 1, 0), 3);
+	calib.far_s = calib.near_s;
+	ck_assert_double_eq(calib_sparseness(&calib, 11e-9, 0), 1);
+}
+END_TEST
+
+START_TEST(largeness)
+{
+	ck_assert_double_eq(calib_largeness(true, 0), 0);
+	ck_assert_double_eq(calib_largeness(true, 256), 0);
+	ck_assert_double_eq(calib_largeness(true, 512), 0.5);
+	ck_assert_double_eq(calib_largeness(false, 0), 0);
+	ck_assert_double_eq(calib_largeness(false, 1536), 1.5);
+	ck_assert_double_eq(calib_largeness(false, UINT32_MAX), 8);
+}
+END_TEST
+
 /* --- all of them --------------------------------------------------------------------------------------- */
 
 static void wander_all(struct kind (*kind_of)(uint32_t), bool with_c)
@@ -520,7 +787,7 @@ START_TEST(c_functions_beside_slow_bytecode)
 	bytecode = 3;
 	wander_all(only_kind, true);
 	correct();
-	check_profile(0.05);
+	check_profile(0.125);
 }
 END_TEST
 
@@ -822,6 +1089,19 @@ int main(void)
 	tcase_add_test(t, callers_that_differ);
 	tcase_add_test(t, direct_recursion);
 	tcase_add_test(t, mutual_recursion);
+	tcase_add_loop_test(t, large_code_monitored, 0, 5);
+	tcase_add_loop_test(t, large_code_traced, 0, 5);
+	tcase_add_loop_test(t, c_calls_from_large_code, 0, 2);
+	tcase_add_test(t, c_methods);
+	tcase_add_loop_test(t, resumes_that_cost_less, 0, 2);
+	tcase_add_test(t, generators_begin);
+	tcase_add_test(t, generators_begin_traced);
+	tcase_add_loop_test(t, other_calls, 0, 2);
+	tcase_add_test(t, other_calls_from_large_code);
+	tcase_add_test(t, own_rates);
+	tcase_add_test(t, calls_that_are_apart);
+	tcase_add_test(t, sparseness);
+	tcase_add_test(t, largeness);
 	tcase_add_loop_test(t, any_program, 0, 10);
 	tcase_add_loop_test(t, any_program_folded, 0, 10);
 	tcase_add_loop_test(t, any_program_of_slow_bytecode, 0, 10);
