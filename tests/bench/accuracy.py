@@ -13,11 +13,13 @@ times in the profile; there "spin_..." are self times.
 import json
 import marshal
 import os
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+import accuracy_target
 import accuracy_works
 from measure import Bench, Failed, Mode
 
@@ -50,11 +52,10 @@ class Accuracy(Bench):
         return self.read("--calibrate", n_calls, "--python", python.exe)
 
     def times(self, recording, bias):
-        """{name: [self ns, cumulative ns]} of the Python functions that are there once."""
+        """As accuracy_target.py has them."""
         out = self.work / "pstats"
         self.read("--bias", bias, "-o", out, recording)
-        stats = marshal.loads(out.read_bytes())
-        return {name: [tt * 1e9, ct * 1e9] for (_, _, name), (_, _, tt, ct, _) in stats.items()}
+        return accuracy_target.times_of(marshal.loads(out.read_bytes()))
 
     def take(self, python, mode, work, n, repeats):
         """{mode: sample}: a recorded process is read twice over, without and with the correction."""
@@ -64,25 +65,28 @@ class Accuracy(Bench):
         if mode == BARE:
             return {BARE: {"runs": result["times"], "parts": result["more"]}}
         if mode == CPROFILE:
-            return {CPROFILE: sample_of(result["profile"], result["more"], repeats)}
+            return {CPROFILE: sample_of(result["profile"], result["more"])}
         recordings = self.recordings()
         if len(recordings) != 1:
             raise Failed("%s: %d recordings of one process" % (work, len(recordings)))
         found = {RAW: self.times(recordings[0], "none"), CORRECTED: self.times(recordings[0], "auto")}
         self.forget()
-        return {m: sample_of(times, result["more"], repeats) for m, times in found.items()}
+        return {m: sample_of(times, result["more"]) for m, times in found.items()}
 
 
-def sample_of(times, measured, repeats):
+def each(times, name):
+    """Those of name_0, name_1, ..."""
+    return [(one, t) for one, t in times.items() if re.fullmatch(name + r"_\d+", one)]
+
+
+def sample_of(times, measured):
+    """`measured`: names of parts. A function that has many callers has a time for each of them."""
     parts = {}
     for name in measured:
-        if name in times:
-            parts[name] = [times[name][1]]
-        for kind, at in (("caller", 1), ("spin", 0)):
-            each = ["%s_%s_%d" % (kind, name, i) for i in range(repeats)]
-            if each[0] in times:
-                parts["%s_%s" % (kind, name)] = [times[one][at] for one in each if one in times]
-    return {"runs": [times["run_%d" % i][1] for i in range(repeats)], "parts": parts}
+        parts[name] = [ct for _, (_, ct, _) in each(times, "caller_" + name)]
+        own = [tt for _, (tt, _, _) in each(times, "spin_" + name)]
+        parts["spin_" + name] = own or list(times.get("spin_" + name, [0, 0, {}])[2].values())
+    return {"runs": [ct for _, (_, ct, _) in each(times, "run")], "parts": parts}
 
 
 # --- figures ----------------------------------------------------------------------------------------
@@ -109,7 +113,7 @@ def total(rounds, mode):
 def share(rounds, mode):
     """Of the program in two halves, the per cent that the one full of calls has."""
     def halves(r):
-        return [sum(r[mode]["parts"][name]) for name in ("half_calls", "half_flat")]
+        return [min(r[mode]["parts"][name]) for name in ("half_calls", "half_flat")]
 
     def part(calls, flat):
         return 100 * calls / (calls + flat)
@@ -140,9 +144,10 @@ def spins(rounds, mode):
         return min(min(r[m]["parts"][name]) for r in rounds)
 
     found = []
-    one = least(BARE, "spin_known") / accuracy_works.SPINS
     for name, _, n, k in accuracy_works.cases():
-        own, whole = k * one, least(BARE, name) / n
-        found.append(Spin(name, n, own, whole, least(mode, "spin_" + name) / n - own,
-                          least(mode, "caller_" + name) / n - whole))
+        n_run = min(n, accuracy_works.SLICE)
+        own = (least(BARE, "inline_%d" % k) - least(BARE, "empty_%d" % k)) / n_run
+        whole = least(BARE, name) / n_run
+        found.append(Spin(name, n, own, whole, least(mode, "spin_" + name) / n_run - own,
+                          least(mode, name) / n_run - whole))
     return found

@@ -5,20 +5,21 @@ What profilers get wrong depends on how calls and other work are mixed, so there
 as could be thought of. None of them is one of the loops that pyshim-read calibrates itself by.
 """
 
+import argparse
+import ast
 import asyncio
 import dataclasses
+import difflib
 import functools
-import io
 import json
 import re
 import string
 import sys
+import textwrap
 from collections import OrderedDict, namedtuple
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[1] / "data" / "programs"
 DEBIAN = "/usr/lib/python3/dist-packages"  # pure Python: good for every version
-FROM_FILES = ("argparse_tool", "ast_transform", "difflib_report", "json_roundtrip")
 TEXT = " ".join("%s%d, %s;" % (w, i, w * 2) for i, w in enumerate(string.ascii_lowercase * 4))
 
 
@@ -241,11 +242,10 @@ def sympy(n):
 
     r, x, y = ring("x,y", ZZ)
     for _ in range(n):
-        p = (x + y + 1) ** 8
+        p = (x + y + 1) ** 3
         (p * (x - y)).gcd(p)
-        ((x**6 - 1) * (x + y)).factor_list()
-        Matrix(4, 4, lambda i, j: i * j + 1 + (i == j)).det()
-        factorint(2**31 * 3 + 1)
+        Matrix(2, 2, lambda i, j: i * j + 1 + (i == j)).det()
+        factorint(2**31 + 1)
 
 
 def jinja2(n):
@@ -254,11 +254,11 @@ def jinja2(n):
     env = jinja2.Environment(autoescape=True, cache_size=0)
     source = ("{% macro row(x) %}<i>{{ x.v * 2 }}</i>{% endmacro %}{% for x in items if x.v % 2 %}"
               "{{ row(x) }}{{ loop.index }}{% else %}-{% endfor %}{{ text|wordwrap(20)|upper }}")
-    items = [{"k": i % 3, "v": i} for i in range(60)]
+    items = [{"k": i % 3, "v": i} for i in range(20)]
     for _ in range(n):
         template = env.from_string(source)
-        for _ in range(5):
-            template.render(items=items, text="a word " * 20)
+        for _ in range(4):
+            template.render(items=items, text="a word " * 10)
 
 
 def pygments(n):
@@ -266,9 +266,49 @@ def pygments(n):
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
-    source = Path(dataclasses.__file__).read_text()[20000:23000]
+    source = Path(dataclasses.__file__).read_text()[20000:20500]
+    lexer, formatter = PythonLexer(), HtmlFormatter()
     for _ in range(n):
-        pygments.highlight(source, PythonLexer(), HtmlFormatter())
+        pygments.highlight(source, lexer, formatter)
+
+
+def arguments(n):
+    for _ in range(n):
+        parser = argparse.ArgumentParser(prog="tool", description="Does " + "this and that, " * 9)
+        parser.add_argument("--size", type=int, default=3, metavar="N", help="how large (%(default)s)")
+        parser.add_argument("-v", "--verbose", action="count", help="say more")
+        parser.add_argument("files", nargs="*")
+        for i in range(3):
+            parser.parse_args(["--size", str(i), "-vv", "a", "b"])
+        parser.format_help()
+
+
+class Renamed(ast.NodeTransformer):
+    def visit_Name(self, node):
+        return ast.copy_location(ast.Name(node.id + "_", node.ctx), node)
+
+
+def syntax(n):
+    source = textwrap.dedent("""
+        def f(a, *b, c=1):
+            for i in range(a):
+                if i % 2 and b[i] > c or not a:
+                    c += [x * i for x in b if x is not None][0]
+                else:
+                    yield c, {"k": a - 1, **{}}
+        """)
+    for _ in range(n):
+        tree = Renamed().visit(ast.parse(source))
+        sum(isinstance(node, ast.Name) for node in ast.walk(tree))
+        ast.dump(tree)
+
+
+def differences(n):
+    a = [w + "\n" for w in TEXT.split()[:60]]
+    b = a[:10] + ["new\n", "x %s" % a[11]] + a[14:30] + a[33:]
+    for _ in range(n):
+        list(difflib.unified_diff(a, b))
+        list(difflib.ndiff(a[8:16], b[8:16]))
 
 
 def flat(n):
@@ -280,23 +320,7 @@ def flat(n):
     return total
 
 
-def from_file(name):
-    """A function of n that runs a program n times, from its first line on, its output thrown away."""
-    path = FOLDER / (name + ".py")
-    code = compile(path.read_bytes(), str(path), "exec")
-
-    def run(n):
-        stdout, sys.stdout = sys.stdout, io.StringIO()
-        try:
-            for _ in range(n):
-                exec(code, {"__name__": "__main__", "__file__": str(path)})
-        finally:
-            sys.stdout = stdout
-
-    return run
-
-
 OURS = (recursion, deep, generators, tiny_c, sort_keys, json_text, regex, classes, exceptions,
-        asyncio_tasks, sympy, jinja2, pygments)
-PROGRAMS = {**{f.__name__: f for f in OURS}, **{name: from_file(name) for name in FROM_FILES}}
+        asyncio_tasks, sympy, jinja2, pygments, arguments, syntax, differences)
+PROGRAMS = {f.__name__: f for f in OURS}
 sys.path.append(DEBIAN)

@@ -5,7 +5,7 @@
 The process whose times tools/bench-accuracy looks at. Calls a workload once to warm up, and then
 REPEATS times, each time from a function of its own, run_0, run_1, ..., so that a profile has each of
 them apart. Prints JSON: how many ns each took by the process's own clock, and what cProfile says,
-where that was asked for, as {function: [self ns, cumulative ns]}.
+where that was asked for, as times_of() has it.
 """
 
 import gc
@@ -26,16 +26,23 @@ def runners(repeats):
     return [names["run_%d" % i] for i in range(repeats)]
 
 
-def calibrate(work, seconds):
-    n = 1
-    work(n)
-    while True:
+def least_time(work, n, tries):
+    """Of its own parts, where a work times them."""
+    times = []
+    for _ in range(tries):
+        accuracy_works.measured.clear()
         begun = time.perf_counter_ns()
         work(n)
         took = time.perf_counter_ns() - begun
-        if took > seconds * 1e9 / 4 or n >= 1 << 30:
-            return max(1, round(n * seconds * 1e9 / took))
+        times.append(sum(map(sum, accuracy_works.measured.values())) or took)
+    return min(times)
+
+
+def calibrate(work, seconds):
+    n = 1
+    while n < 1 << 30 and least_time(work, n, 2) < seconds * 1e9 / 4:
         n *= 2
+    return max(1, round(n * seconds * 1e9 / least_time(work, n, 25)))
 
 
 def cprofile():
@@ -46,12 +53,10 @@ def cprofile():
     return profiler
 
 
-def times_of(profiler):
-    """By name: none that is asked for is there twice."""
-    profiler.disable()
-    profiler.create_stats()
-    return {name: [round(tt * 1e9), round(ct * 1e9)]
-            for (_, _, name), (_, _, tt, ct, _) in profiler.stats.items()}
+def times_of(stats):
+    """{name: [self ns, cumulative ns, {caller: self ns}]}: none that is asked for is there twice."""
+    return {name: [tt * 1e9, ct * 1e9, {key[2]: edge[2] * 1e9 for key, edge in callers.items()}]
+            for (_, _, name), (_, _, tt, ct, callers) in stats.items()}
 
 
 def main(hook, name, n, repeats=None):
@@ -70,7 +75,11 @@ def main(hook, name, n, repeats=None):
         begun = time.perf_counter_ns()
         run(work, n)
         times.append(time.perf_counter_ns() - begun)
-    profile = times_of(profiler) if profiler else None
+    profile = None
+    if profiler:
+        profiler.disable()
+        profiler.create_stats()
+        profile = times_of(profiler.stats)
     print(json.dumps({"times": times, "profile": profile, "more": accuracy_works.measured}),
           flush=True)
     os._exit(0)
