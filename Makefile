@@ -90,7 +90,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
 	check-integration-now check-stress check-stress-now check-cpython stress killable litmus \
-	check-sharp bench bench-instr demo install uninstall lint format clean deps help FORCE
+	check-sharp bench bench-accuracy bench-instr demo install uninstall lint format clean deps \
+	help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
@@ -236,6 +237,11 @@ bench: ## measure what it costs, beside cProfile: 15 minutes; BENCH_ARGS='--roun
 	@tools/install-deps build bench
 	@$(MAKE) all $(BUILD)/bench/libfloor.so
 	@tools/bench --build $(BUILD) --json $(BUILD)/bench/bench.json $(BENCH_ARGS)
+
+bench-accuracy: ## how right the reported times are, beside cProfile's: 15 minutes; PYTHONS=...
+	@tools/install-deps build bench
+	@$(MAKE) all
+	@tools/bench-accuracy --build $(BUILD) --json $(BUILD)/bench/accuracy.json $(BENCH_ARGS)
 
 bench-instr: ## count the instructions of the hot path, beside their budget; needs no quiet machine
 	@tools/install-deps build check
