@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""tools/bench-accuracy and what is behind it: the arithmetic on samples made up here, and one short run.
+No time is asserted.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "tests")]
+import accuracy  # noqa: E402
+import accuracy_works  # noqa: E402
+from accuracy import BARE, CORRECTED, CPROFILE, RAW  # noqa: E402
+from accuracy_programs import PROGRAMS  # noqa: E402
+from pythons import find_pythons  # noqa: E402
+
+BUILD = Path(os.environ.get("PYSHIM_BUILD", ROOT / "build")).resolve()
+PYTHONS = find_pythons()
+
+
+def runs(**times):
+    return {mode: {"runs": list(t), "parts": {}} for mode, t in times.items()}
+
+
+def test_total():
+    """The least of each round's runs; 2.0, 1.5 and 1.0 of the bare ones; 150 of 80 in all."""
+    rounds = [runs(bare=(100, 120), raw=(250, 200)), runs(bare=(100, 100), raw=(150, 160)),
+              runs(bare=(200, 80, 90), raw=(80 * 2, 170))]
+    f = accuracy.total(rounds, RAW)
+    assert (f.median, f.least) == (2.0, 150 / 80)
+
+
+def test_share():
+    def halves(calls, flat):
+        return {RAW: {"runs": [], "parts": {"half_calls": calls, "half_flat": flat}}}
+
+    f = accuracy.share([halves([30, 20], [20]), halves([40], [10, 20]), halves([10], [10])], RAW)
+    assert (f.median, f.least) == (50, 50)
+
+
+def test_spins():
+    """A spin of k rounds takes 3 ns each here; what is told is off by 19 ns a call, or by 21."""
+    def sample(off):
+        parts = {}
+        for name, _, n, k in accuracy_works.cases():
+            n = min(n, accuracy_works.SLICE)
+            parts["inline_%d" % k], parts["empty_%d" % k] = [n * (5 + 3 * k)], [n * 5, n * 6]
+            parts["spin_" + name] = [n * (3 * k + off), n * 1000000]
+            parts[name] = [n * (3 * k + 40 + off)]
+        return {"runs": [], "parts": parts}
+
+    rounds = [{BARE: sample(0), RAW: sample(21), CORRECTED: sample(-19)}]
+    for mode, off in ((RAW, 21), (CORRECTED, -19)):
+        for case in accuracy.spins(rounds, mode):
+            k = max(1, accuracy_works.SPINS // case.n_calls)
+            assert case.known_self == pytest.approx(3 * k)
+            assert case.known_total == pytest.approx(3 * k + 40)
+            assert case.off_self == pytest.approx(off) and case.off_total == pytest.approx(off)
+            assert case.is_right() == (abs(off) <= max(20, 0.05 * 3 * k))
+
+
+def test_summary():
+    works = {"deep": [runs(bare=[100], raw=[200], corrected=[106])],
+             "classes": [runs(bare=[100], raw=[150], corrected=[98])],
+             "flat": [runs(bare=[100], raw=[101], corrected=[99])]}
+    assert list(accuracy.summary(works, CORRECTED, PROGRAMS).values()) == ["4.0 %", "6 %", "1", "0.99"]
+    assert list(accuracy.summary(works, RAW, PROGRAMS).values()) == ["75.0 %", "100 %", "0", "1.01"]
+
+
+def test_sample():
+    """Parts are told by name; a function of many callers has a time for each."""
+    times = {"run_0": [1, 10, {}], "run_12": [1, 12, {}], "caller_a_0": [2, 20, {}],
+             "caller_a_b_0": [3, 30, {}], "spin_a_3": [4, 40, {}],
+             "spin_a_b": [5, 50, {"caller_a_b_0": 6, "caller_a_b_1": 7}]}
+    sample = accuracy.sample_of(times, ["a", "a_b"])
+    assert sample == {"runs": [10, 12], "parts": {"a": [20], "spin_a": [4], "a_b": [30],
+                                                  "spin_a_b": [6, 7]}}
+
+
+@pytest.mark.parametrize("python", PYTHONS[:1] + PYTHONS[1:][-1:], ids=lambda p: p.tag)
+def test_short_run(python, tmp_path):
+    """Every mode, on the oldest and the newest interpreter."""
+    out = tmp_path / "out.json"
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "bench-accuracy", "--build", BUILD, "--python", python.exe,
+         "--rounds", "1", "--calls", "1000", "--work", "fifty", "--work", "spins", "--work", "deep",
+         "--json", out], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    works = json.loads(out.read_text())["interpreters"][python.tag]["works"]
+    assert set(works) == {"fifty", "spins", "deep"}
+    for (one,) in works.values():
+        assert set(one) == {BARE, RAW, CORRECTED, CPROFILE}
+        for sample in one.values():
+            assert len(sample["runs"]) == accuracy_works.REPEATS and min(sample["runs"]) >= 0
+    # Of a million calls, each slice has so many. The recording has what ran to warm up as well.
+    parts = {mode: sample["parts"] for mode, sample in works["spins"][0].items()}
+    n = 1000000 // accuracy_works.SLICE
+    assert len(parts[BARE]["loop_1000000"]) == n
+    for mode, warm in ((RAW, 1), (CORRECTED, 1), (CPROFILE, 0)):
+        assert len(parts[mode]["spin_loop_1000000"]) == n + warm * n // accuracy_works.REPEATS
+        assert len(parts[mode]["spin_c_100"]) == accuracy_works.REPEATS + warm
+    table = done.stdout[done.stdout.index("| | | "):].strip().splitlines()
+    assert len(table) == 2 + 5 * 3  # two halves, three lines of programs, spins
+    assert len({line.count("|") for line in table}) == 1
+
+
+def test_every_program_has_work():
+    """Each of the works runs in this interpreter, and those that time their parts do."""
+    for name in ("fifty", "spins"):
+        accuracy_works.measured.clear()
+        accuracy_works.find(name)([10, 10])
+        assert accuracy_works.measured and all(t for v in accuracy_works.measured.values() for t in v)
+    for name, program in PROGRAMS.items():
+        if name not in ("sympy", "jinja2", "pygments"):  # other packages
+            program(1)
