@@ -11,6 +11,7 @@
 /* clang-format off */
 const char calibrate_program[] =
 "import gc, sys, time\n"
+"from collections import deque\n"
 "try:\n"
 "    import configparser, copy, email, fractions, html.parser, inspect, pickle, pprint, shlex, textwrap\n"
 "    import _pydecimal\n"
@@ -38,7 +39,7 @@ const char calibrate_program[] =
 "    for i in r: f()\n"
 "def loop_method(r, d):\n"
 "    for i in r: d.get(i)\n"
-"def loop_bare(r, f): sorted(r, key=f)\n"
+"def loop_bare(r, f): deque(map(f, r), 0)\n"
 "def loop_resume(r, f):\n"
 "    for i in f(r): pass\n"
 "def loop_exception(r, f):\n"

@@ -309,13 +309,16 @@ def test_other_keys(python, recording, config):
     assert "hours old" in report(recording, config)[3]
 
 
-def test_other_clock(python, run_shim, config):
+@pytest.mark.parametrize("clock", ["cpu", "thread"])
+def test_other_clock(python, run_shim, config, clock):
     """A clock has a calibration of its own: it costs what it costs."""
-    env = {"PYSHIM_CLOCK": "thread"}
+    env = {"PYSHIM_CLOCK": clock}
     wall = run_shim([python.exe, "-S", "-c", PROGRAM]).recording
-    thread = run_shim([python.exe, "-S", "-c", PROGRAM], env=env).recording
+    other = run_shim([python.exe, "-S", "-c", PROGRAM], env=env).recording
     assert calibrate(python, config, env=env).status == 0
-    assert "hours old" in report(thread, config)[3]
+    (path,) = kept(config)
+    assert re.search("^clock %s$" % clock, path.read_text(), re.M)
+    assert "hours old" in report(other, config)[3]
     assert report(wall, config)[3] == NO_CALIBRATION
     calibrate(python, config)
     assert len(kept(config)) == 2
