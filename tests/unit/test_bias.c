@@ -646,6 +646,26 @@ START_TEST(other_calls)
 }
 END_TEST
 
+/* One of the function's callers has it make such calls, the other has not. */
+START_TEST(other_calls_by_caller)
+{
+	struct thread *t = &thread[0];
+
+	more[CALIB_OTHER].out = 41;
+	for (uint32_t caller = 4; caller <= 8; caller += 4) {
+		begin(t, caller, python);
+		begin(t, 1, python);
+		work(t, 100);
+		if (caller == 8)
+			call_others(t, 3);
+		end(t);
+		end(t);
+	}
+	correct();
+	check_profile(0);
+}
+END_TEST
+
 START_TEST(other_calls_from_large_code)
 {
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
@@ -1097,6 +1117,7 @@ int main(void)
 	tcase_add_test(t, generators_begin);
 	tcase_add_test(t, generators_begin_traced);
 	tcase_add_loop_test(t, other_calls, 0, 2);
+	tcase_add_test(t, other_calls_by_caller);
 	tcase_add_test(t, other_calls_from_large_code);
 	tcase_add_test(t, own_rates);
 	tcase_add_test(t, calls_that_are_apart);

@@ -50,6 +50,8 @@ static void make_blocks(void)
 
 				b->record[k] = pyprof_record(
 					roll(9) ? PYPROF_RETURN : PYPROF_UNWIND, fn, ticks);
+			} else if (!roll(5)) {
+				b->record[k] = pyprof_record(PYPROF_SYNC, 1 + roll(5), 0);
 			} else {
 				uint32_t fn = 1 + roll(40);
 
@@ -152,6 +154,7 @@ static void assert_same(const struct pyprof_fold *a, const struct pyprof_fold *b
 		ck_assert_uint_eq(a->fn[i].level, b->fn[i].level);
 		ck_assert_uint_eq(a->fn[i].n_recursive, b->fn[i].n_recursive);
 		ck_assert_uint_eq(a->fn[i].total, b->fn[i].total);
+		ck_assert_uint_eq(a->fn[i].n_others, b->fn[i].n_others);
 	}
 	for (uint32_t i = 1; i <= a->s.n_edges; i++) {
 		struct pyprof_fold_edge x = a->edge[i], y = b->edge[i];
