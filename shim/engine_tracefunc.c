@@ -195,25 +195,30 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 static py_evalfunc evaluate;
 static bool waits;
 
-static PyObject *evaluate_until_main(void *a, void *b, void *c)
+static PyObject *evaluate_until_main(void *a, void *b, void *c);
+
+static __attribute__((noinline)) void look_for_main(void *frame)
 {
-	void *frame = py.version >= 0x030900 ? b : a;
 	struct pyapi_exception pending;
 	int saved = errno;
 
-	if (waits) {
-		pyapi_exception_save(&pending);
-		if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame,
-				 false)) {
-			waits = false;
-			/* Somebody else's that was set since keeps its place, and calls ours. */
-			if (pyapi_eval_get() == evaluate_until_main)
-				pyapi_eval_set(evaluate);
-			begin();
-		}
-		pyapi_exception_restore(&pending);
-		errno = saved;
+	pyapi_exception_save(&pending);
+	if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false)) {
+		waits = false;
+		/* Somebody else's that was set since keeps its place, and calls ours. */
+		if (pyapi_eval_get() == evaluate_until_main)
+			pyapi_eval_set(evaluate);
+		begin();
 	}
+	pyapi_exception_restore(&pending);
+	errno = saved;
+}
+
+/* Ends in a tail call: nothing of ours is on the stack of what runs then. */
+static PyObject *evaluate_until_main(void *a, void *b, void *c)
+{
+	if (waits)
+		look_for_main(py.version >= 0x030900 ? b : a);
 	return evaluate(a, b, c);
 }
 
