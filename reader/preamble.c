@@ -40,7 +40,7 @@ static const char *clock_name(uint32_t clock)
 {
 	static const char *const name[] = { "?",
 					    "wall clock",
-					    "wall clock",
+					    "wall clock (no invariant counter)",
 					    "process CPU time",
 					    "thread CPU time",
 					    "counted events" };

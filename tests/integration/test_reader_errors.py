@@ -206,6 +206,17 @@ def test_feature_bits(copy, abi):
     read("-q", copy)
 
 
+@pytest.mark.parametrize("clock, name", [
+    (1, "wall clock"), (2, "wall clock (no invariant counter)"), (3, "process CPU time"),
+    (4, "thread CPU time"), (5, "counted events"),
+])
+def test_clock(copy, abi, clock, name):
+    """What was measured; also where there was nothing better to measure it with."""
+    patch(copy, abi["header.clock"], struct.pack("I", clock))
+    lines = run_reader(copy).out.decode().splitlines()
+    assert lines[2].endswith(", " + name), lines
+
+
 def test_impossible_header(copy, abi):
     for field, form, values in (
         ("header_bytes", "I", (0, 1, 8, 4095, 2**31, 2**32 - 1)),
