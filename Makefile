@@ -89,9 +89,9 @@ step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now check-cpython stress killable litmus \
-	check-sharp bench bench-accuracy bench-instr demo install uninstall lint format clean deps \
-	help FORCE
+	check-integration-now check-stress check-stress-now check-cpython check-model check-sharp \
+	stress killable litmus bench bench-accuracy bench-instr demo install uninstall lint format \
+	clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
@@ -190,7 +190,7 @@ check-now: all unit-tests killable $(BUILD)/bench/libfloor.so
 	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
 	@$(if $(RACES),$(MAKE) litmus)
 	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) \
-		$(if $(RACES),litmus sharp,racy) integration stress cpython bench
+		$(if $(RACES),litmus sharp,racy) model integration stress cpython bench
 else
 check-now: check-unit-now
 endif
@@ -224,6 +224,10 @@ litmus: $(BUILD)/litmus
 check-sharp: ## ... that each ordering label's litmus test finds the order weakened
 	@tools/install-deps build check
 	@tools/check-sharp
+
+check-model: ## ... the model of the hand-over between target and readers, with spin
+	@tools/install-deps build check
+	@tools/check-model $(BUILD)
 
 check-cpython: ## CPython's own suite with and without the shim: 2 hours; CPYTHON_ARGS=test_gc, PYTHONS=...
 	@tools/install-deps build check

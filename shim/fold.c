@@ -212,15 +212,18 @@ static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uin
 		*cause = PYPROF_LOST_READER;
 		return false;
 	}
-	if (!is_folded(t, b)) {
-		*cause = PYPROF_LOST_STORAGE;
+	/*
+	 * A dead holder may have folded this block and begun with the next: that is undone in any case, for a
+	 * reader that knows the table as of this block would go on in what is half done.
+	 */
+	*cause = PYPROF_LOST_STORAGE;
+	if (!t->table || !is_folded(t, b))
 		ok = bring_up_to_date(t);
-		if (ok) {
-			make_room_for_reader(t);
-			KILLPOINT("fold-begin");
-			pyprof_table_fold(t, b, b->sequence, region.header->block_bytes);
-			pyprof_table_commit(t, b->sequence);
-		}
+	if (ok && !is_folded(t, b)) {
+		make_room_for_reader(t);
+		KILLPOINT("fold-begin");
+		pyprof_table_fold(t, b, b->sequence, region.header->block_bytes);
+		pyprof_table_commit(t, b->sequence);
 	}
 	pyprof_unclaim(&t->ring->consumer);
 	return ok;

@@ -26,8 +26,8 @@
  *		then the block serves anew	first_block	later one, taken for what it said before
  *	P12/C12	an entry's epoch, fence,	the entry,	an entry that is half changed, taken for what
  *		then the entry changes		fence, epoch	it was before
- *	P13/C13	an entry's epoch, when its	epoch		an entry's copy, or an entry that has been
- *		copy (or itself) is whole			put back, of which a part is missing
+ *	P13/C13	an entry's epoch, when its	epoch		an entry's copy of which a part is missing
+ *		copy is whole
  *	X1	ring.consumer: taken by compare-and-swap	two sides that fold at once, and a fold
  *		(acquire), given back by release		that does not see the one before
  *	X2	in the target: a thread leaves its ring	a thread that goes on in a ring elsewhere than

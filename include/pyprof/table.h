@@ -123,31 +123,28 @@ static inline void pyprof_table_use(struct pyprof_table *t, struct pyprof_fold_t
 
 /* --- taking over ------------------------------------------------------------------------------------ */
 
-/* Puts back what a fold had changed that was cut off. */
+/*
+ * Puts back what a fold had changed that was cut off. The marks stay: the fold of the same block comes next, and
+ * finds the copies made. Were they put back as well, whoever reads an entry without the claim, and looks at
+ * the mark before and behind it, might see a change come and go between.
+ */
 static inline void pyprof_table_undo(struct pyprof_table *t)
 {
 	struct pyprof_fold *v = &t->view;
 
 	for (uint32_t i = 1; i <= v->s.n_fns; i++) {
 		struct pyprof_fold_fn old = v->fn_before[i];
-		uint32_t epoch = old.epoch;
 
-		if (!pyprof_table_is_undone(v->fn[i].epoch, t->folded))
-			continue;
-		/* The mark goes last: a kill in between leaves an entry that is still to be undone. */
 		old.epoch = v->fn[i].epoch;
-		v->fn[i] = old;
-		pyprof_mark(&v->fn[i].epoch, epoch);
+		if (pyprof_table_is_undone(old.epoch, t->folded))
+			v->fn[i] = old;
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
 		struct pyprof_fold_edge old = v->edge_before[i];
-		uint32_t epoch = old.epoch;
 
-		if (!pyprof_table_is_undone(v->edge[i].epoch, t->folded))
-			continue;
 		old.epoch = v->edge[i].epoch;
-		v->edge[i] = old;
-		pyprof_mark(&v->edge[i].epoch, epoch);
+		if (pyprof_table_is_undone(old.epoch, t->folded))
+			v->edge[i] = old;
 	}
 }
 
