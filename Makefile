@@ -19,6 +19,7 @@ COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 ifeq ($(origin CC),default)
 CC := gcc
 endif
+CLANG ?= clang
 CLANG_FORMAT ?= clang-format
 INSTALL ?= install
 PKG_CONFIG ?= pkg-config
@@ -32,6 +33,11 @@ else
 BUILD := build/san-$(subst $(comma),-,$(SAN))
 CFLAGS ?= -O1 -g -fno-omit-frame-pointer
 SAN_FLAGS := -fsanitize=$(SAN) -fno-sanitize-recover=all
+endif
+# FUZZ=1 builds what libFuzzer drives, with clang and SAN, in a tree of its own as well.
+ifeq ($(FUZZ),1)
+BUILD := $(BUILD)/libfuzzer
+SAN_FLAGS += -fsanitize=fuzzer-no-link
 endif
 # KILLPOINTS=1 builds a shim that a test can kill at named places, in a tree of its own as well.
 ifeq ($(KILLPOINTS),1)
@@ -90,8 +96,8 @@ MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
 .PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
 	check-integration-now check-stress check-stress-now check-cpython check-model check-sharp \
-	stress killable litmus bench bench-accuracy bench-instr demo install uninstall lint format \
-	clean deps help FORCE
+	stress killable litmus replays fuzzers fuzz bench bench-accuracy bench-instr demo install \
+	uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
@@ -140,6 +146,33 @@ $(UNIT_TESTS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(READER_LIB_OBJS) $(OBJ)
 	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< $(READER_LIB_OBJS) \
 		$(CHECK_LIBS) $(READER_LIBS)
 
+# What is fuzzed: with libFuzzer's main, or with one that replays inputs, which needs no clang.
+FUZZ_TARGETS := recording pstats
+FUZZ_LDFLAGS := -Wl,--wrap=calib_processor
+REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/replay_%) $(BUILD)/fuzz/scribble
+
+$(OBJ)/tests/fuzz/%.o: tests/fuzz/%.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+FUZZ_LINK = @mkdir -p $(@D); $(if $(silent),,echo '  LD	$@';) $(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) \
+	$(FUZZ_LDFLAGS) -o $@ $^ $(READER_LIBS)
+FUZZED := $(OBJ)/tests/fuzz/source.o $(READER_LIB_OBJS)
+
+$(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZED)
+	$(FUZZ_LINK) -fsanitize=fuzzer
+$(BUILD)/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o $(FUZZED)
+	$(FUZZ_LINK)
+$(BUILD)/fuzz/scribble: $(OBJ)/tests/fuzz/scribble.o $(FUZZED)
+	$(FUZZ_LINK)
+$(BUILD)/fuzz/shrink: $(OBJ)/tests/fuzz/shrink.o
+	@mkdir -p $(@D)
+	$(call step,LD)$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $<
+
+replays: $(REPLAYS)
+fuzzers: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
+.SECONDARY: $(FUZZ_TARGETS:%=$(OBJ)/tests/fuzz/fuzz_%.o) $(OBJ)/tests/fuzz/replay.o
+
 # The litmus tests: both sides in one program, always under ThreadSanitizer, in objects of its own.
 LITMUS_OBJS := $(patsubst %.c,$(OBJ)/litmus/%.o,$(sort $(wildcard tests/litmus/*.c)) \
 	$(addprefix shim/,config.c fold.c forkstack.c hook.c intern.c label.c log.c names.c process.c \
@@ -169,7 +202,7 @@ $(OBJ)/places: FORCE
 	@printf '%s\n' '$(PLACES_CPPFLAGS)' | cmp -s - $@ || printf '%s\n' '$(PLACES_CPPFLAGS)' > $@
 
 -include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(LAUNCHER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d) \
-	$(LITMUS_OBJS:.o=.d)
+	$(LITMUS_OBJS:.o=.d) $(wildcard $(OBJ)/tests/fuzz/*.d)
 
 # "yes" where the compiler can build for the address and undefined behaviour sanitizers.
 CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \
@@ -184,12 +217,12 @@ check: ## install what is missing, build, run every test; SAN=... runs the unit 
 	@$(MAKE) check-now
 
 ifeq ($(SAN),)
-check-now: all unit-tests killable $(BUILD)/bench/libfloor.so
+check-now: all unit-tests killable $(BUILD)/bench/libfloor.so $(BUILD)/fuzz/shrink
 	$(eval SANITIZED := $(CAN_SANITIZE))
 	$(eval RACES := $(CAN_SEE_RACES))
-	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests)
+	@$(if $(SANITIZED),$(MAKE) SAN=address$(comma)undefined unit-tests replays)
 	@$(if $(RACES),$(MAKE) litmus)
-	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized,unsanitized) \
+	@tools/run-tests $(BUILD) static unit $(if $(SANITIZED),sanitized fuzz,unsanitized) \
 		$(if $(RACES),litmus sharp,racy) model integration stress cpython bench
 else
 check-now: check-unit-now
@@ -236,6 +269,13 @@ check-cpython: ## CPython's own suite with and without the shim: 2 hours; CPYTHO
 
 killable:
 	@$(MAKE) KILLPOINTS=1 $(BUILD)/killpoints/libpyshim.so
+
+fuzz: ## fuzz the reader with libFuzzer for FUZZ_SECONDS=60, and scribble in what it reads
+	@tools/install-deps build fuzz
+	@$(MAKE) all $(BUILD)/fuzz/shrink
+	@$(MAKE) CC=$(CLANG) FUZZ=1 SAN=address$(comma)undefined fuzzers
+	@$(MAKE) SAN=address$(comma)undefined replays
+	@tools/fuzz $(BUILD)
 
 bench: ## measure what it costs, beside cProfile: 15 minutes; BENCH_ARGS='--rounds 3', PYTHONS=...
 	@tools/install-deps build bench

@@ -200,6 +200,45 @@ START_TEST(goes_on_without_being_taken_over)
 }
 END_TEST
 
+/* An index of any other size could not be filled, and looking for a place in it would not end. */
+START_TEST(refuses_caps_that_are_no_powers_of_two)
+{
+	struct pyprof_table t = { .ring = &ring };
+
+	memory->cap_fns = CAP_FNS - 1;
+	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
+	memory->cap_fns = CAP_FNS;
+	memory->cap_edges = CAP_EDGES / 2 + 1;
+	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
+	pyprof_table_free(&t);
+}
+END_TEST
+
+/*
+ * Whoever has looked at an entry's mark before the fold that was cut off must find another one behind it:
+ * so the mark stays, and the copy is what holds.
+ */
+START_TEST(an_undone_entry_keeps_its_mark)
+{
+	struct pyprof_table t;
+	uint32_t n_marked = 0;
+
+	take_over(&t);
+	fold_whole(&t, 1);
+	fold_part(&t, 2, N_RECORDS / 2);
+	pyprof_table_free(&t);
+	take_over(&t);
+	for (uint32_t i = 1; i <= t.view.s.n_fns; i++) {
+		if (t.view.fn[i].epoch != 2)
+			continue;
+		n_marked++;
+		ck_assert_uint_eq(t.view.fn[i].total, t.view.fn_before[i].total);
+	}
+	ck_assert_uint_gt(n_marked, 0);
+	pyprof_table_free(&t);
+}
+END_TEST
+
 /* Cut off after every record of a block; whoever comes then undoes it, and folds the whole. */
 START_TEST(a_fold_cut_off_is_undone)
 {
@@ -303,6 +342,8 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, takes_over_after_every_block);
 	tcase_add_test(t, goes_on_without_being_taken_over);
+	tcase_add_test(t, refuses_caps_that_are_no_powers_of_two);
+	tcase_add_test(t, an_undone_entry_keeps_its_mark);
 	tcase_add_test(t, a_fold_cut_off_is_undone);
 	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
 	tcase_add_test(t, two_sides_fold_in_turns);

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What both fuzz targets do with a source: read it, and write every report of it.
+ */
+#ifndef TESTS_FUZZ_H
+#define TESTS_FUZZ_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* A target, as libFuzzer knows it. */
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+void fuzz_init(void);
+
+/*
+ * Reads the file as pyshim-read does. The bits of `choice` say how, and what is written. Aborts where our own
+ * pstats output cannot be read back.
+ */
+void fuzz_source(const char *path, unsigned choice);
+
+#endif

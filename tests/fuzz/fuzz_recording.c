@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Any bytes as a recording: read as pyshim-read reads it, with every report, and folded in place as --wait
+ * does. What a recording holds is mutated in place, by words, records and whole structures, and the header is
+ * mostly kept in shape: else nearly every input would end there.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "consume.h"
+#include "fuzz.h"
+
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);
+
+#define MAX_BYTES (24u << 10)
+#define WINDOW 128u /* bytes: the largest structure that is mutated as a whole */
+
+static char path[] = "/dev/shm/pyshim-fuzz-XXXXXX";
+static int fd;
+
+static void remove_file(void)
+{
+	unlink(path);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	fuzz_init();
+	fd = mkstemp(path);
+	if (fd < 0)
+		abort();
+	return atexit(remove_file);
+}
+
+/* --wait, for one round. */
+static void fold_in_place(void)
+{
+	struct consume c;
+	struct attach a;
+
+	if (attach_open(&a, path) < 0)
+		return;
+	if (consume_open(&c, &a) == 0) {
+		consume_round(&c);
+		consume_close(&c);
+	}
+	attach_close(&a);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	unsigned choice = size ? data[size - 1] : 0;
+
+	if (ftruncate(fd, (off_t)size) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
+		abort();
+	if (choice & 1)
+		fold_in_place();
+	fuzz_source(path, choice >> 1);
+	return 0;
+}
+
+/* --- mutations ---------------------------------------------------------------------------------------- */
+
+static uint64_t state;
+
+static uint32_t roll(size_t n)
+{
+	state = state * 6364136223846793005ull + 1442695040888963407ull; /* Knuth, MMIX */
+	return n ? (uint32_t)((state >> 33) % n) : 0;
+}
+
+/* An aligned offset, mostly behind the header, whose texts matter little. */
+static size_t roll_offset(size_t size, size_t align)
+{
+	size_t from = size > PYPROF_HEADER_BYTES && roll(8) ? PYPROF_HEADER_BYTES : 0;
+
+	return (from + roll(size - from)) / align * align;
+}
+
+static uint64_t roll_record(void)
+{
+	return pyprof_record(1 + roll(15), roll(8) ? roll(12) : roll(1u << PYPROF_FN_BITS),
+			     roll(4) ? roll(1000) : state >> PYPROF_TICK_SHIFT);
+}
+
+/* A number that means something somewhere: an offset, a length, a count, an edge of a range. */
+static uint64_t roll_number(size_t size)
+{
+	static const uint64_t odd[] = {
+		0,	    1,		2,	  UINT64_MAX,	 INT64_MAX,	    1ull << 63,
+		UINT32_MAX, 1ull << 31, 1u << 28, PYPROF_FN_MAX, PYPROF_FN_OVERFLOW
+	};
+
+	switch (roll(6)) {
+	case 0:
+		return roll_offset(size, 64);
+	case 1:
+		return roll_offset(size, 8);
+	case 2:
+		return size - roll(256);
+	case 3:
+		return odd[roll(sizeof(odd) / sizeof(odd[0]))];
+	case 4:
+		return roll_record();
+	default:
+		return roll(300);
+	}
+}
+
+static void mutate_word(uint8_t *data, size_t size)
+{
+	size_t width = roll(2) ? 8 : 4, at = roll_offset(size, width);
+	uint64_t number;
+
+	if (size - at < width)
+		return;
+	memcpy(&number, data + at, width);
+	number = roll(3) ? roll_number(size) : number + roll(17) - 8;
+	memcpy(data + at, &number, width);
+}
+
+static void mutate_records(uint8_t *data, size_t size)
+{
+	size_t at = roll_offset(size, 8);
+
+	for (uint32_t n = 1 + roll(40); n && at + 8 <= size; n--, at += 8) {
+		uint64_t record = roll_record();
+
+		memcpy(data + at, &record, 8);
+	}
+}
+
+static void move_structure(uint8_t *data, size_t size)
+{
+	size_t bytes = (1 + roll(WINDOW / 8)) * 8;
+	size_t from = roll_offset(size, 8), to = roll_offset(size, 8);
+
+	if (bytes <= size - from && bytes <= size - to)
+		memmove(data + to, data + from, bytes);
+}
+
+static void mutate_window(uint8_t *data, size_t size)
+{
+	size_t at = roll_offset(size, 8);
+	size_t bytes = size - at < WINDOW ? size - at : WINDOW;
+
+	if (bytes)
+		LLVMFuzzerMutate(data + at, bytes, bytes);
+}
+
+/* What is checked first is mostly right. */
+static void repair_header(uint8_t *data, size_t size)
+{
+	struct pyprof_header *h = (void *)data;
+
+	if (size < PYPROF_HEADER_BYTES || !roll(16))
+		return;
+	h->magic = PYPROF_MAGIC;
+	h->major = PYPROF_MAJOR;
+	h->required = 0;
+	h->header_bytes = PYPROF_HEADER_BYTES;
+	h->file_bytes = size;
+	h->process_start = 0;
+	if (h->clock < PYPROF_CLOCK_TSC || h->clock > PYPROF_CLOCK_COUNT)
+		h->clock = 1 + roll(5);
+	if (h->block_bytes % 8 || h->block_bytes < 72 || h->block_bytes > size)
+		h->block_bytes = 512;
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed)
+{
+	_Alignas(struct pyprof_header) uint8_t copy[MAX_BYTES];
+
+	state = seed;
+	if (size < 8 || size > sizeof(copy) || !roll(50))
+		return LLVMFuzzerMutate(data, size, max_size);
+	memcpy(copy, data, size);
+	if (!roll(20)) {
+		size_t resized = 8 + roll((max_size < sizeof(copy) ? max_size : sizeof(copy)) - 8);
+
+		if (resized > size)
+			memset(copy + size, 0, resized - size);
+		size = resized & ~7ull;
+	}
+	for (uint32_t n = 1 + roll(4); n; n--) {
+		switch (roll(8)) {
+		case 0:
+			mutate_records(copy, size);
+			break;
+		case 1:
+			move_structure(copy, size);
+			break;
+		case 2:
+		case 3:
+			mutate_window(copy, size);
+			break;
+		default:
+			mutate_word(copy, size);
+		}
+	}
+	repair_header(copy, size);
+	copy[size - 1] = (uint8_t)roll(256); /* what is done with it */
+	memcpy(data, copy, size);
+	return size;
+}

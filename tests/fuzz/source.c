@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "calib.h"
+#include "fuzz.h"
+#include "json.h"
+#include "preamble.h"
+#include "pstats.h"
+#include "pstats_read.h"
+#include "report.h"
+#include "sources.h"
+
+static FILE *nowhere;
+
+void fuzz_init(void)
+{
+	nowhere = fopen("/dev/null", "w");
+	if (!nowhere)
+		abort();
+}
+
+/* What is written as pstats must be what can be read. */
+static void write_pstats(const struct profile *p)
+{
+	struct pstats_file f;
+	struct profile again;
+	char *bytes = NULL;
+	size_t n = 0;
+	FILE *to = open_memstream(&bytes, &n);
+
+	if (!to || pstats_write(to, p))
+		abort();
+	fclose(to);
+	profile_init(&again);
+	if (pstats_read(&f, &again, bytes, n)) {
+		fprintf(stderr, "our own pstats file: %s\n", f.error);
+		abort();
+	}
+	if (again.n_listed != p->n_listed)
+		abort();
+	profile_fini(&again);
+	free(bytes);
+}
+
+static void write_json(struct sum *sum, const struct source *s, const struct report_options *o)
+{
+	const struct json_report report = { &sum->profile, o, 0 };
+
+	json_write(nowhere, s, 1, &report, 1);
+}
+
+static void write_reports(struct sum *sum, const struct source *s, unsigned choice)
+{
+	struct report_options o = { .total = &sum->total,
+				    .sampled = sum->sampled,
+				    .reverse = choice & 1 };
+
+	preamble_print(nowhere, s, true);
+	preamble_print_checks(nowhere, s);
+	if (choice & 2)
+		profile_strip_dirs(&sum->profile);
+	switch (choice >> 2 & 3) {
+	case 0:
+		report_print(nowhere, &sum->profile, &o);
+		break;
+	case 1:
+		report_callers(nowhere, &sum->profile, &o);
+		report_callees(nowhere, &sum->profile, &o);
+		break;
+	case 2:
+		write_json(sum, s, &o);
+		break;
+	case 3:
+		write_pstats(&sum->profile);
+		break;
+	}
+}
+
+void fuzz_source(const char *path, unsigned choice)
+{
+	const struct bias_wish wish = { .kind = choice & 1 ? BIAS_NONE : BIAS_SECONDS,
+					.seconds = 2.5e-8,
+					.bare_s = choice & 8 ? 1e-6 : 0 };
+	struct sum sum = { .wish = &wish };
+	struct source s = { 0 };
+	char error[512];
+
+	profile_init(&sum.profile);
+	if (!sources_read(&s, path, &sum, error))
+		write_reports(&sum, &s, choice >> 1);
+	free(s.name);
+	profile_fini(&sum.profile);
+}
+
+void __wrap_calib_processor(char *name, size_t cap);
+
+/* Of this machine, and so no input: reading /proc/cpuinfo takes longer than all else. */
+void __wrap_calib_processor(char *name, size_t cap)
+{
+	snprintf(name, cap, "fuzzed");
+}
