@@ -129,6 +129,18 @@ uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes)
 
 /* --- opening ------------------------------------------------------------------------------------------ */
 
+static bool allows_foreign;
+
+void attach_allow_foreign(void)
+{
+	allows_foreign = true;
+}
+
+static bool is_foreign(const struct stat *st)
+{
+	return st->st_uid != geteuid() && st->st_uid != 0;
+}
+
 static int map_file(struct attach *a)
 {
 	struct stat st;
@@ -136,12 +148,23 @@ static int map_file(struct attach *a)
 	int err = 0;
 	int fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (lstat(a->path, &st) == 0 && S_ISLNK(st.st_mode) && is_foreign(&st) && !allows_foreign)
+		err = refuse(a, -EPERM,
+			     "open %s: found a symbolic link of user %u, expected a recording "
+			     "(--force follows it)",
+			     a->path, (unsigned)st.st_uid);
+	else if (fd < 0 || fstat(fd, &st) < 0)
 		err = refuse(a, -errno, "open %s: %s, expected a recording", a->path,
 			     strerror(errno));
 	else if (!S_ISREG(st.st_mode))
 		err = refuse(a, -EINVAL, "open %s: found %s, expected a recording", a->path,
 			     S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+	else if (is_foreign(&st) && !allows_foreign)
+		err = refuse(
+			a, -EPERM,
+			"open %s: found a file of user %u, expected one of your own (--force opens "
+			"it)",
+			a->path, (unsigned)st.st_uid);
 	else if (st.st_size == 0)
 		err = refuse(a, -EINVAL, "open %s: found an empty file, expected a recording",
 			     a->path);

@@ -157,6 +157,8 @@ int main(int argc, char **argv)
 	status = options_parse(&o, argc, argv);
 	if (status >= 0)
 		return status;
+	if (o.force)
+		attach_allow_foreign();
 	if (o.calibrate)
 		return calibrate(&o.calibration) ? EXIT_FAILED : EXIT_OK;
 	if (o.list || o.clean)

@@ -47,6 +47,7 @@ static const char usage[] =
 	"      --clean           remove those of processes that have ended\n"
 	"      --check           print what was lost or did not fit, and nothing else\n"
 	"      --strict          exit with 3 on any loss\n"
+	"      --force           open recordings of other users too\n"
 	"  -q, --quiet           no preamble\n"
 	"  -v, --verbose         more of a preamble\n"
 	"      --version, --help\n";
@@ -71,6 +72,7 @@ enum {
 	OPT_PYTHON,
 	OPT_CHECK,
 	OPT_STRICT,
+	OPT_FORCE,
 	OPT_WAIT,
 	OPT_LIST,
 	OPT_CLEAN,
@@ -102,6 +104,7 @@ static const struct option long_options[] = {
 	{ "python", required_argument, NULL, OPT_PYTHON },
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "strict", no_argument, NULL, OPT_STRICT },
+	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "clean", no_argument, NULL, OPT_CLEAN },
@@ -223,6 +226,7 @@ static bool *find_switch(struct options *o, int option)
 		{ OPT_NO_BUILTINS, &o->wish.source.no_builtins },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
+		{ OPT_FORCE, &o->force },
 		{ OPT_WAIT, &o->wait },
 		{ OPT_LIST, &o->list },
 		{ OPT_CLEAN, &o->clean },

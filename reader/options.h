@@ -28,7 +28,7 @@ struct options {
 	struct reading_wish wish;
 	bool calibrate;
 	struct calibration calibration;
-	bool quiet, verbose, check, strict, wait, list, clean, browse;
+	bool quiet, verbose, check, strict, force, wait, list, clean, browse;
 };
 
 /* -1: go on; else the exit code. */

@@ -59,6 +59,7 @@ static const struct option long_options[] = {
 	{ "wait", no_argument, NULL, OPT_OF_READER },
 	{ "check", no_argument, NULL, OPT_OF_READER },
 	{ "strict", no_argument, NULL, OPT_OF_READER },
+	{ "force", no_argument, NULL, OPT_OF_READER },
 	{ "quiet", no_argument, NULL, OPT_OF_READER },
 	{ "verbose", no_argument, NULL, OPT_OF_READER },
 	{ "list", no_argument, NULL, OPT_REFUSED },
