@@ -16,7 +16,7 @@ bool preamble_has_loss(const struct source *s)
 {
 	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
 		     s->summary.n_gaps + s->summary.n_blind_ends + s->summary.n_time_broken +
-		     s->summary.n_calls_broken;
+		     s->summary.n_calls_broken + s->header.n_subinterpreters;
 
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		n += s->n_lost[i];
@@ -72,6 +72,8 @@ void preamble_print_losses(FILE *to, const struct source *s)
 			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
 	print_line_of(to, s->summary.n_blind_ends,
 		      "threads were not seen after a call that took the profile hook");
+	print_line_of(to, s->header.n_subinterpreters,
+		      "subinterpreters were made; their calls are left out");
 	print_line_of(to, s->summary.n_time_broken, "rings whose self times do not add up");
 	print_line_of(to, s->summary.n_calls_broken,
 		      "rings whose calls do not add up to their events");

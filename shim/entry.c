@@ -54,7 +54,7 @@ static int marshal_exec(PyObject *module)
 	if (pyapi_in_main_interpreter())
 		start_interpreter();
 	else
-		log_debug("a subinterpreter is not recorded");
+		recording_note_subinterpreter();
 	return 0;
 }
 

@@ -300,7 +300,8 @@ void *pyapi_thread_holding_gil(void)
 			: py._PyThreadState_UncheckedGet ? py._PyThreadState_UncheckedGet()
 							 : NULL;
 
-	if (!current || current != py.PyGILState_GetThisThreadState())
+	if (!current || current != py.PyGILState_GetThisThreadState() ||
+	    !pyapi_in_main_interpreter())
 		return NULL;
 	return current;
 }

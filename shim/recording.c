@@ -138,6 +138,25 @@ static bool begin_in_child(void)
 	return ok;
 }
 
+/* Interpreters with a GIL of their own come by here at the same time. */
+static uint64_t n_subinterpreters;
+
+static void publish_subinterpreters(void)
+{
+	pyprof_set(&region.header->n_subinterpreters,
+		   __atomic_load_n(&n_subinterpreters, __ATOMIC_RELAXED));
+}
+
+void recording_note_subinterpreter(void)
+{
+	uint64_t n = __atomic_add_fetch(&n_subinterpreters, 1, __ATOMIC_RELAXED);
+
+	if (n == 1)
+		log_debug("a subinterpreter is not recorded");
+	if (recording.state == RECORDING_ON || recording.state == RECORDING_PAUSED)
+		publish_subinterpreters();
+}
+
 bool recording_begin(uint32_t engine)
 {
 	int saved = errno;
@@ -161,6 +180,8 @@ bool recording_begin(uint32_t engine)
 		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);
 	}
 	recording.state = ok ? RECORDING_ON : RECORDING_OFF;
+	if (ok)
+		publish_subinterpreters();
 	errno = saved;
 	return ok;
 }
@@ -193,6 +214,7 @@ void recording_forked(void)
 	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
 		return;
 	recording.state = RECORDING_FORKED;
+	n_subinterpreters = 0; /* a child has none */
 	thread_reset();
 }
 

@@ -44,6 +44,9 @@ bool recording_begin(uint32_t engine);
  */
 bool recording_ready(void);
 
+/* Another interpreter than the main one was made: its calls are left out. May have a GIL of its own. */
+void recording_note_subinterpreter(void);
+
 /*
  * Around a fork, in the thread that forks: before; in the parent afterwards; and in the child before it
  * runs anything, where nothing of the parent's is to be written any more.

@@ -175,6 +175,7 @@ struct pyprof_header {
 	uint64_t end_ticks;		     /* set on an orderly end, else 0 */
 	uint64_t n_unnamed;		     /* functions that share PYPROF_FN_OVERFLOW */
 	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events of threads that got no ring */
+	uint64_t n_subinterpreters; /* interpreters beside the main one, whose calls are left out */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, SHIM, _environment, read_stats, run_bare
+from conftest import PYTHONS, SHIM, _environment, read, read_stats, run_bare
 
 C_SOURCES = Path(__file__).parent / "c"
 PROGRAM = """\
@@ -323,6 +323,51 @@ def test_embed_thread_pool(python, compile_c, run_embedder):
     assert stats[main][:2] == (17, 17)
     assert stats[known][:2] == (1601, 1601)
     assert [c for c in stats[known][4]] == [main]
+
+
+def check_left_out(recording, n):
+    """The report says how many interpreters' calls are left out, and --strict takes it for a loss."""
+    line = b"  %d subinterpreters were made; their calls are left out\n" % n
+    assert read(recording).out.count(line) == (n > 0)
+    assert json.loads(read("-f", "json", recording).out)["sources"][0]["losses"]["subinterpreters"] == n
+    read("--strict", recording, status=3 if n else 0)
+
+
+@pytest.mark.parametrize("n", [0, 1, 8])
+def test_embed_subinterpreters(python, n, compile_c, run_shim):
+    """With a GIL of their own, and at the same time, from 3.12 on."""
+    program = compile_c(python, "embed_subinterpreters", "shared")
+    source = "def known(n): return n\nfor i in range(100): known(i)\nimport json; json.dumps([1])\n"
+    env = {"PYTHONHOME": build_facts(python.exe)["home"]}
+    bare = run_bare([program, n, source], env=env)
+    done = run_shim([program, n, source], env=env)
+    assert (bare.status, done.out, done.err) == (0, bare.out, bare.err), (bare, done)
+    assert calls(read_stats(done.recording), "known") == 200
+    check_left_out(done.recording, n)
+
+
+SUBINTERPRETERS = """\
+import sys
+try: import _interpreters as interpreters
+except ImportError: import _xxsubinterpreters as interpreters
+def known(n): return n
+for i in range(100): known(i)
+for i in range(3):
+    other = interpreters.create()
+    problem = interpreters.run_string(other, %r)
+    if problem: print(problem)
+    interpreters.destroy(other)
+    for i in range(100): known(i)
+print("done")
+""" % PROGRAM.replace("print", "sys.stdout.flush() or print")
+
+
+def test_subinterpreters(python, run_shim):
+    bare = run_bare([python.exe, "-c", SUBINTERPRETERS])
+    done = run_shim([python.exe, "-c", SUBINTERPRETERS])
+    assert (done.out, done.err) == (bare.out, bare.err) and bare.out.endswith(b"done\n"), bare
+    assert calls(read_stats(done.recording), "known") == 400
+    check_left_out(done.recording, 3)
 
 
 @pytest.mark.parametrize("scope", ["local", "global"])

@@ -81,7 +81,8 @@ static int run_reader(const struct places *p, const struct options *o, char *con
 		return W_EXITCODE(EXIT_FAILED, 0);
 	}
 	*at++ = p->reader;
-	if (geteuid() == 0) /* who may start Python as another user: these recordings are its own as well */
+	if (geteuid() ==
+	    0) /* who may start Python as another user: these recordings are its own as well */
 		*at++ = (char *)"--force";
 	at = mempcpy(at, o->reader, o->n_reader * sizeof(*at));
 	*at++ = (char *)"--";
