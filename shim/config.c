@@ -20,6 +20,7 @@ static bool is_set(const char *name)
 
 bool config_disabled(void)
 {
+	log_set_debug(is_set("PYSHIM_DEBUG"));
 	return is_set("PYSHIM_DISABLE");
 }
 
@@ -129,7 +130,6 @@ bool config_read(void)
 	static const struct choice builtins[] = { { "1", 1 }, { "0", 0 }, { 0 } };
 	int chosen_clock, chosen_start, chosen_engine, chosen_fork, chosen_builtins;
 
-	log_set_debug(is_set("PYSHIM_DEBUG"));
 	if (!read_bytes("PYSHIM_BUFFER", 64u << 20, &config.buffer_bytes) || !read_bias() ||
 	    !choose("PYSHIM_OVERFLOW", overflow, "fold, block or drop", &config.overflow) ||
 	    !choose("PYSHIM_CLOCK", clock, "wall, cpu or thread", &chosen_clock) ||

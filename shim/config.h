@@ -29,7 +29,7 @@ struct config {
 
 extern struct config config;
 
-/* PYSHIM_DISABLE; needs nothing to be read before. */
+/* PYSHIM_DISABLE; needs nothing to be read before. From here on PYSHIM_DEBUG counts. */
 bool config_disabled(void);
 
 /* Fills `config`. False: a value is wrong, and one line on stderr has said which. */

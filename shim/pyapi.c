@@ -42,7 +42,8 @@ bool pyapi_find(void *handle)
 		return false;
 	}
 	if (strstr(py.Py_GetVersion(), "free-threading")) {
-		log_debug("a free-threaded build is not served yet: off");
+		log_debug("CPython %s: a free-threaded build is not served: off",
+			  py.Py_GetVersion());
 		return false;
 	}
 	return true;
