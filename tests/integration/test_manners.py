@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the shim does beside others, and what it does not do: it allocates nothing and takes no lock for an
+event, runs none of the program's code in its hook, and gets on with other preloaded libraries."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from conftest import PYTHONS, SHIM, read_stats, run_bare
+
+C_SOURCES = Path(__file__).parent / "c"
+
+
+@pytest.fixture(scope="session")
+def compile_here(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("c")
+
+    def compile_here(source, *flags):
+        out = folder / source
+        done = run_bare(["cc", "-O1", "-pthread", *flags, C_SOURCES / (source + ".c"), "-o", out])
+        assert done.status == 0, done.err.decode()
+        return out
+
+    return compile_here
+
+
+COUNTED = """\
+import ctypes, sys
+lib = ctypes.CDLL(sys.argv[1])
+lib.count_allocations.restype = lib.count_locks.restype = ctypes.c_long
+def leaf(n): return len(OBJECT) + n
+def middle(n):
+    try: return leaf(n) + fail(n)
+    except ValueError: return leaf(n)
+def fail(n): raise ERROR
+def values():
+    while True: yield 1
+OBJECT, ERROR, MORE = "x", ValueError(), values()
+def work(n):
+    for i in range(n): middle(5); next(MORE); OBJECT.isalpha()
+def count(n):
+    before = lib.count_allocations(), lib.count_locks()
+    work(n)
+    return lib.count_allocations() - before[0], lib.count_locks() - before[1]
+work(20000); count(10)
+ERROR.__traceback__ = None
+few = count(1000)
+ERROR.__traceback__ = None
+many = count(3000)
+print(few, many)
+"""
+
+
+@pytest.mark.parametrize("buffer", ["64M", "64K"])
+def test_nothing_for_an_event(python, buffer, compile_here, run_shim, tmp_path):
+    """No allocation and no lock, however many events: with memory that is not used up, and with a fold of
+    each block. What the interpreter does by itself is taken off: the same number as without."""
+    counter = compile_here("count_calls", "-shared", "-fPIC")
+    (tmp_path / "counted.py").write_text(COUNTED)
+    args = [python.exe, tmp_path / "counted.py", counter]
+    env = {"LD_PRELOAD": str(counter), "PYTHONMALLOC": "pymalloc"}
+    bare = run_bare(args, env=env)
+    assert bare.status == 0 and bare.out, bare
+    done = run_shim(args, env={**env, "LD_PRELOAD": "%s:%s" % (SHIM, counter),
+                               "PYSHIM_BUFFER": buffer})
+    assert sum(v[1] for v in read_stats(done.recording).values()) > 24000 * 6
+    assert done.out == bare.out
+
+
+RUDE = """\
+import gc, sys, threading
+class Rude(type):
+    def __getattribute__(cls, name): seen.append(("metaclass", name)); return type.__getattribute__(cls, name)
+    def __repr__(cls): seen.append("repr of a class"); return "x"
+    def __hash__(cls): seen.append("hash of a class"); return 1
+    def __eq__(cls, other): seen.append("eq of a class"); return True
+class Thing(metaclass=Rude):
+    def __getattribute__(self, name): seen.append(("object", name)); return object.__getattribute__(self, name)
+    def __repr__(self): seen.append("repr"); return "y"
+    def __hash__(self): seen.append("hash"); return 2
+    def __eq__(self, other): seen.append("eq"); return True
+    def __call__(self): return 7
+    def __len__(self): return 3
+    def method(self): return 5
+class Text(str):
+    def __hash__(self): seen.append("hash of a text"); return str.__hash__(self)
+    def __eq__(self, other): seen.append("eq of a text"); return str.__eq__(self, other)
+    def encode(self, *a): seen.append("encode"); return b""
+    def __str__(self): seen.append("str"); return "z"
+class Module(type(sys)):
+    def __getattribute__(self, name): seen.append(("module", name)); return super().__getattribute__(name)
+seen = []
+def f(n): return n
+def work():
+    t = Thing(); t(); len(t); t.method(); Text("a").upper(); Text("b").join(["c"]); [].append(t); {}.get(t)
+    space = {}
+    code = compile("def g(): return 1", Text("file"), "exec")
+    exec(code, space); space["g"].__code__ = space["g"].__code__.replace(co_name=Text("h")); space["g"]()
+    m = Module("m"); m.f = f; m.f(1)
+    class Named(threading.Thread):
+        _name = property(lambda self: seen.append("name") or "n", lambda self, v: None)
+    t = Named(target=work2); t.start(); t.join()
+    class Gone:
+        def __init__(self): self.me = self
+        def __del__(self): seen.append(("gone", sys._getframe(1).f_code.co_name))
+    Gone(); gc.collect()
+def work2(): [f(n) for n in range(5)]
+work(); work()
+print(seen)
+"""
+
+
+def test_no_code_of_the_program_in_the_hook(python, run_shim, tmp_path):
+    """Metaclasses, __repr__, __hash__ and __eq__ of objects, of names and of modules, properties of threads
+    and finalisers: called as often as without the shim, and from the same places."""
+    (tmp_path / "rude.py").write_text(RUDE)
+    args = [python.exe, tmp_path / "rude.py"]
+    bare = run_bare(args)
+    done = run_shim(args)
+    assert bare.status == 0 and bare.out.count(b"gone") == 2, bare
+    assert (done.out, done.err) == (bare.out, bare.err)
+
+
+COLLECTED = """\
+import gc, sys
+seen = []
+class Gone:
+    def __init__(self): self.me = self
+    def __del__(self):
+        frame, names = sys._getframe(1), []
+        while frame: names.append(frame.f_code.co_name); frame = frame.f_back
+        seen.append(names)
+def leaf(n): return n
+def work(n):
+    for i in range(n):
+        exec("def made_%d(): return leaf(%d)\\nmade_%d()" % (i, i, i), globals())
+        Gone()
+gc.set_threshold(1, 1, 1)
+work(200)
+gc.disable(); gc.collect()
+print(len(seen), sum(names[-1] == "<module>" for names in seen), flush=True)
+"""
+
+
+def test_collections_are_the_same(python, run_shim, tmp_path):
+    """Where every allocation may start a collection, with finalisers: as many objects end as without."""
+    (tmp_path / "collected.py").write_text(COLLECTED)
+    args = [python.exe, tmp_path / "collected.py"]
+    bare = run_bare(args)
+    done = run_shim(args)
+    assert bare.status == 0 and bare.out.startswith(b"200 200"), bare
+    assert (done.out, done.err) == (bare.out, bare.err)
+    assert sum(v[1] for f, v in read_stats(done.recording).items() if f[2] == "leaf") == 200
+
+
+# Other preloaded libraries
+
+
+def library(name):
+    """Where the linker finds it, or None."""
+    found = run_bare(["cc", "-print-file-name=" + name]).out.decode().strip()
+    if os.path.isabs(found):
+        return os.path.realpath(found)
+    names = run_bare(["sh", "-c", "/sbin/ldconfig -p | sed -n 's/.*=> //p'"]).out.decode().split()
+    return next((n for n in names if os.path.basename(n) == name), None)
+
+
+BESIDE = """\
+import json, os, subprocess, sys, threading
+def known(n): return n
+def work(): [known(n) for n in range(100)]
+t = threading.Thread(target=work); t.start(); t.join()
+work()
+sys.stdout.flush()
+if not os.fork(): work(); os._exit(0)
+print(os.wait()[1], json.dumps([1]), len(subprocess.check_output(["ls", "/"])) > 10)
+"""
+
+
+@pytest.mark.parametrize("before", [False, True])
+@pytest.mark.parametrize("name", ["libasan.so", "libjemalloc.so.2"])
+def test_other_preloads(python, name, before, run_shim):
+    other = library(name)
+    if not other:
+        pytest.skip("no %s here" % name)
+    env = {"ASAN_OPTIONS": "detect_leaks=0:verify_asan_link_order=0", "LD_PRELOAD": other}
+    args = [python.exe, "-c", BESIDE]
+    bare = run_bare(args, env=env)
+    assert bare.status == 0, bare
+    both = [other, str(SHIM)] if before else [str(SHIM), other]
+    done = run_shim(args, env={**env, "LD_PRELOAD": ":".join(both)})
+    assert (done.out, done.err) == (bare.out, bare.err)
+    # The child, the parent; what has the larger count is the latter.
+    counts = sorted(sum(v[1] for f, v in read_stats(r).items() if f[2] == "known")
+                    for r in done.recordings)
+    assert counts == [100, 200]
+
+
+def test_paths_with_blanks(python, shim_dir, tmp_path):
+    """Of the folder and of the program. That of the shim may have none: ld.so takes LD_PRELOAD for a list."""
+    here = tmp_path / "a program\tof mine"
+    folder = shim_dir / "my recordings"
+    here.mkdir()
+    folder.mkdir()
+    (here / "the script.py").write_text("def known(n): return n\nfor i in range(100): known(i)\n")
+    done = run_bare([python.exe, here / "the script.py"],
+                    env={"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder)})
+    assert (done.status, done.out, done.err) == (0, b"", b"")
+    (recording,) = folder.iterdir()
+    assert read_stats(recording)[(str(here / "the script.py"), 1, "known")][:2] == (100, 100)
+
+
+def test_setuid(compile_here, tmp_path):
+    """ld.so leaves libraries out that the caller names for a program with other rights; nothing is heard."""
+    if os.getuid() or not shutil.which("setpriv"):
+        pytest.skip("needs to be root, and setpriv")
+    folder = Path("/tmp") if os.access("/tmp", os.W_OK) else tmp_path
+    program = folder / ("pyshim-setuid-%d" % os.getpid())
+    shutil.copy(compile_here("is_loaded"), program)
+    library = folder / ("pyshim-setuid-%d.so" % os.getpid())
+    shutil.copy(SHIM, library)
+    library.chmod(0o755)
+    try:
+        nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "env",
+                  "LD_PRELOAD=%s" % library, "PYSHIM_DEBUG=1", program]
+        os.chmod(program, 0o755)
+        done = run_bare(nobody)
+        assert (done.status, done.out, done.err) == (0, b"ordinary loaded\n", b"")
+        os.chmod(program, 0o4755)
+        done = run_bare(nobody)
+        if b"ordinary" in done.out:
+            pytest.skip("setuid has no effect in %s" % folder)
+        assert (done.status, done.out, done.err) == (0, b"secure not loaded\n", b"")
+    finally:
+        program.unlink()
+        library.unlink()
+
+
+# Programs that are no Python
+
+C_PROGRAM = "#include <stdio.h>\nint main(void) { puts(\"built\"); return 0; }\n"
+OTHERS = {
+    "gcc": "gcc -O2 -Wall -o program program.c && ./program && gcc -c -g program.c",
+    "make": "printf 'all: a b\\na b:\\n\\t@echo $@; $(MAKE) -s c\\nc:\\n\\t@echo in $@\\n' > Makefile; "
+            "make -s -j2 | sort",
+    "git": "git init -q . && git -c user.name=a -c user.email=a@b commit -q --allow-empty -m x --date "
+           "2020-01-01T00:00:00Z && git log --format=%s && git status --porcelain && git gc -q && "
+           "git fsck --no-progress",
+    "vim": "printf 'one\\ntwo\\n' > text; vim -u NONE -es -c '%s/one/three/' -c 'wq' text; cat text; "
+           "vim --version | head -n 1",
+    "bash": "f() { local x=$1; ((x > 0)) && f $((x - 1)); }; f 50; for i in {1..20}; do (echo $i); done "
+            "| sort -n | tail -n 1; coproc cat; echo hi >&${COPROC[1]}; read x <&${COPROC[0]}; echo $x",
+    "gdb": "gdb -batch -nx -ex 'info line main' -ex 'break main' -ex run -ex 'print 6*7' -ex kill "
+           "/bin/true 2>&1 | tail -n 2",
+    "perl": "perl -e 'print join(\",\", map { $_ * 2 } 1..5), \"\\n\"; fork or exit 3; wait; print $? >> 8'",
+    "tar": "tar c program.c | tar t; find . -name '*.c' | xargs cat | wc -l",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_others(name, run_shim, tmp_path):
+    if not shutil.which(name):
+        pytest.skip("no %s here" % name)
+    runs = []
+    for n, run in enumerate([run_bare, run_shim]):
+        here = tmp_path / str(n) / "here"
+        here.mkdir(parents=True)
+        (here / "program.c").write_text(C_PROGRAM)
+        extra = {"status": None} if run is run_shim else {}
+        runs.append(run(["bash", "-c", OTHERS[name]], cwd=here,
+                        env={"PYSHIM_DEBUG": "1", "HOME": str(tmp_path)}, **extra))
+    bare, done = runs
+    assert bare.out and bare.status == 0, bare
+    if name == "gdb":  # has a Python inside, and that one is recorded
+        done.err = b""
+    assert (done.status, done.out, done.err) == (bare.status, bare.out, bare.err)
+    assert not done.recordings or name in ("gdb", "vim")
