@@ -239,7 +239,7 @@ check-integration: ## ... the integration tests only; PYTEST_ARGS='-k json' choo
 	@tools/install-deps build check
 	@$(MAKE) check-integration-now
 
-check-integration-now: all
+check-integration-now: all $(BUILD)/bench/libfloor.so
 	@tools/run-tests $(BUILD) integration
 
 check-stress: ## ... the stress tests only, their short form
