@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "cost.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SWEEPS 40 /* of rates: call stacks are seldom deeper, and what is deeper matters less */
+
+/* --- what calls cost ------------------------------------------------------------------------------------ */
+
+static bool is_c(const struct cost *c, uint32_t slot)
+{
+	return slot && names_fn(c->names, c->fold->fn[slot].number)->kind == PYPROF_NAME_C;
+}
+
+/* By its label, which is cProfile's. */
+static bool is_method(const struct cost *c, uint32_t slot)
+{
+	const struct text *name = &names_fn(c->names, c->fold->fn[slot].number)->name;
+
+	return is_c(c, slot) && name->n > 8 && !memcmp(name->bytes, "<method ", 8);
+}
+
+static void add_cost(struct calib_cost *to, double n, double in_s, double out_s)
+{
+	to->in_s += n * in_s;
+	to->out_s += n * out_s;
+}
+
+static double largeness(const struct cost *c, uint32_t slot)
+{
+	return slot ? calib_largeness(c->monitoring,
+				      names_fn(c->names, c->fold->fn[slot].number)->code_bytes)
+		    : 0;
+}
+
+/*
+ * What the sizes of both sides' code add. A return from large code has its cost mostly inside; for a
+ * resume it is the other way round. A call site tells of C functions, of their return too; before 3.12
+ * not of others.
+ */
+static void add_largeness(struct calib_cost *to, const struct cost *c,
+			  const struct pyprof_fold_edge *e)
+{
+	const struct calib_cost *large = &c->calib->cost[CALIB_LARGE];
+	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
+	double callee = largeness(c, e->callee), caller = largeness(c, e->caller);
+
+	if (is_c(c, e->callee)) {
+		add_cost(to, (double)e->n_calls * caller, site->in_s, site->out_s);
+		return;
+	}
+	add_cost(to, (double)e->n_calls * callee, large->in_s, large->out_s);
+	add_cost(to, (double)e->n_resumes * callee, large->out_s, large->in_s);
+	if (c->monitoring)
+		add_cost(to, (double)(e->n_calls - e->n_bare) * caller, 0,
+			 (site->in_s + site->out_s) / 2);
+}
+
+/*
+ * 3.12 and later: a generator's call site tells of it when it is made, and nothing else does, until it is
+ * resumed for the first time. So both are one call, though no call site has been seen just before.
+ */
+static bool starts_apart(const struct cost *c, uint32_t slot)
+{
+	return c->monitoring &&
+	       names_fn(c->names, c->fold->fn[slot].number)->flags & PYPROF_NAME_GENERATOR;
+}
+
+/* Of what is no function: all of it is outside. */
+static double cost_of_others(const struct cost *c, uint32_t slot)
+{
+	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
+
+	return (double)c->fold->fn[slot].n_others *
+	       (c->calib->cost[CALIB_OTHER].out_s +
+		largeness(c, slot) * (site->in_s + site->out_s));
+}
+
+static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	const struct calib_cost *cost = c->calib->cost;
+	const struct calib_cost *call =
+		&cost[is_c(c, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	struct calib_cost sum = { 0 };
+
+	add_cost(&sum, (double)e->n_calls, call->in_s, call->out_s);
+	if (!starts_apart(c, e->callee))
+		add_cost(&sum, (double)(e->n_bare - e->n_resumes), cost[PYPROF_COST_BARE].in_s,
+			 cost[PYPROF_COST_BARE].out_s);
+	add_cost(&sum, (double)e->n_resumes, cost[CALIB_RESUME].in_s, cost[CALIB_RESUME].out_s);
+	add_cost(&sum, (double)e->n_exceptions, cost[PYPROF_COST_EXCEPTION].in_s,
+		 cost[PYPROF_COST_EXCEPTION].out_s);
+	if (is_method(c, e->callee))
+		add_cost(&sum, (double)e->n_calls, cost[CALIB_METHOD].in_s,
+			 cost[CALIB_METHOD].out_s);
+	add_largeness(&sum, c, e);
+	return sum;
+}
+
+/* Puts a function's costs up by how far apart the calls are that it makes and is made by. */
+static void scale_costs(struct cost *c)
+{
+	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &c->fold->edge[i];
+
+		c->self[e->callee] += (double)e->self * c->seconds_per_tick;
+		c->inside[e->callee] += cost_of_calls(c, e).in_s;
+		c->n_apart[e->callee] += (double)e->n_calls / 2;
+		c->n_apart[e->caller] += (double)e->n_calls / 2;
+	}
+	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
+		double n = (c->n_apart[slot] + (double)c->fold->fn[slot].n_others) *
+			   c->calib->bytecode;
+
+		c->times[slot] = 1;
+		if (n > 0 && !is_c(c, slot))
+			c->times[slot] = calib_sparseness(c->calib, c->self[slot] / n,
+							  (c->inside[slot] + c->out[slot]) / n);
+		c->out[slot] *= c->times[slot];
+	}
+}
+
+static double cost_inside(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	return cost_of_calls(c, e).in_s * c->times[e->callee];
+}
+
+/* What the calls of one edge have cost, inside and outside of them, and what of that lies in Python. */
+static struct cost_rate cost_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	double in_s = cost_inside(c, e);
+	double out_s = cost_of_calls(c, e).out_s * c->times[e->caller];
+	bool c_callee = is_c(c, e->callee), c_caller = e->caller && is_c(c, e->caller);
+
+	return (struct cost_rate){ in_s + out_s, (c_callee ? 0 : in_s) + (c_caller ? 0 : out_s) };
+}
+
+static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	const int32_t *weight = c->fold->weight;
+	int32_t call = weight[is_c(c, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+
+	return (double)e->n_calls * call + (double)e->n_bare * weight[PYPROF_COST_BARE] +
+	       (double)e->n_exceptions * weight[PYPROF_COST_EXCEPTION];
+}
+
+/* --- what lies within ----------------------------------------------------------------------------------- */
+
+struct rate_sum {
+	struct cost_rate cost;
+	double weight;
+};
+
+static void add_to_rate(struct rate_sum *sum, const struct cost_rate *cost, double weight)
+{
+	sum->cost.all += cost->all;
+	sum->cost.python += cost->python;
+	sum->weight += weight;
+}
+
+static void set_rate(struct cost_rate *rate, const struct rate_sum *sum)
+{
+	if (sum->weight > 0)
+		*rate = (struct cost_rate){ sum->cost.all / sum->weight,
+					    sum->cost.python / sum->weight };
+}
+
+/* What the calls that each function makes cost themselves: `direct`. All of them together: direct[0]. */
+static void sum_direct(const struct cost *c, struct rate_sum *direct)
+{
+	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
+		double s = cost_of_others(c, slot) * c->times[slot];
+		double weight = (double)c->fold->fn[slot].n_others * c->fold->weight[PYPROF_COST_C];
+
+		add_to_rate(&direct[slot], &(struct cost_rate){ s, s }, weight);
+	}
+	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &c->fold->edge[i];
+		struct cost_rate cost = cost_of_edge(c, e);
+
+		add_to_rate(&direct[e->caller], &cost, weight_of_edge(c, e));
+	}
+	for (uint32_t slot = 1; slot <= c->fold->s.n_fns; slot++)
+		add_to_rate(&direct[0], &direct[slot].cost, direct[slot].weight);
+}
+
+/*
+ * A function's rate is that of the calls that it makes and of what lies within these, which is their
+ * functions' rate. Those of the leaves are right after one sweep, their callers' after another, and
+ * recursion gets nearer to it with each.
+ */
+static void sweep_rates(struct cost *c, const struct rate_sum *direct, struct rate_sum *sum)
+{
+	memcpy(sum, direct, (c->fold->s.n_fns + 1ull) * sizeof(*sum));
+	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &c->fold->edge[i];
+		const struct cost_rate *rate = &c->rate[e->callee];
+		double within = (double)(int64_t)e->cost;
+
+		add_to_rate(&sum[e->caller],
+			    &(struct cost_rate){ within * rate->all, within * rate->python },
+			    within);
+	}
+	for (uint32_t slot = 1; slot <= c->fold->s.n_fns; slot++)
+		set_rate(&c->rate[slot], &sum[slot]);
+}
+
+static int find_rates(struct cost *c)
+{
+	size_t n = c->fold->s.n_fns + 1ull;
+	struct rate_sum *direct = calloc(2 * n, sizeof(*direct));
+
+	if (!direct)
+		return -ENOMEM;
+	sum_direct(c, direct);
+	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++)
+		set_rate(&c->rate[slot], &direct[0]);
+	for (int i = 0; i < SWEEPS; i++)
+		sweep_rates(c, direct, direct + n);
+	free(direct);
+	return 0;
+}
+
+int cost_open(struct cost *c)
+{
+	size_t n = c->fold->s.n_fns + 1ull;
+
+	c->out = calloc(7 * n, sizeof(*c->out));
+	c->rate = calloc(n, sizeof(*c->rate));
+	if (!c->out || !c->rate)
+		return -ENOMEM;
+	c->weight = c->out + n;
+	c->n_frames = c->weight + n;
+	c->self = c->n_frames + n;
+	c->inside = c->self + n;
+	c->n_apart = c->inside + n;
+	c->times = c->n_apart + n;
+	if (!c->calib)
+		return 0;
+	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &c->fold->edge[i];
+
+		c->out[e->caller] += cost_of_calls(c, e).out_s;
+		c->weight[e->callee] += (double)(int64_t)e->self_cost;
+		c->n_frames[e->callee] += (double)e->n_calls;
+	}
+	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++)
+		c->out[slot] += cost_of_others(c, slot);
+	scale_costs(c);
+	return find_rates(c);
+}
+
+void cost_close(struct cost *c)
+{
+	free(c->out);
+	free(c->rate);
+}
+
+/* An edge's share of what the calls that its callee made have cost outside of them. */
+static double cost_of_callees(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	if (c->weight[e->callee] != 0)
+		return c->out[e->callee] * (double)(int64_t)e->self_cost / c->weight[e->callee];
+	if (c->n_frames[e->callee] != 0)
+		return c->out[e->callee] * (double)e->n_calls / c->n_frames[e->callee];
+	return 0;
+}
+
+/* Of Python functions' own time, what bytecode takes longer while the hook is set. */
+static double cost_of_bytecode(const struct cost *c, double python_s)
+{
+	return python_s > 0 ? python_s * (1 - 1 / c->calib->bytecode) : 0;
+}
+
+/* `in_s`: of the calls that were not recursive. */
+static double cost_of_total(const struct cost *c, const struct cost_rate *rate, double in_s,
+			    bool own_is_c, uint64_t cost, uint64_t python)
+{
+	double within = (double)(int64_t)cost;
+	double events = in_s + within * rate->all;
+	double in_python = (own_is_c ? 0 : in_s) + within * rate->python;
+
+	return events + cost_of_bytecode(c, (double)python * c->seconds_per_tick - in_python);
+}
+
+static void state_cost(const struct cost *c, const struct pyprof_fold_edge *e,
+		       struct profile_counts *counts)
+{
+	double in_s = cost_inside(c, e);
+	double self = in_s + cost_of_callees(c, e);
+	bool c_callee = is_c(c, e->callee);
+
+	counts->self_cost_s = self;
+	if (!c_callee)
+		counts->self_cost_s += cost_of_bytecode(c, counts->self_s - self);
+	if (e->n_calls)
+		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
+	counts->total_cost_s =
+		cost_of_total(c, &c->rate[e->callee], in_s, c_callee, e->cost, e->python);
+}
+
+/* --- functions and edges -------------------------------------------------------------------------------- */
+
+struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	struct profile_counts counts = {
+		.n_calls = e->n_calls,
+		.n_primitive = e->n_calls - e->n_recursive,
+		.n_exceptions = e->n_exceptions,
+		.self_s = (double)e->self * c->seconds_per_tick,
+		.total_s = (double)e->total * c->seconds_per_tick,
+	};
+
+	if (c->calib)
+		state_cost(c, e, &counts);
+	return counts;
+}
+
+/* What the edges that lead to each slot add up to; `in_s`: of what lies inside of the calls. */
+static void sum_edges(const struct cost *c, struct profile_counts *sum, uint64_t *self,
+		      double *in_s)
+{
+	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &c->fold->edge[i];
+
+		sum[e->callee].n_calls += e->n_calls;
+		sum[e->callee].n_exceptions += e->n_exceptions;
+		self[e->callee] += e->self;
+		if (c->calib) {
+			sum[e->callee].self_cost_s += cost_edge(c, e).self_cost_s;
+			in_s[e->callee] += cost_inside(c, e);
+		}
+	}
+}
+
+struct profile_counts *cost_functions(const struct cost *c)
+{
+	struct profile_counts *sum = calloc(c->fold->s.n_fns + 1ull, sizeof(*sum));
+	uint64_t *self = calloc(c->fold->s.n_fns + 1ull, sizeof(*self));
+	double *in_s = calloc(c->fold->s.n_fns + 1ull, sizeof(*in_s));
+
+	if (!sum || !self || !in_s) {
+		free(sum);
+		sum = NULL;
+		goto out;
+	}
+	sum_edges(c, sum, self, in_s);
+	for (uint32_t slot = 1; slot <= c->fold->s.n_fns; slot++) {
+		const struct pyprof_fold_fn *fn = &c->fold->fn[slot];
+		uint64_t n_recursive =
+			fn->n_recursive < sum[slot].n_calls ? fn->n_recursive : sum[slot].n_calls;
+		double n = (double)sum[slot].n_calls, outer = n - (double)n_recursive;
+
+		sum[slot].n_primitive = sum[slot].n_calls - n_recursive;
+		sum[slot].self_s = (double)self[slot] * c->seconds_per_tick;
+		sum[slot].total_s = (double)fn->total * c->seconds_per_tick;
+		if (c->calib)
+			sum[slot].total_cost_s =
+				cost_of_total(c, &c->rate[slot], n > 0 ? in_s[slot] * outer / n : 0,
+					      is_c(c, slot), fn->cost, fn->python);
+	}
+out:
+	free(self);
+	free(in_s);
+	return sum;
+}
