@@ -46,7 +46,7 @@ static void write_pstats(const struct profile *p)
 
 static void write_json(struct sum *sum, const struct source *s, const struct report_options *o)
 {
-	const struct json_report report = { &sum->profile, o, 0 };
+	const struct json_report report = { .profile = &sum->profile, .options = o };
 
 	json_write(nowhere, s, 1, &report, 1);
 }
@@ -80,17 +80,23 @@ static void write_reports(struct sum *sum, const struct source *s, unsigned choi
 
 void fuzz_source(const char *path, unsigned choice)
 {
-	const struct bias_wish wish = { .kind = choice & 1 ? BIAS_NONE : BIAS_SECONDS,
+	const struct bias_wish bias = { .kind = choice & 1 ? BIAS_NONE : BIAS_SECONDS,
 					.seconds = 2.5e-8,
 					.bare_s = choice & 8 ? 1e-6 : 0 };
+	const bool apart = choice & 32, fewer = choice & 64;
+	const struct rebuild_view view = { .replay = { .through_c = fewer, .by_thread = apart },
+					   .apart = apart,
+					   .true_calls = apart,
+					   .by_code = fewer };
+	const struct source_wish wish = { .recording = { bias, view }, .no_builtins = fewer };
 	struct sum sum = { .wish = &wish };
 	struct source s = { 0 };
 	char error[512];
 
 	profile_init(&sum.profile);
-	if (!sources_read(&s, path, &sum, error))
+	if (!sources_read(&s, path, &sum, error) && !sources_shape(&sum, error))
 		write_reports(&sum, &s, choice >> 1);
-	free(s.name);
+	sources_close(&s);
 	profile_fini(&sum.profile);
 }
 
