@@ -192,6 +192,7 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->file_bytes = pyprof_get(&h->file_bytes);
 	to->end_ticks = pyprof_get(&h->end_ticks);
 	to->n_unnamed = pyprof_get(&h->n_unnamed);
+	to->n_subinterpreters = pyprof_get(&h->n_subinterpreters);
 }
 
 static int check_format(struct attach *a)

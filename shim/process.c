@@ -25,13 +25,17 @@ size_t process_read(const char *path, char *out, size_t cap)
 	return n;
 }
 
-/* What follows the closing parenthesis of the command, field 2 of /proc/PID/stat; or NULL. */
+/*
+ * What follows the closing parenthesis of the command, field 2 of /proc/PID/stat; or NULL. PID 0 is this
+ * process.
+ */
 static char *read_stat(pid_t pid, char *text, size_t cap)
 {
-	char path[32];
+	char path[32] = "/proc/self/stat";
 	size_t n;
 
-	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	n = process_read(path, text, cap - 1);
 	text[n] = '\0';
 	return strrchr(text, ')');
@@ -92,9 +96,9 @@ uint64_t process_start(pid_t pid)
 	return read_field(pid, 22);
 }
 
-uint64_t process_threads(pid_t pid)
+uint64_t process_threads(void)
 {
-	return read_field(pid, 20);
+	return read_field(0, 20);
 }
 
 bool process_is_zombie(pid_t pid)

@@ -13,8 +13,8 @@
 /* When it started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: unknown. */
 uint64_t process_start(pid_t pid);
 
-/* How many threads it has; 0: unknown. */
-uint64_t process_threads(pid_t pid);
+/* How many threads this process has; 0: unknown. */
+uint64_t process_threads(void);
 
 /*
  * Whether a seccomp filter watches over this process: a system call that CPython does not make by itself may

@@ -21,7 +21,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <unistd.h>
 
 #include "engine_tracefunc.h"
 #include "process.h"
@@ -256,7 +255,7 @@ static void expect_others(void)
 void spawn_cover_threads(void)
 {
 	cover_listed(true);
-	if (tracefunc_wanted() && py.version < 0x030c00 && process_threads(getpid()) != 1)
+	if (tracefunc_wanted() && py.version < 0x030c00 && process_threads() != 1)
 		expect_others();
 }
 
