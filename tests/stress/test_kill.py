@@ -24,6 +24,7 @@ POINTS = sorted({name for folder in ("shim", "include/pyprof") for path in (ROOT
                  for name in re.findall(r'\b(?:KILLPOINT|PYPROF_TESTPOINT)\("([^"]+)"\)',
                                         path.read_text())})
 # {kill point: why no run of this file gets there}
+OF_THE_COUNTER = {"half-a-pair"}  # reached with no other clock
 UNREACHED = {}
 # What a kill point is looked for in, one after the other: scenario, settings, with a live reader.
 WAYS = [
@@ -137,7 +138,9 @@ def test_steps(stepped, point, shim_dir, tally):
     way = find_way(shim_dir, stepped, point)
     if not way or way[0] != "mix" or way[2]:
         pytest.skip("a way to %s with one thread and no reader is not known" % point)
-    env = {**way[1], "PYSHIM_KILL": "%s:%d" % (point, rng.randint(1, 3)), "PYSHIM_CLOCK": "count"}
+    env = {**way[1], "PYSHIM_KILL": "%s:%d" % (point, rng.randint(1, 3))}
+    if point not in OF_THE_COUNTER:
+        env["PYSHIM_CLOCK"] = "count"
     with running(Counted, shim_dir / ("steps-%s-%s" % (point, stepped.tag)), stepped, "mix", env,
                  shim=KILL_SHIM) as target:
         tracer = steps.Steps(target.process.pid)
