@@ -369,7 +369,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	return true;
 }
 
-/* A pause that a record's tick field does not hold. */
+/* A pause that a record's tick field does not hold. There is room for a record, up to the stop. */
 static void long_pause(uint64_t now)
 {
 	struct thread_self *s = &thread_self;
@@ -421,17 +421,18 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	int saved = errno;
 	bool room = true;
 
+	/* In this order: nothing is written where the stop is, or it would be passed for ever. */
 	for (;;) {
 		if (!s->ring)
 			room = begin(&now, &entered);
 		else if (s->next == s->end)
 			room = add_block(now);
+		else if (s->next == s->stop)
+			soft_stop();
 		else if ((now - s->base) >> PYPROF_TICK_BITS)
 			long_pause(now);
 		else if (s->n_restarts != recording.n_restarts || s->blind)
 			catch_up(now, entering);
-		else if (s->next == s->stop)
-			soft_stop();
 		else
 			break;
 		if (!room)

@@ -704,6 +704,23 @@ START_TEST(ended_thread)
 }
 END_TEST
 
+/* --- one side alone ---------------------------------------------------------------------------------------- */
+
+/*
+ * A pause that no tick field holds before each record, and so before those at which the target stops to look
+ * for names, and at each other place of a block: none is written behind the place where it stops.
+ */
+START_TEST(long_pauses)
+{
+	target_begin(4);
+	for (int i = 0; i < 20000; i++) {
+		target_pause();
+		target_put(i & 1 ? PYPROF_RETURN : PYPROF_CALL, 1);
+		need(target_is_within_block(), "the target writes behind its block");
+	}
+}
+END_TEST
+
 static void add(Suite *s, const char *label, const TTest *const *tests, size_t n)
 {
 	TCase *tc = tcase_create(label);
@@ -741,6 +758,7 @@ int main(void)
 	ADD("P13", entry);
 	ADD("X1", claim);
 	ADD("X2", ended_thread);
+	ADD("alone", long_pauses);
 	runner = srunner_create(s);
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);

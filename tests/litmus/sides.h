@@ -61,6 +61,12 @@ void target_fill(uint32_t fn, uint32_t n_fns);
 /* The same of records that change no entry of a table. */
 void target_fill_with_gaps(void);
 
+/* The next event comes after a pause that the tick field of a record does not hold. */
+void target_pause(void);
+
+/* Whether what this thread writes next lies within its block, and before the place where it looks up. */
+_Bool target_is_within_block(void);
+
 /* From here on, this thread's events are those of a thread that has not been seen yet. */
 void target_be_another(void);
 

@@ -125,6 +125,18 @@ void target_put(unsigned kind, uint32_t fn)
 	hook_put(kind, fn << PYPROF_FN_SHIFT, hook_clock_other(), false, NULL);
 }
 
+void target_pause(void)
+{
+	thread_self.count += 1ull << (PYPROF_TICK_BITS + 1);
+}
+
+bool target_is_within_block(void)
+{
+	const struct thread_self *s = &thread_self;
+
+	return s->block->record <= s->next && s->next <= s->stop && s->stop <= s->end;
+}
+
 static bool is_full(void)
 {
 	return thread_self.next && thread_self.next == thread_self.end;
