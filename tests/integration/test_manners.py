@@ -232,6 +232,7 @@ def known(n): return n
 def work(): [known(n) for n in range(100)]
 t = threading.Thread(target=work); t.start(); t.join()
 work()
+while len(os.listdir("/proc/self/task")) > 1: pass  # 3.12 warns of a thread that is just ending
 sys.stdout.flush()
 if not os.fork(): work(); os._exit(0)
 print(os.wait()[1], json.dumps([1]), len(subprocess.check_output(["ls", "/"])) > 10)
