@@ -6,7 +6,6 @@
  * Modules/_lsprof.c, so that the counts are cProfile's.
  */
 #include <stddef.h>
-#include <string.h>
 
 #include "config.h"
 #include "engine.h"
@@ -46,8 +45,9 @@ static int tool_id = -1;
 static long event_bit[N_EVENTS]; /* read from sys.monitoring.events: they differ by version */
 static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments */
 
-/* Of the interpreter at hand; NULL before they are registered. */
+/* Of the interpreter at hand: sys.monitoring has all of them, or is not used. */
 static struct callable *callable_of[N_EVENTS];
+static bool registered;
 
 /* --- callbacks --------------------------------------------------------------------------------- */
 
@@ -270,30 +270,30 @@ static bool set_events(long events)
 	       succeeded(py.PyObject_CallMethod(m, "set_events", "il", tool_id, events));
 }
 
-static bool register_callback(PyObject *type, enum event event, callback call)
+/* The callable is kept for good, for start() changes what it calls. */
+static bool register_callback(PyObject *m, PyObject *type, enum event event)
 {
-	PyObject *m = pyapi_monitoring();
 	PyObject *callable = py.PyObject_CallObject(type, NULL);
 
 	if (!callable)
 		return succeeded(NULL);
-	((struct callable *)callable)->call = call;
 	callable_of[event] = (struct callable *)callable;
-	return m && succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", tool_id,
-						     event_bit[event], callable));
+	callable_of[event]->call = callbacks_other[event];
+	return succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", tool_id,
+						event_bit[event], callable));
 }
 
 /*
- * All at once, and as early as can be: audit hooks, which may be Python code of the program's, are told of each.
- * Later only what they call is exchanged.
+ * All at once, before anything of the program runs: audit hooks, which may be Python code of its own, are told
+ * of each. Later only what they call is exchanged.
  */
-static bool register_callbacks(const callback *callbacks)
+static bool register_callbacks(PyObject *m)
 {
 	PyObject *type = make_type();
 	bool ok = type != NULL;
 
 	for (int i = 0; ok && i < N_EVENTS; i++)
-		ok = register_callback(type, (enum event)i, callbacks[i]);
+		ok = register_callback(m, type, (enum event)i);
 	if (type)
 		py.Py_DecRef(type);
 	return ok;
@@ -337,14 +337,12 @@ static bool prepare(void)
 {
 	PyObject *m = pyapi_monitoring();
 
-	memset(callable_of, 0, sizeof(callable_of)); /* those of an interpreter that has ended */
-	return m && read_constants(m) && take_tool(m);
+	registered = m && read_constants(m) && take_tool(m) && register_callbacks(m);
+	return registered;
 }
 
 static bool arm(void)
 {
-	if (!register_callbacks(callbacks_other))
-		return false;
 	callable_of[EVENT_START]->call = wait_for_main;
 	return set_events(event_bit[EVENT_START]);
 }
@@ -356,7 +354,7 @@ static bool start(void)
 	int n = config.builtins ? N_EVENTS : EVENT_CALL;
 	long events = 0;
 
-	if (!callable_of[0] && !register_callbacks(callbacks))
+	if (!registered)
 		return false;
 	for (int i = 0; i < N_EVENTS; i++) {
 		callable_of[i]->call = callbacks[i];

@@ -16,7 +16,7 @@
 #include "spawn.h"
 #include "start.h"
 
-/* The function that every thread's profile hook should be now; NULL: none. */
+/* The function that every thread's profile hook should be now, and what it was before; NULL: none. */
 static py_tracefunc wanted, former;
 
 /* Whether a thread's function can be set without telling the program's audit hooks. */
@@ -195,21 +195,14 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 static py_evalfunc evaluate;
 static bool waits;
 
-static PyObject *evaluate_until_main(void *a, void *b, void *c);
-
 static __attribute__((noinline)) void look_for_main(void *frame)
 {
 	struct pyapi_exception pending;
 	int saved = errno;
 
 	pyapi_exception_save(&pending);
-	if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false)) {
-		waits = false;
-		/* Somebody else's that was set since keeps its place, and calls ours. */
-		if (pyapi_eval_get() == evaluate_until_main)
-			pyapi_eval_set(evaluate);
+	if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false))
 		begin();
-	}
 	pyapi_exception_restore(&pending);
 	errno = saved;
 }
@@ -230,6 +223,15 @@ static bool wait_by_evaluating(void)
 		evaluate = now;
 	waits = now && pyapi_eval_set(evaluate_until_main);
 	return waits;
+}
+
+/* Recording has begun, here or by pyshim_start(), or never will. */
+static void stop_waiting(void)
+{
+	/* Somebody else's that was set since keeps its place, and calls ours. */
+	if (waits && pyapi_eval_get() == evaluate_until_main)
+		pyapi_eval_set(evaluate);
+	waits = false;
 }
 
 py_tracefunc tracefunc_wanted(void)
@@ -308,6 +310,7 @@ static bool arm(void)
 
 static bool start(void)
 {
+	stop_waiting();
 	traced = choose_trace();
 	want(config.builtins ? traced : trace_python);
 	tracefunc_set_here();
@@ -317,6 +320,7 @@ static bool start(void)
 
 static void stop(void)
 {
+	stop_waiting();
 	want(NULL);
 	tracefunc_set_here();
 	spawn_cover_threads();

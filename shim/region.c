@@ -96,18 +96,6 @@ static bool is_predecessors(const char *path, uint64_t own_start)
 	return is;
 }
 
-/* 0, or -1 with errno. CPython makes rename() itself, for what it compiles, so filters know it. */
-static int rename_new(const char *from, const char *to)
-{
-	if (!process_is_filtered())
-		return renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE);
-	if (access(to, F_OK) == 0) {
-		errno = EEXIST;
-		return -1;
-	}
-	return rename(from, to);
-}
-
 /*
  * The plain name is the living process's: a recording that a dead process with our PID has left
  * there gets a number. It is not changed.
@@ -119,7 +107,8 @@ static void move_predecessor(const struct region *r, uint64_t own_start)
 	if (!name_path(plain, sizeof(plain), r->pid, 0) || !is_predecessors(plain, own_start))
 		return;
 	for (int i = 1; i < MAX_NAMES; i++) {
-		if (!name_path(other, sizeof(other), r->pid, i) || rename_new(plain, other) == 0 ||
+		if (!name_path(other, sizeof(other), r->pid, i) ||
+		    renameat2(AT_FDCWD, plain, AT_FDCWD, other, RENAME_NOREPLACE) == 0 ||
 		    errno != EEXIST)
 			return;
 	}
@@ -190,7 +179,8 @@ int region_create(const struct pyprof_header *preset)
 	struct stat st;
 	int fd, err;
 
-	move_predecessor(&r, preset->process_start);
+	if (!process_is_filtered())
+		move_predecessor(&r, preset->process_start);
 	fd = open_new(&r);
 	err = fd < 0 ? fd : 0;
 	if (fd < 0)

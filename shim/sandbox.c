@@ -5,7 +5,6 @@
 #include "sandbox.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <linux/prctl.h>
 #include <sys/syscall.h>
 

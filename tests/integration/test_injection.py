@@ -523,6 +523,25 @@ def test_start_when_told(python, again, run_shim):
     assert not named(stats, "before") and not named(stats, "after") and not named(stats, "files")
 
 
+REFUSED = """\
+import ctypes, sys
+def refuse(event, args):
+    if event in ("sys.setprofile", "sys.monitoring.register_callback"): raise RuntimeError(event)
+sys.addaudithook(refuse)
+def within(): pass
+pyshim = ctypes.PyDLL(None)
+print([pyshim.pyshim_start() for i in range(2)])
+for i in range(5): within()
+"""
+
+
+def test_start_beside_an_audit_hook(python, run_shim):
+    """It forbids what would be needed, had that not been done before it was there."""
+    done = run_shim([python.exe, "-c", REFUSED], env={"PYSHIM_START": "off"})
+    assert (done.out, done.err) == (b"[0, 0]\n", b"")
+    assert calls(read_stats(done.recording), "within") == 5
+
+
 def test_stop(python, run_shim):
     """A recording that began by itself ends when told."""
     source = OFF.replace("results = [pyshim.pyshim_start()]", "results = []")
