@@ -482,7 +482,7 @@ static int run_rounds(struct run *run, struct round *rounds)
 
 int calibrate(const struct calibration *c)
 {
-	struct run run = { .c = c, .folder = "/dev/shm/pyshim-calibrate-XXXXXX" };
+	struct run run = { .c = c };
 	struct round rounds[ROUNDS], known, tried;
 	bool monitoring;
 	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
@@ -490,6 +490,8 @@ int calibrate(const struct calibration *c)
 
 	if (err)
 		return err;
+	/* As the launcher's: pyshim-read --clean knows from the name whose it was. */
+	snprintf(run.folder, sizeof(run.folder), "/dev/shm/pyshim.%d.XXXXXX", (int)getpid());
 	if (!mkdtemp(run.folder))
 		return fail("make", run.folder, strerror(errno), "a folder for recordings");
 	err = run_rounds(&run, rounds);

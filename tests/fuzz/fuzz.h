@@ -14,10 +14,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 void fuzz_init(void);
 
+/* The file that holds these bytes from now on; it is removed at exit. */
+const char *fuzz_file(const uint8_t *data, size_t size);
+
 /*
  * Reads the file as pyshim-read does. The bits of `choice` say how, and what is written. Aborts where our own
  * pstats output cannot be read back.
  */
-void fuzz_source(const char *path, unsigned choice);
+void fuzz_source(const char *name, unsigned choice);
 
 #endif

@@ -19,27 +19,8 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 #define MAX_BYTES (24u << 10)
 #define WINDOW 128u /* bytes: the largest structure that is mutated as a whole */
 
-static char path[] = "/dev/shm/pyshim-fuzz-XXXXXX";
-static int fd;
-
-static void remove_file(void)
-{
-	unlink(path);
-}
-
-int LLVMFuzzerInitialize(int *argc, char ***argv)
-{
-	(void)argc;
-	(void)argv;
-	fuzz_init();
-	fd = mkstemp(path);
-	if (fd < 0)
-		abort();
-	return atexit(remove_file);
-}
-
 /* --wait, for one round. */
-static void fold_in_place(void)
+static void fold_in_place(const char *path)
 {
 	struct consume c;
 	struct attach a;
@@ -55,13 +36,13 @@ static void fold_in_place(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	unsigned choice = size ? data[size - 1] : 0;
+	/* The last bytes are nobody's: they say what is done. */
+	unsigned choice = size ? data[size - 1] : 0, view = size > 1 ? data[size - 2] & 3 : 0;
+	const char *path = fuzz_file(data, size);
 
-	if (ftruncate(fd, (off_t)size) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
-		abort();
 	if (choice & 1)
-		fold_in_place();
-	fuzz_source(path, choice >> 1);
+		fold_in_place(path);
+	fuzz_source(path, (choice >> 1 & 31) | view << 5);
 	return 0;
 }
 

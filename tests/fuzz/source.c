@@ -2,6 +2,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "calib.h"
 #include "fuzz.h"
@@ -13,6 +14,34 @@
 #include "sources.h"
 
 static FILE *nowhere;
+static char path[] = "/dev/shm/pyshim-fuzz-XXXXXX";
+
+static void remove_file(void)
+{
+	unlink(path);
+}
+
+const char *fuzz_file(const uint8_t *data, size_t size)
+{
+	static int fd = -1;
+
+	if (fd < 0) {
+		fd = mkstemp(path);
+		if (fd < 0 || atexit(remove_file))
+			abort();
+	}
+	if (ftruncate(fd, (off_t)size) < 0 || pwrite(fd, data, size, 0) != (ssize_t)size)
+		abort();
+	return path;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	fuzz_init();
+	return 0;
+}
 
 void fuzz_init(void)
 {
@@ -78,7 +107,7 @@ static void write_reports(struct sum *sum, const struct source *s, unsigned choi
 	}
 }
 
-void fuzz_source(const char *path, unsigned choice)
+void fuzz_source(const char *name, unsigned choice)
 {
 	const struct bias_wish bias = { .kind = choice & 1 ? BIAS_NONE : BIAS_SECONDS,
 					.seconds = 2.5e-8,
@@ -94,7 +123,7 @@ void fuzz_source(const char *path, unsigned choice)
 	char error[512];
 
 	profile_init(&sum.profile);
-	if (!sources_read(&s, path, &sum, error) && !sources_shape(&sum, error))
+	if (!sources_read(&s, name, &sum, error) && !sources_shape(&sum, error))
 		write_reports(&sum, &s, choice >> 1);
 	sources_close(&s);
 	profile_fini(&sum.profile);
