@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Programs that are simulated twice over, into two recordings: as they ran bare, and with a known cost of
+ * every call put into the clock, inside and outside of it. Times are nanoseconds.
+ */
+#ifndef TESTS_SIMULATION_H
+#define TESTS_SIMULATION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "calib.h"
+#include "recording.h"
+
+#define N_FNS 12u /* numbers 1 .. */
+#define N_THREADS 2
+#define METHOD 7u /* a C function, by its label a method */
+#define MAX_DEPTH 16u
+
+struct kind {
+	uint16_t name;
+	unsigned enter, leave;
+};
+
+static const struct kind python = { PYPROF_NAME_CODE, PYPROF_CALL, PYPROF_RETURN },
+			 raises = { PYPROF_NAME_CODE, PYPROF_CALL, PYPROF_UNWIND },
+			 bare = { PYPROF_NAME_CODE, PYPROF_BARE_CALL, PYPROF_RETURN },
+			 resume = { PYPROF_NAME_CODE, PYPROF_RESUME, PYPROF_YIELD },
+			 thrown = { PYPROF_NAME_CODE, PYPROF_THROW, PYPROF_UNWIND },
+			 c = { PYPROF_NAME_C, PYPROF_C_CALL, PYPROF_C_RETURN },
+			 c_raises = { PYPROF_NAME_C, PYPROF_C_CALL, PYPROF_C_EXCEPTION };
+
+struct cost {
+	int in, out;
+};
+
+struct thread {
+	struct recording_ring bare_ring, ring;
+	uint64_t bare_now, now;
+	struct {
+		uint32_t fn;
+		struct kind kind;
+	} frame[MAX_DEPTH + 1];
+	uint32_t depth;
+};
+
+static struct recording truth, recorded;
+static struct thread thread[N_THREADS];
+
+/* In and out in proportion to the weights, by which they are shared out. */
+static const struct cost proportional[PYPROF_COSTS] = {
+	[PYPROF_COST_PYTHON] = { 30, 60 },
+	[PYPROF_COST_C] = { 10, 20 },
+	[PYPROF_COST_BARE] = { -5, -10 },
+	[PYPROF_COST_EXCEPTION] = { 15, 30 },
+};
+static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
+static struct cost cost[PYPROF_COSTS];
+static int bytecode; /* how many times as long Python functions take */
+static int times;    /* how many times as much calls cost that are far apart, by two */
+static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
+static uint32_t code_bytes[N_FNS + 1];
+static bool is_generator[N_FNS + 1];
+
+/* --- a program that runs twice over -------------------------------------------------------------------- */
+
+static uint64_t seed;
+
+static uint32_t roll(uint32_t n)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull; /* Knuth, MMIX */
+	return (uint32_t)(seed >> 33) % n;
+}
+
+static bool is_c(const struct kind *k)
+{
+	return k->name == PYPROF_NAME_C;
+}
+
+static bool is_bare(const struct kind *k)
+{
+	return k->enter != PYPROF_CALL && k->enter != PYPROF_C_CALL;
+}
+
+static bool is_resume(const struct kind *k)
+{
+	return k->enter == PYPROF_RESUME || k->enter == PYPROF_THROW;
+}
+
+static bool is_exception(const struct kind *k)
+{
+	return k->leave == PYPROF_UNWIND || k->leave == PYPROF_C_EXCEPTION;
+}
+
+/* Sizes of code are such that all are whole numbers. */
+static void add_cost(struct cost *to, double n, int in, int out)
+{
+	to->in += (int)(n * in);
+	to->out += (int)(n * out);
+}
+
+static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, uint32_t caller)
+{
+	bool monitoring = recorded.header->engine == PYPROF_ENGINE_MONITORING;
+	double of_callee = calib_largeness(monitoring, code_bytes[callee]);
+	double of_caller = calib_largeness(monitoring, code_bytes[caller]);
+	const struct cost *large = &more[CALIB_LARGE], *site = &more[CALIB_LARGE_SITE];
+
+	if (is_c(k)) {
+		add_cost(sum, of_caller, site->in, site->out);
+		add_cost(sum, callee == METHOD, more[CALIB_METHOD].in, more[CALIB_METHOD].out);
+		return;
+	}
+	add_cost(sum, of_callee, large->in, large->out);
+	if (is_resume(k))
+		add_cost(sum, of_callee, large->out, large->in);
+	if (monitoring && !is_bare(k))
+		add_cost(sum, of_caller, 0, (site->in + site->out) / 2);
+}
+
+static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t caller)
+{
+	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
+	const struct cost *goes_on = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
+
+	add_cost(&sum, is_exception(k), exception->in, exception->out);
+	add_cost(&sum, is_resume(k), goes_on->in, goes_on->out);
+	add_cost(&sum, is_bare(k) && !is_resume(k) && !is_generator[callee], without_site->in,
+		 without_site->out);
+	add_more(&sum, k, callee, caller);
+	sum.in = sum.in * times / 2;
+	sum.out = sum.out * times / 2;
+	return sum;
+}
+
+static void work(struct thread *t, uint64_t ns)
+{
+	bool slowed = t->depth && !is_c(&t->frame[t->depth].kind);
+
+	t->bare_now += ns;
+	t->now += slowed ? ns * (unsigned)bytecode : ns;
+}
+
+/* Of what lies outside, a third comes before the call and the rest behind; inside as well. */
+static void begin(struct thread *t, uint32_t fn, struct kind kind)
+{
+	struct cost each = cost_of(&kind, fn, t->depth ? t->frame[t->depth].fn : 0);
+
+	t->now += (uint64_t)(each.out / 3);
+	recording_put(&truth, &t->bare_ring, kind.enter, fn, t->bare_now);
+	recording_put(&recorded, &t->ring, kind.enter, fn, t->now);
+	t->now += (uint64_t)(each.in / 3);
+	t->frame[++t->depth].fn = fn;
+	t->frame[t->depth].kind = kind;
+}
+
+static void end(struct thread *t)
+{
+	struct kind kind = t->frame[t->depth].kind;
+	uint32_t fn = t->frame[t->depth--].fn;
+	struct cost each = cost_of(&kind, fn, t->depth ? t->frame[t->depth].fn : 0);
+
+	t->now += (uint64_t)(each.in - each.in / 3);
+	recording_put(&truth, &t->bare_ring, kind.leave, fn, t->bare_now);
+	recording_put(&recorded, &t->ring, kind.leave, fn, t->now);
+	t->now += (uint64_t)(each.out - each.out / 3);
+}
+
+static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
+{
+	begin(t, fn, kind);
+	work(t, ns);
+	end(t);
+}
+
+/* So many calls of what is no function, which are told without a time. */
+static void call_others(struct thread *t, unsigned n)
+{
+	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
+
+	t->now += n * (unsigned)more[CALIB_OTHER].out;
+	recording_put(&recorded, &t->ring, PYPROF_SYNC, n,
+		      full ? t->now : t->ring.block->base_ticks);
+}
+
+/* Which names are there: those of C functions are told apart by their kind. */
+static uint16_t name_of(uint32_t fn)
+{
+	return fn % 4 == 3 ? PYPROF_NAME_C : PYPROF_NAME_CODE;
+}
+
+/* Always called in the same way. */
+static struct kind only_kind(uint32_t fn)
+{
+	const struct kind of_code[] = { python, raises, bare, resume, thrown };
+
+	if (name_of(fn) == PYPROF_NAME_C)
+		return fn % 8 == 3 ? c : c_raises;
+	return of_code[fn % 5];
+}
+
+static struct kind any_kind(uint32_t fn)
+{
+	const struct kind of_code[] = { python, python, raises, bare, resume, thrown };
+
+	if (name_of(fn) == PYPROF_NAME_C)
+		return roll(4) ? c : c_raises;
+	return of_code[roll(6)];
+}
+
+/* A walk over the tree of calls, recursion and all; C functions call back. */
+static void wander(struct thread *t, int n_steps, struct kind (*kind_of)(uint32_t), bool with_c)
+{
+	while (n_steps-- || t->depth) {
+		bool deeper = n_steps > 0 && t->depth < MAX_DEPTH && roll(100) < 55;
+		uint32_t fn = 1 + roll(N_FNS);
+
+		work(t, roll(200));
+		if (n_steps < 0)
+			n_steps = 0;
+		if (!deeper && t->depth)
+			end(t);
+		else if (deeper && (with_c || name_of(fn) == PYPROF_NAME_CODE))
+			begin(t, fn, kind_of(fn));
+	}
+}
+
+static void name_functions(struct recording *r)
+{
+	char name[32];
+
+	for (uint32_t i = 1; i <= N_FNS; i++) {
+		snprintf(name, sizeof(name), i == METHOD ? "<method 'f%u'>" : "f%u", i);
+		recording_name(r, i, name_of(i), name_of(i) == PYPROF_NAME_C ? "" : "a.py",
+			       name_of(i) == PYPROF_NAME_C ? 0 : (int32_t)i, name);
+	}
+}
+
+static void simulation_init(void)
+{
+	recording_init(&truth);
+	recording_init(&recorded);
+	name_functions(&truth);
+	name_functions(&recorded);
+	memcpy(recorded.header->cost_weight, weights, sizeof(weights));
+	memcpy(cost, proportional, sizeof(cost));
+	memset(thread, 0, sizeof(thread));
+	memset(more, 0, sizeof(more));
+	memset(code_bytes, 0, sizeof(code_bytes));
+	memset(is_generator, 0, sizeof(is_generator));
+	more[CALIB_RESUME] = proportional[PYPROF_COST_BARE];
+	bytecode = 1;
+	times = 2;
+	seed = 20260101;
+	for (int i = 0; i < N_THREADS; i++) {
+		thread[i].bare_ring = recording_ring(&truth);
+		thread[i].ring = recording_ring(&recorded);
+		thread[i].bare_now = thread[i].now = 1000;
+	}
+}
+
+static void simulation_fini(void)
+{
+	recording_fini(&truth);
+	recording_fini(&recorded);
+}
+
+/* What a calibration would have found. */
+static struct calib calibration(void)
+{
+	struct calib calib = { .bytecode = bytecode, .sparse = 1 };
+
+	for (int i = 0; i < CALIB_KINDS; i++) {
+		const struct cost *each = i < PYPROF_COSTS ? &cost[i] : &more[i];
+
+		calib.cost[i].in_s = each->in * 1e-9;
+		calib.cost[i].out_s = each->out * 1e-9;
+	}
+	return calib;
+}
+
+#endif
