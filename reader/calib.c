@@ -12,7 +12,7 @@
 
 #define MAGIC "pyshim calibration 2"
 
-static const char *const kind_name[CALIB_KINDS] = {
+const char *const calib_kind[CALIB_KINDS] = {
 	"python", "c", "bare", "exception", "resume", "method", "other", "large", "large-site",
 };
 
@@ -123,7 +123,7 @@ static void read_line(struct calib *c, const char *name, const char *value)
 			snprintf(texts[i].text, texts[i].cap, "%s", value);
 	}
 	for (int i = 0; i < CALIB_KINDS; i++) {
-		if (!strcmp(name, kind_name[i]) &&
+		if (!strcmp(name, calib_kind[i]) &&
 		    sscanf(value, "%lf %lf %lf", &in, &out, &spread) == 3)
 			c->cost[i] = (struct calib_cost){ in * 1e-9, out * 1e-9, spread * 1e-9 };
 	}
@@ -214,7 +214,7 @@ int calib_save(const struct calib *c, const char *path)
 			c->key.python, c->key.engine, c->key.shim, c->key.processor, c->key.clock,
 			c->made, c->n_calls, c->n_rounds);
 		for (int i = 0; i < CALIB_KINDS; i++)
-			fprintf(f, "%s %.3f %.3f %.3f\n", kind_name[i], c->cost[i].in_s * 1e9,
+			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i], c->cost[i].in_s * 1e9,
 				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 		fprintf(f, "sparse %.4f %.3f %.3f\nbytecode %.4f\n", c->sparse, c->near_s * 1e9,
 			c->far_s * 1e9, c->bytecode);

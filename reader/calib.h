@@ -15,20 +15,25 @@
 
 /* Behind those of enum pyprof_cost, what else a call costs more (or less), and who pays it. */
 enum {
-	CALIB_RESUME =
-		4, /* a generator or coroutine that goes on: in the stead of PYPROF_COST_BARE */
-	CALIB_METHOD = 5, /* a C function that is found by its object's type, such as list.append */
-	CALIB_OTHER =
-		6, /* 3.12+: a call of what is no function, such as a class: all of it outside */
-	/* By how large the code is from which the interpreter tells of it, see calib_largeness: */
-	CALIB_LARGE = 7,      /* that of the function which returns, or yields and is resumed */
-	CALIB_LARGE_SITE = 8, /* that which calls a C function; on 3.12+ any function */
+	/* A generator or coroutine that goes on: in the stead of PYPROF_COST_BARE. */
+	CALIB_RESUME = 4,
+	/* A C function that is found by its object's type, such as list.append. */
+	CALIB_METHOD = 5,
+	/* 3.12+: a call of what is no function, such as a class: all of it outside. */
+	CALIB_OTHER = 6,
+	/* By how large the code is (calib_largeness) of the function that returns, or yields and is resumed. */
+	CALIB_LARGE = 7,
+	/* ... that calls a C function; on 3.12+ any function. */
+	CALIB_LARGE_SITE = 8,
 	CALIB_KINDS = 9,
 };
 
+/* Their names, in files and in JSON. */
+extern const char *const calib_kind[CALIB_KINDS];
+
+/* Seconds a call; may be negative for what makes another kind cheaper. */
 struct calib_cost {
-	double in_s,
-		out_s;	 /* seconds a call; may be negative for what makes another kind cheaper */
+	double in_s, out_s;
 	double spread_s; /* half the distance between the quartiles of the rounds */
 };
 

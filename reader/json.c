@@ -383,18 +383,19 @@ static void put_losses(struct json *j, const struct source *s)
 
 static void put_calibration(struct json *j, const struct calib *c)
 {
-	static const char *const kind[CALIB_KINDS] = { "python", "c", "bare", "exception" };
-
 	put_key(j, "calibration");
 	begin(j, "{");
 	key_seconds(j, "bias", calib_bias(c));
 	key_seconds(j, "bytecode", c->bytecode);
+	key_seconds(j, "sparse", c->sparse);
+	key_seconds(j, "near_s", c->near_s);
+	key_seconds(j, "far_s", c->far_s);
 	put_key(j, "made");
 	put_int(j, c->made);
 	put_key(j, "costs");
 	begin(j, "{");
 	for (int i = 0; i < CALIB_KINDS; i++) {
-		put_key(j, kind[i]);
+		put_key(j, calib_kind[i]);
 		begin(j, "{");
 		key_seconds(j, "in_s", c->cost[i].in_s);
 		key_seconds(j, "out_s", c->cost[i].out_s);

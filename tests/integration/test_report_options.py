@@ -82,7 +82,7 @@ def documented():
     text = (ROOT / "docs" / "json.md").read_text()
     tables = re.findall(r"^## (\w+)$(.*?)(?=^## |\Z)", text, flags=re.M | re.S)
     return {name: {f for row in re.findall(r"^\| (`.*?) \|", body, flags=re.M)
-                   for f in re.findall(r"`(\w+)`", row)} for name, body in tables}
+                   for f in re.findall(r"`([\w-]+)`", row)} for name, body in tables}
 
 
 def check_fields(document):
@@ -102,6 +102,7 @@ def check_fields(document):
         if source["correction"]:
             same("correction", source["correction"])
             same("calibration", source["correction"]["calibration"])
+            same("costs", source["correction"]["calibration"]["costs"])
             for cost in source["correction"]["calibration"]["costs"].values():
                 same("cost", cost)
         for thread in source["threads"]:
