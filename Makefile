@@ -81,7 +81,7 @@ CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 SHIM_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard shim/*.c)))
 READER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard reader/*.c)))
 LAUNCHER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tools/launcher/*.c))) \
-	$(OBJ)/reader/attach.o
+	$(OBJ)/reader/attach.o $(OBJ)/reader/places.o
 READER_LIB_OBJS := $(filter-out $(OBJ)/reader/main.o,$(READER_OBJS))
 UNIT_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_TESTS := $(patsubst $(OBJ)/tests/unit/%.o,$(BUILD)/tests/%,$(UNIT_OBJS))
@@ -119,7 +119,10 @@ $(OBJ)/shim/%.o: shim/%.c $(OBJ)/flags
 
 $(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(ALL_CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) $(if $(findstring /places.,$@),$(PLACES_CPPFLAGS)) \
+		$(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(OBJ)/reader/places.o: $(OBJ)/places
 
 # Hooks that do nothing, for `bench`. It finds the interpreter's symbols where it is opened.
 $(BUILD)/bench/libfloor.so: tests/bench/floor.c $(OBJ)/flags
@@ -128,10 +131,7 @@ $(BUILD)/bench/libfloor.so: tests/bench/floor.c $(OBJ)/flags
 
 $(OBJ)/tools/launcher/%.o: tools/launcher/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
-	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(if $(findstring places,$@),$(PLACES_CPPFLAGS)) \
-		$(ALL_CFLAGS) -MMD -MP -c -o $@ $<
-
-$(OBJ)/tools/launcher/places.o: $(OBJ)/places
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 # A unit test is a program: its own file, the reader without its main, and Check.
 unit-tests: $(UNIT_TESTS)

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "places.h"
 #include "recording.h"
 
 #define ROUNDS 15
@@ -21,10 +22,6 @@
 #define FAR_TIMES 3	 /* as far apart as calls in the loop of Python functions are */
 #define SPARSE_TRIED 1.5
 #define MAX_SPARSE 3
-
-#ifndef PYSHIM_LIBDIR
-#define PYSHIM_LIBDIR "/usr/local/lib"
-#endif
 
 enum loop {
 	PYTHON,
@@ -73,9 +70,9 @@ struct round {
 
 struct run {
 	const struct calibration *c;
-	char shim[4096];
 	char folder[64]; /* of the recordings */
-	int n_loops;	 /* that the program has */
+	char shim[96];
+	int n_loops; /* that the program has */
 	struct source source;
 };
 
@@ -87,24 +84,33 @@ static int fail(const char *verb, const char *object, const char *found, const c
 
 /* --- processes ------------------------------------------------------------------------------------------ */
 
-/* Beside this program, or where both are installed. */
-static int find_shim(struct run *run)
+/* A folder for recordings, and the shim in it by a link: LD_PRELOAD is split at blanks and colons. */
+static int make_folder(struct run *run)
 {
-	char here[2048];
-	ssize_t n = readlink("/proc/self/exe", here, sizeof(here) - 1);
-	const char *const places[] = { "%s/libpyshim.so", "%s/../lib/libpyshim.so",
-				       PYSHIM_LIBDIR "/libpyshim.so" };
+	char *shim = places_find("libpyshim.so");
+	int err = shim ? 0 : -1;
 
-	here[n < 0 ? 0 : n] = '\0';
-	if (strrchr(here, '/'))
-		*strrchr(here, '/') = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		snprintf(run->shim, sizeof(run->shim), places[i], here);
-		if (!access(run->shim, R_OK) && !strpbrk(run->shim, " :"))
-			return 0;
+	if (err)
+		return fail(
+			"find", "libpyshim.so", strerror(errno),
+			"it where `make` or `make install` puts it, beside or near this program");
+	/* As the launcher's: pyshim-read --clean knows from the name whose it was. */
+	snprintf(run->folder, sizeof(run->folder), "/dev/shm/pyshim.%d.XXXXXX", (int)getpid());
+	if (!mkdtemp(run->folder)) {
+		err = fail("make", run->folder, strerror(errno), "a folder for recordings");
+	} else {
+		snprintf(run->shim, sizeof(run->shim), "%s/libpyshim.so", run->folder);
+		if (symlink(shim, run->shim) < 0)
+			err = fail("link", run->shim, strerror(errno), "a name for libpyshim.so");
 	}
-	return fail("find", "libpyshim.so", "it is not beside this program",
-		    "it there or in " PYSHIM_LIBDIR ", in a path without spaces and colons");
+	free(shim);
+	return err;
+}
+
+static void remove_folder(const struct run *run)
+{
+	unlink(run->shim);
+	rmdir(run->folder);
 }
 
 static _Noreturn void become_target(const struct run *run, bool recorded, int out)
@@ -486,15 +492,10 @@ int calibrate(const struct calibration *c)
 	struct round rounds[ROUNDS], known, tried;
 	bool monitoring;
 	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
-	int err = find_shim(&run);
+	int err = make_folder(&run);
 
-	if (err)
-		return err;
-	/* As the launcher's: pyshim-read --clean knows from the name whose it was. */
-	snprintf(run.folder, sizeof(run.folder), "/dev/shm/pyshim.%d.XXXXXX", (int)getpid());
-	if (!mkdtemp(run.folder))
-		return fail("make", run.folder, strerror(errno), "a folder for recordings");
-	err = run_rounds(&run, rounds);
+	if (!err)
+		err = run_rounds(&run, rounds);
 	if (!err) {
 		monitoring = run.source.header.engine == PYPROF_ENGINE_MONITORING;
 		result.key = run.source.calib.key;
@@ -506,7 +507,7 @@ int calibrate(const struct calibration *c)
 			err = apply_to_mixed(&run, &result, &tried);
 	}
 	forget_recording(&run);
-	rmdir(run.folder);
+	remove_folder(&run);
 	if (err)
 		return err;
 	result.sparse = sparse_of(rounds, run.n_loops, &known, &tried);

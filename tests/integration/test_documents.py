@@ -201,6 +201,13 @@ def check_works(launcher, cwd):
     assert re.search(rb"^ +100 .*\(known\)$", done.err, flags=re.M), done.err
 
 
+def check_calibrates(reader, config):
+    done = run_bare([reader, "--calibrate", "1000", "--python", PYTHONS[0].exe],
+                    env={"XDG_CONFIG_HOME": str(config)})
+    assert done.status == 0, done.err
+    assert [p for p in config.rglob("*") if p.is_file()]
+
+
 INSTALLED = """bin/pyshim bin/pyshim-read include/pyprof/abi.h share/doc/pyshim/README.md
     share/man/man1/pyshim.1 share/man/man1/pyshim-read.1 share/man/man7/libpyshim.7
     share/bash-completion/completions/pyshim share/bash-completion/completions/pyshim-read"""
@@ -222,6 +229,7 @@ def test_install(source, tmp_path):
         files = {"%s/%s" % (prefix, f) for f in INSTALLED.split()} | {libdir + "/libpyshim.so"}
         assert {str(p.relative_to(root)) for p in root.rglob("*") if not p.is_dir()} == files
         check_works(root / prefix / "bin" / "pyshim", "/")
+        check_calibrates(root / prefix / "bin" / "pyshim-read", tmp_path / ("config%d" % i))
         moved = tmp_path / "moved"  # as a package is unpacked elsewhere
         root.rename(moved)
         link = tmp_path / ("link %d" % i)

@@ -66,10 +66,28 @@ static void print_to_stderr(void *arg)
 		discard(STDOUT_FILENO, STDOUT_FILENO);
 }
 
+/* --- the other parts --------------------------------------------------------------------------- */
+
+struct parts {
+	char *shim, *reader; /* their paths */
+};
+
+/* 0, or -1 when it has been said what is missing. */
+static int find_parts(struct parts *p)
+{
+	p->reader = places_find("pyshim-read");
+	p->shim = places_find("libpyshim.so");
+	if (p->reader && p->shim)
+		return 0;
+	say("find %s: %s, expected it where `make` or `make install` puts it, beside or near this program",
+	    p->reader ? "libpyshim.so" : "pyshim-read", strerror(errno));
+	return -1;
+}
+
 /* --- the reader ------------------------------------------------------------------------------- */
 
 /* Its wait status; a failure to run it looks like one of its own. */
-static int run_reader(const struct places *p, const struct options *o, char *const *source,
+static int run_reader(const struct parts *p, const struct options *o, char *const *source,
 		      size_t n_sources, void (*prepare)(void *), void *arg)
 {
 	char **argv = calloc(o->n_reader + n_sources + 4, sizeof(*argv));
@@ -81,8 +99,7 @@ static int run_reader(const struct places *p, const struct options *o, char *con
 		return W_EXITCODE(EXIT_FAILED, 0);
 	}
 	*at++ = p->reader;
-	if (geteuid() ==
-	    0) /* who may start Python as another user: these recordings are its own as well */
+	if (geteuid() == 0) /* may start Python as another user: these are its own recordings too */
 		*at++ = (char *)"--force";
 	at = mempcpy(at, o->reader, o->n_reader * sizeof(*at));
 	*at++ = (char *)"--";
@@ -101,7 +118,7 @@ static int run_reader(const struct places *p, const struct options *o, char *con
  * is asked for a report on what cannot be. It finds fault with its options first, which it may say
  * when it is asked again. -1, or the wait status to end with.
  */
-static int check_options(const struct places *p, const struct options *o)
+static int check_options(const struct parts *p, const struct options *o)
 {
 	char *source = (char *)NO_SOURCE;
 	bool errors_too = true;
@@ -134,7 +151,7 @@ static void wait_for_stragglers(struct rundir *d)
 }
 
 /* EXIT_OK also where there is nothing to report on; else how the reader ended. */
-static int report(const struct places *p, const struct options *o, struct rundir *d)
+static int report(const struct parts *p, const struct options *o, struct rundir *d)
 {
 	int status, err = rundir_collect(d, true);
 
@@ -177,7 +194,7 @@ static void clean_up(struct rundir *d, bool failed)
 }
 
 /* The wait status to end with: the command's, or the report's where that is a success. */
-static int run(const struct places *p, const struct options *o, struct rundir *d)
+static int run(const struct parts *p, const struct options *o, struct rundir *d)
 {
 	pid_t pid = child_start(o->command, preload_shim, d);
 	int status, reported;
@@ -206,11 +223,11 @@ static int run(const struct places *p, const struct options *o, struct rundir *d
 int main(int argc, char **argv)
 {
 	struct options o;
-	struct places p = { 0 };
+	struct parts p = { 0 };
 	struct rundir d;
 	int status = options_parse(&o, argc, argv);
 
-	if (status < 0 && places_find(&p) < 0)
+	if (status < 0 && find_parts(&p) < 0)
 		status = EXIT_FAILED;
 	if (status >= 0) {
 		status = W_EXITCODE(status, 0);
@@ -227,7 +244,8 @@ int main(int argc, char **argv)
 	status = run(&p, &o, &d);
 	rundir_fini(&d);
 out:
-	places_fini(&p);
+	free(p.shim);
+	free(p.reader);
 	options_fini(&o);
 	child_end_like(status);
 }
