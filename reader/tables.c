@@ -216,7 +216,7 @@ static bool is_possible(const struct pyprof_fold_edge *e)
 {
 	return e->n_calls <= MAX_CALLS && e->n_recursive <= e->n_calls &&
 	       e->n_exceptions <= e->n_calls && e->n_resumes <= e->n_calls &&
-	       e->n_bare <= e->n_calls;
+	       e->n_bare <= e->n_calls && e->n_far <= e->n_calls;
 }
 
 static bool copy_edges(struct pyprof_fold *f, const struct source *s)

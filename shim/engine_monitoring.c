@@ -63,6 +63,15 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
 	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(clock), true, NONE);
 }
 
+/*
+ * Whether the interpreter has just made this integer, the event's place in the code: those that it keeps are
+ * immortal. Only ends are asked, for each look costs three instructions.
+ */
+HOOK_INLINE bool is_far(const PyObject *place)
+{
+	return *(const uint32_t *)place == 1;
+}
+
 /* Whether a call site has told of it: that event costs as well. */
 HOOK_INLINE PyObject *start_of(PyObject *code, enum hook_clock clock)
 {
@@ -91,7 +100,8 @@ static __attribute__((noinline)) PyObject *other_object_called(unsigned kind, Py
 	if (kind == PYPROF_C_CALL)
 		return python_called();
 	thread_self.site = 0;
-	return hook_put_others(called == py.PySuper_Type ? OTHERS_OF_SUPER : 1, NONE);
+	return hook_put_others(called == py.PySuper_Type ? OTHERS_OF_SUPER : 1, kind & PYPROF_FAR,
+			       NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -154,20 +164,25 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 		body                                                               \
 	}
 
-#define CALLBACKS(suffix, clock)                                                                   \
-	CALLBACK(on_start_##suffix, return start_of(args[0], clock);)                              \
-	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)                 \
-	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                   \
-	CALLBACK(on_return_##suffix, return leave(PYPROF_RETURN, args[0], clock);)                 \
-	CALLBACK(on_yield_##suffix, return leave(PYPROF_YIELD, args[0], clock);)                   \
-	CALLBACK(on_unwind_##suffix, return leave(PYPROF_UNWIND, args[0], clock);)                 \
-	CALLBACK(on_call_##suffix, return called(PYPROF_C_CALL, args[2], args[3], clock);)         \
-	CALLBACK(on_c_return_##suffix, return called(PYPROF_C_RETURN, args[2], args[3], clock);)   \
-	CALLBACK(on_c_raise_##suffix, return called(PYPROF_C_EXCEPTION, args[2], args[3], clock);) \
-	static const callback callbacks_##suffix[N_EVENTS] = {                                     \
-		on_start_##suffix,  on_resume_##suffix,	  on_throw_##suffix,                       \
-		on_return_##suffix, on_yield_##suffix,	  on_unwind_##suffix,                      \
-		on_call_##suffix,   on_c_return_##suffix, on_c_raise_##suffix,                     \
+/* What is told from a far place goes a way of its own: the others do not pay for it. */
+#define END(what, kind, ...)                                                                 \
+	return __builtin_expect(is_far(args[1]), 0) ? what((kind) | PYPROF_FAR, __VA_ARGS__) \
+						    : what(kind, __VA_ARGS__);
+
+#define CALLBACKS(suffix, clock)                                                                \
+	CALLBACK(on_start_##suffix, return start_of(args[0], clock);)                           \
+	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)              \
+	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                \
+	CALLBACK(on_return_##suffix, END(leave, PYPROF_RETURN, args[0], clock))                 \
+	CALLBACK(on_yield_##suffix, END(leave, PYPROF_YIELD, args[0], clock))                   \
+	CALLBACK(on_unwind_##suffix, END(leave, PYPROF_UNWIND, args[0], clock))                 \
+	CALLBACK(on_call_##suffix, return called(PYPROF_C_CALL, args[2], args[3], clock);)      \
+	CALLBACK(on_c_return_##suffix, END(called, PYPROF_C_RETURN, args[2], args[3], clock))   \
+	CALLBACK(on_c_raise_##suffix, END(called, PYPROF_C_EXCEPTION, args[2], args[3], clock)) \
+	static const callback callbacks_##suffix[N_EVENTS] = {                                  \
+		on_start_##suffix,  on_resume_##suffix,	  on_throw_##suffix,                    \
+		on_return_##suffix, on_yield_##suffix,	  on_unwind_##suffix,                   \
+		on_call_##suffix,   on_c_return_##suffix, on_c_raise_##suffix,                  \
 	};
 
 CALLBACKS(tsc, HOOK_CLOCK_TSC)

@@ -53,7 +53,7 @@ void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 	return result;
 }
 
-void *hook_put_others_slow(uint32_t n, void *result)
+void *hook_put_others_slow(uint32_t n, unsigned far, void *result)
 {
 	uint64_t ticks, now = thread_slow_enter();
 	uint64_t *at = NULL;
@@ -63,7 +63,7 @@ void *hook_put_others_slow(uint32_t n, void *result)
 		at = thread_room(now, &ticks, false);
 	thread_self.telling = false;
 	if (at) {
-		pyprof_put(at, pyprof_record(PYPROF_SYNC, n, 0));
+		pyprof_put(at, pyprof_record(PYPROF_SYNC | far, n, 0));
 		thread_self.next = at + 1;
 	}
 	thread_slow_leave(now);

@@ -61,17 +61,17 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
 	return result;
 }
 
-/* What is no function has been called `n` times. No time is told, nor read. */
-HOOK_COLD void *hook_put_others_slow(uint32_t n, void *result);
+/* What is no function has been called `n` times; `far`: 0 or PYPROF_FAR. No time is told, nor read. */
+HOOK_COLD void *hook_put_others_slow(uint32_t n, unsigned far, void *result);
 
-HOOK_INLINE void *hook_put_others(uint32_t n, void *result)
+HOOK_INLINE void *hook_put_others(uint32_t n, unsigned far, void *result)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t *at = s->next;
 
 	if (__builtin_expect(at == s->stop, 0))
-		return hook_put_others_slow(n, result);
-	pyprof_put(at, pyprof_record(PYPROF_SYNC, n, 0));
+		return hook_put_others_slow(n, far, result);
+	pyprof_put(at, pyprof_record(PYPROF_SYNC | far, n, 0));
 	s->next = at + 1;
 	return result;
 }

@@ -24,8 +24,8 @@ struct thread_self {
 	uint64_t *next; /* where the next record goes */
 	uint64_t *stop; /* next == stop: take the slow path; both NULL before the first event */
 	uint64_t base;	/* clock reading of tick 0 */
-	uint64_t
-		site; /* PYPROF_CALL ^ PYPROF_BARE_CALL between a call site's event and its function's */
+	/* Between a call site's event and its function's: PYPROF_CALL ^ PYPROF_BARE_CALL. */
+	uint64_t site;
 	uint64_t count; /* PYSHIM_CLOCK=count: the clock; =thread: what is added to it */
 	/* the slow paths' */
 	uint64_t *end; /* of the block */

@@ -21,8 +21,8 @@
 #include <stdint.h>
 
 #define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
-#define PYPROF_MAJOR 1
-#define PYPROF_MINOR 1
+#define PYPROF_MAJOR 2
+#define PYPROF_MINOR 0
 
 #define PYPROF_HEADER_BYTES 4096u
 #define PYPROF_EXTENT_ALIGN 4096u
@@ -34,13 +34,14 @@
  * count and a kill between two records tears nothing.
  *
  *	bits  0..3   kind, never 0
- *	bits  4..27  function number into the name table (a thread's number in PYPROF_THREAD)
- *	bits 28..63  ticks since the base: the block's base_ticks, moved on by PYPROF_SYNC
+ *	bit   4      PYPROF_FAR
+ *	bits  5..28  function number into the name table (a thread's number in PYPROF_THREAD)
+ *	bits 29..63  ticks since the base: the block's base_ticks, moved on by PYPROF_SYNC
  */
 #define PYPROF_KIND_BITS 4
 #define PYPROF_FN_BITS 24
-#define PYPROF_FN_SHIFT PYPROF_KIND_BITS
-#define PYPROF_TICK_SHIFT (PYPROF_KIND_BITS + PYPROF_FN_BITS)
+#define PYPROF_FN_SHIFT (PYPROF_KIND_BITS + 1)
+#define PYPROF_TICK_SHIFT (PYPROF_FN_SHIFT + PYPROF_FN_BITS)
 #define PYPROF_TICK_BITS (64 - PYPROF_TICK_SHIFT)
 
 #define PYPROF_FN_NONE 0u				/* the root: no function at all */
@@ -68,6 +69,12 @@ enum pyprof_kind {
 };
 
 #define PYPROF_SYNC_SHIFT 24
+
+/*
+ * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from the start of
+ * the code that the interpreter made an integer for it (3.12+: beyond those that it keeps, 256), which takes time.
+ */
+#define PYPROF_FAR (1u << PYPROF_KIND_BITS)
 
 static inline uint64_t pyprof_record(unsigned kind, uint32_t fn, uint64_t ticks)
 {
@@ -287,7 +294,8 @@ struct pyprof_fold_fn {
 	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
 	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
-	uint64_t n_others; /* calls that it made of what is no function: see PYPROF_SYNC */
+	uint64_t n_others;     /* calls that it made of what is no function: see PYPROF_SYNC ... */
+	uint64_t n_far_others; /* ... of these, those that PYPROF_FAR was said of */
 };
 
 /* A caller pair. */
@@ -306,6 +314,8 @@ struct pyprof_fold_edge {
 	uint64_t n_exceptions; /* calls that were left by an exception */
 	uint64_t n_resumes;    /* of n_calls, those that went on with a suspended generator */
 	uint64_t n_bare;       /* of n_calls, bare calls and resumes */
+	uint64_t n_far;	       /* of n_calls, those whose end PYPROF_FAR was said of */
+	uint64_t reserved[3];  /* a power of two: found by a shift, and two lines of the cache */
 };
 
 struct pyprof_fold_frame {
@@ -321,8 +331,8 @@ struct pyprof_fold_frame {
 	uint64_t reserved;
 };
 
-_Static_assert(sizeof(struct pyprof_fold_fn) == 72, "format");
-_Static_assert(sizeof(struct pyprof_fold_edge) == 96, "format");
+_Static_assert(sizeof(struct pyprof_fold_fn) == 80, "format");
+_Static_assert(sizeof(struct pyprof_fold_edge) == 128, "format");
 _Static_assert(sizeof(struct pyprof_fold_frame) == 64, "format");
 
 /*

@@ -239,21 +239,28 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	f->s.depth = depth + 1;
 }
 
-/* What the fewest calls are. The weight of it. */
+/* Sets of kinds that end a call, a bit each, and a bit each with PYPROF_FAR. Odd: there is more to count. */
+#define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_FAR)
+#define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(1u << PYPROF_UNWIND | 1u << PYPROF_C_EXCEPTION)
+#define PYPROF_ENDS_C PYPROF_ENDS(1u << PYPROF_C_RETURN | 1u << PYPROF_C_EXCEPTION)
+#define PYPROF_ENDS_ODD (PYPROF_ENDS_EXCEPTION | ~0u << PYPROF_FAR)
+
+/* What fewer calls are. `end`: bits 0..4 of the record that ended it. The weight of it. */
 static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct pyprof_fold_edge *e,
-					    uint32_t flags, bool exception)
+					    uint32_t flags, unsigned end)
 {
-	bool bare = flags & PYPROF_FRAME_BARE;
+	bool bare = flags & PYPROF_FRAME_BARE, exception = PYPROF_ENDS_EXCEPTION >> end & 1;
 
 	e->n_exceptions += exception;
 	e->n_bare += bare;
 	e->n_resumes += (flags & PYPROF_FRAME_RESUMED) != 0;
+	e->n_far += end >= PYPROF_FAR;
 	return (int64_t)(bare ? f->weight[PYPROF_COST_BARE] : 0) +
 	       (exception ? f->weight[PYPROF_COST_EXCEPTION] : 0);
 }
 
-/* Closes the innermost frame now. */
-static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, bool exception)
+/* Closes the innermost frame now. `end`: bits 0..4 of the record that says so. */
+static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsigned end)
 {
 	uint32_t depth = --f->s.depth;
 	const struct pyprof_fold_frame *frame = &f->stack[depth];
@@ -287,10 +294,10 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, bool
 	} else {
 		e->n_recursive += n;
 	}
-	if (__builtin_expect(exception || flags & ~PYPROF_FRAME_C, 0)) {
+	if (__builtin_expect(PYPROF_ENDS_ODD >> end & 1 || flags & ~PYPROF_FRAME_C, 0)) {
 		if (!n)
 			return;
-		weight += pyprof_fold_count_odd(f, e, flags, exception);
+		weight += pyprof_fold_count_odd(f, e, flags, end);
 		fn->n_recursive_resumes += flags & PYPROF_FRAME_RESUMED && fn->level;
 	}
 	parent->self_cost += (uint64_t)weight;
@@ -308,21 +315,20 @@ static inline bool pyprof_fold_is_top(const struct pyprof_fold *f, uint32_t numb
  * down: the returns of those above are missing, and they end now.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyprof_fold *f,
-								      uint32_t number,
-								      bool exception, bool is_c)
+								      uint32_t number, unsigned end)
 {
 	uint32_t slot = pyprof_fold_find_fn(f, number);
 
-	if (is_c || !slot || !f->fn[slot].level) {
+	if (PYPROF_ENDS_C >> end & 1 || !slot || !f->fn[slot].level) {
 		f->s.n_unmatched++;
 		return;
 	}
 	while (f->s.depth && !pyprof_fold_is_top(f, number)) {
-		pyprof_fold_leave_top(f, false);
+		pyprof_fold_leave_top(f, PYPROF_RETURN);
 		f->s.n_closed++;
 	}
 	if (f->s.depth) /* unless the levels are not those of the stack */
-		pyprof_fold_leave_top(f, exception);
+		pyprof_fold_leave_top(f, end);
 }
 
 /* The thread ends, or its records do: what is running still is closed at the last known time. */
@@ -330,19 +336,20 @@ static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fo
 {
 	while (f->s.depth) {
 		f->s.n_open++;
-		pyprof_fold_leave_top(f, false);
+		pyprof_fold_leave_top(f, PYPROF_RETURN);
 	}
 }
 
 /* --- records ---------------------------------------------------------------------------------------- */
 
 /* Calls that are none for a profile, but cost: about as much as those of C functions. */
-static inline void pyprof_fold_count_others(struct pyprof_fold *f, uint32_t n)
+static inline void pyprof_fold_count_others(struct pyprof_fold *f, uint32_t n, bool far)
 {
 	struct pyprof_fold_frame *frame = &f->stack[(int32_t)f->s.depth - 1];
 	uint64_t weight = n * (uint64_t)(int64_t)f->weight[PYPROF_COST_C];
 
 	pyprof_fold_change_fn(f, frame->slot)->n_others += n;
+	f->fn[frame->slot].n_far_others += far ? n : 0;
 	frame->self_cost += weight;
 	f->s.cost += weight;
 }
@@ -360,7 +367,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 		break;
 	case PYPROF_SYNC:
 		if (pyprof_record_fn(r))
-			pyprof_fold_count_others(f, pyprof_record_fn(r));
+			pyprof_fold_count_others(f, pyprof_record_fn(r), r & PYPROF_FAR);
 		else
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
@@ -382,8 +389,6 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 #define PYPROF_KINDS_ENTER                                                                       \
 	(1u << PYPROF_CALL | 1u << PYPROF_BARE_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
 	 1u << PYPROF_C_CALL | 1u << PYPROF_OPEN)
-#define PYPROF_KINDS_EXCEPTION (1u << PYPROF_UNWIND | 1u << PYPROF_C_EXCEPTION)
-#define PYPROF_KINDS_C (1u << PYPROF_C_RETURN | 1u << PYPROF_C_EXCEPTION)
 
 static inline uint32_t pyprof_fold_flags(unsigned kind)
 {
@@ -408,7 +413,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint
 	unsigned kind = pyprof_record_kind(r);
 	uint32_t fn = pyprof_record_fn(r);
 	uint64_t at = f->s.base + pyprof_record_ticks(r);
-	bool exception = PYPROF_KINDS_EXCEPTION >> kind & 1;
+	unsigned end = r & (2 * PYPROF_FAR - 1);
 
 	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
 		pyprof_fold_control(f, r);
@@ -420,9 +425,9 @@ static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint
 	if (PYPROF_KINDS_ENTER >> kind & 1)
 		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c);
 	else if (__builtin_expect(pyprof_fold_is_top(f, fn), 1))
-		pyprof_fold_leave_top(f, exception);
+		pyprof_fold_leave_top(f, end);
 	else
-		pyprof_fold_leave_other(f, fn, exception, PYPROF_KINDS_C >> kind & 1);
+		pyprof_fold_leave_other(f, fn, end);
 }
 
 static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)

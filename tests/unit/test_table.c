@@ -30,6 +30,11 @@ static uint32_t roll(uint32_t n)
 	return (uint32_t)(seed >> 33) % n;
 }
 
+static unsigned far(void)
+{
+	return roll(3) ? 0 : PYPROF_FAR;
+}
+
 static void make_blocks(void)
 {
 	static uint32_t stack[1 << 16];
@@ -49,9 +54,10 @@ static void make_blocks(void)
 				uint32_t fn = stack[--depth];
 
 				b->record[k] = pyprof_record(
-					roll(9) ? PYPROF_RETURN : PYPROF_UNWIND, fn, ticks);
+					(roll(9) ? PYPROF_RETURN : PYPROF_UNWIND) | far(), fn,
+					ticks);
 			} else if (!roll(5)) {
-				b->record[k] = pyprof_record(PYPROF_SYNC, 1 + roll(5), 0);
+				b->record[k] = pyprof_record(PYPROF_SYNC | far(), 1 + roll(5), 0);
 			} else {
 				uint32_t fn = 1 + roll(40);
 
@@ -155,6 +161,7 @@ static void assert_same(const struct pyprof_fold *a, const struct pyprof_fold *b
 		ck_assert_uint_eq(a->fn[i].n_recursive, b->fn[i].n_recursive);
 		ck_assert_uint_eq(a->fn[i].total, b->fn[i].total);
 		ck_assert_uint_eq(a->fn[i].n_others, b->fn[i].n_others);
+		ck_assert_uint_eq(a->fn[i].n_far_others, b->fn[i].n_far_others);
 	}
 	for (uint32_t i = 1; i <= a->s.n_edges; i++) {
 		struct pyprof_fold_edge x = a->edge[i], y = b->edge[i];
