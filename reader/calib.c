@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "pyshim calibration 2"
+#define MAGIC "pyshim calibration 3"
 
 const char *const calib_kind[CALIB_KINDS] = {
 	"python", "c", "bare", "exception", "resume", "method", "other", "large", "large-site",
@@ -22,7 +22,7 @@ void calib_from_bias(struct calib *c, double seconds_per_event)
 
 	memset(c, 0, sizeof(*c));
 	c->cost[0] = c->cost[1] = each;
-	c->bytecode = c->sparse = 1;
+	c->bytecode = 1;
 }
 
 double calib_largeness(bool monitoring, uint32_t code_bytes)
@@ -36,16 +36,6 @@ double calib_largeness(bool monitoring, uint32_t code_bytes)
  * How far apart they are without recording depends on the result: it is `apart_s` less the result times
  * `cost_s`. Both are linear in between.
  */
-double calib_sparseness(const struct calib *c, double apart_s, double cost_s)
-{
-	double per_s, times;
-
-	if (!(c->far_s > c->near_s))
-		return 1;
-	per_s = (c->sparse - 1) / (c->far_s - c->near_s);
-	times = (1 + per_s * (apart_s - c->near_s)) / (1 + per_s * (cost_s > 0 ? cost_s : 0));
-	return !(times > 1) ? 1 : times > c->sparse ? c->sparse : times;
-}
 
 double calib_bias(const struct calib *c)
 {
@@ -129,11 +119,8 @@ static void read_line(struct calib *c, const char *name, const char *value)
 	}
 	if (!strcmp(name, "bytecode"))
 		c->bytecode = strtod(value, NULL);
-	if (!strcmp(name, "sparse") && sscanf(value, "%lf %lf %lf", &in, &out, &spread) == 3) {
-		c->sparse = in;
-		c->near_s = out * 1e-9;
-		c->far_s = spread * 1e-9;
-	}
+	if (!strcmp(name, "cold"))
+		c->cold = strtod(value, NULL);
 	if (!strcmp(name, "made"))
 		c->made = strtoll(value, NULL, 10);
 	if (!strcmp(name, "calls"))
@@ -151,8 +138,7 @@ static int is_sensible(const struct calib *c)
 		if (!(cost->in_s > -1 && cost->in_s < 1 && cost->out_s > -1 && cost->out_s < 1))
 			return 0;
 	}
-	return c->bytecode >= 1 && c->bytecode < 1000 && c->sparse >= 1 && c->sparse < 100 &&
-	       c->near_s >= 0 && c->near_s <= c->far_s && c->far_s < 1;
+	return c->bytecode >= 1 && c->bytecode < 1000 && c->cold >= 0 && c->cold < 10;
 }
 
 int calib_load(struct calib *c, const char *path)
@@ -164,8 +150,9 @@ int calib_load(struct calib *c, const char *path)
 	memset(c, 0, sizeof(*c));
 	if (!f)
 		return -errno;
+	c->cold = NAN; /* until it is read */
 	for (int i = 0; i < CALIB_KINDS; i++)
-		c->cost[i].in_s = NAN; /* until it is read */
+		c->cost[i].in_s = NAN;
 	if (!fgets(line, sizeof(line), f) || strcmp(line, MAGIC "\n"))
 		err = -EINVAL;
 	while (!err && fgets(line, sizeof(line), f)) {
@@ -216,8 +203,7 @@ int calib_save(const struct calib *c, const char *path)
 		for (int i = 0; i < CALIB_KINDS; i++)
 			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i], c->cost[i].in_s * 1e9,
 				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
-		fprintf(f, "sparse %.4f %.3f %.3f\nbytecode %.4f\n", c->sparse, c->near_s * 1e9,
-			c->far_s * 1e9, c->bytecode);
+		fprintf(f, "cold %.4f\nbytecode %.4f\n", c->cold, c->bytecode);
 		if (ferror(f))
 			err = -EIO;
 		if (fclose(f) && !err)

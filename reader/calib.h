@@ -51,13 +51,12 @@ struct calib {
 	struct calib_cost cost[CALIB_KINDS];
 	double bytecode; /* how many times longer bytecode takes while the hook is set; 1: as long */
 	/*
-	 * Calls and returns that are `near_s` apart, as in a loop of nothing else, cost what stands above. Those
-	 * that are `far_s` apart cost so many times as much: the processor has had other things to remember
-	 * meanwhile.
+	 * What stands above is of calls that are made again and again. As many times this part of it is added as
+	 * there are factors of e in the number of other calls since the last one of the same kind (reuse.h): the
+	 * processor has had other things to remember meanwhile.
 	 */
-	double sparse;
-	double near_s, far_s; /* of time without recording */
-	int64_t made;	      /* seconds since the epoch */
+	double cold;
+	int64_t made; /* seconds since the epoch */
 	uint64_t n_calls, n_rounds;
 };
 
@@ -67,15 +66,10 @@ void calib_from_bias(struct calib *c, double seconds_per_event);
 /*
  * How much of CALIB_LARGE and CALIB_LARGE_SITE an event in such code costs. sys.monitoring's callbacks are
  * given the place in the code, an integer that beyond 256 is made anew each time: the part of the places
- * for which it is. 3.10 looks for the line of the place, from the start: how many KiB.
+ * for which it is, where a recording does not tell (PYPROF_FAR). 3.10 looks for the line of the place, from the
+ * start: how many KiB.
  */
 double calib_largeness(bool monitoring, uint32_t code_bytes);
-
-/*
- * How many times as much a call costs where calls are so far apart in the recording, of which what
- * stands above makes `cost_s`. 1 .. c->sparse.
- */
-double calib_sparseness(const struct calib *c, double apart_s, double cost_s);
 
 /* That one number, as this calibration has it for calls of Python functions. */
 double calib_bias(const struct calib *c);

@@ -19,9 +19,9 @@
 #define ROUNDS 15
 #define SLICES 20	 /* of a loop in a round */
 #define LARGE_BYTES 1024 /* of callee_large and loop_site, about */
-#define FAR_TIMES 3	 /* as far apart as calls in the loop of Python functions are */
-#define SPARSE_TRIED 1.5
-#define MAX_SPARSE 3
+#define COLD_TRIED 0.1
+#define MAX_COLD 1
+#define MAX_TIMES 1.5 /* as much as in loops */
 
 enum loop {
 	PYTHON,
@@ -362,9 +362,6 @@ static void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	/* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
 	c->bytecode = SPREAD(rounds, total, WORK).least / SPREAD(rounds, bare, WORK).least;
 	c->bytecode = slow > 0 && c->bytecode > 1 ? c->bytecode : 1;
-	c->sparse = 1;
-	c->near_s = SPREAD(rounds, bare, PYTHON).least;
-	c->far_s = FAR_TIMES * c->near_s;
 	c->cost[PYPROF_COST_PYTHON] = python;
 	c->cost[PYPROF_COST_C] = call;
 	exception.in_s += exception.out_s;
@@ -399,31 +396,50 @@ static int apply_to_mixed(struct run *run, const struct calib *c, struct round *
 	return err ? -1 : 0;
 }
 
-/*
- * Of what recording adds to the mixed programs, per second of their time, what the costs of tight loops
- * leave over: by least squares, how many times as much calls cost where they are far apart. `known` is
- * what the costs say where they are no dearer then, `tried` where they are SPARSE_TRIED times as dear.
- */
-static double sparse_of(const struct round *rounds, int n_loops, const struct round *known,
-			const struct round *tried)
+static double within(double value, double least, double most)
 {
-	double xx = 0, xy = 0, sparse;
+	return !(value > least) ? least : value > most ? most : value;
+}
+
+/*
+ * What the costs of tight loops leave over of what recording adds to the mixed programs: a line, by least squares,
+ * through how many times as much it adds, by how many calls lie between two of the same kind. Each program counts
+ * as much, however many calls it makes, and so does each loop before PLAIN, of which the costs are right and the
+ * distance is none. All costs are put where the line begins, but those of large code, which the distance leaves
+ * alone; its slope is `cold`. `known` is what the costs say where distance costs nothing, `tried` where it costs
+ * COLD_TRIED. How many times those of loops the costs are now.
+ */
+static double fit_mixed(struct calib *c, const struct round *rounds, int n_loops,
+			const struct round *known, const struct round *tried)
+{
+	double n = PLAIN, x = 0, y = PLAIN, xx = 0, xy = 0, slope, begins;
 
 	for (int i = MIXED; i < n_loops; i++) {
-		double bare = SPREAD(rounds, bare, i).least;
-		double left = (SPREAD(rounds, total, i).least - known->cost[i]) / bare - 1;
-		double far = (tried->cost[i] - known->cost[i]) / (SPARSE_TRIED - 1) / bare;
+		double added = SPREAD(rounds, total, i).least - SPREAD(rounds, bare, i).least;
+		double times = added / known->cost[i];
+		double distance = (tried->cost[i] / known->cost[i] - 1) / COLD_TRIED;
 
-		xx += far * far;
-		xy += far * left;
+		if (!(known->cost[i] > 0))
+			continue;
+		n++;
+		x += distance;
+		y += times;
+		xx += distance * distance;
+		xy += distance * times;
 	}
-	sparse = 1 + xy / xx;
-	return !(sparse > 1) ? 1 : sparse > MAX_SPARSE ? MAX_SPARSE : sparse;
+	slope = within((n * xy - x * y) / (n * xx - x * x), 0, MAX_COLD);
+	begins = within((y - slope * x) / n, 1 / MAX_TIMES, MAX_TIMES);
+	for (int i = 0; i < CALIB_LARGE; i++) {
+		c->cost[i].in_s *= begins;
+		c->cost[i].out_s *= begins;
+	}
+	c->cold = slope / begins;
+	return begins;
 }
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
-static void print(const struct calib *c)
+static void print(const struct calib *c, double begins)
 {
 	static const char *const text[CALIB_KINDS] = {
 		"Python function",
@@ -446,8 +462,10 @@ static void print(const struct calib *c)
 		printf("  %-38s %8.1f %8.1f %8.1f\n", text[i], c->cost[i].in_s * 1e9,
 		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
-	printf("  calls that are %.0f ns apart cost %.2f times as much as those that are %.0f ns apart\n",
-	       c->far_s * 1e9, c->sparse, c->near_s * 1e9);
+	printf("  a call in a program costs %.2f times as much as in a loop of such calls\n",
+	       begins);
+	printf("  one that is made again after 100 others %.2f times as much as that\n",
+	       1 + c->cold * log(100));
 	printf("  one number per event: %.4g s\n", calib_bias(c));
 }
 
@@ -491,6 +509,7 @@ int calibrate(const struct calibration *c)
 	struct run run = { .c = c };
 	struct round rounds[ROUNDS], known, tried;
 	bool monitoring;
+	double begins;
 	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
 	int err = make_folder(&run);
 
@@ -502,7 +521,7 @@ int calibrate(const struct calibration *c)
 		result.made = time(NULL);
 		solve(&result, rounds, monitoring);
 		err = apply_to_mixed(&run, &result, &known);
-		result.sparse = SPARSE_TRIED;
+		result.cold = COLD_TRIED;
 		if (!err)
 			err = apply_to_mixed(&run, &result, &tried);
 	}
@@ -510,7 +529,8 @@ int calibrate(const struct calibration *c)
 	remove_folder(&run);
 	if (err)
 		return err;
-	result.sparse = sparse_of(rounds, run.n_loops, &known, &tried);
-	print(&result);
+	result.cold = 0;
+	begins = fit_mixed(&result, rounds, run.n_loops, &known, &tried);
+	print(&result, begins);
 	return keep(&result);
 }

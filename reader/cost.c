@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "reuse.h"
+
 #define SWEEPS 40 /* of rates: call stacks are seldom deeper, and what is deeper matters less */
 
 /* --- what calls cost ------------------------------------------------------------------------------------ */
@@ -36,26 +38,55 @@ static double largeness(const struct cost *c, uint32_t slot)
 }
 
 /*
- * What the sizes of both sides' code add. A return from large code has its cost mostly inside; for a
- * resume it is the other way round. A call site tells of C functions, of their return too; before 3.12
- * not of others.
+ * What the sizes of both sides' code add, by how many of the calls end in a place that costs. A return from
+ * large code has its cost mostly inside; for a resume, which goes on where a yield was, it is the other way
+ * round. A call site tells of C functions, of their return too; before 3.12 not of others.
  */
 static void add_largeness(struct calib_cost *to, const struct cost *c,
 			  const struct pyprof_fold_edge *e)
 {
 	const struct calib_cost *large = &c->calib->cost[CALIB_LARGE];
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
-	double callee = largeness(c, e->callee), caller = largeness(c, e->caller);
+	bool by_caller = is_c(c, e->callee);
+	double n = c->monitoring
+			   ? (double)e->n_far
+			   : (double)e->n_calls * largeness(c, by_caller ? e->caller : e->callee);
 
-	if (is_c(c, e->callee)) {
-		add_cost(to, (double)e->n_calls * caller, site->in_s, site->out_s);
+	if (by_caller) {
+		add_cost(to, n, site->in_s, site->out_s);
 		return;
 	}
-	add_cost(to, (double)e->n_calls * callee, large->in_s, large->out_s);
-	add_cost(to, (double)e->n_resumes * callee, large->out_s, large->in_s);
+	add_cost(to, n, large->in_s, large->out_s);
+	if (e->n_resumes)
+		add_cost(to, n * (double)e->n_resumes / (double)e->n_calls, large->out_s,
+			 large->in_s);
 	if (c->monitoring)
-		add_cost(to, (double)(e->n_calls - e->n_bare) * caller, 0,
+		add_cost(to, (double)(e->n_calls - e->n_bare) * c->far[e->caller], 0,
 			 (site->in_s + site->out_s) / 2);
+}
+
+/*
+ * Which part of the call sites' events were told from far places: known of those that have ended there, so of C
+ * functions and others; where there are none, a guess by the size of the code.
+ */
+static void find_far_sites(struct cost *c)
+{
+	double *n_far = c->far, *n_all = c->n_frames; /* places to count */
+
+	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &c->fold->edge[i];
+
+		if (is_c(c, e->callee)) {
+			n_far[e->caller] += (double)e->n_far;
+			n_all[e->caller] += (double)e->n_calls;
+		}
+	}
+	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
+		n_far[slot] += (double)c->fold->fn[slot].n_far_others;
+		n_all[slot] += (double)c->fold->fn[slot].n_others;
+		c->far[slot] = n_all[slot] > 0 ? n_far[slot] / n_all[slot] : largeness(c, slot);
+		n_all[slot] = 0;
+	}
 }
 
 /*
@@ -73,16 +104,33 @@ static double cost_of_others(const struct cost *c, uint32_t slot)
 {
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
 
-	return (double)c->fold->fn[slot].n_others *
-	       (c->calib->cost[CALIB_OTHER].out_s +
-		largeness(c, slot) * (site->in_s + site->out_s));
+	return (double)c->fold->fn[slot].n_others * c->calib->cost[CALIB_OTHER].out_s *
+		       c->times_of_others[slot] +
+	       (double)c->fold->fn[slot].n_far_others * (site->in_s + site->out_s);
 }
 
+/* How many times as much calls cost: the more, the more others have been made since the last of the same edge. */
+static int find_times(struct cost *c)
+{
+	const struct pyprof_fold *f = c->fold;
+	int err = 0;
+
+	if (c->calib->cold > 0)
+		err = reuse_find(f, c->times, c->times_of_others);
+	for (uint32_t i = 1; i <= f->s.n_edges; i++)
+		c->times[i] = 1 + c->calib->cold * c->times[i];
+	for (uint32_t slot = 0; slot <= f->s.n_fns; slot++)
+		c->times_of_others[slot] = 1 + c->calib->cold * c->times_of_others[slot];
+	return err;
+}
+
+/* Of all calls of an edge. */
 static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof_fold_edge *e)
 {
 	const struct calib_cost *cost = c->calib->cost;
 	const struct calib_cost *call =
 		&cost[is_c(c, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	double times = c->times[e - c->fold->edge];
 	struct calib_cost sum = { 0 };
 
 	add_cost(&sum, (double)e->n_calls, call->in_s, call->out_s);
@@ -95,46 +143,20 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 	if (is_method(c, e->callee))
 		add_cost(&sum, (double)e->n_calls, cost[CALIB_METHOD].in_s,
 			 cost[CALIB_METHOD].out_s);
+	sum.in_s *= times;
+	sum.out_s *= times;
 	add_largeness(&sum, c, e);
 	return sum;
-}
-
-/* Puts a function's costs up by how far apart the calls are that it makes and is made by. */
-static void scale_costs(struct cost *c)
-{
-	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
-		const struct pyprof_fold_edge *e = &c->fold->edge[i];
-
-		c->self[e->callee] += (double)e->self * c->seconds_per_tick;
-		c->inside[e->callee] += cost_of_calls(c, e).in_s;
-		c->n_apart[e->callee] += (double)e->n_calls / 2;
-		c->n_apart[e->caller] += (double)e->n_calls / 2;
-	}
-	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
-		double n = (c->n_apart[slot] + (double)c->fold->fn[slot].n_others) *
-			   c->calib->bytecode;
-
-		c->times[slot] = 1;
-		if (n > 0 && !is_c(c, slot))
-			c->times[slot] = calib_sparseness(c->calib, c->self[slot] / n,
-							  (c->inside[slot] + c->out[slot]) / n);
-		c->out[slot] *= c->times[slot];
-	}
-}
-
-static double cost_inside(const struct cost *c, const struct pyprof_fold_edge *e)
-{
-	return cost_of_calls(c, e).in_s * c->times[e->callee];
 }
 
 /* What the calls of one edge have cost, inside and outside of them, and what of that lies in Python. */
 static struct cost_rate cost_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
 {
-	double in_s = cost_inside(c, e);
-	double out_s = cost_of_calls(c, e).out_s * c->times[e->caller];
+	struct calib_cost cost = cost_of_calls(c, e);
 	bool c_callee = is_c(c, e->callee), c_caller = e->caller && is_c(c, e->caller);
 
-	return (struct cost_rate){ in_s + out_s, (c_callee ? 0 : in_s) + (c_caller ? 0 : out_s) };
+	return (struct cost_rate){ cost.in_s + cost.out_s,
+				   (c_callee ? 0 : cost.in_s) + (c_caller ? 0 : cost.out_s) };
 }
 
 static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
@@ -171,7 +193,7 @@ static void set_rate(struct cost_rate *rate, const struct rate_sum *sum)
 static void sum_direct(const struct cost *c, struct rate_sum *direct)
 {
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
-		double s = cost_of_others(c, slot) * c->times[slot];
+		double s = cost_of_others(c, slot);
 		double weight = (double)c->fold->fn[slot].n_others * c->fold->weight[PYPROF_COST_C];
 
 		add_to_rate(&direct[slot], &(struct cost_rate){ s, s }, weight);
@@ -227,18 +249,20 @@ int cost_open(struct cost *c)
 {
 	size_t n = c->fold->s.n_fns + 1ull;
 
-	c->out = calloc(7 * n, sizeof(*c->out));
+	c->out = calloc(5 * n, sizeof(*c->out));
 	c->rate = calloc(n, sizeof(*c->rate));
-	if (!c->out || !c->rate)
+	c->times = calloc(c->fold->s.n_edges + 1ull, sizeof(*c->times));
+	if (!c->out || !c->rate || !c->times)
 		return -ENOMEM;
 	c->weight = c->out + n;
 	c->n_frames = c->weight + n;
-	c->self = c->n_frames + n;
-	c->inside = c->self + n;
-	c->n_apart = c->inside + n;
-	c->times = c->n_apart + n;
+	c->far = c->n_frames + n;
+	c->times_of_others = c->far + n;
 	if (!c->calib)
 		return 0;
+	find_far_sites(c);
+	if (find_times(c))
+		return -ENOMEM;
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
@@ -248,7 +272,6 @@ int cost_open(struct cost *c)
 	}
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++)
 		c->out[slot] += cost_of_others(c, slot);
-	scale_costs(c);
 	return find_rates(c);
 }
 
@@ -256,6 +279,7 @@ void cost_close(struct cost *c)
 {
 	free(c->out);
 	free(c->rate);
+	free(c->times);
 }
 
 /* An edge's share of what the calls that its callee made have cost outside of them. */
@@ -288,7 +312,7 @@ static double cost_of_total(const struct cost *c, const struct cost_rate *rate, 
 static void state_cost(const struct cost *c, const struct pyprof_fold_edge *e,
 		       struct profile_counts *counts)
 {
-	double in_s = cost_inside(c, e);
+	double in_s = cost_of_calls(c, e).in_s;
 	double self = in_s + cost_of_callees(c, e);
 	bool c_callee = is_c(c, e->callee);
 
@@ -330,7 +354,7 @@ static void sum_edges(const struct cost *c, struct profile_counts *sum, uint64_t
 		self[e->callee] += e->self;
 		if (c->calib) {
 			sum[e->callee].self_cost_s += cost_edge(c, e).self_cost_s;
-			in_s[e->callee] += cost_inside(c, e);
+			in_s[e->callee] += cost_of_calls(c, e).in_s;
 		}
 	}
 }

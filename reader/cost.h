@@ -28,13 +28,12 @@ struct cost {
 	double seconds_per_tick;
 
 	/* By slot, and in seconds where nothing else is said. */
-	double *out;	  /* of the calls that the function made */
-	double *weight;	  /* the same, in the units of header.cost_weight */
-	double *n_frames; /* its own calls, which share where nothing has a weight */
-	double *self;	  /* own time, of whatever calls */
-	double *inside;	  /* of that, what lies inside of calls, before it is put up */
-	double *n_apart;  /* pieces that its own time was cut into by calls and returns, by two */
-	double *times;	  /* how many times as much its costs are, see calib_sparseness */
+	double *out;		 /* of the calls that the function made */
+	double *weight;		 /* the same, in the units of header.cost_weight */
+	double *n_frames;	 /* its own calls, which share where nothing has a weight */
+	double *far;		 /* which part of its call sites' events are told from far places */
+	double *times_of_others; /* how many times as much those of no functions cost, as in calib.cold */
+	double *times;		 /* the same of calls, by edge */
 	/*
 	 * For each unit of weight of what lies within the function's calls, and of these, what lies in Python
 	 * functions' own time. Between calls of the function there is no difference known.

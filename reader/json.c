@@ -387,9 +387,7 @@ static void put_calibration(struct json *j, const struct calib *c)
 	begin(j, "{");
 	key_seconds(j, "bias", calib_bias(c));
 	key_seconds(j, "bytecode", c->bytecode);
-	key_seconds(j, "sparse", c->sparse);
-	key_seconds(j, "near_s", c->near_s);
-	key_seconds(j, "far_s", c->far_s);
+	key_seconds(j, "cold", c->cold);
 	put_key(j, "made");
 	put_int(j, c->made);
 	put_key(j, "costs");

@@ -92,9 +92,9 @@ def report(recording, config, *options):
 
 def write_calibration(path, inside=1, outside=1, bytecode=1, **more):
     """All kinds of calls alike, in ns."""
-    lines = ["pyshim calibration 2", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
+    lines = ["pyshim calibration 3", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
              "c %s %s 0" % (inside, outside),
-             *("%s 0 0 0" % kind for kind in KINDS[2:]), "sparse 1 0 0"]
+             *("%s 0 0 0" % kind for kind in KINDS[2:]), "cold 0"]
     lines += ["%s %s" % item for item in more.items()]
     path.write_text("\n".join(lines) + "\n")
     return path
@@ -226,20 +226,66 @@ print(len(small.__code__.co_code), len(large.__code__.co_code))
 """
 
 
+def lost_by(recording, tmp_path, **costs):
+    """{name: by how many tenths of a nanosecond its own time becomes less}"""
+    path = write_calibration(tmp_path / "mine", 0, 0, **costs)
+    raw = read_stats(recording, options=("--bias", "none"))
+    corrected = read_stats(recording, options=("--bias", path))
+    return {f[2]: (raw[f][2] - v[2]) * 1e10 for f, v in corrected.items()}
+
+
 @pytest.mark.parametrize("lines", [10, 100, 1000])
 def test_large_code(python, run_shim, tmp_path, lines):
     """By the length of its code, which stands in the recording."""
+    if python.version >= (3, 12):
+        return  # there each event has a place: see below
     done = run_shim([python.exe, "-S", "-c", SIZES % lines])
-    path = write_calibration(tmp_path / "mine", 0, 0, large="0.1 0 0")
-    raw = read_stats(done.recording, options=("--bias", "none"))
-    corrected = read_stats(done.recording, options=("--bias", path))
-    lost = {name: (raw[f, line, name][2] - v[2]) * 1e10 for (f, line, name), v in corrected.items()}
+    lost = lost_by(done.recording, tmp_path, large="0.1 0 0")
     for name, size in zip(("small", "large"), map(int, done.out.split())):
-        if python.version >= (3, 12):
-            part = 1 - 256 / size if size > 256 else 0
-        else:
-            part = min(size / 1024, 8)
-        assert lost[name] == pytest.approx(100 * part, abs=0.2), (name, size)
+        assert lost[name] == pytest.approx(100 * min(size / 1024, 8), abs=0.2), (name, size)
+
+
+FAR_PLACES = """\
+import collections, sys
+class Plain: pass
+exec("def mixed(n, x=0):\\n    bin(7)\\n    if x is None:\\n" + "        x = [x, x, x, x]\\n" * %d +
+     "    for i in range(n):\\n        bin(7)\\n        yield i\\n    Plain()\\n")
+def run():
+    for i in range(10):
+        for _ in mixed(9): pass
+def count(event):
+    def told(code, place, *more):
+        if code is mixed.__code__ and place > 256:
+            far[event, event == "C_RETURN" and more[0] is bin] += 1
+    return told
+far = collections.Counter()
+if len(sys.argv) > 1:
+    m = sys.monitoring
+    m.use_tool_id(4, "")
+    for event in "PY_RETURN", "PY_YIELD", "C_RETURN":
+        m.register_callback(4, getattr(m.events, event), count(event))
+    m.set_events(4, m.events.PY_RETURN | m.events.PY_YIELD | m.events.CALL)
+run()
+if len(sys.argv) > 1:
+    m.set_events(4, 0)
+    print(far["PY_RETURN", 0] + far["PY_YIELD", 0], far["C_RETURN", 1], far["C_RETURN", 0])
+"""
+
+
+@pytest.mark.parametrize("lines", [3, 12, 20, 100])
+def test_far_places(python, run_shim, tmp_path, lines):
+    """Which events come from far places is what the interpreter says to a tool of sys.monitoring."""
+    if python.version < (3, 12):
+        return  # no event has a place
+    program = [python.exe, "-S", "-c", FAR_PLACES % lines]
+    ends, c_ends, others = map(int, run_bare([*program, "count"]).out.split())
+    assert lines < 100 or (ends, c_ends, others) == (100, 90, 20)
+    recording = run_shim(program).recording
+    assert lost_by(recording, tmp_path, large="0.1 0 0")["mixed"] == pytest.approx(ends, abs=0.2)
+    inside = lost_by(recording, tmp_path, **{"large-site": "0.1 0 0"})
+    outside = lost_by(recording, tmp_path, **{"large-site": "0 0.1 0"})
+    assert inside["<built-in method builtins.bin>"] == pytest.approx(c_ends, abs=0.2)
+    assert outside["mixed"] == pytest.approx(c_ends + others, abs=0.2)
 
 
 def test_recorded_bias(python, run_shim, config, keep):
@@ -275,9 +321,10 @@ def test_calibrate(python, recording, config):
     (path,) = kept(config)
     text = path.read_text()
     assert done.out.decode().endswith("  kept in %s\n" % path)
-    assert text.startswith("pyshim calibration 2\ninterpreter %d.%d.%d" % python.version)
+    assert text.startswith("pyshim calibration 3\ninterpreter %d.%d.%d" % python.version)
     for kind in KINDS:
         assert re.search(r"^%s -?\d+\.\d+ -?\d+\.\d+ \d+\.\d+$" % kind, text, re.M), text
+    assert re.search(r"^cold \d\.\d+$", text, re.M), text
     bias = float(re.search(r"^  one number per event: (\S+) s$", done.out.decode(), re.M)[1])
     numbers = re.search(r"^python (\S+) (\S+)", text, re.M)
     assert bias == pytest.approx(sum(map(float, numbers.groups())) / 2 * 1e-9, rel=2e-3)

@@ -60,6 +60,8 @@ static int bytecode; /* how many times as long Python functions take */
 static int times;    /* how many times as much calls cost that are far apart, by two */
 static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
 static uint32_t code_bytes[N_FNS + 1];
+static bool is_far[N_FNS + 1]; /* the events of its code are told from far places, in monitoring */
+static bool far_sites; /* such functions make C calls, so that it is known of their call sites */
 static bool is_generator[N_FNS + 1];
 
 /* --- a program that runs twice over -------------------------------------------------------------------- */
@@ -102,8 +104,9 @@ static void add_cost(struct cost *to, double n, int in, int out)
 static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, uint32_t caller)
 {
 	bool monitoring = recorded.header->engine == PYPROF_ENGINE_MONITORING;
-	double of_callee = calib_largeness(monitoring, code_bytes[callee]);
-	double of_caller = calib_largeness(monitoring, code_bytes[caller]);
+	double of_callee = monitoring ? is_far[callee] : calib_largeness(false, code_bytes[callee]);
+	double of_caller = monitoring ? is_far[caller] : calib_largeness(false, code_bytes[caller]);
+	double of_site = far_sites ? of_caller : calib_largeness(true, code_bytes[caller]);
 	const struct cost *large = &more[CALIB_LARGE], *site = &more[CALIB_LARGE_SITE];
 
 	if (is_c(k)) {
@@ -115,7 +118,7 @@ static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, ui
 	if (is_resume(k))
 		add_cost(sum, of_callee, large->out, large->in);
 	if (monitoring && !is_bare(k))
-		add_cost(sum, of_caller, 0, (site->in + site->out) / 2);
+		add_cost(sum, of_site, 0, (site->in + site->out) / 2);
 }
 
 static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t caller)
@@ -158,12 +161,13 @@ static void begin(struct thread *t, uint32_t fn, struct kind kind)
 static void end(struct thread *t)
 {
 	struct kind kind = t->frame[t->depth].kind;
-	uint32_t fn = t->frame[t->depth--].fn;
-	struct cost each = cost_of(&kind, fn, t->depth ? t->frame[t->depth].fn : 0);
+	uint32_t fn = t->frame[t->depth--].fn, caller = t->depth ? t->frame[t->depth].fn : 0;
+	struct cost each = cost_of(&kind, fn, caller);
+	unsigned far = is_far[is_c(&kind) ? caller : fn] ? PYPROF_FAR : 0;
 
 	t->now += (uint64_t)(each.in - each.in / 3);
 	recording_put(&truth, &t->bare_ring, kind.leave, fn, t->bare_now);
-	recording_put(&recorded, &t->ring, kind.leave, fn, t->now);
+	recording_put(&recorded, &t->ring, kind.leave | far, fn, t->now);
 	t->now += (uint64_t)(each.out - each.out / 3);
 }
 
@@ -180,7 +184,8 @@ static void call_others(struct thread *t, unsigned n)
 	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
 
 	t->now += n * (unsigned)more[CALIB_OTHER].out;
-	recording_put(&recorded, &t->ring, PYPROF_SYNC, n,
+	recording_put(&recorded, &t->ring,
+		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_FAR : PYPROF_SYNC, n,
 		      full ? t->now : t->ring.block->base_ticks);
 }
 
@@ -248,6 +253,8 @@ static void simulation_init(void)
 	memset(thread, 0, sizeof(thread));
 	memset(more, 0, sizeof(more));
 	memset(code_bytes, 0, sizeof(code_bytes));
+	memset(is_far, 0, sizeof(is_far));
+	far_sites = false;
 	memset(is_generator, 0, sizeof(is_generator));
 	more[CALIB_RESUME] = proportional[PYPROF_COST_BARE];
 	bytecode = 1;
@@ -269,7 +276,7 @@ static void simulation_fini(void)
 /* What a calibration would have found. */
 static struct calib calibration(void)
 {
-	struct calib calib = { .bytecode = bytecode, .sparse = 1 };
+	struct calib calib = { .bytecode = bytecode };
 
 	for (int i = 0; i < CALIB_KINDS; i++) {
 		const struct cost *each = i < PYPROF_COSTS ? &cost[i] : &more[i];

@@ -298,6 +298,7 @@ static void large_code(uint32_t engine, struct kind kind, uint32_t callee)
 	more[CALIB_LARGE_SITE] = (struct cost){ 8, 24 };
 	make_large(4, 1024);
 	make_large(1, 512);
+	is_far[4] = is_far[1] = true;
 	one_caller(kind, callee,
 		   0); /* the weights know nothing of sizes, but are the same for all */
 }
@@ -413,11 +414,11 @@ START_TEST(other_calls_from_large_code)
 {
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
 	more[CALIB_LARGE_SITE] = (struct cost){ 8, 12 };
-	make_large(4, 512);
+	is_far[4] = true;
 	begin(&thread[0], 4, python);
 	work(&thread[0], 100);
 	call_others(&thread[0], 6);
-	thread[0].now += 6 * (8 + 12) / 2;
+	thread[0].now += 6 * (8 + 12);
 	end(&thread[0]);
 	more[CALIB_OTHER].out = 0;
 	correct();
@@ -451,41 +452,34 @@ START_TEST(own_rates)
 }
 END_TEST
 
-/* 60 ns from one call or return to the next but one: half way between near and far. */
+/* What was running when recording began: no call, and no cost. */
+static void begin_found(struct thread *t, uint32_t fn)
+{
+	struct kind found = { PYPROF_NAME_CODE, PYPROF_OPEN, PYPROF_RETURN };
+
+	memset(cost, 0, sizeof(cost));
+	begin(t, fn, found);
+	memcpy(cost, proportional, sizeof(cost));
+}
+
+/* Two calls in turns: between two of the same lies one other. */
 START_TEST(calls_that_are_apart)
 {
 	struct calib calib = calibration();
 	struct thread *t = &thread[0];
 
-	calib.sparse = 2;
-	calib.near_s = 10e-9;
-	calib.far_s = 110e-9;
+	calib.cold = 0.5 / log(2);
 	times = 3;
-	begin(t, 4, python);
+	begin_found(t, 4);
 	for (int i = 0; i < 50; i++) {
 		work(t, 30);
 		call(t, 1, python, 30);
+		call(t, 3, c, 30);
 	}
-	work(t, 30);
-	end(t);
+	recording_put(&truth, &t->bare_ring, PYPROF_THREAD_END, 0, t->bare_now);
+	recording_put(&recorded, &t->ring, PYPROF_THREAD_END, 0, t->now);
 	correct_by(calib);
-	check_profile(0.02); /* nobody knows how far apart the root's calls are */
-}
-END_TEST
-
-START_TEST(sparseness)
-{
-	struct calib calib = { .sparse = 3, .near_s = 10e-9, .far_s = 30e-9 };
-
-	ck_assert_double_eq(calib_sparseness(&calib, -1, 0), 1);
-	ck_assert_double_eq(calib_sparseness(&calib, 10e-9, 0), 1);
-	ck_assert_double_eq_tol(calib_sparseness(&calib, 15e-9, 0), 1.5, 1e-12);
-	ck_assert_double_eq_tol(calib_sparseness(&calib, 15e-9, -5e-9), 1.5, 1e-12);
-	ck_assert_double_eq_tol(calib_sparseness(&calib, 25e-9, 5e-9), 5.0 / 3, 1e-12);
-	ck_assert_double_eq(calib_sparseness(&calib, 60e-9, 5e-9), 3);
-	ck_assert_double_eq(calib_sparseness(&calib, 1, 0), 3);
-	calib.far_s = calib.near_s;
-	ck_assert_double_eq(calib_sparseness(&calib, 11e-9, 0), 1);
+	check_profile(0);
 }
 END_TEST
 
@@ -530,6 +524,24 @@ START_TEST(any_program_folded)
 	fold(&recorded, &thread[1].ring, 0);
 	correct();
 	check_profile(0);
+}
+END_TEST
+
+/* Own times are exact; the weights know nothing of far places. */
+START_TEST(any_program_from_far_places)
+{
+	seed += (uint64_t)_i;
+	recorded.header->engine = PYPROF_ENGINE_MONITORING;
+	more[CALIB_LARGE] = (struct cost){ 9, 6 };
+	more[CALIB_LARGE_SITE] = (struct cost){ 14, 12 };
+	far_sites = true;
+	for (uint32_t fn = 1; fn <= N_FNS; fn++)
+		is_far[fn] = name_of(fn) == PYPROF_NAME_CODE && roll(2);
+	wander_all(only_kind, true);
+	if (_i & 1)
+		fold(&recorded, &thread[0].ring, 3);
+	correct();
+	check_profile(0.25);
 }
 END_TEST
 
@@ -613,11 +625,8 @@ END_TEST
 START_TEST(frames_without_calls)
 {
 	struct thread *t = &thread[0];
-	struct kind found = { PYPROF_NAME_CODE, PYPROF_OPEN, PYPROF_RETURN };
 
-	memset(cost, 0, sizeof(cost));
-	begin(t, 1, found);
-	memcpy(cost, proportional, sizeof(cost));
+	begin_found(t, 1);
 	work(t, 500);
 	call(t, 2, python, 100);
 	work(t, 5);
@@ -662,10 +671,10 @@ int main(void)
 	tcase_add_test(t, other_calls_from_large_code);
 	tcase_add_test(t, own_rates);
 	tcase_add_test(t, calls_that_are_apart);
-	tcase_add_test(t, sparseness);
 	tcase_add_test(t, largeness);
 	tcase_add_loop_test(t, any_program, 0, 10);
 	tcase_add_loop_test(t, any_program_folded, 0, 10);
+	tcase_add_loop_test(t, any_program_from_far_places, 0, 10);
 	tcase_add_loop_test(t, any_program_of_slow_bytecode, 0, 10);
 	tcase_add_loop_test(t, c_functions_beside_slow_bytecode, 0, 10);
 	tcase_add_loop_test(t, other_weights, 0, 10);
