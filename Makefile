@@ -163,7 +163,16 @@ $(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZED)
 	$(FUZZ_LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o $(FUZZED)
 	$(FUZZ_LINK)
-$(BUILD)/fuzz/scribble: $(OBJ)/tests/fuzz/scribble.o $(FUZZED)
+# What looks at a recording tells of each look there, in objects of its own.
+LOOKING := attach consume drain names rebuild replay tables ticks
+SEEN_OBJS := $(LOOKING:%=$(OBJ)/seen/reader/%.o)
+$(OBJ)/seen/%.o: %.c $(OBJ)/flags
+	@mkdir -p $(@D)
+	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader -include tests/fuzz/seen.h $(ALL_CFLAGS) \
+		-MMD -MP -c -o $@ $<
+$(BUILD)/fuzz/scribble: FUZZ_LDFLAGS += -Wl,--wrap=mmap,--wrap=munmap
+$(BUILD)/fuzz/scribble: $(OBJ)/tests/fuzz/scribble.o $(SEEN_OBJS) \
+	$(filter-out $(LOOKING:%=$(OBJ)/reader/%.o),$(FUZZED))
 	$(FUZZ_LINK)
 $(BUILD)/fuzz/shrink: $(OBJ)/tests/fuzz/shrink.o
 	@mkdir -p $(@D)
@@ -202,7 +211,7 @@ $(OBJ)/places: FORCE
 	@printf '%s\n' '$(PLACES_CPPFLAGS)' | cmp -s - $@ || printf '%s\n' '$(PLACES_CPPFLAGS)' > $@
 
 -include $(SHIM_OBJS:.o=.d) $(READER_OBJS:.o=.d) $(LAUNCHER_OBJS:.o=.d) $(UNIT_OBJS:.o=.d) \
-	$(LITMUS_OBJS:.o=.d) $(wildcard $(OBJ)/tests/fuzz/*.d)
+	$(LITMUS_OBJS:.o=.d) $(SEEN_OBJS:.o=.d) $(wildcard $(OBJ)/tests/fuzz/*.d)
 
 # "yes" where the compiler can build for the address and undefined behaviour sanitizers.
 CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \

@@ -1,26 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * scribble SECONDS RECORDING...: reads copies of recordings again and again, and folds in them as --wait does,
- * while another process writes random words into them and makes them shorter and longer. What comes out may be
- * anything; a sanitizer says whether memory was safe. Exit status 1 where it never came to read or to fold.
+ * while somebody writes into them and makes them shorter and longer. That somebody comes between any two looks
+ * that the reader takes (seen.h), and most often writes where it has just looked. What comes out may be anything; a
+ * sanitizer says whether memory was safe. The same each time. Exit status 1 where it never came to read, fold
+ * or write.
  */
 #include <fcntl.h>
-#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "consume.h"
 #include "fuzz.h"
+#include "seen.h"
+
+#define MAX_MAPPINGS 8
 
 static char path[] = "/dev/shm/pyshim-scribble-XXXXXX";
 static uint64_t state = 20260101;
+static struct mapping {
+	const char *at;
+	size_t bytes;
+	off_t offset;
+} mapping[MAX_MAPPINGS];
+static const uint64_t *words; /* of the file, before anybody wrote into it */
+static size_t n_words;
+static int fd;
+static bool is_short;
+static uint32_t rate, looks; /* until the next write: up to `rate` */
+static unsigned long n_reads, n_folded, n_writes;
 
 static uint32_t roll(uint64_t n)
 {
@@ -28,44 +42,102 @@ static uint32_t roll(uint64_t n)
 	return (uint32_t)((state >> 33) % n);
 }
 
-/* Words that were in the file before, numbers that lie near, and any. */
-static uint64_t odd_word(const uint64_t *words, size_t n)
+/* --- the other side ------------------------------------------------------------------------------------- */
+
+void *__real_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset);
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset);
+int __real_munmap(void *at, size_t bytes);
+int __wrap_munmap(void *at, size_t bytes);
+
+void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset)
 {
-	switch (roll(4)) {
+	void *mapped = __real_mmap(at, bytes, prot, flags, file, offset);
+
+	for (int i = 0; mapped != MAP_FAILED && file >= 0 && i < MAX_MAPPINGS; i++) {
+		if (!mapping[i].at) {
+			mapping[i] = (struct mapping){ mapped, bytes, offset };
+			break;
+		}
+	}
+	return mapped;
+}
+
+int __wrap_munmap(void *at, size_t bytes)
+{
+	for (int i = 0; i < MAX_MAPPINGS; i++) {
+		if (mapping[i].at == at)
+			mapping[i].at = NULL;
+	}
+	return __real_munmap(at, bytes);
+}
+
+/* Where in the file, or -1. */
+static off_t place_of(const void *word)
+{
+	for (int i = 0; i < MAX_MAPPINGS; i++) {
+		const struct mapping *m = &mapping[i];
+		size_t in = (size_t)((const char *)word - m->at);
+
+		if (m->at && (const char *)word >= m->at && in < m->bytes)
+			return m->offset + (off_t)in;
+	}
+	return -1;
+}
+
+/* Words that were in the file before, numbers that lie near, lengths and offsets, and any. */
+static uint64_t odd_word(uint64_t was)
+{
+	switch (roll(7)) {
 	case 0:
-		return words[roll(n)];
+		return words[roll(n_words)];
 	case 1:
-		return roll(n * 8);
+		return roll(n_words * 8);
 	case 2:
-		return words[roll(n)] + roll(17) - 8;
+		return was + roll(17) - 8;
+	case 3:
+		return roll(64);
+	case 4:
+		return was ^ 1ull << roll(64);
+	case 5: /* two capacities */
+		return 1ull << roll(32) | 1ull << (32 + roll(32));
 	default:
 		return state;
 	}
 }
 
-/* Until it is killed. A page beyond the end that is written to is a bus error, and no harm: it begins anew. */
-static void scribble(int fd, const void *whole, size_t bytes)
+static void scribble_at(off_t place)
 {
-	const uint64_t *words = whole;
-	size_t n = bytes / sizeof(*words);
-	uint64_t *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	size_t i = (size_t)place / sizeof(*words);
+	uint64_t word;
 
-	if (at == MAP_FAILED)
-		_exit(1);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (unsigned i = 0;; i++) {
-		size_t place = roll(n);
+	if (roll(3) == 0)
+		i = roll(3) ? i + roll(32) - 16 : roll(n_words);
+	if (i >= n_words)
+		return;
+	word = odd_word(words[i]);
+	if (pwrite(fd, &word, sizeof(word), (off_t)(i * sizeof(word))) < 0)
+		abort();
+	n_writes++;
+}
 
-		__atomic_store_n(&at[place], odd_word(words, n), __ATOMIC_RELAXED);
-		if (i % (n / 64 + 1) == 0 && pwrite(fd, whole, bytes, 0) < 0)
-			_exit(1);
-		if (i % 4096 == 0 &&
-		    (ftruncate(fd, roll(bytes)) < 0 || ftruncate(fd, (off_t)bytes) < 0))
-			_exit(1);
+void scribble_seen(const void *word)
+{
+	off_t bytes = (off_t)(n_words * sizeof(*words)), place;
+
+	if (!looks || --looks)
+		return;
+	looks = 1 + roll(rate);
+	place = place_of(word);
+	if (is_short || roll(200) == 0) {
+		is_short = !is_short;
+		if (ftruncate(fd, is_short ? (off_t)roll((uint64_t)bytes) : bytes) < 0)
+			abort();
+	} else if (place >= 0) {
+		scribble_at(place);
 	}
 }
 
-static unsigned long n_folded;
+/* --- the reader ----------------------------------------------------------------------------------------- */
 
 static void fold_in_place(void)
 {
@@ -81,43 +153,50 @@ static void fold_in_place(void)
 	attach_close(&a);
 }
 
-static unsigned long read_for(double seconds, const char *recording)
+static void read_once(void)
 {
-	int fd = open(path, O_RDWR | O_TRUNC), in = open(recording, O_RDONLY);
-	struct timespec begin, now;
-	unsigned long n = 0;
+	static const uint32_t rates[] = { 3, 20, 200, 2000 };
+
+	is_short = false;
+	if (ftruncate(fd, 0) < 0 || pwrite(fd, words, n_words * sizeof(*words), 0) < 0)
+		abort();
+	rate = rates[roll(sizeof(rates) / sizeof(rates[0]))];
+	looks = 1 + roll(20 * rate); /* what comes first is not always broken */
+	if (roll(2))
+		fold_in_place();
+	fuzz_source(path, roll(256));
+	looks = 0;
+	n_reads++;
+}
+
+static void load(const char *recording)
+{
+	int in = open(recording, O_RDONLY);
 	struct stat st;
 	void *whole;
-	pid_t pid;
 
-	if (fd < 0 || in < 0 || fstat(in, &st) < 0)
+	if (in < 0 || fstat(in, &st) < 0)
 		abort();
-	whole = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, in, 0);
-	if (whole == MAP_FAILED || write(fd, whole, (size_t)st.st_size) != st.st_size)
+	whole = malloc((size_t)st.st_size);
+	if (!whole || read(in, whole, (size_t)st.st_size) != st.st_size)
 		abort();
-	pid = fork();
-	if (!pid)
-		scribble(fd, whole, (size_t)st.st_size);
-	clock_gettime(CLOCK_MONOTONIC, &begin);
-	do {
-		fold_in_place();
-		fuzz_source(path, (unsigned)n++);
-		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while ((double)(now.tv_sec - begin.tv_sec) + (double)(now.tv_nsec - begin.tv_nsec) / 1e9 <
-		 seconds);
-	kill(pid, SIGKILL);
-	waitpid(pid, NULL, 0);
-	munmap(whole, (size_t)st.st_size);
-	close(fd);
 	close(in);
-	return n;
+	free((void *)words);
+	words = whole;
+	n_words = (size_t)st.st_size / sizeof(*words);
+}
+
+static double seconds_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 int main(int argc, char **argv)
 {
-	double seconds = argc > 2 ? atof(argv[1]) : 0;
-	unsigned long n = 0;
-	int fd;
+	double end = seconds_now() + (argc > 2 ? atof(argv[1]) : 0);
 
 	if (argc < 3) {
 		fputs("usage: scribble SECONDS RECORDING...\n", stderr);
@@ -127,11 +206,14 @@ int main(int argc, char **argv)
 	fd = mkstemp(path);
 	if (fd < 0)
 		return 1;
-	close(fd);
-	for (int i = 2; i < argc; i++)
-		n += read_for(seconds / (argc - 2), argv[i]);
+	for (int i = 2; seconds_now() < end; i = i + 1 < argc ? i + 1 : 2) {
+		load(argv[i]);
+		for (int n = 0; n < 20 && seconds_now() < end; n++)
+			read_once();
+	}
 	unlink(path);
-	printf("%lu reads of files that were scribbled in, and %lu blocks folded there\n", n,
-	       n_folded);
-	return !n || !n_folded;
+	free((void *)words);
+	printf("%lu reads with %lu words written in their midst, and %lu blocks folded\n", n_reads,
+	       n_writes, n_folded);
+	return !n_reads || !n_writes || !n_folded;
 }
