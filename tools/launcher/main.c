@@ -79,8 +79,9 @@ static int find_parts(struct parts *p)
 	p->shim = places_find("libpyshim.so");
 	if (p->reader && p->shim)
 		return 0;
-	say("find %s: %s, expected it where `make` or `make install` puts it, beside or near this program",
-	    p->reader ? "libpyshim.so" : "pyshim-read", strerror(errno));
+	say("find %s: found none beside this program and in its LIBDIR, expected it where `make` or "
+	    "`make install` puts it",
+	    p->reader ? "libpyshim.so" : "pyshim-read");
 	return -1;
 }
 
