@@ -91,9 +91,9 @@ static int make_folder(struct run *run)
 	int err = shim ? 0 : -1;
 
 	if (err)
-		return fail(
-			"find", "libpyshim.so", strerror(errno),
-			"it where `make` or `make install` puts it, beside or near this program");
+		return fail("find", "libpyshim.so",
+			    "found none beside this program and in its LIBDIR",
+			    "it where `make` or `make install` puts it");
 	/* As the launcher's: pyshim-read --clean knows from the name whose it was. */
 	snprintf(run->folder, sizeof(run->folder), "/dev/shm/pyshim.%d.XXXXXX", (int)getpid());
 	if (!mkdtemp(run->folder)) {

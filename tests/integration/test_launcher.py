@@ -714,7 +714,7 @@ def test_other_parts_that_are_missing(tmp_path):
     for name in ("libpyshim.so", "pyshim-read"):
         done = run_bare([tmp_path / "pyshim", "true"])
         assert done.status == 1
-        assert done.err.startswith(b"pyshim: find %s: found none in " % name.encode()), done.err
+        assert done.err.startswith(b"pyshim: find %s: found none beside this program " % name.encode()), done.err
         (tmp_path / "pyshim-read").unlink(missing_ok=True)
 
 
