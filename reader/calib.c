@@ -32,11 +32,6 @@ double calib_largeness(bool monitoring, uint32_t code_bytes)
 	return code_bytes < 8192 ? code_bytes / 1024.0 : 8;
 }
 
-/*
- * How far apart they are without recording depends on the result: it is `apart_s` less the result times
- * `cost_s`. Both are linear in between.
- */
-
 double calib_bias(const struct calib *c)
 {
 	return (c->cost[0].in_s + c->cost[0].out_s) / 2;
