@@ -18,7 +18,7 @@
 
 #define ROUNDS 15
 #define SLICES 20	 /* of a loop in a round */
-#define LARGE_BYTES 1024 /* of callee_large and loop_site, about */
+#define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
 #define COLD_TRIED 0.1
 #define MAX_COLD 1
 #define MAX_TIMES 1.5 /* as much as in loops */

@@ -212,7 +212,7 @@ def test_calls_of_no_function(python, run_shim, tmp_path):
     assert lost["functions"] == pytest.approx(0, abs=0.2)
     # One super() costs as much as five; of the functions of this name, one has it.
     assert lost["__init__"] == pytest.approx(500 * told, abs=0.2)
-    assert lost["objects"] == pytest.approx(told, abs=0.2)
+    assert lost["objects"] == pytest.approx(int(told), abs=0.2)
 
 
 SIZES = """\
@@ -255,7 +255,7 @@ def run():
         for _ in mixed(9): pass
 def count(event):
     def told(code, place, *more):
-        if code is mixed.__code__ and place > 256:
+        if code is mixed.__code__ and int(str(place)) is not int(str(place)): # none that is kept
             far[event, event == "C_RETURN" and more[0] is bin] += 1
     return told
 far = collections.Counter()
