@@ -132,8 +132,8 @@ static _Noreturn void become_target(const struct run *run, bool recorded, int ou
 	snprintf(n_calls, sizeof(n_calls), "%" PRIu64, run->c->n_calls);
 	dup2(in, 0);
 	dup2(out, 1);
-	execlp(run->c->python, run->c->python, "-S", "-E", "-c", calibrate_program, n_calls,
-	       (char *)NULL);
+	execlp(run->c->python, run->c->python, "-S", "-E", "-Wignore", "-c", calibrate_program,
+	       n_calls, (char *)NULL);
 	_exit(127);
 }
 

@@ -177,7 +177,7 @@ const char calibrate_program[] =
 "def mixed_paths(rolled):\n"
 "    p = pathlib.PurePosixPath('/usr/lib') / ('x%d.tar.gz' % rolled[0])\n"
 "    p.with_suffix('.py').relative_to('/usr').parts, p.parent.name, p.stem, p.match('*.gz')\n"
-"    pathlib.PurePosixPath(*p.parts[1:]) == p, p.as_uri()\n"
+"    pathlib.PurePosixPath(*p.parts[1:]) == p, p.with_name('y').as_posix()\n"
 "def mixed_urls(rolled):\n"
 "    u = urllib.parse.urljoin('http://a.org:80/b/c?d=%d#e' % rolled[0], '../f g')\n"
 "    urllib.parse.urlsplit(u).hostname, urllib.parse.quote(u)\n"
