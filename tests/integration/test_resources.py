@@ -216,6 +216,9 @@ def test_limits(chosen, run_shim, script):
         n_ran += bare.status == 3
         if bare.status == 3 and not done.recordings:
             assert "create " in said, (limit, said)
+        elif limit in ("ulimit -n 4", "ulimit -n 5") and bare.status == 3:
+            # none of the last descriptors is taken, which another thread may need just then
+            assert re.search("grow .*: Too many open files", said), (limit, said)
     assert n_ran >= 8
 
 
