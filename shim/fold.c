@@ -97,7 +97,7 @@ static bool is_dead(uint64_t consumer)
 	bool filtered;
 	uint64_t start;
 
-	if (sandbox_is_closed())
+	if (sandbox_is_closed() || !process_has_descriptors())
 		return false;
 	filtered = process_is_filtered();
 	if (!filtered && kill(pid, 0) < 0 && errno == ESRCH)

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "process.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include "sandbox.h"
+
+#define LOOKED_AT 8 /* descriptors, the highest that may be given */
+#define WANTED 4    /* of these, free: two of ours, and as many for others */
 
 size_t process_read(const char *path, char *out, size_t cap)
 {
@@ -41,18 +48,39 @@ static char *read_stat(pid_t pid, char *text, size_t cap)
 	return strrchr(text, ')');
 }
 
+static bool is_filtered; /* as was last read; a filter never goes away again */
+static bool is_known;	 /* it was read */
+
+bool process_has_descriptors(void)
+{
+	struct rlimit limit;
+	int n_free = 0;
+
+	if (sandbox_is_closed() || is_filtered || getrlimit(RLIMIT_NOFILE, &limit) < 0 ||
+	    limit.rlim_cur > INT32_MAX)
+		return true;
+	for (int i = 1; i <= LOOKED_AT && n_free < WANTED; i++) {
+		int fd = (int)limit.rlim_cur - i;
+
+		n_free += fd >= 0 && fcntl(fd, F_GETFD) < 0 && errno == EBADF;
+	}
+	return n_free == WANTED;
+}
+
 bool process_is_filtered(void)
 {
-	static bool is; /* a filter never goes away again */
 	char text[4096];
 	const char *mode;
+	size_t n;
 
-	if (is)
-		return true;
-	text[process_read("/proc/self/status", text, sizeof(text) - 1)] = '\0';
+	if (is_filtered || (is_known && !process_has_descriptors()))
+		return is_filtered;
+	n = process_read("/proc/self/status", text, sizeof(text) - 1);
+	text[n] = '\0';
 	mode = strstr(text, "\nSeccomp:\t");
-	is = mode && mode[10] == '2';
-	return is;
+	is_filtered = mode && mode[10] == '2';
+	is_known = n > 0;
+	return is_filtered;
 }
 
 void process_ids(pid_t *pid, pid_t *parent)

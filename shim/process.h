@@ -22,6 +22,12 @@ uint64_t process_threads(void);
  */
 bool process_is_filtered(void);
 
+/*
+ * Whether there are descriptors enough for a few of ours for a moment. Where the last ones are taken, what another
+ * thread opens meanwhile fails: pthread_exit aborts where it finds none for libgcc_s.so.1. Takes none itself.
+ */
+bool process_has_descriptors(void);
+
 /* getpid() and getppid(). */
 void process_ids(pid_t *pid, pid_t *parent);
 

@@ -230,33 +230,17 @@ void region_unmap(struct region *r)
 	r->header = NULL;
 }
 
-/*
- * Descriptors are given lowest first, so those above this one are free. Growing takes a while, and what another
- * thread opens meanwhile must not fail because of it: pthread_exit aborts where it finds none for libgcc_s.so.
- */
-#define SPARE_DESCRIPTORS 2
-
-static bool leaves_descriptors(int fd, const struct rlimit *limit)
-{
-	return limit->rlim_cur == RLIM_INFINITY || (rlim_t)fd + SPARE_DESCRIPTORS < limit->rlim_cur;
-}
-
 /* The file again, by its name, if that still leads to it. */
 static int reopen(void)
 {
-	struct rlimit limit;
 	struct stat st;
 	int fd;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return -errno;
+	if (!process_has_descriptors())
+		return -EMFILE;
 	fd = open(region.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return -errno;
-	if (!leaves_descriptors(fd, &limit)) {
-		close(fd);
-		return -EMFILE;
-	}
 	if (fstat(fd, &st) < 0 || st.st_dev != region.device || st.st_ino != region.inode) {
 		close(fd);
 		return -ESTALE;
