@@ -163,7 +163,7 @@ $(BUILD)/fuzz/fuzz_%: $(OBJ)/tests/fuzz/fuzz_%.o $(FUZZED)
 	$(FUZZ_LINK) -fsanitize=fuzzer
 $(BUILD)/fuzz/replay_%: $(OBJ)/tests/fuzz/fuzz_%.o $(OBJ)/tests/fuzz/replay.o $(FUZZED)
 	$(FUZZ_LINK)
-# What looks at a recording tells of each look there, in objects of its own.
+# What looks at a recording tells of each look there, in objects of its own: a new one belongs in this list.
 LOOKING := attach consume drain names rebuild replay tables ticks
 SEEN_OBJS := $(LOOKING:%=$(OBJ)/seen/reader/%.o)
 $(OBJ)/seen/%.o: %.c $(OBJ)/flags

@@ -529,7 +529,6 @@ int calibrate(const struct calibration *c)
 	remove_folder(&run);
 	if (err)
 		return err;
-	result.cold = 0;
 	begins = fit_mixed(&result, rounds, run.n_loops, &known, &tried);
 	print(&result, begins);
 	return keep(&result);

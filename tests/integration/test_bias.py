@@ -234,11 +234,8 @@ def lost_by(recording, tmp_path, **costs):
     return {f[2]: (raw[f][2] - v[2]) * 1e10 for f, v in corrected.items()}
 
 
-@pytest.mark.parametrize("lines", [10, 100, 1000])
-def test_large_code(python, run_shim, tmp_path, lines):
+def check_code_bytes(python, run_shim, tmp_path, lines):
     """By the length of its code, which stands in the recording."""
-    if python.version >= (3, 12):
-        return  # there each event has a place: see below
     done = run_shim([python.exe, "-S", "-c", SIZES % lines])
     lost = lost_by(done.recording, tmp_path, large="0.1 0 0")
     for name, size in zip(("small", "large"), map(int, done.out.split())):
@@ -272,11 +269,8 @@ if len(sys.argv) > 1:
 """
 
 
-@pytest.mark.parametrize("lines", [3, 12, 20, 200])
-def test_far_places(python, run_shim, tmp_path, lines):
+def check_far_places(python, run_shim, tmp_path, lines):
     """Which events come from far places is what the interpreter says to a tool of sys.monitoring."""
-    if python.version < (3, 12):
-        return  # no event has a place
     program = [python.exe, "-S", "-c", FAR_PLACES % lines]
     ends, c_ends, others = map(int, run_bare([*program, "count"]).out.split())
     assert lines < 200 or (ends, c_ends, others) == (100, 90, 20)
@@ -286,6 +280,12 @@ def test_far_places(python, run_shim, tmp_path, lines):
     outside = lost_by(recording, tmp_path, **{"large-site": "0 0.1 0"})
     assert inside["<built-in method builtins.bin>"] == pytest.approx(c_ends, abs=0.2)
     assert outside["mixed"] == pytest.approx(c_ends + others, abs=0.2)
+
+
+@pytest.mark.parametrize("lines", [3, 12, 20, 200, 1000])
+def test_large_code(python, run_shim, tmp_path, lines):
+    check = check_far_places if python.version >= (3, 12) else check_code_bytes
+    check(python, run_shim, tmp_path, lines)
 
 
 def test_recorded_bias(python, run_shim, config, keep):

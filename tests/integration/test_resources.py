@@ -312,6 +312,7 @@ print("done", flush=True)
 os._exit(0)
 """
 SYS_SECCOMP, SYS_PRCTL = 317, 157  # x86-64
+SYS_CLONES, SYS_OPENS = (435, 56), {2, 257}
 
 
 @pytest.fixture(scope="session")
@@ -336,6 +337,45 @@ def trace(syscalls, tmp_path, words, args):
         numbers |= set(map(int, (tmp_path / "numbers").read_text().split()))
     (tmp_path / "numbers").write_text("\n".join(map(str, sorted(numbers))))
     return done
+
+
+OPENS = """\
+import _thread, os
+def f(n): return n and f(n - 1)
+def work(i):
+    for k in range(300): exec("def another_function_%d_%d(): pass\\nanother_function_%d_%d()" % (i, k, i, k))
+    for k in range(1000): f(30)
+    done[i].release()
+    stay.acquire()
+done = [_thread.allocate_lock() for i in range(2)]
+stay = _thread.allocate_lock()
+for lock in [stay, *done]: lock.acquire()
+for i in range(2): _thread.start_new_thread(work, (i,))
+for lock in done: lock.acquire()
+os._exit(3)
+"""
+
+
+def opens_beside_threads(syscalls, run, python, tmp_path, limit):
+    """Whether any file is opened from the first thread on."""
+    for clone in SYS_CLONES:  # which one is the C library's choice
+        done = run([syscalls, "after", clone, tmp_path / "numbers", "bash", "-c",
+                    'ulimit -n %d; exec "$@"' % limit, "bash", python.exe, "-S", "-E", "-c", OPENS])
+        assert done.status == 3, done
+        made = set(map(int, (tmp_path / "numbers").read_text().split()))
+        if clone in made:
+            return bool(made & SYS_OPENS)
+    raise AssertionError("no thread was seen to start")
+
+
+def test_last_descriptors(python, syscalls, run_shim, tmp_path):
+    """What another thread opens must not fail because of us: with few left, the shim opens nothing."""
+    def recorded(command):
+        return run_shim(command, status=None, env={"PYSHIM_DEBUG": "1"})
+
+    assert not opens_beside_threads(syscalls, run_bare, python, tmp_path, 4)
+    assert not opens_beside_threads(syscalls, recorded, python, tmp_path, 4)
+    assert opens_beside_threads(syscalls, recorded, python, tmp_path, 64), "it had nothing to open"
 
 
 def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
