@@ -60,9 +60,9 @@ void threadname_publish_native(uint32_t number)
 
 	/* Not pthread_getname_np(), whose prctl() a filter of system calls may forbid. */
 	if (syscall(SYS_gettid) != region.pid)
-		n = !process_has_descriptors()
-			    ? 0
-			    : process_read("/proc/thread-self/comm", comm, sizeof(comm));
+		n = process_has_descriptors()
+			    ? process_read("/proc/thread-self/comm", comm, sizeof(comm))
+			    : 0;
 	if (n && comm[n - 1] == '\n')
 		n--;
 	publish(number, comm, n);
