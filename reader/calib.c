@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "pyshim calibration 3"
+#define MAGIC "pyshim calibration 4"
 
 const char *const calib_kind[CALIB_KINDS] = {
 	"python", "c", "bare", "exception", "resume", "method", "other", "large", "large-site",
@@ -115,7 +115,7 @@ static void read_line(struct calib *c, const char *name, const char *value)
 	if (!strcmp(name, "bytecode"))
 		c->bytecode = strtod(value, NULL);
 	if (!strcmp(name, "cold"))
-		c->cold = strtod(value, NULL);
+		c->cold = strtod(value, NULL) * 1e-9;
 	if (!strcmp(name, "made"))
 		c->made = strtoll(value, NULL, 10);
 	if (!strcmp(name, "calls"))
@@ -133,7 +133,7 @@ static int is_sensible(const struct calib *c)
 		if (!(cost->in_s > -1 && cost->in_s < 1 && cost->out_s > -1 && cost->out_s < 1))
 			return 0;
 	}
-	return c->bytecode >= 1 && c->bytecode < 1000 && c->cold >= 0 && c->cold < 10;
+	return c->bytecode >= 1 && c->bytecode < 1000 && c->cold >= 0 && c->cold < 1;
 }
 
 int calib_load(struct calib *c, const char *path)
@@ -198,7 +198,7 @@ int calib_save(const struct calib *c, const char *path)
 		for (int i = 0; i < CALIB_KINDS; i++)
 			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i], c->cost[i].in_s * 1e9,
 				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
-		fprintf(f, "cold %.4f\nbytecode %.4f\n", c->cold, c->bytecode);
+		fprintf(f, "cold %.5f\nbytecode %.4f\n", c->cold * 1e9, c->bytecode);
 		if (ferror(f))
 			err = -EIO;
 		if (fclose(f) && !err)

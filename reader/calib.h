@@ -51,9 +51,8 @@ struct calib {
 	struct calib_cost cost[CALIB_KINDS];
 	double bytecode; /* how many times longer bytecode takes while the hook is set; 1: as long */
 	/*
-	 * What stands above is of calls that are made again and again. As many times this part of it is added as
-	 * there are factors of e in the number of other calls since the last one of the same kind (reuse.h): the
-	 * processor has had other things to remember meanwhile.
+	 * Seconds that a call costs more for each event since one of the same edge (n_between): the processor has
+	 * had other things to remember meanwhile. All of it is outside.
 	 */
 	double cold;
 	int64_t made; /* seconds since the epoch */

@@ -19,9 +19,15 @@
 #define ROUNDS 15
 #define SLICES 20	 /* of a loop in a round */
 #define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
-#define COLD_TRIED 0.1
-#define MAX_COLD 1
-#define MAX_TIMES 1.5 /* as much as in loops */
+/*
+ * Of the fit: how right the model is at best for a program, by what recording adds to it; how far a call's cost in
+ * programs may be from that in its loop, as a part of it or of LEAST_COST, whichever is more; and what a program
+ * must have added to count in full, in its bare time.
+ */
+#define FIT_ERROR 0.05
+#define FIT_PRIOR 0.2
+#define LEAST_COST 15e-9
+#define LEAST_ADDED 0.1
 
 enum loop {
 	PYTHON,
@@ -36,7 +42,7 @@ enum loop {
 	PLAIN,
 	WORK,
 	MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
-	MAX_LOOPS = MIXED + 32
+	MAX_LOOPS = MIXED + 96
 };
 
 /*
@@ -379,8 +385,10 @@ static void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	c->cost[CALIB_OTHER].in_s = 0;
 }
 
-/* What the costs so far say of the last round. */
-static int apply_to_mixed(struct run *run, const struct calib *c, struct round *costs)
+/* --- fitting to programs -------------------------------------------------------------------------------- */
+
+/* What a calibration says of the last round. */
+static int apply(struct run *run, const struct calib *c, struct round *costs)
 {
 	char path[128];
 	struct recording_wish wish = { .bias = { .kind = BIAS_FILE, .path = path } };
@@ -396,50 +404,136 @@ static int apply_to_mixed(struct run *run, const struct calib *c, struct round *
 	return err ? -1 : 0;
 }
 
-static double within(double value, double least, double most)
+/* What is fitted: more of each cost, outside where it has an outside, and `cold`. */
+#define COLD CALIB_KINDS
+#define UNKNOWNS (CALIB_KINDS + 1)
+
+static bool is_outside(int kind)
 {
-	return !(value > least) ? least : value > most ? most : value;
+	return kind != PYPROF_COST_EXCEPTION;
+}
+
+/* Little enough that no program's time is less than its cost, for there costs end. */
+static double step_of(int unknown)
+{
+	return unknown == COLD ? 1e-11 : 1e-9;
+}
+
+static void add_unknown(struct calib *c, int unknown, double s)
+{
+	if (unknown == COLD)
+		c->cold += s;
+	else if (is_outside(unknown))
+		c->cost[unknown].out_s += s;
+	else
+		c->cost[unknown].in_s += s;
+}
+
+/* What the costs so far say of each mixed program, and how much more a second more of each unknown. */
+struct model {
+	struct round costs;
+	double by[UNKNOWNS][MAX_LOOPS];
+};
+
+static int find_model(struct run *run, const struct calib *c, struct model *m)
+{
+	int err = apply(run, c, &m->costs);
+
+	for (int k = 0; k < UNKNOWNS && !err; k++) {
+		struct calib tried = *c;
+		struct round costs;
+
+		add_unknown(&tried, k, step_of(k));
+		err = apply(run, &tried, &costs);
+		for (int i = MIXED; i < run->n_loops && !err; i++)
+			m->by[k][i] = (costs.cost[i] - m->costs.cost[i]) / step_of(k);
+	}
+	return err;
+}
+
+/* Of a positive definite matrix, by Cholesky's decomposition; x is the right side before. */
+static void solve_system(double a[UNKNOWNS][UNKNOWNS], double x[UNKNOWNS])
+{
+	for (int i = 0; i < UNKNOWNS; i++) {
+		for (int k = 0; k < i; k++) {
+			for (int j = i; j < UNKNOWNS; j++)
+				a[j][i] -= a[j][k] * a[i][k];
+		}
+		for (int j = UNKNOWNS - 1; j >= i; j--)
+			a[j][i] /= sqrt(a[i][i]);
+	}
+	for (int i = 0; i < UNKNOWNS; i++) {
+		for (int k = 0; k < i; k++)
+			x[i] -= a[i][k] * x[k];
+		x[i] /= a[i][i];
+	}
+	for (int i = UNKNOWNS; i--;) {
+		for (int k = i + 1; k < UNKNOWNS; k++)
+			x[i] -= a[k][i] * x[k];
+		x[i] /= a[i][i];
+	}
+}
+
+static double added_to(const struct round *rounds, int i)
+{
+	return SPREAD(rounds, total, i).least - SPREAD(rounds, bare, i).least;
+}
+
+/* How much a program counts, by a second of what it is off. */
+static double weight_of(const struct round *rounds, int i)
+{
+	double added = added_to(rounds, i), least = LEAST_ADDED * SPREAD(rounds, bare, i).least;
+
+	return 1 / (added > least ? added : least);
 }
 
 /*
- * What the costs of tight loops leave over of what recording adds to the mixed programs: a line, by least squares,
- * through how many times as much it adds, by how many calls lie between two of the same kind. Each program counts
- * as much, however many calls it makes, and so does each loop before PLAIN, of which the costs are right and the
- * distance is none. All costs are put where the line begins, but those of large code, which the distance leaves
- * alone; its slope is `cold`. `known` is what the costs say where distance costs nothing, `tried` where it costs
- * COLD_TRIED. How many times those of loops the costs are now.
+ * Least squares: of what the model is off, as a part of what recording adds to each mixed program, and of how far costs
+ * are from what they are in their loops, each by what is to be expected (FIT_ERROR, FIT_PRIOR). Of `cold`
+ * nothing is expected, but that it is not negative.
  */
-static double fit_mixed(struct calib *c, const struct round *rounds, int n_loops,
-			const struct round *known, const struct round *tried)
+static void fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
 {
-	double n = PLAIN, x = 0, y = PLAIN, xx = 0, xy = 0, slope, begins;
+	double a[UNKNOWNS][UNKNOWNS] = { 0 }, x[UNKNOWNS] = { 0 };
 
+	for (int k = 0; k < CALIB_KINDS; k++) {
+		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
+		double expected = FIT_PRIOR * (cost > LEAST_COST ? cost : LEAST_COST);
+
+		a[k][k] = 1 / (expected * expected);
+	}
+	a[COLD][COLD] = 1;
 	for (int i = MIXED; i < n_loops; i++) {
-		double added = SPREAD(rounds, total, i).least - SPREAD(rounds, bare, i).least;
-		double times = added / known->cost[i];
-		double distance = (tried->cost[i] / known->cost[i] - 1) / COLD_TRIED;
+		double weight = weight_of(rounds, i) / FIT_ERROR;
+		double off = (added_to(rounds, i) - m->costs.cost[i]) * weight;
 
-		if (!(known->cost[i] > 0))
-			continue;
-		n++;
-		x += distance;
-		y += times;
-		xx += distance * distance;
-		xy += distance * times;
+		for (int k = 0; k < UNKNOWNS; k++) {
+			x[k] += m->by[k][i] * weight * off;
+			for (int l = 0; l <= k; l++)
+				a[k][l] += m->by[k][i] * weight * m->by[l][i] * weight;
+		}
 	}
-	slope = within((n * xy - x * y) / (n * xx - x * x), 0, MAX_COLD);
-	begins = within((y - slope * x) / n, 1 / MAX_TIMES, MAX_TIMES);
-	for (int i = 0; i < CALIB_LARGE; i++) {
-		c->cost[i].in_s *= begins;
-		c->cost[i].out_s *= begins;
-	}
-	c->cold = slope / begins;
-	return begins;
+	solve_system(a, x);
+	for (int k = 0; k < UNKNOWNS; k++)
+		add_unknown(c, k, x[k]);
+	c->cold = c->cold > 0 ? c->cold : 0;
+}
+
+/* By what part of what recording adds the model is off, at the median of the mixed programs. */
+static double median_error(const struct round *rounds, int n_loops, const struct round *costs)
+{
+	double off[MAX_LOOPS];
+	int n = 0;
+
+	for (int i = MIXED; i < n_loops; i++)
+		off[n++] = fabs(added_to(rounds, i) - costs->cost[i]) * weight_of(rounds, i);
+	qsort(off, (size_t)n, sizeof(*off), compare);
+	return off[n / 2];
 }
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
-static void print(const struct calib *c, double begins)
+static void print(const struct calib *c, int n_programs, double error)
 {
 	static const char *const text[CALIB_KINDS] = {
 		"Python function",
@@ -462,10 +556,10 @@ static void print(const struct calib *c, double begins)
 		printf("  %-38s %8.1f %8.1f %8.1f\n", text[i], c->cost[i].in_s * 1e9,
 		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
-	printf("  a call in a program costs %.2f times as much as in a loop of such calls\n",
-	       begins);
-	printf("  one that is made again after 100 others %.2f times as much as that\n",
-	       1 + c->cold * log(100));
+	printf("  more for each event since the last call of its kind: %.3f, of at most %u\n",
+	       c->cold * 1e9, PYPROF_MAX_BETWEEN);
+	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
+	       error * 100, n_programs);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
 }
 
@@ -504,32 +598,43 @@ static int run_rounds(struct run *run, struct round *rounds)
 	return err;
 }
 
+/* The costs of calls in loops of them, then what programs make of these. */
+static int work_out(struct run *run, const struct round *rounds, struct calib *c, double *error)
+{
+	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
+	struct model model = { 0 };
+	struct round costs;
+	int err;
+
+	c->key = run->source.calib.key;
+	c->made = time(NULL);
+	solve(c, rounds, monitoring);
+	err = find_model(run, c, &model);
+	if (err)
+		return err;
+	fit(c, rounds, run->n_loops, &model);
+	err = apply(run, c, &costs);
+	if (!err)
+		*error = median_error(rounds, run->n_loops, &costs);
+	return err;
+}
+
 int calibrate(const struct calibration *c)
 {
 	struct run run = { .c = c };
-	struct round rounds[ROUNDS], known, tried;
-	bool monitoring;
-	double begins;
+	struct round rounds[ROUNDS];
 	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
+	double error = 0;
 	int err = make_folder(&run);
 
 	if (!err)
 		err = run_rounds(&run, rounds);
-	if (!err) {
-		monitoring = run.source.header.engine == PYPROF_ENGINE_MONITORING;
-		result.key = run.source.calib.key;
-		result.made = time(NULL);
-		solve(&result, rounds, monitoring);
-		err = apply_to_mixed(&run, &result, &known);
-		result.cold = COLD_TRIED;
-		if (!err)
-			err = apply_to_mixed(&run, &result, &tried);
-	}
+	if (!err)
+		err = work_out(&run, rounds, &result, &error);
 	forget_recording(&run);
 	remove_folder(&run);
 	if (err)
 		return err;
-	begins = fit_mixed(&result, rounds, run.n_loops, &known, &tried);
-	print(&result, begins);
+	print(&result, run.n_loops - MIXED, error);
 	return keep(&result);
 }

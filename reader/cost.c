@@ -5,8 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reuse.h"
-
 #define SWEEPS 40 /* of rates: call stacks are seldom deeper, and what is deeper matters less */
 
 /* --- what calls cost ------------------------------------------------------------------------------------ */
@@ -104,33 +102,22 @@ static double cost_of_others(const struct cost *c, uint32_t slot)
 {
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
 
-	return (double)c->fold->fn[slot].n_others * c->calib->cost[CALIB_OTHER].out_s *
-		       c->times_of_others[slot] +
+	return (double)c->fold->fn[slot].n_others * c->calib->cost[CALIB_OTHER].out_s +
 	       (double)c->fold->fn[slot].n_far_others * (site->in_s + site->out_s);
 }
 
-/* How many times as much calls cost: the more, the more others have been made since the last of the same edge. */
-static int find_times(struct cost *c)
+/* What the processor had to remember anew, for so many events between calls: all of it is outside. */
+static double cost_of_cold(const struct cost *c, uint64_t n_between)
 {
-	const struct pyprof_fold *f = c->fold;
-	int err = 0;
-
-	if (c->calib->cold > 0)
-		err = reuse_find(f, c->times, c->times_of_others);
-	for (uint32_t i = 1; i <= f->s.n_edges; i++)
-		c->times[i] = 1 + c->calib->cold * c->times[i];
-	for (uint32_t slot = 0; slot <= f->s.n_fns; slot++)
-		c->times_of_others[slot] = 1 + c->calib->cold * c->times_of_others[slot];
-	return err;
+	return (double)n_between * c->calib->cold;
 }
 
-/* Of all calls of an edge. */
+/* Of all calls of an edge, but for the former. */
 static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof_fold_edge *e)
 {
 	const struct calib_cost *cost = c->calib->cost;
 	const struct calib_cost *call =
 		&cost[is_c(c, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
-	double times = c->times[e - c->fold->edge];
 	struct calib_cost sum = { 0 };
 
 	add_cost(&sum, (double)e->n_calls, call->in_s, call->out_s);
@@ -143,8 +130,6 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 	if (is_method(c, e->callee))
 		add_cost(&sum, (double)e->n_calls, cost[CALIB_METHOD].in_s,
 			 cost[CALIB_METHOD].out_s);
-	sum.in_s *= times;
-	sum.out_s *= times;
 	add_largeness(&sum, c, e);
 	return sum;
 }
@@ -249,24 +234,20 @@ int cost_open(struct cost *c)
 {
 	size_t n = c->fold->s.n_fns + 1ull;
 
-	c->out = calloc(5 * n, sizeof(*c->out));
+	c->out = calloc(4 * n, sizeof(*c->out));
 	c->rate = calloc(n, sizeof(*c->rate));
-	c->times = calloc(c->fold->s.n_edges + 1ull, sizeof(*c->times));
-	if (!c->out || !c->rate || !c->times)
+	if (!c->out || !c->rate)
 		return -ENOMEM;
 	c->weight = c->out + n;
 	c->n_frames = c->weight + n;
 	c->far = c->n_frames + n;
-	c->times_of_others = c->far + n;
 	if (!c->calib)
 		return 0;
 	find_far_sites(c);
-	if (find_times(c))
-		return -ENOMEM;
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
-		c->out[e->caller] += cost_of_calls(c, e).out_s;
+		c->out[e->caller] += cost_of_calls(c, e).out_s + cost_of_cold(c, e->n_between);
 		c->weight[e->callee] += (double)(int64_t)e->self_cost;
 		c->n_frames[e->callee] += (double)e->n_calls;
 	}
@@ -279,7 +260,6 @@ void cost_close(struct cost *c)
 {
 	free(c->out);
 	free(c->rate);
-	free(c->times);
 }
 
 /* An edge's share of what the calls that its callee made have cost outside of them. */
@@ -298,13 +278,13 @@ static double cost_of_bytecode(const struct cost *c, double python_s)
 	return python_s > 0 ? python_s * (1 - 1 / c->calib->bytecode) : 0;
 }
 
-/* `in_s`: of the calls that were not recursive. */
+/* `in_s`: of the calls that were not recursive. Nearly all that is cold lies in Python functions. */
 static double cost_of_total(const struct cost *c, const struct cost_rate *rate, double in_s,
-			    bool own_is_c, uint64_t cost, uint64_t python)
+			    bool own_is_c, uint64_t cost, uint64_t python, uint64_t n_between)
 {
-	double within = (double)(int64_t)cost;
-	double events = in_s + within * rate->all;
-	double in_python = (own_is_c ? 0 : in_s) + within * rate->python;
+	double within = (double)(int64_t)cost, cold = cost_of_cold(c, n_between);
+	double events = in_s + within * rate->all + cold;
+	double in_python = (own_is_c ? 0 : in_s) + within * rate->python + cold;
 
 	return events + cost_of_bytecode(c, (double)python * c->seconds_per_tick - in_python);
 }
@@ -321,8 +301,8 @@ static void state_cost(const struct cost *c, const struct pyprof_fold_edge *e,
 		counts->self_cost_s += cost_of_bytecode(c, counts->self_s - self);
 	if (e->n_calls)
 		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
-	counts->total_cost_s =
-		cost_of_total(c, &c->rate[e->callee], in_s, c_callee, e->cost, e->python);
+	counts->total_cost_s = cost_of_total(c, &c->rate[e->callee], in_s, c_callee, e->cost,
+					     e->python, e->n_between_within);
 }
 
 /* --- functions and edges -------------------------------------------------------------------------------- */
@@ -383,7 +363,8 @@ struct profile_counts *cost_functions(const struct cost *c)
 		if (c->calib)
 			sum[slot].total_cost_s =
 				cost_of_total(c, &c->rate[slot], n > 0 ? in_s[slot] * outer / n : 0,
-					      is_c(c, slot), fn->cost, fn->python);
+					      is_c(c, slot), fn->cost, fn->python,
+					      fn->n_between_within);
 	}
 out:
 	free(self);

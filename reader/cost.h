@@ -28,12 +28,10 @@ struct cost {
 	double seconds_per_tick;
 
 	/* By slot, and in seconds where nothing else is said. */
-	double *out;		 /* of the calls that the function made */
-	double *weight;		 /* the same, in the units of header.cost_weight */
-	double *n_frames;	 /* its own calls, which share where nothing has a weight */
-	double *far;		 /* which part of its call sites' events are told from far places */
-	double *times_of_others; /* how many times as much those of no functions cost, as in calib.cold */
-	double *times;		 /* the same of calls, by edge */
+	double *out;	  /* of the calls that the function made */
+	double *weight;	  /* the same, in the units of header.cost_weight */
+	double *n_frames; /* its own calls, which share where nothing has a weight */
+	double *far;	  /* which part of its call sites' events are told from far places */
 	/*
 	 * For each unit of weight of what lies within the function's calls, and of these, what lies in Python
 	 * functions' own time. Between calls of the function there is no difference known.

@@ -52,7 +52,7 @@ static uint32_t choose_clock(void)
  */
 static void weigh_costs(int32_t *weight)
 {
-	static const int32_t monitoring[] = { 38, 28, -13, 25 };
+	static const int32_t monitoring[] = { 48, 36, -21, 15 };
 	static const int32_t tracefunc_38[] = { 18, 13, 10, 5 };
 	static const int32_t tracefunc_310[] = { 30, 18, 10, 5 };
 	static const int32_t tracefunc_311[] = { 75, 43, 10, 10 };

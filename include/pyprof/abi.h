@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
-#define PYPROF_MAJOR 2
+#define PYPROF_MAJOR 3
 #define PYPROF_MINOR 0
 
 #define PYPROF_HEADER_BYTES 4096u
@@ -296,6 +296,7 @@ struct pyprof_fold_fn {
 	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
 	uint64_t n_others;     /* calls that it made of what is no function: see PYPROF_SYNC ... */
 	uint64_t n_far_others; /* ... of these, those that PYPROF_FAR was said of */
+	uint64_t n_between_within; /* n_between of the calls that began in `total` */
 };
 
 /* A caller pair. */
@@ -315,8 +316,18 @@ struct pyprof_fold_edge {
 	uint64_t n_resumes;    /* of n_calls, those that went on with a suspended generator */
 	uint64_t n_bare;       /* of n_calls, bare calls and resumes */
 	uint64_t n_far;	       /* of n_calls, those whose end PYPROF_FAR was said of */
-	uint64_t reserved[3];  /* a power of two: found by a shift, and two lines of the cache */
+	uint64_t last_record;  /* the fold's n_records when it was last taken */
+	uint64_t
+		n_between; /* events from one time to the next, at most PYPROF_MAX_BETWEEN, summed up */
+	uint64_t
+		n_between_within; /* as in struct pyprof_fold_fn; with it 128 bytes, found by a shift */
 };
+
+/*
+ * An edge that has not been taken for so many events costs no more for having waited longer: by then the
+ * processor remembers nothing of it that it could forget. Measured: see docs/internals.md.
+ */
+#define PYPROF_MAX_BETWEEN 3000u
 
 struct pyprof_fold_frame {
 	uint64_t start;
@@ -326,12 +337,12 @@ struct pyprof_fold_frame {
 	uint32_t number; /* ... and its number */
 	uint32_t flags;	 /* PYPROF_FRAME_* */
 	uint64_t self_cost;
-	uint64_t cost;	 /* the thread's when it started ... */
-	uint64_t python; /* ... as well */
-	uint64_t reserved;
+	uint64_t cost;	    /* the thread's when it started ... */
+	uint64_t python;    /* ... as well ... */
+	uint64_t n_between; /* ... and this */
 };
 
-_Static_assert(sizeof(struct pyprof_fold_fn) == 80, "format");
+_Static_assert(sizeof(struct pyprof_fold_fn) == 88, "format");
 _Static_assert(sizeof(struct pyprof_fold_edge) == 128, "format");
 _Static_assert(sizeof(struct pyprof_fold_frame) == 64, "format");
 
@@ -356,8 +367,9 @@ struct pyprof_fold_state {
 	uint64_t skipped_ticks;
 	uint64_t n_gaps;
 	uint64_t gap_ticks;
-	uint64_t cost;	 /* of all calls that have ended so far, by weight */
-	uint64_t python; /* self time of Python functions so far */
+	uint64_t cost;	    /* of all calls that have ended so far, by weight */
+	uint64_t python;    /* self time of Python functions so far */
+	uint64_t n_between; /* the edges', summed up */
 };
 
 struct pyprof_fold_table {
@@ -367,7 +379,7 @@ struct pyprof_fold_table {
 	struct pyprof_fold_state state[2];
 };
 
-_Static_assert(sizeof(struct pyprof_fold_state) == 128, "format");
-_Static_assert(sizeof(struct pyprof_fold_table) == 384, "format");
+_Static_assert(sizeof(struct pyprof_fold_state) == 136, "format");
+_Static_assert(sizeof(struct pyprof_fold_table) == 400, "format");
 
 #endif

@@ -199,6 +199,18 @@ static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *
 	return f->stack[at >= 0 ? at : top].slot;
 }
 
+/* Events since an edge was taken last, as far as they count. */
+static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold *f,
+						       const struct pyprof_fold_edge *e,
+						       uint32_t flags)
+{
+	uint64_t n = f->s.n_records - e->last_record;
+
+	if (flags == PYPROF_FRAME_OPEN)
+		return 0;
+	return n < PYPROF_MAX_BETWEEN ? n : PYPROF_MAX_BETWEEN;
+}
+
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
 						 uint32_t flags, bool through_c)
 {
@@ -206,6 +218,8 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	uint32_t caller = pyprof_fold_caller(f, through_c);
 	uint32_t e = __atomic_load_n(&f->fn[caller].last_edge, __ATOMIC_RELAXED);
 	struct pyprof_fold_frame *frame;
+	struct pyprof_fold_edge *edge;
+	uint64_t n_between;
 	uint32_t slot;
 
 	if (__builtin_expect(f->fn[caller].last_number != number || e - 1 >= f->cap_edges, 0)) {
@@ -223,7 +237,12 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	}
 	f->s.n_found += flags == PYPROF_FRAME_OPEN;
 	slot = pyprof_fold_callee(f, e);
-	pyprof_fold_change_edge(f, e)->level++;
+	edge = pyprof_fold_change_edge(f, e);
+	edge->level++;
+	n_between = pyprof_fold_between(f, edge, flags);
+	edge->n_between += n_between;
+	edge->last_record = f->s.n_records;
+	f->s.n_between += n_between;
 	pyprof_fold_change_fn(f, slot)->level++;
 	frame = &f->stack[depth];
 	frame->start = f->s.now;
@@ -235,7 +254,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	frame->self_cost = 0;
 	frame->cost = f->s.cost;
 	frame->python = f->s.python;
-	frame->reserved = 0;
+	frame->n_between = f->s.n_between;
 	f->s.depth = depth + 1;
 }
 
@@ -284,6 +303,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 		fn->total += total;
 		fn->cost += f->s.cost - frame->cost;
 		fn->python += f->s.python - frame->python;
+		fn->n_between_within += f->s.n_between - frame->n_between;
 	} else {
 		fn->n_recursive += n;
 	}
@@ -291,6 +311,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 		e->total += total;
 		e->cost += f->s.cost - frame->cost;
 		e->python += f->s.python - frame->python;
+		e->n_between_within += f->s.n_between - frame->n_between;
 	} else {
 		e->n_recursive += n;
 	}

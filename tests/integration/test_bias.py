@@ -92,7 +92,7 @@ def report(recording, config, *options):
 
 def write_calibration(path, inside=1, outside=1, bytecode=1, **more):
     """All kinds of calls alike, in ns."""
-    lines = ["pyshim calibration 3", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
+    lines = ["pyshim calibration 4", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
              "c %s %s 0" % (inside, outside),
              *("%s 0 0 0" % kind for kind in KINDS[2:]), "cold 0"]
     lines += ["%s %s" % item for item in more.items()]
@@ -321,7 +321,7 @@ def test_calibrate(python, recording, config):
     (path,) = kept(config)
     text = path.read_text()
     assert done.out.decode().endswith("  kept in %s\n" % path)
-    assert text.startswith("pyshim calibration 3\ninterpreter %d.%d.%d" % python.version)
+    assert text.startswith("pyshim calibration 4\ninterpreter %d.%d.%d" % python.version)
     for kind in KINDS:
         assert re.search(r"^%s -?\d+\.\d+ -?\d+\.\d+ \d+\.\d+$" % kind, text, re.M), text
     assert re.search(r"^cold \d\.\d+$", text, re.M), text

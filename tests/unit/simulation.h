@@ -40,8 +40,10 @@ struct thread {
 	struct {
 		uint32_t fn;
 		struct kind kind;
+		struct cost cost;
 	} frame[MAX_DEPTH + 1];
 	uint32_t depth;
+	unsigned n_records, last_record[N_FNS + 1][N_FNS + 1]; /* by caller and callee */
 };
 
 static struct recording truth, recorded;
@@ -57,7 +59,8 @@ static const struct cost proportional[PYPROF_COSTS] = {
 static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
 static struct cost cost[PYPROF_COSTS];
 static int bytecode; /* how many times as long Python functions take */
-static int times;    /* how many times as much calls cost that are far apart, by two */
+static int
+	cold; /* ns that a call costs more, outside, for each event since the last one of its edge */
 static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
 static uint32_t code_bytes[N_FNS + 1];
 static bool is_far[N_FNS + 1]; /* the events of its code are told from far places, in monitoring */
@@ -132,9 +135,16 @@ static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t calle
 	add_cost(&sum, is_bare(k) && !is_resume(k) && !is_generator[callee], without_site->in,
 		 without_site->out);
 	add_more(&sum, k, callee, caller);
-	sum.in = sum.in * times / 2;
-	sum.out = sum.out * times / 2;
 	return sum;
+}
+
+/* A call begins: how many events lie between the last one of the same edge and it. */
+static unsigned since_last(struct thread *t, uint32_t callee, uint32_t caller)
+{
+	unsigned *last = &t->last_record[caller][callee], n = ++t->n_records - *last;
+
+	*last = t->n_records;
+	return n < PYPROF_MAX_BETWEEN ? n : PYPROF_MAX_BETWEEN;
 }
 
 static void work(struct thread *t, uint64_t ns)
@@ -148,23 +158,29 @@ static void work(struct thread *t, uint64_t ns)
 /* Of what lies outside, a third comes before the call and the rest behind; inside as well. */
 static void begin(struct thread *t, uint32_t fn, struct kind kind)
 {
-	struct cost each = cost_of(&kind, fn, t->depth ? t->frame[t->depth].fn : 0);
+	uint32_t caller = t->depth ? t->frame[t->depth].fn : 0;
+	struct cost each = cost_of(&kind, fn, caller);
+	unsigned between = since_last(t, fn, caller);
 
+	if (kind.enter != PYPROF_OPEN)
+		add_cost(&each, between, 0, cold);
 	t->now += (uint64_t)(each.out / 3);
 	recording_put(&truth, &t->bare_ring, kind.enter, fn, t->bare_now);
 	recording_put(&recorded, &t->ring, kind.enter, fn, t->now);
 	t->now += (uint64_t)(each.in / 3);
 	t->frame[++t->depth].fn = fn;
 	t->frame[t->depth].kind = kind;
+	t->frame[t->depth].cost = each;
 }
 
 static void end(struct thread *t)
 {
 	struct kind kind = t->frame[t->depth].kind;
 	uint32_t fn = t->frame[t->depth--].fn, caller = t->depth ? t->frame[t->depth].fn : 0;
-	struct cost each = cost_of(&kind, fn, caller);
+	struct cost each = t->frame[t->depth + 1].cost;
 	unsigned far = is_far[is_c(&kind) ? caller : fn] ? PYPROF_FAR : 0;
 
+	t->n_records++;
 	t->now += (uint64_t)(each.in - each.in / 3);
 	recording_put(&truth, &t->bare_ring, kind.leave, fn, t->bare_now);
 	recording_put(&recorded, &t->ring, kind.leave | far, fn, t->now);
@@ -258,7 +274,7 @@ static void simulation_init(void)
 	memset(is_generator, 0, sizeof(is_generator));
 	more[CALIB_RESUME] = proportional[PYPROF_COST_BARE];
 	bytecode = 1;
-	times = 2;
+	cold = 0;
 	seed = 20260101;
 	for (int i = 0; i < N_THREADS; i++) {
 		thread[i].bare_ring = recording_ring(&truth);
@@ -276,7 +292,7 @@ static void simulation_fini(void)
 /* What a calibration would have found. */
 static struct calib calibration(void)
 {
-	struct calib calib = { .bytecode = bytecode };
+	struct calib calib = { .bytecode = bytecode, .cold = cold * 1e-9 };
 
 	for (int i = 0; i < CALIB_KINDS; i++) {
 		const struct cost *each = i < PYPROF_COSTS ? &cost[i] : &more[i];

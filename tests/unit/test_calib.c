@@ -34,7 +34,7 @@ static struct calib sample(void)
 			  { 6e-9, 1e-9, 0 },
 			  { 4e-9, 5e-9, 0 } },
 		.bytecode = 1.25,
-		.cold = 0.0625,
+		.cold = 0.0625e-9,
 		.made = 1700000000,
 		.n_calls = 100000,
 		.n_rounds = 9,
@@ -69,7 +69,7 @@ static void check_equal(const struct calib *a, const struct calib *b)
 		ck_assert_double_eq_tol(a->cost[i].spread_s, b->cost[i].spread_s, 1e-15);
 	}
 	ck_assert_double_eq_tol(a->bytecode, b->bytecode, 1e-9);
-	ck_assert_double_eq_tol(a->cold, b->cold, 1e-9);
+	ck_assert_double_eq_tol(a->cold, b->cold, 1e-15);
 	ck_assert_int_eq(a->made, b->made);
 	ck_assert_uint_eq(a->n_calls, b->n_calls);
 	ck_assert_uint_eq(a->n_rounds, b->n_rounds);
@@ -156,7 +156,7 @@ static int load_text(const char *text)
 	return calib_load(&c, path);
 }
 
-#define HEAD "pyshim calibration 3\n"
+#define HEAD "pyshim calibration 4\n"
 #define MORE                                                                                  \
 	"bare 0 0 0\nexception 0 0 0\nresume 0 0 0\nmethod 0 0 0\nother 0 0 0\nlarge 0 0 0\n" \
 	"large-site 0 0 0\ncold 0\n"
@@ -168,7 +168,7 @@ START_TEST(broken_files)
 		"",
 		"\n",
 		"pyshim calibration 9\n" COSTS "bytecode 1\n",
-		"pyshim calibration 3" COSTS "bytecode 1\n",
+		"pyshim calibration 4" COSTS "bytecode 1\n",
 		HEAD,
 		HEAD COSTS, /* cut off */
 		HEAD "python 1 2 0\nbytecode 1\n",

@@ -462,23 +462,40 @@ static void begin_found(struct thread *t, uint32_t fn)
 	memcpy(cost, proportional, sizeof(cost));
 }
 
-/* Two calls in turns: between two of the same lies one other. */
+/* Three calls in a loop, of which one comes every tenth time: what the others push out of the processor's memory. */
 START_TEST(calls_that_are_apart)
 {
-	struct calib calib = calibration();
 	struct thread *t = &thread[0];
 
-	calib.cold = 0.5 / log(2);
-	times = 3;
-	begin_found(t, 4);
-	for (int i = 0; i < 50; i++) {
+	cold = 6;
+	begin(t, 4, python);
+	for (int i = 0; i < 5000; i++) {
 		work(t, 30);
 		call(t, 1, python, 30);
 		call(t, 3, c, 30);
+		if (i % 10 == 9)
+			call(t, 5, python, 10);
 	}
-	recording_put(&truth, &t->bare_ring, PYPROF_THREAD_END, 0, t->bare_now);
-	recording_put(&recorded, &t->ring, PYPROF_THREAD_END, 0, t->now);
-	correct_by(calib);
+	end(t);
+	correct();
+	check_profile(0);
+}
+END_TEST
+
+/* An edge that is taken three times, with more between than counts. */
+START_TEST(calls_that_are_as_far_apart_as_can_be)
+{
+	struct thread *t = &thread[0];
+
+	cold = 3;
+	begin(t, 4, python);
+	for (unsigned i = 0; i <= 2 * PYPROF_MAX_BETWEEN; i++) {
+		call(t, 1, python, 30);
+		if (i % PYPROF_MAX_BETWEEN == 0)
+			call(t, 3, c, 500);
+	}
+	end(t);
+	correct();
 	check_profile(0);
 }
 END_TEST
@@ -513,6 +530,28 @@ START_TEST(any_program)
 	correct();
 	ck_assert_uint_eq(result.n_bounded, 0);
 	check_profile(0);
+}
+END_TEST
+
+/*
+ * What is called seldom costs more: of functions both times are exact, for what lies within a call is known by the
+ * weight of just that. A caller's share of own time is not, for its calls may be other ones than the average.
+ */
+START_TEST(any_program_with_distances)
+{
+	cold = 2;
+	seed += (uint64_t)_i;
+	wander_all(only_kind, true);
+	if (_i % 2)
+		fold(&recorded, &thread[0].ring, 1);
+	correct();
+	for (size_t i = 0; i < is.n_fns; i++) {
+		const struct profile_fn *fn = &is.fn[i];
+		size_t k = profile_find(&should, fn->file, fn->line, fn->name);
+
+		ck_assert(k != SIZE_MAX);
+		check_counts(&fn->counts, &should.fn[k].counts, 0, 0, "a function");
+	}
 }
 END_TEST
 
@@ -671,8 +710,10 @@ int main(void)
 	tcase_add_test(t, other_calls_from_large_code);
 	tcase_add_test(t, own_rates);
 	tcase_add_test(t, calls_that_are_apart);
+	tcase_add_test(t, calls_that_are_as_far_apart_as_can_be);
 	tcase_add_test(t, largeness);
 	tcase_add_loop_test(t, any_program, 0, 10);
+	tcase_add_loop_test(t, any_program_with_distances, 0, 10);
 	tcase_add_loop_test(t, any_program_folded, 0, 10);
 	tcase_add_loop_test(t, any_program_from_far_places, 0, 10);
 	tcase_add_loop_test(t, any_program_of_slow_bytecode, 0, 10);
