@@ -489,8 +489,8 @@ static double weight_of(const struct round *rounds, int i)
 
 /*
  * Least squares: of what the model is off, as a part of what recording adds to each mixed program, and of how far costs
- * are from what they are in their loops, each by what is to be expected (FIT_ERROR, FIT_PRIOR). Of `cold`
- * nothing is expected, but that it is not negative.
+ * are from what they are in their loops, each by what is to be expected (FIT_ERROR; FIT_PRIOR and the spread). Of
+ * `cold` nothing is expected, but that it is not negative.
  */
 static void fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
 {
@@ -499,8 +499,9 @@ static void fit(struct calib *c, const struct round *rounds, int n_loops, const 
 	for (int k = 0; k < CALIB_KINDS; k++) {
 		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
 		double expected = FIT_PRIOR * (cost > LEAST_COST ? cost : LEAST_COST);
+		double spread = c->cost[k].spread_s;
 
-		a[k][k] = 1 / (expected * expected);
+		a[k][k] = 1 / (expected * expected + spread * spread);
 	}
 	a[COLD][COLD] = 1;
 	for (int i = MIXED; i < n_loops; i++) {
