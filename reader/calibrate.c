@@ -41,6 +41,7 @@ enum loop {
 	EXCEPTION,
 	PLAIN,
 	WORK,
+	TEXT,
 	MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
 	MAX_LOOPS = MIXED + 96
 };
@@ -64,6 +65,7 @@ static const struct {
 	[EXCEPTION] = { "loop_exception", NULL, 15, 3 },
 	[PLAIN] = { "loop_plain", NULL, 24, 0 },
 	[WORK] = { "loop_work", NULL, 21, 0 },
+	[TEXT] = { "loop_text", NULL, 20, 0 },
 };
 
 /* Seconds a call, of the fastest slice. */
@@ -366,7 +368,9 @@ static void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	struct calib_cost exception = minus(cost_of(rounds, EXCEPTION, slow), python);
 
 	/* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
-	c->bytecode = SPREAD(rounds, total, WORK).least / SPREAD(rounds, bare, WORK).least;
+	c->bytecode = (SPREAD(rounds, total, WORK).least / SPREAD(rounds, bare, WORK).least +
+		       SPREAD(rounds, total, TEXT).least / SPREAD(rounds, bare, TEXT).least) /
+		      2;
 	c->bytecode = slow > 0 && c->bytecode > 1 ? c->bytecode : 1;
 	c->cost[PYPROF_COST_PYTHON] = python;
 	c->cost[PYPROF_COST_C] = call;
