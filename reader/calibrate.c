@@ -28,6 +28,8 @@
 #define FIT_PRIOR 0.2
 #define LEAST_COST 15e-9
 #define LEAST_ADDED 0.1
+#define FIT_FAR 2 /* times FIT_ERROR */
+#define FIT_PASSES 20
 
 enum loop {
 	PYTHON,
@@ -494,12 +496,14 @@ static double weight_of(const struct round *rounds, int i)
 /*
  * Least squares: of what the model is off, as a part of what recording adds to each mixed program, and of how far costs
  * are from what they are in their loops, each by what is to be expected (FIT_ERROR; FIT_PRIOR and the spread). Of
- * `cold` nothing is expected, but that it is not negative.
+ * `cold` nothing is expected, but that it is not negative. `trust`: how much each program counts.
  */
-static void fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
+static void least_squares(const struct calib *c, const struct round *rounds, int n_loops,
+			  const struct model *m, const double *trust, double *x)
 {
-	double a[UNKNOWNS][UNKNOWNS] = { 0 }, x[UNKNOWNS] = { 0 };
+	double a[UNKNOWNS][UNKNOWNS] = { 0 };
 
+	memset(x, 0, UNKNOWNS * sizeof(*x));
 	for (int k = 0; k < CALIB_KINDS; k++) {
 		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
 		double expected = FIT_PRIOR * (cost > LEAST_COST ? cost : LEAST_COST);
@@ -509,16 +513,37 @@ static void fit(struct calib *c, const struct round *rounds, int n_loops, const 
 	}
 	a[COLD][COLD] = 1;
 	for (int i = MIXED; i < n_loops; i++) {
-		double weight = weight_of(rounds, i) / FIT_ERROR;
-		double off = (added_to(rounds, i) - m->costs.cost[i]) * weight;
+		double weight = weight_of(rounds, i) / FIT_ERROR,
+		       squared = weight * weight * trust[i];
+		double off = added_to(rounds, i) - m->costs.cost[i];
 
 		for (int k = 0; k < UNKNOWNS; k++) {
-			x[k] += m->by[k][i] * weight * off;
+			x[k] += m->by[k][i] * off * squared;
 			for (int l = 0; l <= k; l++)
-				a[k][l] += m->by[k][i] * weight * m->by[l][i] * weight;
+				a[k][l] += m->by[k][i] * m->by[l][i] * squared;
 		}
 	}
 	solve_system(a, x);
+}
+
+/* A program that the model is far from counts less than by the square of that (Huber, 1964). */
+static void fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
+{
+	double x[UNKNOWNS], trust[MAX_LOOPS];
+
+	for (int i = 0; i < MAX_LOOPS; i++)
+		trust[i] = 1;
+	for (int pass = 0; pass < FIT_PASSES; pass++) {
+		least_squares(c, rounds, n_loops, m, trust, x);
+		for (int i = MIXED; i < n_loops; i++) {
+			double off = added_to(rounds, i) - m->costs.cost[i];
+
+			for (int k = 0; k < UNKNOWNS; k++)
+				off -= m->by[k][i] * x[k];
+			off = fabs(off) * weight_of(rounds, i) / FIT_ERROR;
+			trust[i] = off > FIT_FAR ? FIT_FAR / off : 1;
+		}
+	}
 	for (int k = 0; k < UNKNOWNS; k++)
 		add_unknown(c, k, x[k]);
 	c->cold = c->cold > 0 ? c->cold : 0;
