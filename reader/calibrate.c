@@ -18,17 +18,20 @@
 
 #define ROUNDS 15
 #define SLICES 20	 /* of a loop in a round */
+#define BUSY 0.5	 /* spread of a call, in its cost */
 #define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
 /*
- * Of the fit: how right the model is at best for a program, by what recording adds to it; how far a call's cost in
- * programs may be from that in its loop, as a part of it or of LEAST_COST, whichever is more; and what a program
- * must have added to count in full, in its bare time.
+ * Of the fit: how far a call's cost in programs may be from that in its loop, as a part of it or of a Python function's,
+ * whichever is more; what a program must have added to count in full, in its bare time; and how right the
+ * model is at best for a program, as a part of what recording adds to it.
  */
-#define FIT_ERROR 0.05
 #define FIT_PRIOR 0.2
-#define LEAST_COST 15e-9
+#define LEAST_CALL 5e-9 /* whatever the machine was busy with */
+#define MOST_CALL 500e-9
 #define LEAST_ADDED 0.1
-#define FIT_FAR 2 /* times FIT_ERROR */
+#define LEAST_ERROR 0.05
+#define SIGMA 1.48  /* a normal distribution's, in its median deviations */
+#define FAR_ERROR 2 /* from there on, programs count less */
 #define FIT_PASSES 20
 
 enum loop {
@@ -457,6 +460,11 @@ static int find_model(struct run *run, const struct calib *c, struct model *m)
 	return err;
 }
 
+static double within(double value, double least, double most)
+{
+	return !(value > least) ? least : value > most ? most : value;
+}
+
 /* Of a positive definite matrix, by Cholesky's decomposition; x is the right side before. */
 static void solve_system(double a[UNKNOWNS][UNKNOWNS], double x[UNKNOWNS])
 {
@@ -494,27 +502,27 @@ static double weight_of(const struct round *rounds, int i)
 }
 
 /*
- * Least squares: of what the model is off, as a part of what recording adds to each mixed program, and of how far costs
- * are from what they are in their loops, each by what is to be expected (FIT_ERROR; FIT_PRIOR and the spread). Of
- * `cold` nothing is expected, but that it is not negative. `trust`: how much each program counts.
+ * Least squares: of what the model is off, as a part of what recording adds to each mixed program, by `error`, and of
+ * how far costs are from what they are in their loops, by FIT_PRIOR. Of `cold` nothing is expected, but that it is
+ * not negative. `trust`: how much each program counts.
  */
 static void least_squares(const struct calib *c, const struct round *rounds, int n_loops,
-			  const struct model *m, const double *trust, double *x)
+			  const struct model *m, double error, const double *trust, double *x)
 {
+	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
+	double call = within(python->in_s + python->out_s, LEAST_CALL, MOST_CALL);
 	double a[UNKNOWNS][UNKNOWNS] = { 0 };
 
 	memset(x, 0, UNKNOWNS * sizeof(*x));
 	for (int k = 0; k < CALIB_KINDS; k++) {
 		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
-		double expected = FIT_PRIOR * (cost > LEAST_COST ? cost : LEAST_COST);
-		double spread = c->cost[k].spread_s;
+		double expected = FIT_PRIOR * (cost > call ? cost : call);
 
-		a[k][k] = 1 / (expected * expected + spread * spread);
+		a[k][k] = 1 / (expected * expected);
 	}
 	a[COLD][COLD] = 1;
 	for (int i = MIXED; i < n_loops; i++) {
-		double weight = weight_of(rounds, i) / FIT_ERROR,
-		       squared = weight * weight * trust[i];
+		double weight = weight_of(rounds, i) / error, squared = weight * weight * trust[i];
 		double off = added_to(rounds, i) - m->costs.cost[i];
 
 		for (int k = 0; k < UNKNOWNS; k++) {
@@ -526,39 +534,52 @@ static void least_squares(const struct calib *c, const struct round *rounds, int
 	solve_system(a, x);
 }
 
-/* A program that the model is far from counts less than by the square of that (Huber, 1964). */
-static void fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
+/* What the model is off for a mixed program, with so much more of the unknowns, as a part of what recording adds. */
+static double error_of(const struct round *rounds, int i, const struct model *m, const double *x)
 {
-	double x[UNKNOWNS], trust[MAX_LOOPS];
+	double off = added_to(rounds, i) - m->costs.cost[i];
+
+	for (int k = 0; k < UNKNOWNS; k++)
+		off -= m->by[k][i] * x[k];
+	return fabs(off) * weight_of(rounds, i);
+}
+
+static double median_error(const struct round *rounds, int n_loops, const struct model *m,
+			   const double *x)
+{
+	double error[MAX_LOOPS];
+	int n = 0;
+
+	for (int i = MIXED; i < n_loops; i++)
+		error[n++] = error_of(rounds, i, m, x);
+	qsort(error, (size_t)n, sizeof(*error), compare);
+	return error[n / 2];
+}
+
+/*
+ * Programs that the model is far from, by what it is off at the median, count less than by the square of that
+ * (Huber, 1964). How far it is off at the median in the end.
+ */
+static double fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
+{
+	double x[UNKNOWNS], trust[MAX_LOOPS], error = LEAST_ERROR, median = 0;
 
 	for (int i = 0; i < MAX_LOOPS; i++)
 		trust[i] = 1;
 	for (int pass = 0; pass < FIT_PASSES; pass++) {
-		least_squares(c, rounds, n_loops, m, trust, x);
+		least_squares(c, rounds, n_loops, m, error, trust, x);
+		median = median_error(rounds, n_loops, m, x);
+		error = median * SIGMA > LEAST_ERROR ? median * SIGMA : LEAST_ERROR;
 		for (int i = MIXED; i < n_loops; i++) {
-			double off = added_to(rounds, i) - m->costs.cost[i];
+			double far = error_of(rounds, i, m, x) / (FAR_ERROR * error);
 
-			for (int k = 0; k < UNKNOWNS; k++)
-				off -= m->by[k][i] * x[k];
-			off = fabs(off) * weight_of(rounds, i) / FIT_ERROR;
-			trust[i] = off > FIT_FAR ? FIT_FAR / off : 1;
+			trust[i] = far > 1 ? 1 / far : 1;
 		}
 	}
 	for (int k = 0; k < UNKNOWNS; k++)
 		add_unknown(c, k, x[k]);
 	c->cold = c->cold > 0 ? c->cold : 0;
-}
-
-/* By what part of what recording adds the model is off, at the median of the mixed programs. */
-static double median_error(const struct round *rounds, int n_loops, const struct round *costs)
-{
-	double off[MAX_LOOPS];
-	int n = 0;
-
-	for (int i = MIXED; i < n_loops; i++)
-		off[n++] = fabs(added_to(rounds, i) - costs->cost[i]) * weight_of(rounds, i);
-	qsort(off, (size_t)n, sizeof(*off), compare);
-	return off[n / 2];
+	return median;
 }
 
 /* --- telling -------------------------------------------------------------------------------------------- */
@@ -577,6 +598,8 @@ static void print(const struct calib *c, int n_programs, double error)
 		"more when called from large code",
 	};
 
+	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
+
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
 	       c->key.processor);
 	printf("nanoseconds a call, of %" PRIu64 " rounds of %" PRIu64 " calls:\n\n", c->n_rounds,
@@ -591,6 +614,8 @@ static void print(const struct calib *c, int n_programs, double error)
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       error * 100, n_programs);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
+	if (python->spread_s > BUSY * (python->in_s + python->out_s))
+		puts("  the machine was busy with other things: better calibrate again when it is not");
 }
 
 static int keep(const struct calib *c)
@@ -633,19 +658,14 @@ static int work_out(struct run *run, const struct round *rounds, struct calib *c
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
 	struct model model = { 0 };
-	struct round costs;
 	int err;
 
 	c->key = run->source.calib.key;
 	c->made = time(NULL);
 	solve(c, rounds, monitoring);
 	err = find_model(run, c, &model);
-	if (err)
-		return err;
-	fit(c, rounds, run->n_loops, &model);
-	err = apply(run, c, &costs);
 	if (!err)
-		*error = median_error(rounds, run->n_loops, &costs);
+		*error = fit(c, rounds, run->n_loops, &model);
 	return err;
 }
 
