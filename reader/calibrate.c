@@ -597,7 +597,6 @@ static void print(const struct calib *c, int n_programs, double error)
 		"more when its code is large",
 		"more when called from large code",
 	};
-
 	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
 
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
