@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "fit.h"
 #include "places.h"
 #include "recording.h"
 
@@ -20,19 +21,6 @@
 #define SLICES 20	 /* of a loop in a round */
 #define BUSY 0.5	 /* spread of a call, in its cost */
 #define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
-/*
- * Of the fit: how far a call's cost in programs may be from that in its loop, as a part of it or of a Python function's,
- * whichever is more; what a program must have added to count in full, in its bare time; and how right the
- * model is at best for a program, as a part of what recording adds to it.
- */
-#define FIT_PRIOR 0.2
-#define LEAST_CALL 5e-9 /* whatever the machine was busy with */
-#define MOST_CALL 500e-9
-#define LEAST_ADDED 0.1
-#define LEAST_ERROR 0.05
-#define SIGMA 1.48  /* a normal distribution's, in its median deviations */
-#define FAR_ERROR 2 /* from there on, programs count less */
-#define FIT_PASSES 20
 
 enum loop {
 	PYTHON,
@@ -48,7 +36,7 @@ enum loop {
 	WORK,
 	TEXT,
 	MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
-	MAX_LOOPS = MIXED + 96
+	MAX_LOOPS = MIXED + FIT_MAX_PROGRAMS
 };
 
 /*
@@ -413,173 +401,29 @@ static int apply(struct run *run, const struct calib *c, struct round *costs)
 	return err ? -1 : 0;
 }
 
-/* What is fitted: more of each cost, outside where it has an outside, and `cold`. */
-#define COLD CALIB_KINDS
-#define UNKNOWNS (CALIB_KINDS + 1)
-
-static bool is_outside(int kind)
-{
-	return kind != PYPROF_COST_EXCEPTION;
-}
-
 /* Little enough that no program's time is less than its cost, for there costs end. */
 static double step_of(int unknown)
 {
-	return unknown == COLD ? 1e-11 : 1e-9;
-}
-
-static void add_unknown(struct calib *c, int unknown, double s)
-{
-	if (unknown == COLD)
-		c->cold += s;
-	else if (is_outside(unknown))
-		c->cost[unknown].out_s += s;
-	else
-		c->cost[unknown].in_s += s;
+	return unknown == FIT_COLD ? 1e-11 : 1e-9;
 }
 
 /* What the costs so far say of each mixed program, and how much more a second more of each unknown. */
-struct model {
-	struct round costs;
-	double by[UNKNOWNS][MAX_LOOPS];
-};
-
-static int find_model(struct run *run, const struct calib *c, struct model *m)
+static int find_model(struct run *run, const struct calib *c, struct fit_program *program)
 {
-	int err = apply(run, c, &m->costs);
+	struct round known, costs;
+	int err = apply(run, c, &known);
 
-	for (int k = 0; k < UNKNOWNS && !err; k++) {
+	for (int i = MIXED; i < run->n_loops && !err; i++)
+		program[i - MIXED].known_s = known.cost[i];
+	for (int k = 0; k < FIT_UNKNOWNS && !err; k++) {
 		struct calib tried = *c;
-		struct round costs;
 
-		add_unknown(&tried, k, step_of(k));
+		fit_add(&tried, k, step_of(k));
 		err = apply(run, &tried, &costs);
 		for (int i = MIXED; i < run->n_loops && !err; i++)
-			m->by[k][i] = (costs.cost[i] - m->costs.cost[i]) / step_of(k);
+			program[i - MIXED].by[k] = (costs.cost[i] - known.cost[i]) / step_of(k);
 	}
 	return err;
-}
-
-static double within(double value, double least, double most)
-{
-	return !(value > least) ? least : value > most ? most : value;
-}
-
-/* Of a positive definite matrix, by Cholesky's decomposition; x is the right side before. */
-static void solve_system(double a[UNKNOWNS][UNKNOWNS], double x[UNKNOWNS])
-{
-	for (int i = 0; i < UNKNOWNS; i++) {
-		for (int k = 0; k < i; k++) {
-			for (int j = i; j < UNKNOWNS; j++)
-				a[j][i] -= a[j][k] * a[i][k];
-		}
-		for (int j = UNKNOWNS - 1; j >= i; j--)
-			a[j][i] /= sqrt(a[i][i]);
-	}
-	for (int i = 0; i < UNKNOWNS; i++) {
-		for (int k = 0; k < i; k++)
-			x[i] -= a[i][k] * x[k];
-		x[i] /= a[i][i];
-	}
-	for (int i = UNKNOWNS; i--;) {
-		for (int k = i + 1; k < UNKNOWNS; k++)
-			x[i] -= a[k][i] * x[k];
-		x[i] /= a[i][i];
-	}
-}
-
-static double added_to(const struct round *rounds, int i)
-{
-	return SPREAD(rounds, total, i).least - SPREAD(rounds, bare, i).least;
-}
-
-/* How much a program counts, by a second of what it is off. */
-static double weight_of(const struct round *rounds, int i)
-{
-	double added = added_to(rounds, i), least = LEAST_ADDED * SPREAD(rounds, bare, i).least;
-
-	return 1 / (added > least ? added : least);
-}
-
-/*
- * Least squares: of what the model is off, as a part of what recording adds to each mixed program, by `error`, and of
- * how far costs are from what they are in their loops, by FIT_PRIOR. Of `cold` nothing is expected, but that it is
- * not negative. `trust`: how much each program counts.
- */
-static void least_squares(const struct calib *c, const struct round *rounds, int n_loops,
-			  const struct model *m, double error, const double *trust, double *x)
-{
-	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
-	double call = within(python->in_s + python->out_s, LEAST_CALL, MOST_CALL);
-	double a[UNKNOWNS][UNKNOWNS] = { 0 };
-
-	memset(x, 0, UNKNOWNS * sizeof(*x));
-	for (int k = 0; k < CALIB_KINDS; k++) {
-		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
-		double expected = FIT_PRIOR * (cost > call ? cost : call);
-
-		a[k][k] = 1 / (expected * expected);
-	}
-	a[COLD][COLD] = 1;
-	for (int i = MIXED; i < n_loops; i++) {
-		double weight = weight_of(rounds, i) / error, squared = weight * weight * trust[i];
-		double off = added_to(rounds, i) - m->costs.cost[i];
-
-		for (int k = 0; k < UNKNOWNS; k++) {
-			x[k] += m->by[k][i] * off * squared;
-			for (int l = 0; l <= k; l++)
-				a[k][l] += m->by[k][i] * m->by[l][i] * squared;
-		}
-	}
-	solve_system(a, x);
-}
-
-/* What the model is off for a mixed program, with so much more of the unknowns, as a part of what recording adds. */
-static double error_of(const struct round *rounds, int i, const struct model *m, const double *x)
-{
-	double off = added_to(rounds, i) - m->costs.cost[i];
-
-	for (int k = 0; k < UNKNOWNS; k++)
-		off -= m->by[k][i] * x[k];
-	return fabs(off) * weight_of(rounds, i);
-}
-
-static double median_error(const struct round *rounds, int n_loops, const struct model *m,
-			   const double *x)
-{
-	double error[MAX_LOOPS];
-	int n = 0;
-
-	for (int i = MIXED; i < n_loops; i++)
-		error[n++] = error_of(rounds, i, m, x);
-	qsort(error, (size_t)n, sizeof(*error), compare);
-	return error[n / 2];
-}
-
-/*
- * Programs that the model is far from, by what it is off at the median, count less than by the square of that
- * (Huber, 1964). How far it is off at the median in the end.
- */
-static double fit(struct calib *c, const struct round *rounds, int n_loops, const struct model *m)
-{
-	double x[UNKNOWNS], trust[MAX_LOOPS], error = LEAST_ERROR, median = 0;
-
-	for (int i = 0; i < MAX_LOOPS; i++)
-		trust[i] = 1;
-	for (int pass = 0; pass < FIT_PASSES; pass++) {
-		least_squares(c, rounds, n_loops, m, error, trust, x);
-		median = median_error(rounds, n_loops, m, x);
-		error = median * SIGMA > LEAST_ERROR ? median * SIGMA : LEAST_ERROR;
-		for (int i = MIXED; i < n_loops; i++) {
-			double far = error_of(rounds, i, m, x) / (FAR_ERROR * error);
-
-			trust[i] = far > 1 ? 1 / far : 1;
-		}
-	}
-	for (int k = 0; k < UNKNOWNS; k++)
-		add_unknown(c, k, x[k]);
-	c->cold = c->cold > 0 ? c->cold : 0;
-	return median;
 }
 
 /* --- telling -------------------------------------------------------------------------------------------- */
@@ -656,15 +500,20 @@ static int run_rounds(struct run *run, struct round *rounds)
 static int work_out(struct run *run, const struct round *rounds, struct calib *c, double *error)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
-	struct model model = { 0 };
+	struct fit_program program[MAX_LOOPS - MIXED] = { 0 };
 	int err;
 
 	c->key = run->source.calib.key;
 	c->made = time(NULL);
 	solve(c, rounds, monitoring);
-	err = find_model(run, c, &model);
+	for (int i = MIXED; i < run->n_loops; i++) {
+		program[i - MIXED].bare_s = SPREAD(rounds, bare, i).least;
+		program[i - MIXED].added_s =
+			SPREAD(rounds, total, i).least - program[i - MIXED].bare_s;
+	}
+	err = find_model(run, c, program);
 	if (!err)
-		*error = fit(c, rounds, run->n_loops, &model);
+		*error = fit(c, program, run->n_loops - MIXED);
 	return err;
 }
 

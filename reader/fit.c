@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pyprof/abi.h"
+
+/*
+ * How far a call's cost in programs may be from that in its loop, as a part of it or of a Python function's, whichever
+ * is more; what a program must have added to count in full, in its bare time; and how right the model
+ * is at best for a program, as a part of what recording adds to it.
+ */
+#define PRIOR 0.2
+#define LEAST_CALL 5e-9 /* whatever the machine was busy with */
+#define MOST_CALL 500e-9
+#define LEAST_ADDED 0.1
+#define LEAST_ERROR 0.05
+#define SIGMA 1.48  /* a normal distribution's, in its median deviations */
+#define FAR_ERROR 2 /* from there on, programs count less */
+#define PASSES 20
+
+void fit_add(struct calib *c, int unknown, double s)
+{
+	if (unknown == FIT_COLD)
+		c->cold += s;
+	else if (unknown == PYPROF_COST_EXCEPTION)
+		c->cost[unknown].in_s += s;
+	else
+		c->cost[unknown].out_s += s;
+}
+
+/* Of a positive definite matrix, by Cholesky's decomposition; x is the right side before. */
+static void solve(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT_UNKNOWNS])
+{
+	for (int i = 0; i < FIT_UNKNOWNS; i++) {
+		for (int k = 0; k < i; k++) {
+			for (int j = i; j < FIT_UNKNOWNS; j++)
+				a[j][i] -= a[j][k] * a[i][k];
+		}
+		for (int j = FIT_UNKNOWNS - 1; j >= i; j--)
+			a[j][i] /= sqrt(a[i][i]);
+	}
+	for (int i = 0; i < FIT_UNKNOWNS; i++) {
+		for (int k = 0; k < i; k++)
+			x[i] -= a[i][k] * x[k];
+		x[i] /= a[i][i];
+	}
+	for (int i = FIT_UNKNOWNS; i--;) {
+		for (int k = i + 1; k < FIT_UNKNOWNS; k++)
+			x[i] -= a[k][i] * x[k];
+		x[i] /= a[i][i];
+	}
+}
+
+static double call_of(const struct calib *c)
+{
+	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
+	double s = python->in_s + python->out_s;
+
+	return !(s > LEAST_CALL) ? LEAST_CALL : s > MOST_CALL ? MOST_CALL : s;
+}
+
+/* How much a program counts, by a second of what it is off. */
+static double weight_of(const struct fit_program *p)
+{
+	double least = LEAST_ADDED * p->bare_s;
+
+	return 1 / (p->added_s > least ? p->added_s : least);
+}
+
+/* What costs are off is measured by `call` and PRIOR, what programs are by `error`. `trust`: how much each counts. */
+static void least_squares(const struct calib *c, const struct fit_program *p, int n, double error,
+			  const double *trust, double *x)
+{
+	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_of(c);
+
+	memset(x, 0, FIT_UNKNOWNS * sizeof(*x));
+	for (int k = 0; k < CALIB_KINDS; k++) {
+		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
+		double expected = PRIOR * (cost > call ? cost : call);
+
+		a[k][k] = 1 / (expected * expected);
+	}
+	a[FIT_COLD][FIT_COLD] = 1; /* next to nothing */
+	for (int i = 0; i < n; i++) {
+		double weight = weight_of(&p[i]) / error, squared = weight * weight * trust[i];
+
+		for (int k = 0; k < FIT_UNKNOWNS; k++) {
+			x[k] += p[i].by[k] * (p[i].added_s - p[i].known_s) * squared;
+			for (int l = 0; l <= k; l++)
+				a[k][l] += p[i].by[k] * p[i].by[l] * squared;
+		}
+	}
+	solve(a, x);
+}
+
+/* What is left unexplained with so much more of the unknowns. */
+static double error_of(const struct fit_program *p, const double *x)
+{
+	double off = p->added_s - p->known_s;
+
+	for (int k = 0; k < FIT_UNKNOWNS; k++)
+		off -= p->by[k] * x[k];
+	return fabs(off) * weight_of(p);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double median_error(const struct fit_program *p, int n, const double *x)
+{
+	double error[FIT_MAX_PROGRAMS];
+
+	for (int i = 0; i < n; i++)
+		error[i] = error_of(&p[i], x);
+	qsort(error, (size_t)n, sizeof(*error), compare);
+	return error[n / 2];
+}
+
+/* Programs that the model is far from, by what it is off at the median, count less than by the square (Huber, 1964). */
+double fit(struct calib *c, const struct fit_program *p, int n)
+{
+	double x[FIT_UNKNOWNS], trust[FIT_MAX_PROGRAMS], error = LEAST_ERROR, median = 0;
+
+	for (int i = 0; i < n; i++)
+		trust[i] = 1;
+	for (int pass = 0; pass < PASSES; pass++) {
+		least_squares(c, p, n, error, trust, x);
+		median = median_error(p, n, x);
+		error = median * SIGMA > LEAST_ERROR ? median * SIGMA : LEAST_ERROR;
+		for (int i = 0; i < n; i++) {
+			double far = error_of(&p[i], x) / (FAR_ERROR * error);
+
+			trust[i] = far > 1 ? 1 / far : 1;
+		}
+	}
+	for (int k = 0; k < FIT_UNKNOWNS; k++)
+		fit_add(c, k, x[k]);
+	c->cold = c->cold > 0 ? c->cold : 0;
+	return median;
+}

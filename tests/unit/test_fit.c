@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The costs of calls are found again in programs that were made of known ones.
+ */
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+#include "fit.h"
+#include "pyprof/abi.h"
+
+#define N 60
+#define COLD_S 0.05e-9
+
+static struct fit_program program[N];
+static struct calib c, truth;
+static uint64_t seed;
+
+static double roll(double below)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull; /* Knuth, MMIX */
+	return (double)(seed >> 33) / (double)(1ull << 31) * below;
+}
+
+static double cost(const struct calib *from, int k)
+{
+	return k == FIT_COLD ? from->cold : from->cost[k].in_s + from->cost[k].out_s;
+}
+
+/* A program of so many calls of each kind. */
+static void make(struct fit_program *p, const struct calib *true_costs)
+{
+	p->bare_s = 1e-3;
+	p->added_s = p->known_s = 0;
+	for (int k = 0; k < FIT_UNKNOWNS; k++) {
+		p->by[k] = roll(k == FIT_COLD ? 1e6 : 5000);
+		p->added_s += p->by[k] * cost(true_costs, k);
+		p->known_s += p->by[k] * cost(&c, k);
+	}
+}
+
+static void setup(void)
+{
+	seed = 20260101;
+	memset(&c, 0, sizeof(c));
+	for (int k = 0; k < CALIB_KINDS; k++) {
+		c.cost[k].in_s = k == PYPROF_COST_EXCEPTION ? 50e-9 : 5e-9;
+		c.cost[k].out_s = k == PYPROF_COST_EXCEPTION ? 0 : 45e-9;
+	}
+	truth = c;
+	truth.cold = COLD_S;
+	for (int i = 0; i < N; i++)
+		make(&program[i], &truth);
+}
+
+static void check_costs(double part)
+{
+	for (int k = 0; k < FIT_UNKNOWNS; k++) {
+		double differs = fabs(cost(&c, k) - cost(&truth, k));
+
+		ck_assert_msg(differs <= part * cost(&truth, k), "%d: %g s, expected %g", k,
+			      cost(&c, k), cost(&truth, k));
+	}
+}
+
+START_TEST(costs_that_are_right_stay)
+{
+	double error = fit(&c, program, N);
+
+	ck_assert_double_le(error, 1e-6);
+	check_costs(1e-4);
+	ck_assert_double_eq(c.cost[PYPROF_COST_PYTHON].in_s, 5e-9);
+	ck_assert_double_eq(c.cost[PYPROF_COST_EXCEPTION].out_s, 0);
+}
+END_TEST
+
+/* One kind costs a fifth more in programs than in its loop. */
+START_TEST(a_cost_that_is_wrong_is_found)
+{
+	fit_add(&truth, _i, cost(&truth, _i) / 5);
+	for (int i = 0; i < N; i++)
+		make(&program[i], &truth);
+	ck_assert_double_le(fit(&c, program, N), 0.01);
+	check_costs(0.1);
+}
+END_TEST
+
+/* A few programs are far off, for what the model knows nothing of: as many as that move nothing much. */
+START_TEST(programs_that_are_far_off_count_little)
+{
+	for (int i = 0; i < N / 10; i++)
+		program[i].added_s *= 3;
+	ck_assert_double_le(fit(&c, program, N), 0.05);
+	check_costs(0.2);
+}
+END_TEST
+
+/* Too little is known: the costs are those of the loops. */
+START_TEST(few_programs_change_little)
+{
+	memset(program[0].by, 0, sizeof(program[0].by));
+	program[0].by[PYPROF_COST_PYTHON] = program[0].by[PYPROF_COST_C] = 1000;
+	program[0].known_s = 100e-6;
+	program[0].added_s = 110e-6;
+	fit(&c, program, 1);
+	ck_assert_double_gt(c.cost[PYPROF_COST_PYTHON].out_s, 46e-9);
+	ck_assert_double_lt(c.cost[PYPROF_COST_PYTHON].out_s, 50.1e-9);
+	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].out_s, c.cost[PYPROF_COST_C].out_s,
+				1e-15);
+	ck_assert_double_eq_tol(c.cost[PYPROF_COST_BARE].out_s, 45e-9, 1e-15);
+}
+END_TEST
+
+START_TEST(cold_is_never_negative)
+{
+	for (int i = 0; i < N; i++)
+		program[i].added_s -= program[i].by[FIT_COLD] * 2 * COLD_S;
+	fit(&c, program, N);
+	ck_assert_double_eq(c.cold, 0);
+}
+END_TEST
+
+/* A calibration on a machine that was stopped now and then, or of a program that takes no time. */
+START_TEST(nonsense_gives_numbers)
+{
+	memset(&c, 0, sizeof(c));
+	memset(program, 0, sizeof(program));
+	for (int i = 0; i < N; i++) {
+		program[i].bare_s = 1e-6;
+		program[i].added_s = i % 2 ? -1e-3 : 1;
+	}
+	fit(&c, program, N);
+	for (int k = 0; k < FIT_UNKNOWNS; k++)
+		ck_assert(isfinite(cost(&c, k)));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("fit");
+	TCase *t = tcase_create("fit");
+	SRunner *runner;
+	int n_failed;
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, costs_that_are_right_stay);
+	tcase_add_loop_test(t, a_cost_that_is_wrong_is_found, 0, CALIB_KINDS);
+	tcase_add_test(t, programs_that_are_far_off_count_little);
+	tcase_add_test(t, few_programs_change_little);
+	tcase_add_test(t, cold_is_never_negative);
+	tcase_add_test(t, nonsense_gives_numbers);
+	suite_add_tcase(s, t);
+	runner = srunner_create(s);
+	srunner_run_all(runner, CK_NORMAL);
+	n_failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return n_failed != 0;
+}
