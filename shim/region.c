@@ -346,5 +346,5 @@ uint64_t region_alloc(uint64_t bytes)
 
 uint64_t region_alloc_spare(uint64_t bytes)
 {
-	return take(bytes, MIN_SPARE_BYTES + 2 * region.needed_bytes);
+	return take(bytes, MIN_SPARE_BYTES + 3 * region.needed_bytes);
 }

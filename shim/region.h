@@ -52,7 +52,7 @@ uint64_t region_alloc(uint64_t bytes);
 
 /*
  * The same, for what can be done without: only where space remains, and is reserved, for all else to
- * become three times as much as it is.
+ * become four times as much as it is: the tables may double twice.
  */
 uint64_t region_alloc_spare(uint64_t bytes);
 
