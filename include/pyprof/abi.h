@@ -317,14 +317,13 @@ struct pyprof_fold_edge {
 	uint64_t n_bare;       /* of n_calls, bare calls and resumes */
 	uint64_t n_far;	       /* of n_calls, those whose end PYPROF_FAR was said of */
 	uint64_t last_record;  /* the fold's n_records when it was last taken */
+	uint64_t n_between;    /* events from one time to the next, summed up: PYPROF_MAX_BETWEEN */
 	uint64_t
-		n_between; /* events from one time to the next, at most PYPROF_MAX_BETWEEN, summed up */
-	uint64_t
-		n_between_within; /* as in struct pyprof_fold_fn; with it 128 bytes, found by a shift */
+		n_between_within; /* as in struct pyprof_fold_fn; a power of two: found by a shift */
 };
 
 /*
- * An edge that has not been taken for so many events costs no more for having waited longer: by then the
+ * What counts of them each time. An edge that has not been taken for longer costs no more for it: by then the
  * processor remembers nothing of it that it could forget. Measured: see docs/internals.md.
  */
 #define PYPROF_MAX_BETWEEN 3000u
