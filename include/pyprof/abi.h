@@ -318,8 +318,7 @@ struct pyprof_fold_edge {
 	uint64_t n_far;	       /* of n_calls, those whose end PYPROF_FAR was said of */
 	uint64_t last_record;  /* the fold's n_records when it was last taken */
 	uint64_t n_between;    /* events from one time to the next, summed up: PYPROF_MAX_BETWEEN */
-	uint64_t
-		n_between_within; /* as in struct pyprof_fold_fn; a power of two: found by a shift */
+	uint64_t n_between_within; /* as above; now a power of two: found by a shift */
 };
 
 /*
