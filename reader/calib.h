@@ -64,9 +64,9 @@ void calib_from_bias(struct calib *c, double seconds_per_event);
 
 /*
  * How much of CALIB_LARGE and CALIB_LARGE_SITE an event in such code costs. sys.monitoring's callbacks are
- * given the place in the code, an integer that beyond 256 (from 3.15 on 1,024) is made anew each time: the part of the places
- * for which it is, where a recording does not tell (PYPROF_FAR). 3.10 looks for the line of the place, from the
- * start: how many KiB.
+ * given the place in the code, an integer that beyond 256 (from 3.15 on 1,024) is made anew each time: the
+ * part of the places for which it is, where a recording does not tell (PYPROF_FAR). 3.10 looks for the line of
+ * the place, from the start: how many KiB.
  */
 double calib_largeness(bool monitoring, uint32_t code_bytes);
 

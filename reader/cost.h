@@ -3,13 +3,14 @@
  * What the functions and caller edges of a fold's tables took, and what of that recording has cost.
  *
  * The model: recording a call of kind k takes in_k between the call's two clock readings, in its own
- * time, and out_k before and behind them, in its caller's. So
+ * time, and out_k before and behind them, in its caller's, with n * cold of each call behind which n
+ * events lie since the last one of its edge. So
  *
  *	cost in self(f)  = sum over calls of f of in_k + sum over calls that f made of out_k
  *	cost in total(f) = sum over outer calls of f of in_k + sum over calls within of in_k + out_k
  *
  * What f made as a callee of each of its callers, and what lies within, is known by weight: it takes
- * its share of what f made, and of what lies within all calls of f.
+ * its share of what f made, and of what lies within all calls of f; but for n, which is counted (n_between).
  */
 #ifndef READER_COST_H
 #define READER_COST_H

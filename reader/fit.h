@@ -20,6 +20,7 @@ struct fit_program {
 	double by[FIT_UNKNOWNS]; /* ... and how much more, by a second more of each unknown */
 };
 
+/* Makes one of them so much more. */
 void fit_add(struct calib *c, int unknown, double s);
 
 /*

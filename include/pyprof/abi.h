@@ -72,7 +72,8 @@ enum pyprof_kind {
 
 /*
  * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from the start of
- * the code that the interpreter made an integer for it (3.12+: beyond those that it keeps, up to 256 or 1,024), which takes time.
+ * the code that the interpreter made an integer for it (3.12+: beyond those that it keeps, up to 256 or
+ * 1,024), which takes time.
  */
 #define PYPROF_FAR (1u << PYPROF_KIND_BITS)
 

@@ -2,7 +2,8 @@
 """Programs of different make, whose times are to be believed: name -> function of n.
 
 What profilers get wrong depends on how calls and other work are mixed, so there are as many mixes here
-as could be thought of. None of them is one of the loops that pyshim-read calibrates itself by.
+as could be thought of. None of them is one that pyshim-read calibrates itself by; but some of those are of
+the same make, and were chosen knowing how far off these were.
 """
 
 import argparse

@@ -288,6 +288,33 @@ def test_large_code(python, run_shim, tmp_path, lines):
     check(python, run_shim, tmp_path, lines)
 
 
+DISTANCES = """\
+def f(): pass
+def g(): pass
+def warm(n):
+    for i in range(n): f()
+def often(n):
+    for i in range(n): f()
+def seldom(n):
+    for i in range(n):
+        for k in range(9): f()
+        g()
+warm(3000)
+often(500)
+seldom(500)
+"""
+
+
+@pytest.mark.parametrize("buffer", ["64M", "64K"])
+def test_distances(python, run_shim, tmp_path, buffer):
+    """How many events lie between two calls of an edge, each a call and a return; 3,000 before the first."""
+    done = run_shim([python.exe, "-S", "-c", DISTANCES], env={"PYSHIM_BUFFER": buffer})
+    lost = lost_by(done.recording, tmp_path, cold=0.1)
+    assert lost["often"] == pytest.approx(3000 + 499 * 2, abs=0.2)
+    # Of ten calls, of f eight come after one of f and one after one of g, and that comes after nine of f.
+    assert lost["seldom"] == pytest.approx(3000 + 500 * 8 * 2 + 499 * 4 + 3000 + 499 * 20, abs=0.2)
+
+
 def test_recorded_bias(python, run_shim, config, keep):
     """What the shim was told comes before what is kept, and behind what the reader is told."""
     keep(python, config)

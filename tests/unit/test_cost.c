@@ -534,11 +534,14 @@ START_TEST(any_program)
 END_TEST
 
 /*
- * What is called seldom costs more: of functions both times are exact, for what lies within a call is known by the
- * weight of just that. A caller's share of own time is not, for its calls may be other ones than the average.
+ * What is called seldom costs more. All is exact but the callers' shares of a function's own time, for its calls
+ * may be seldom for one of them and frequent for another; and cumulative times that such a share is more than,
+ * which are made as long.
  */
 START_TEST(any_program_with_distances)
 {
+	size_t n_edges = 0, n_exact = 0;
+
 	cold = 2;
 	seed += (uint64_t)_i;
 	wander_all(only_kind, true);
@@ -551,7 +554,19 @@ START_TEST(any_program_with_distances)
 
 		ck_assert(k != SIZE_MAX);
 		check_counts(&fn->counts, &should.fn[k].counts, 0, 0, "a function");
+		for (size_t n = 0; n < fn->n_callers; n++) {
+			const struct profile_counts *edge = &fn->caller[n].counts;
+			const struct profile_fn *caller = &is.fn[fn->caller[n].caller];
+
+			n_edges++;
+			if (edge->total_s <= edge->self_s)
+				continue;
+			n_exact++;
+			check_time(edge->total_s, edge_of(&should, &should.fn[k], caller)->total_s,
+				   edge->total_cost_s, 0, "total", "an edge");
+		}
 	}
+	ck_assert_uint_gt(n_exact, n_edges / 2);
 }
 END_TEST
 

@@ -156,12 +156,11 @@ static void assert_same(const struct pyprof_fold *a, const struct pyprof_fold *b
 {
 	ck_assert_mem_eq(&a->s, &b->s, sizeof(a->s));
 	for (uint32_t i = 1; i <= a->s.n_fns; i++) {
-		ck_assert_uint_eq(a->fn[i].number, b->fn[i].number);
-		ck_assert_uint_eq(a->fn[i].level, b->fn[i].level);
-		ck_assert_uint_eq(a->fn[i].n_recursive, b->fn[i].n_recursive);
-		ck_assert_uint_eq(a->fn[i].total, b->fn[i].total);
-		ck_assert_uint_eq(a->fn[i].n_others, b->fn[i].n_others);
-		ck_assert_uint_eq(a->fn[i].n_far_others, b->fn[i].n_far_others);
+		struct pyprof_fold_fn x = a->fn[i], y = b->fn[i];
+
+		x.epoch = y.epoch = 0;
+		x.last_edge = y.last_edge = x.last_number = y.last_number = 0; /* guesses */
+		ck_assert_mem_eq(&x, &y, sizeof(x));
 	}
 	for (uint32_t i = 1; i <= a->s.n_edges; i++) {
 		struct pyprof_fold_edge x = a->edge[i], y = b->edge[i];
