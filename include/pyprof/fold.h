@@ -171,7 +171,7 @@ static inline struct pyprof_fold_fn *pyprof_fold_change_fn(struct pyprof_fold *f
 {
 	struct pyprof_fold_fn *fn = &f->fn[slot];
 
-	if (f->fn_before && fn->epoch != f->epoch) {
+	if (__builtin_expect(fn->epoch != f->epoch, 0) && f->fn_before) {
 		f->fn_before[slot] = *fn;
 		pyprof_fold_mark(&fn->epoch, f->epoch);
 	}
@@ -182,7 +182,7 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 {
 	struct pyprof_fold_edge *edge = &f->edge[e];
 
-	if (f->edge_before && edge->epoch != f->epoch) {
+	if (__builtin_expect(edge->epoch != f->epoch, 0) && f->edge_before) {
 		f->edge_before[e] = *edge;
 		pyprof_fold_mark(&edge->epoch, f->epoch);
 	}
@@ -199,16 +199,15 @@ static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *
 	return f->stack[at >= 0 ? at : top].slot;
 }
 
-/* Events since an edge was taken last, as far as they count. */
-static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold *f,
-						       const struct pyprof_fold_edge *e,
-						       uint32_t flags)
+/* An edge is taken: counts the events since it was taken last, as far as they count. */
+static PYPROF_FOLD_INLINE void pyprof_fold_count_between(struct pyprof_fold *f,
+							 struct pyprof_fold_edge *e)
 {
 	uint64_t n = f->s.n_records - e->last_record;
 
-	if (flags == PYPROF_FRAME_OPEN)
-		return 0;
-	return n < PYPROF_MAX_BETWEEN ? n : PYPROF_MAX_BETWEEN;
+	n = n < PYPROF_MAX_BETWEEN ? n : PYPROF_MAX_BETWEEN;
+	e->n_between += n;
+	f->s.n_between += n;
 }
 
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
@@ -219,7 +218,6 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	uint32_t e = __atomic_load_n(&f->fn[caller].last_edge, __ATOMIC_RELAXED);
 	struct pyprof_fold_frame *frame;
 	struct pyprof_fold_edge *edge;
-	uint64_t n_between;
 	uint32_t slot;
 
 	if (__builtin_expect(f->fn[caller].last_number != number || e - 1 >= f->cap_edges, 0)) {
@@ -235,14 +233,14 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 		f->s.n_lost++;
 		return;
 	}
-	f->s.n_found += flags == PYPROF_FRAME_OPEN;
 	slot = pyprof_fold_callee(f, e);
 	edge = pyprof_fold_change_edge(f, e);
 	edge->level++;
-	n_between = pyprof_fold_between(f, edge, flags);
-	edge->n_between += n_between;
+	if (__builtin_expect(flags == PYPROF_FRAME_OPEN, 0))
+		f->s.n_found++;
+	else
+		pyprof_fold_count_between(f, edge);
 	edge->last_record = f->s.n_records;
-	f->s.n_between += n_between;
 	pyprof_fold_change_fn(f, slot)->level++;
 	frame = &f->stack[depth];
 	frame->start = f->s.now;
