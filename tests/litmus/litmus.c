@@ -19,6 +19,7 @@
 #include "reader/tables.h"
 #include "reader/ticks.h"
 #include "sides.h"
+#include "tests/unit/run.h"
 
 static uint64_t word;
 
@@ -738,7 +739,6 @@ static void add(Suite *s, const char *label, const TTest *const *tests, size_t n
 int main(void)
 {
 	Suite *s = suite_create("litmus");
-	SRunner *runner;
 	int failed;
 
 	target_make_folder();
@@ -759,10 +759,7 @@ int main(void)
 	ADD("X1", claim);
 	ADD("X2", ended_thread);
 	ADD("alone", long_pauses);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
+	failed = run(s);
 	target_remove_folder();
 	return failed != 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bias.h"
+#include "run.h"
 
 static struct profile is;
 static struct bias_result result;
@@ -223,10 +224,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("bias");
 	TCase *t = tcase_create("bias");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, deficits_go_to_callers);
@@ -239,10 +237,5 @@ int main(void)
 	tcase_add_test(t, bare_time_scales_up);
 	tcase_add_test(t, bare_times_that_cannot_be);
 	tcase_add_test(t, nothing_at_all);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("bias", t);
 }

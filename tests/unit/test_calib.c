@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "calib.h"
+#include "run.h"
 
 static char folder[64];
 static char path[256];
@@ -279,10 +280,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("calib");
 	TCase *t = tcase_create("calib");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, round_trip);
@@ -296,10 +294,5 @@ int main(void)
 	tcase_add_test(t, paths_of_other_keys);
 	tcase_add_test(t, one_number);
 	tcase_add_test(t, processor_has_a_name);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("calib", t);
 }

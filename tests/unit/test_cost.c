@@ -12,6 +12,7 @@
 #include "names.h"
 #include "pyprof/table.h"
 #include "rebuild.h"
+#include "run.h"
 #include "simulation.h"
 
 #define TOLERANCE_NS 1e-4
@@ -696,10 +697,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("cost");
 	TCase *t = tcase_create("cost");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, python_calls);
@@ -737,10 +735,5 @@ int main(void)
 	tcase_add_test(t, no_weights);
 	tcase_add_loop_test(t, flat_program, 1, 3);
 	tcase_add_test(t, frames_without_calls);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("cost", t);
 }

@@ -8,6 +8,7 @@
 
 #include "fit.h"
 #include "pyprof/abi.h"
+#include "run.h"
 
 #define N 60
 #define COLD_S 0.05e-9
@@ -137,10 +138,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("fit");
 	TCase *t = tcase_create("fit");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, costs_that_are_right_stay);
@@ -149,10 +147,5 @@ int main(void)
 	tcase_add_test(t, few_programs_change_little);
 	tcase_add_test(t, cold_is_never_negative);
 	tcase_add_test(t, nonsense_gives_numbers);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("fit", t);
 }

@@ -13,6 +13,7 @@
 #include "profile.h"
 #include "pstats.h"
 #include "pstats_read.h"
+#include "run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 
@@ -389,11 +390,5 @@ static Suite *marshal_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(marshal_suite());
-	int n_failed;
-
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run(marshal_suite());
 }

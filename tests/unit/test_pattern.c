@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "match.h"
+#include "run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define TEXT(s)                  \
@@ -255,11 +256,5 @@ static Suite *pattern_suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(pattern_suite());
-	int n_failed;
-
-	srunner_run_all(runner, CK_ENV);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run(pattern_suite());
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "profile.h"
+#include "run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define NONE T("")
@@ -447,12 +448,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("profile");
 	TCase *tcase = tcase_create("profile");
-	SRunner *runner = srunner_create(suite);
-	int n_failed;
 
-	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, a_key_is_file_line_and_name);
 	tcase_add_test(tcase, texts_are_copied_whole);
 	tcase_add_test(tcase, the_first_qualified_name_stays);
@@ -471,8 +468,5 @@ int main(void)
 	tcase_add_test(tcase, bytes_that_are_not_utf8_become_surrogates);
 	tcase_add_test(tcase, texts_compare_by_code_point);
 	tcase_add_test(tcase, functions_compare_by_file_then_line_then_name);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_case("profile", tcase);
 }

@@ -11,6 +11,7 @@
 
 #include "profile.h"
 #include "pstats.h"
+#include "run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define NONE T("")
@@ -262,12 +263,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("pstats");
 	TCase *tcase = tcase_create("pstats");
-	SRunner *runner = srunner_create(suite);
-	int n_failed;
 
-	suite_add_tcase(suite, tcase);
 	tcase_add_test(tcase, an_empty_profile_is_an_empty_dict);
 	tcase_add_test(tcase, functions_and_callers_are_as_in_cprofile);
 	tcase_add_test(tcase, a_function_without_calls_is_written);
@@ -278,8 +275,5 @@ int main(void)
 	tcase_add_test(tcase, large_counts_have_digits_of_15_bits);
 	tcase_add_test(tcase, lines_may_be_negative);
 	tcase_add_test(tcase, a_full_disk_is_an_error);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_case("pstats", tcase);
 }

@@ -11,6 +11,7 @@
 #include "names.h"
 #include "rebuild.h"
 #include "recording.h"
+#include "run.h"
 
 enum { F = 1, G = 2, LEN = 3, GEN = 4 };
 
@@ -592,10 +593,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("rebuild");
 	TCase *t = tcase_create("rebuild");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, nested_calls);
@@ -623,10 +621,5 @@ int main(void)
 	tcase_add_test(t, wild_offsets_are_no_place);
 	tcase_add_test(t, other_files_are_refused);
 	tcase_add_test(t, unknown_optional_features_are_ignored);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("rebuild", t);
 }

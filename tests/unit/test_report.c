@@ -12,6 +12,7 @@
 
 #include "profile.h"
 #include "report.h"
+#include "run.h"
 #include "sort.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
@@ -823,12 +824,8 @@ END_TEST
 
 int main(void)
 {
-	Suite *suite = suite_create("report");
 	TCase *tcase = tcase_create("report");
-	SRunner *runner = srunner_create(suite);
-	int n_failed;
 
-	suite_add_tcase(suite, tcase);
 	tcase_add_loop_test(tcase, a_sort_key_may_be_abbreviated, 0, COUNT(keys_taken));
 	tcase_add_loop_test(tcase, other_sort_keys_are_refused, 0, COUNT(keys_refused));
 	tcase_add_test(tcase, a_number_stands_alone);
@@ -855,8 +852,5 @@ int main(void)
 	tcase_add_test(tcase, widths_count_code_points);
 	tcase_add_test(tcase, callers_are_sorted_by_key);
 	tcase_add_test(tcase, a_full_disk_is_an_error);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return run_case("report", tcase);
 }

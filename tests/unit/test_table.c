@@ -6,6 +6,7 @@
 #include <check.h>
 
 #include "pyprof/table.h"
+#include "run.h"
 
 #define BLOCK_BYTES 2048u
 #define N_RECORDS ((BLOCK_BYTES - sizeof(struct pyprof_block)) / 8)
@@ -339,10 +340,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("table");
 	TCase *t = tcase_create("table");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
@@ -354,10 +352,5 @@ int main(void)
 	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
 	tcase_add_test(t, two_sides_fold_in_turns);
 	tcase_add_test(t, nonsense_is_not_taken_over);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("table", t);
 }

@@ -11,6 +11,7 @@
 #include "drain.h"
 #include "pyprof/clock.h"
 #include "recording.h"
+#include "run.h"
 #include "ticks.h"
 
 #define START_TICKS 1000000ull
@@ -148,10 +149,7 @@ END_TEST
 
 int main(void)
 {
-	Suite *s = suite_create("ticks");
 	TCase *t = tcase_create("ticks");
-	SRunner *runner;
-	int n_failed;
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, nanoseconds_are_what_they_are, PYPROF_CLOCK_WALL,
@@ -161,10 +159,5 @@ int main(void)
 	tcase_add_test(t, a_pair_that_was_being_written);
 	tcase_add_test(t, pairs_that_are_too_close);
 	tcase_add_test(t, nothing_to_fit);
-	suite_add_tcase(s, t);
-	runner = srunner_create(s);
-	srunner_run_all(runner, CK_NORMAL);
-	n_failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return n_failed != 0;
+	return run_case("ticks", t);
 }
