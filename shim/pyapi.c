@@ -26,6 +26,15 @@ static int parse_version(const char *text)
 	return version;
 }
 
+/*
+ * From 3.13 on; what such a build's own Py_DECREF calls, in every extension, tells as well as its name does, which it
+ * had not from the beginning.
+ */
+static bool is_free_threaded(void *handle)
+{
+	return strstr(py.Py_GetVersion(), "free-threading") || dlsym(handle, "_Py_DecRefShared");
+}
+
 bool pyapi_find(void *handle)
 {
 #define PYAPI_LOAD(name, required, type)                             \
@@ -41,7 +50,7 @@ bool pyapi_find(void *handle)
 		log_debug("CPython %s: only 3.8 and later is served: off", py.Py_GetVersion());
 		return false;
 	}
-	if (strstr(py.Py_GetVersion(), "free-threading")) {
+	if (is_free_threaded(handle)) {
 		log_debug("CPython %s: a free-threaded build is not served: off",
 			  py.Py_GetVersion());
 		return false;

@@ -41,8 +41,13 @@ void start_interpreter(void)
 	struct pyapi_exception pending;
 	bool ok;
 
-	if (recording.state == RECORDING_OFF || !pyapi_layout_holds())
+	if (recording.state == RECORDING_OFF)
 		return;
+	if (!pyapi_layout_holds()) {
+		log_debug("this interpreter's objects are laid out in another way: off");
+		recording.state = RECORDING_OFF;
+		return;
+	}
 	if (!once) {
 		once = true;
 		if (!config_read()) {

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Which interpreters there are to test and to measure: every CPython from 3.8 on that has a GIL.
+"""Which interpreters there are to test and to measure: every CPython from 3.8 on that has a GIL; and, apart from
+these, those that have none.
 
 Those named in PYTHONS (separated by blanks or colons), else those on PATH, in the usual places and
 under pyenv. Needs the standard library only.
@@ -56,7 +57,7 @@ def _links_libpython(exe):
     return "libpython" in out.stdout
 
 
-def find_pythons():
+def _find(free_threaded):
     pythons = {}
     for exe in _candidates():
         real = os.path.realpath(exe)
@@ -67,6 +68,14 @@ def find_pythons():
         if out.returncode or not words or words[0] != "cpython":
             continue
         version = tuple(map(int, words[1:4]))
-        if version >= (3, 8) and words[4] == "0":
+        if version >= (3, 8) and words[4] == str(int(free_threaded)):
             pythons[real] = Python(exe, version, _links_libpython(real))
     return sorted(pythons.values(), key=lambda p: (p.version, p.tag))
+
+
+def find_pythons():
+    return _find(free_threaded=False)
+
+
+def find_free_threaded():
+    return _find(free_threaded=True)

@@ -24,6 +24,7 @@ from pathlib import Path
 import pytest
 
 from conftest import PYTHONS, ROOT, SHIM, _environment, read, read_stats, run_bare
+from pythons import find_free_threaded
 
 C_SOURCES = Path(__file__).parent / "c"
 PROGRAM = """\
@@ -439,35 +440,51 @@ def test_no_python_with_wrong_settings(run_shim):
 
 # What is a Python that is not served
 
-VERSIONS = {
-    "3.13.0 (main, Oct  7 2024, 05:02:14) [GCC 12.2.0]": True,
-    "3.13.0 experimental free-threading build (main, Oct  7 2024) [GCC 12.2.0]": False,
-    "3.14.0 free-threading build (main, Oct  7 2025) [GCC 14.2.0]": False,
-    "3.7.17 (default, Jun  6 2023) [GCC 12.2.0]": False,
-    "4.0.0 (main) [GCC 14.2.0]": False,
-}
+SERVED = "3.13.0 (main, Oct  7 2024, 05:02:14) [GCC 12.2.0]"
+VERSIONS = [
+    (SERVED, None, True),
+    (SERVED, "_Py_DecRefShared", False),  # 3.13's alphas do not tell by their version
+    ("3.13.0 experimental free-threading build (main, Oct  7 2024) [GCC 12.2.0]", None, False),
+    ("3.14.0 free-threading build (main, Oct  7 2025) [GCC 14.2.0]", None, False),
+    ("3.7.17 (default, Jun  6 2023) [GCC 12.2.0]", None, False),
+    ("4.0.0 (main) [GCC 14.2.0]", None, False),
+]
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_versions_that_are_not_served(version, run_shim, tmp_path):
+@pytest.mark.parametrize("version, name, is_served", VERSIONS)
+def test_versions_that_are_not_served(version, name, is_served, run_shim, tmp_path):
     """It stays off where nothing is known of the interpreter, and one line of PYSHIM_DEBUG says so. A
-    program that has all names of the C-API, but no more, stands for the interpreter."""
+    program that has all names of the C-API, but no more than `name`, stands for the interpreter."""
     header = (ROOT / "shim" / "pyapi.h").read_text()
     names = set(re.findall(r"\bS\((\w+), 1,", header)) - {"Py_GetVersion"}
     assert len(names) > 40
+    names |= {name} if name else set()
     (tmp_path / "names.h").write_text("".join("NAME(%s)\n" % n for n in sorted(names)))
     program = tmp_path / "no_python"
     run_c(["cc", "-rdynamic", "-I", tmp_path, '-DVERSION="%s"' % version, "-o", program,
            C_SOURCES / "no_python.c"])
     assert run_bare([program]).out == b"left alone\n"
     done = run_shim([program], env={"PYSHIM_DEBUG": "1"})
-    assert done.out == (b"patched\n" if VERSIONS[version] else b"left alone\n")
+    assert done.out == (b"patched\n" if is_served else b"left alone\n")
     said = done.err.decode()
-    assert said.count("\n") == (0 if VERSIONS[version] else 1), said
-    if not VERSIONS[version]:
+    assert said.count("\n") == (0 if is_served else 1), said
+    if not is_served:
         assert said.startswith("pyshim[") and version in said and said.endswith(": off\n"), said
     quiet = run_shim([program])
     assert (quiet.err, quiet.recordings) == (b"", [])
+
+
+def test_free_threaded(run_shim):
+    """In builds without a GIL it stays off, and one line of PYSHIM_DEBUG says so."""
+    found = find_free_threaded()
+    for python in found:
+        quiet = run_shim([python.exe, "-c", PROGRAM])
+        assert (quiet.out, quiet.err, quiet.recordings) == (b"<string>\n", b"", [])
+        done = run_shim([python.exe, "-c", PROGRAM], env={"PYSHIM_DEBUG": "1"})
+        assert (done.out, done.recordings) == (b"<string>\n", [])
+        assert re.fullmatch(rb"pyshim\[\d+\]: .*free-threaded.*: off\n", done.err), done.err
+    if not found:
+        pytest.skip("no free-threaded build here: name one in PYTHONS")
 
 
 # Settings

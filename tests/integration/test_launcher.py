@@ -28,7 +28,7 @@ C_SOURCES = Path(__file__).parent / "c"
 PYTHON = PYTHONS[-1].exe  # where the version makes no difference
 KNOWN = "def known(n): return n\nfor i in range(100): known(i)\n"
 NO_PYTHON = re.compile(r"pyshim: find recordings of \S+: found none, expected that it starts "
-                       r"CPython 3\.8 or later \(.*static or setuid.*environment.*\)\n")
+                       r"CPython 3\.8 or later \(.*static, setuid or free-threaded.*environment.*\)\n")
 
 
 def folders():

@@ -162,7 +162,7 @@ static int report(const struct parts *p, const struct options *o, struct rundir 
 	}
 	if (!d->n_recordings) {
 		say("find recordings of %s: found none, expected that it starts CPython 3.8 or "
-		    "later (what is static or setuid, or clears its environment, is not recorded)",
+		    "later (what is static, setuid or free-threaded, or clears its environment, is not recorded)",
 		    o->command[0]);
 		return EXIT_OK;
 	}
