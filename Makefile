@@ -38,6 +38,7 @@ endif
 ifeq ($(FUZZ),1)
 BUILD := $(BUILD)/libfuzzer
 SAN_FLAGS += -fsanitize=fuzzer-no-link
+FUZZ_CPPFLAGS := -DFIRST_ENTRIES=16u
 endif
 # KILLPOINTS=1 builds a shim that a test can kill at named places, in a tree of its own as well.
 ifeq ($(KILLPOINTS),1)
@@ -53,7 +54,8 @@ ifeq ($(WERROR),1)
 WARNINGS += -Werror
 endif
 
-ALL_CPPFLAGS = -D_GNU_SOURCE -DPYSHIM_VERSION=\"$(VERSION)\" -Iinclude $(KILL_CPPFLAGS) $(CPPFLAGS)
+ALL_CPPFLAGS = -D_GNU_SOURCE -DPYSHIM_VERSION=\"$(VERSION)\" -Iinclude $(KILL_CPPFLAGS) $(FUZZ_CPPFLAGS) \
+	$(CPPFLAGS)
 # The fold adds up words one by one that lie side by side; to pack them into a vector first takes longer.
 ALL_CFLAGS = -std=gnu11 $(WARNINGS) -fno-tree-slp-vectorize $(CFLAGS) -pthread $(SAN_FLAGS)
 ALL_LDFLAGS = $(SAN_FLAGS) -pthread -Wl,--as-needed $(LDFLAGS)

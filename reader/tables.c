@@ -8,9 +8,9 @@
 #include "pyprof/ring.h"
 #include "pyprof/table.h"
 
-#define FIRST_FNS 512u
-#define FIRST_EDGES 1024u
-#define FIRST_DEPTH 1024u
+#ifndef FIRST_ENTRIES /* fuzzing begins with few: a table that grows has more to it, and takes less time */
+#define FIRST_ENTRIES 1024u
+#endif
 #define MAX_ENTRIES (1u << 28)
 #define MAX_CALLS (1ull << 52) /* of one ring: years of calls */
 
@@ -86,8 +86,8 @@ int tables_init(struct pyprof_fold *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->grow = grow;
-	if (resize_fns(f, FIRST_FNS) && resize_edges(f, FIRST_EDGES) &&
-	    resize_stack(f, FIRST_DEPTH))
+	if (resize_fns(f, FIRST_ENTRIES) && resize_edges(f, FIRST_ENTRIES) &&
+	    resize_stack(f, FIRST_ENTRIES))
 		return 0;
 	tables_fini(f);
 	return -ENOMEM;
@@ -278,9 +278,9 @@ int tables_load(struct pyprof_fold *f, const struct attach *a, uint64_t offset, 
 
 	if (!find_arrays(&s, a, offset, folded))
 		return -EINVAL;
-	if (!resize_fns(f, power_of_two(s.state.n_fns + 1, FIRST_FNS)) ||
-	    !resize_edges(f, power_of_two(s.state.n_edges + 1, FIRST_EDGES)) ||
-	    !resize_stack(f, power_of_two(s.state.depth + 1, FIRST_DEPTH)))
+	if (!resize_fns(f, power_of_two(s.state.n_fns + 1, FIRST_ENTRIES)) ||
+	    !resize_edges(f, power_of_two(s.state.n_edges + 1, FIRST_ENTRIES)) ||
+	    !resize_stack(f, power_of_two(s.state.depth + 1, FIRST_ENTRIES)))
 		return -ENOMEM;
 	if (!copy_fns(f, &s) || !copy_edges(f, &s) || !copy_stack(f, &s)) {
 		forget(f);
