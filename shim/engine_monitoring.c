@@ -199,17 +199,17 @@ static void stop(void);
 
 /* Before `__main__`: waits for its first frame. */
 CALLBACK(wait_for_main, {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	bool due;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	due = start_is_due(args[0], current_globals, NULL, true);
 	if (due && (!start_begin() || !start())) {
 		stop();
 		due = false;
 	}
 	py.PyErr_Clear();
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 	/* This very call told of the frame; its other events follow. */
 	return due ? enter(PYPROF_CALL, args[0], HOOK_CLOCK_OTHER) : NONE;
 })

@@ -6,8 +6,6 @@
  */
 #include "engine_tracefunc.h"
 
-#include <errno.h>
-
 #include "config.h"
 #include "engine.h"
 #include "hook.h"
@@ -170,16 +168,16 @@ static PyObject *frame_globals(void *frame)
 
 static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	bool due;
 
 	if (what != PY_TRACE_CALL)
 		return NULL;
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	due = start_is_due(pyapi_code_of(frame), frame_globals, frame, true);
 	if (due)
 		begin();
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 	if (due && wanted)
 		return wanted(self, frame, what, arg);
 	return NULL;
@@ -197,14 +195,12 @@ static bool waits;
 
 static __attribute__((noinline)) void look_for_main(void *frame)
 {
-	struct pyapi_exception pending;
-	int saved = errno;
+	struct pyapi_pending pending;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false))
 		begin();
-	pyapi_exception_restore(&pending);
-	errno = saved;
+	pyapi_pending_restore(&pending);
 }
 
 /* Ends in a tail call: nothing of ours is on the stack of what runs then. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hook.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "recording.h"
@@ -10,33 +9,29 @@
 
 static uint32_t first_code(PyObject *code)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	uint64_t entered = thread_slow_enter();
-	int saved = errno;
 	uint32_t fn = INTERN_OVERFLOW;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	if (recording_ready())
 		fn = intern_code(code);
-	pyapi_exception_restore(&pending);
-	errno = saved;
+	pyapi_pending_restore(&pending);
 	thread_slow_leave(entered);
 	return fn;
 }
 
 static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *module)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	uint64_t entered = thread_slow_enter();
-	int saved = errno;
 	uint32_t fn = INTERN_OVERFLOW;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	setprofile_meet(def, self);
 	if (recording_ready())
 		fn = intern_c(def, self, module);
-	pyapi_exception_restore(&pending);
-	errno = saved;
+	pyapi_pending_restore(&pending);
 	thread_slow_leave(entered);
 	return fn;
 }
@@ -168,17 +163,17 @@ static size_t n_python(const struct forkstack *f)
 
 void hook_open_frames(bool entering, uint64_t now)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	struct forkstack born = recording.forkstack;
 	uint32_t *fns;
 	size_t n;
 
 	recording.forkstack = (struct forkstack){ 0 };
 	if (!born.complete) {
-		pyapi_exception_save(&pending);
+		pyapi_pending_save(&pending);
 		n = walk_frames(&fns);
 		py.PyErr_Clear();
-		pyapi_exception_restore(&pending);
+		pyapi_pending_restore(&pending);
 		/* The innermost of these are among those that the child was born in. */
 		while (n > n_python(&born) + (entering ? 1 : 0))
 			hook_put(PYPROF_OPEN, fns[--n], now, false, NULL);

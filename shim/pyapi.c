@@ -2,6 +2,7 @@
 #include "pyapi.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -171,22 +172,24 @@ uint32_t pyapi_code_bytes(PyObject *code)
 	return (uint32_t)n;
 }
 
-/* --- the pending exception -------------------------------------------------------------------- */
+/* --- what is pending -------------------------------------------------------------------------- */
 
-void pyapi_exception_save(struct pyapi_exception *e)
+void pyapi_pending_save(struct pyapi_pending *p)
 {
+	p->err = errno;
 	if (py.PyErr_GetRaisedException)
-		e->saved[0] = py.PyErr_GetRaisedException();
+		p->exception[0] = py.PyErr_GetRaisedException();
 	else
-		py.PyErr_Fetch(&e->saved[0], &e->saved[1], &e->saved[2]);
+		py.PyErr_Fetch(&p->exception[0], &p->exception[1], &p->exception[2]);
 }
 
-void pyapi_exception_restore(struct pyapi_exception *e)
+void pyapi_pending_restore(struct pyapi_pending *p)
 {
 	if (py.PyErr_SetRaisedException)
-		py.PyErr_SetRaisedException(e->saved[0]);
+		py.PyErr_SetRaisedException(p->exception[0]);
 	else
-		py.PyErr_Restore(e->saved[0], e->saved[1], e->saved[2]);
+		py.PyErr_Restore(p->exception[0], p->exception[1], p->exception[2]);
+	errno = p->err;
 }
 
 /* --- small tools ------------------------------------------------------------------------------ */

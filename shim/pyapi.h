@@ -231,14 +231,16 @@ bool pyapi_profile_is(const void *thread, py_tracefunc f);
  */
 bool pyapi_profile_set(void *thread, py_tracefunc f);
 
-/* --- the pending exception -------------------------------------------------------------------- */
+/* --- what is pending -------------------------------------------------------------------------- */
 
-struct pyapi_exception {
-	PyObject *saved[3];
+/* In the program, while the shim does what the program is not to notice: an exception, and errno. */
+struct pyapi_pending {
+	PyObject *exception[3];
+	int err;
 };
 
-void pyapi_exception_save(struct pyapi_exception *e);
-void pyapi_exception_restore(struct pyapi_exception *e);
+void pyapi_pending_save(struct pyapi_pending *p);
+void pyapi_pending_restore(struct pyapi_pending *p);
 
 /* --- small tools, none of which runs Python code ---------------------------------------------- */
 

@@ -146,18 +146,16 @@ static void note_foreign(void)
 
 static void first_frame(void)
 {
-	struct pyapi_exception pending;
-	int saved = errno;
+	struct pyapi_pending pending;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	if (watched) /* else this is a new PyThreadState, as each PyGILState_Ensure makes one */
 		thread_note_gap();
 	n_takers = 0;
 	tracefunc_set_here();
-	pyapi_exception_restore(&pending);
 	if (inlines_calls() && !watched && !foreign)
 		note_foreign();
-	errno = saved;
+	pyapi_pending_restore(&pending);
 }
 
 static bool hook_is_over(void)

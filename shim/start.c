@@ -38,7 +38,7 @@ static const struct engine *choose_engine(void)
 void start_interpreter(void)
 {
 	static bool once;
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	bool ok;
 
 	if (recording.state == RECORDING_OFF)
@@ -58,14 +58,14 @@ void start_interpreter(void)
 		engine = choose_engine();
 		waits_for_root = !is_python_program();
 	}
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	ok = intern_init() && engine->prepare();
 	if (ok && config.start == CONFIG_START_INIT)
 		ok = start_begin() && engine->start();
 	else if (ok && config.start == CONFIG_START_MAIN)
 		ok = engine->arm();
 	py.PyErr_Clear();
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 	log_debug("CPython %s, engine %s: %s", py.Py_GetVersion(), engine->name,
 		  ok ? "ready" : "cannot be used, off");
 }
@@ -121,30 +121,30 @@ __attribute__((visibility("default"))) int pyshim_stop(void);
 
 int pyshim_start(void)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	bool ok;
 
 	if (!engine || recording.state == RECORDING_OFF || !pyapi_thread_holding_gil())
 		return -1;
 	if (recording.state == RECORDING_ON)
 		return 0;
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	ok = start_begin() && engine->start();
 	if (ok)
 		thread_begin_anew();
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 	return ok ? 0 : -1;
 }
 
 int pyshim_stop(void)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 
 	if (!engine || recording.state != RECORDING_ON || !pyapi_thread_holding_gil())
 		return -1;
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	engine->stop();
 	recording.state = RECORDING_PAUSED;
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 	return 0;
 }

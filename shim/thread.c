@@ -407,11 +407,11 @@ static void soft_stop(void)
 /* Nothing can be written, and never will be: no more events, please. */
 static void give_up(void)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	start_give_up();
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 }
 
 uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)

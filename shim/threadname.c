@@ -70,12 +70,12 @@ void threadname_publish_native(uint32_t number)
 
 bool threadname_publish_python(uint32_t number)
 {
-	struct pyapi_exception pending;
+	struct pyapi_pending pending;
 	PyObject *name, *encoded = NULL;
 	const char *bytes;
 	size_t n;
 
-	pyapi_exception_save(&pending);
+	pyapi_pending_save(&pending);
 	name = python_name();
 	if (name) {
 		encoded = pyapi_utf8(name, &bytes, &n);
@@ -85,6 +85,6 @@ bool threadname_publish_python(uint32_t number)
 		publish(number, bytes, n);
 		py.Py_DecRef(encoded);
 	}
-	pyapi_exception_restore(&pending);
+	pyapi_pending_restore(&pending);
 	return encoded != NULL;
 }
