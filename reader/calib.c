@@ -116,6 +116,8 @@ static void read_line(struct calib *c, const char *name, const char *value)
 		c->bytecode = strtod(value, NULL);
 	if (!strcmp(name, "cold"))
 		c->cold = strtod(value, NULL) * 1e-9;
+	if (!strcmp(name, "error"))
+		c->error = strtod(value, NULL);
 	if (!strcmp(name, "made"))
 		c->made = strtoll(value, NULL, 10);
 	if (!strcmp(name, "calls"))
@@ -133,7 +135,8 @@ static int is_sensible(const struct calib *c)
 		if (!(cost->in_s > -1 && cost->in_s < 1 && cost->out_s > -1 && cost->out_s < 1))
 			return 0;
 	}
-	return c->bytecode >= 1 && c->bytecode < 1000 && c->cold >= 0 && c->cold < 1;
+	return c->bytecode >= 1 && c->bytecode < 1000 && c->cold >= 0 && c->cold < 1 &&
+	       c->error >= 0 && c->error < 1000;
 }
 
 int calib_load(struct calib *c, const char *path)
@@ -198,7 +201,8 @@ int calib_save(const struct calib *c, const char *path)
 		for (int i = 0; i < CALIB_KINDS; i++)
 			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i], c->cost[i].in_s * 1e9,
 				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
-		fprintf(f, "cold %.5f\nbytecode %.4f\n", c->cold * 1e9, c->bytecode);
+		fprintf(f, "cold %.5f\nbytecode %.4f\nerror %.4f\n", c->cold * 1e9, c->bytecode,
+			c->error);
 		if (ferror(f))
 			err = -EIO;
 		if (fclose(f) && !err)

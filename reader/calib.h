@@ -55,6 +55,11 @@ struct calib {
 	 * had other things to remember meanwhile. All of it is outside.
 	 */
 	double cold;
+	/*
+	 * How far it is off for small programs, at the median, as a part of what recording adds to them; 0: not
+	 * known.
+	 */
+	double error;
 	int64_t made; /* seconds since the epoch */
 	uint64_t n_calls, n_rounds;
 };

@@ -428,7 +428,7 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
-static void print(const struct calib *c, int n_programs, double error)
+static void print(const struct calib *c, int n_programs)
 {
 	static const char *const text[CALIB_KINDS] = {
 		"Python function",
@@ -455,7 +455,7 @@ static void print(const struct calib *c, int n_programs, double error)
 	printf("  more for each event since the last call of its kind: %.3f, of at most %u\n",
 	       c->cold * 1e9, PYPROF_MAX_BETWEEN);
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
-	       error * 100, n_programs);
+	       c->error * 100, n_programs);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
 	if (python->spread_s > BUSY * (python->in_s + python->out_s))
 		puts("  the machine was busy with other things: better calibrate again when it is not");
@@ -497,7 +497,7 @@ static int run_rounds(struct run *run, struct round *rounds)
 }
 
 /* The costs of calls in loops of them, then what programs make of these. */
-static int work_out(struct run *run, const struct round *rounds, struct calib *c, double *error)
+static int work_out(struct run *run, const struct round *rounds, struct calib *c)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
 	struct fit_program program[MAX_LOOPS - MIXED] = { 0 };
@@ -513,7 +513,7 @@ static int work_out(struct run *run, const struct round *rounds, struct calib *c
 	}
 	err = find_model(run, c, program);
 	if (!err)
-		*error = fit(c, program, run->n_loops - MIXED);
+		c->error = fit(c, program, run->n_loops - MIXED);
 	return err;
 }
 
@@ -522,17 +522,16 @@ int calibrate(const struct calibration *c)
 	struct run run = { .c = c };
 	struct round rounds[ROUNDS];
 	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
-	double error = 0;
 	int err = make_folder(&run);
 
 	if (!err)
 		err = run_rounds(&run, rounds);
 	if (!err)
-		err = work_out(&run, rounds, &result, &error);
+		err = work_out(&run, rounds, &result);
 	forget_recording(&run);
 	remove_folder(&run);
 	if (err)
 		return err;
-	print(&result, run.n_loops - MIXED, error);
+	print(&result, run.n_loops - MIXED);
 	return keep(&result);
 }

@@ -388,6 +388,7 @@ static void put_calibration(struct json *j, const struct calib *c)
 	key_seconds(j, "bias", calib_bias(c));
 	key_seconds(j, "bytecode", c->bytecode);
 	key_seconds(j, "cold", c->cold);
+	key_seconds(j, "error", c->error);
 	put_key(j, "made");
 	put_int(j, c->made);
 	put_key(j, "costs");

@@ -136,6 +136,9 @@ static void print_correction(FILE *to, const struct source *s)
 		break;
 	}
 	fprintf(to, ": %.3f s of %.3f s taken out", b->cost_s, b->raw_s);
+	if (b->scale == 1 && s->calib.error > 0)
+		fprintf(to, ", off by %.0f %% of that at the median of small programs",
+			s->calib.error * 100);
 	if (b->scale != 1)
 		fprintf(to, ", %.3f times as calibrated to meet --bare-time", b->scale);
 	fputc('\n', to);

@@ -352,14 +352,17 @@ def test_calibrate(python, recording, config):
     for kind in KINDS:
         assert re.search(r"^%s -?\d+\.\d+ -?\d+\.\d+ \d+\.\d+$" % kind, text, re.M), text
     assert re.search(r"^cold \d\.\d+$", text, re.M), text
+    error = float(re.search(r"^error (\d+\.\d+)$", text, re.M)[1])
     bias = float(re.search(r"^  one number per event: (\S+) s$", done.out.decode(), re.M)[1])
     numbers = re.search(r"^python (\S+) (\S+)", text, re.M)
     assert bias == pytest.approx(sum(map(float, numbers.groups())) / 2 * 1e-9, rel=2e-3)
 
     lines = report(recording, config)
     said = re.fullmatch(r"  times corrected by the calibration that is 0\.0 hours old: ([\d.]+) s of "
-                        r"([\d.]+) s taken out", lines[3])
+                        r"([\d.]+) s taken out, off by (\d+) % of that at the median of small programs",
+                        lines[3])
     assert said, lines
+    assert int(said[3]) == pytest.approx(error * 100, abs=0.51)
     assert report(recording, config, "--bias", path)[3] == lines[3]
     assert report(recording, config, "--bias", "none")[3] == "  raw times"
     assert float(said[1]) <= float(said[2])

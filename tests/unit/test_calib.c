@@ -36,6 +36,7 @@ static struct calib sample(void)
 			  { 4e-9, 5e-9, 0 } },
 		.bytecode = 1.25,
 		.cold = 0.0625e-9,
+		.error = 0.0625,
 		.made = 1700000000,
 		.n_calls = 100000,
 		.n_rounds = 9,
@@ -71,6 +72,7 @@ static void check_equal(const struct calib *a, const struct calib *b)
 	}
 	ck_assert_double_eq_tol(a->bytecode, b->bytecode, 1e-9);
 	ck_assert_double_eq_tol(a->cold, b->cold, 1e-15);
+	ck_assert_double_eq_tol(a->error, b->error, 1e-15);
 	ck_assert_int_eq(a->made, b->made);
 	ck_assert_uint_eq(a->n_calls, b->n_calls);
 	ck_assert_uint_eq(a->n_rounds, b->n_rounds);
@@ -185,6 +187,8 @@ START_TEST(broken_files)
 		HEAD "python one two 0\nc 1 2 0\n" MORE "bytecode 1\n",
 		HEAD COSTS "cold -0.1\nbytecode 1\n",
 		HEAD COSTS "cold nan\nbytecode 1\n",
+		HEAD COSTS "bytecode 1\nerror -0.1\n",
+		HEAD COSTS "bytecode 1\nerror nan\n",
 	};
 
 	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
