@@ -9,10 +9,13 @@
 
 /*
  * How far a call's cost in programs may be from that in its loop, as a part of it or of a Python function's, whichever
- * is more; what a program must have added to count in full, in its bare time; and how right the model
- * is at best for a program, as a part of what recording adds to it.
+ * is more; what an event between two calls costs the second, as a part of a Python function's call, and how far
+ * that may be off (calibrations of 3.8 to 3.13: docs/internals.md); what a program must have added to count in
+ * full, in its bare time; and how right the model is at best for a program, as a part of what recording adds to it.
  */
 #define PRIOR 0.2
+#define COLD 0.001
+#define COLD_PRIOR 0.0003
 #define LEAST_CALL 5e-9 /* whatever the machine was busy with */
 #define MOST_CALL 500e-9
 #define LEAST_ADDED 0.1
@@ -83,7 +86,8 @@ static void least_squares(const struct calib *c, const struct fit_program *p, in
 
 		a[k][k] = 1 / (expected * expected);
 	}
-	a[FIT_COLD][FIT_COLD] = 1; /* next to nothing */
+	a[FIT_COLD][FIT_COLD] = 1 / (COLD_PRIOR * call * COLD_PRIOR * call);
+	x[FIT_COLD] = (COLD * call - c->cold) * a[FIT_COLD][FIT_COLD];
 	for (int i = 0; i < n; i++) {
 		double weight = weight_of(&p[i]) / error, squared = weight * weight * trust[i];
 

@@ -11,7 +11,7 @@
 #include "run.h"
 
 #define N 60
-#define COLD_S 0.05e-9
+#define COLD_S 0.04e-9
 
 static struct fit_program program[N];
 static struct calib c, truth;
@@ -34,7 +34,7 @@ static void make(struct fit_program *p, const struct calib *true_costs)
 	p->bare_s = 1e-3;
 	p->added_s = p->known_s = 0;
 	for (int k = 0; k < FIT_UNKNOWNS; k++) {
-		p->by[k] = roll(k == FIT_COLD ? 1e6 : 5000);
+		p->by[k] = roll(k == FIT_COLD ? 3e7 : 5000);
 		p->added_s += p->by[k] * cost(true_costs, k);
 		p->known_s += p->by[k] * cost(&c, k);
 	}
@@ -64,12 +64,13 @@ static void check_costs(double part)
 	}
 }
 
+/* But for what is expected of `cold`, which is a fourth more than it is. */
 START_TEST(costs_that_are_right_stay)
 {
 	double error = fit(&c, program, N);
 
-	ck_assert_double_le(error, 1e-6);
-	check_costs(1e-4);
+	ck_assert_double_le(error, 1e-3);
+	check_costs(0.01);
 	ck_assert_double_eq(c.cost[PYPROF_COST_PYTHON].in_s, 5e-9);
 	ck_assert_double_eq(c.cost[PYPROF_COST_EXCEPTION].out_s, 0);
 }
@@ -109,6 +110,7 @@ START_TEST(few_programs_change_little)
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].out_s, c.cost[PYPROF_COST_C].out_s,
 				1e-15);
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_BARE].out_s, 45e-9, 1e-15);
+	ck_assert_double_eq_tol(c.cold, 50e-12, 1e-15); /* a thousandth of a call */
 }
 END_TEST
 
