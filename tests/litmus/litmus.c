@@ -19,7 +19,7 @@
 #include "reader/tables.h"
 #include "reader/ticks.h"
 #include "sides.h"
-#include "tests/unit/run.h"
+#include "tests/run.h"
 
 static uint64_t word;
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bias.h"
-#include "run.h"
+#include "tests/run.h"
 
 static struct profile is;
 static struct bias_result result;

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "calib.h"
-#include "run.h"
+#include "tests/run.h"
 
 static char folder[64];
 static char path[256];

@@ -12,7 +12,7 @@
 #include "names.h"
 #include "pyprof/table.h"
 #include "rebuild.h"
-#include "run.h"
+#include "tests/run.h"
 #include "simulation.h"
 
 #define TOLERANCE_NS 1e-4

@@ -8,7 +8,7 @@
 
 #include "fit.h"
 #include "pyprof/abi.h"
-#include "run.h"
+#include "tests/run.h"
 
 #define N 60
 #define COLD_S 0.04e-9

@@ -13,7 +13,7 @@
 #include "profile.h"
 #include "pstats.h"
 #include "pstats_read.h"
-#include "run.h"
+#include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 

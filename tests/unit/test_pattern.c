@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "match.h"
-#include "run.h"
+#include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define TEXT(s)                  \

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "profile.h"
-#include "run.h"
+#include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define NONE T("")

@@ -11,7 +11,7 @@
 
 #include "profile.h"
 #include "pstats.h"
-#include "run.h"
+#include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define NONE T("")

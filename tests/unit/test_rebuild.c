@@ -11,7 +11,7 @@
 #include "names.h"
 #include "rebuild.h"
 #include "recording.h"
-#include "run.h"
+#include "tests/run.h"
 
 enum { F = 1, G = 2, LEN = 3, GEN = 4 };
 

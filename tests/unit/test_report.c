@@ -12,7 +12,7 @@
 
 #include "profile.h"
 #include "report.h"
-#include "run.h"
+#include "tests/run.h"
 #include "sort.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })

@@ -6,7 +6,7 @@
 #include <check.h>
 
 #include "pyprof/table.h"
-#include "run.h"
+#include "tests/run.h"
 
 #define BLOCK_BYTES 2048u
 #define N_RECORDS ((BLOCK_BYTES - sizeof(struct pyprof_block)) / 8)

@@ -11,7 +11,7 @@
 #include "drain.h"
 #include "pyprof/clock.h"
 #include "recording.h"
-#include "run.h"
+#include "tests/run.h"
 #include "ticks.h"
 
 #define START_TICKS 1000000ull
