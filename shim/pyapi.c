@@ -27,10 +27,7 @@ static int parse_version(const char *text)
 	return version;
 }
 
-/*
- * From 3.13 on; what such a build's own Py_DECREF calls, in every extension, tells as well as its name does, which it
- * had not from the beginning.
- */
+/* 3.13+. The version of such a build says so, but not in 3.13's alphas; what Py_DECREF calls in extensions tells, too. */
 static bool is_free_threaded(void *handle)
 {
 	return strstr(py.Py_GetVersion(), "free-threading") || dlsym(handle, "_Py_DecRefShared");

@@ -311,7 +311,7 @@ def test_distances(python, run_shim, tmp_path, buffer):
     done = run_shim([python.exe, "-S", "-c", DISTANCES], env={"PYSHIM_BUFFER": buffer})
     lost = lost_by(done.recording, tmp_path, cold=0.1)
     assert lost["often"] == pytest.approx(3000 + 499 * 2, abs=0.2)
-    # Of ten calls, of f eight come after one of f and one after one of g, and that comes after nine of f.
+    # Each time: nine of f, the first of which has g's call between, then g, with nine of f between.
     assert lost["seldom"] == pytest.approx(3000 + 500 * 8 * 2 + 499 * 4 + 3000 + 499 * 20, abs=0.2)
 
 

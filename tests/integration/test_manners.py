@@ -205,16 +205,17 @@ def test_ends_of_stack_and_memory(python, end, run_shim, tmp_path):
     (tmp_path / "ends.py").write_text(source)
     args = ["bash", "-c", limits + '; exec "$@"', "bash", python.exe, tmp_path / "ends.py"]
     bare = run_bare(args)
+    # 3.14 looks how much stack is left and raises an exception. Where it does differs from run to run.
+    guarded = b"RecursionError: Stack overflow (" in bare.err
+    assert bare.out and (bare.status or guarded)
     done = run_shim(args, status=None)
-    assert (done.status, done.out) == (bare.status, bare.out) and bare.out
-    guarded = b"RecursionError: Stack overflow ("
-    if guarded in bare.err:  # 3.14 looks at the stack: who calls what when there is no more, a little of it decides
-        assert guarded in done.err and python.version >= (3, 14)
-    else:
-        # Where the interpreter counts frames of C itself (3.12), the depth that it repeats is another.
-        done.err, bare.err = (re.sub(rb"repeated \d+ more|0x[0-9a-f]+", b"", e)
+    # Where the interpreter counts frames of C itself (3.12), the depth that it repeats is another.
+    varies = rb"repeated \d+ more|used \d+ kB|0x[0-9a-f]+"
+    done.err, bare.err = (re.sub(varies, b"", e) for e in (done.err, bare.err))
+    if guarded:
+        done.err, bare.err = (set(e.replace(b" while calling a Python object", b"").splitlines())
                               for e in (done.err, bare.err))
-        assert bare.status and done.err == bare.err
+    assert (done.status, done.out, done.err) == (bare.status, bare.out, bare.err)
     assert read_stats(done.recording)
 
 

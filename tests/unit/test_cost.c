@@ -12,8 +12,8 @@
 #include "names.h"
 #include "pyprof/table.h"
 #include "rebuild.h"
-#include "tests/run.h"
 #include "simulation.h"
+#include "tests/run.h"
 
 #define TOLERANCE_NS 1e-4
 

@@ -12,8 +12,8 @@
 
 #include "profile.h"
 #include "report.h"
-#include "tests/run.h"
 #include "sort.h"
+#include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define NONE T("")
