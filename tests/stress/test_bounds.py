@@ -7,6 +7,7 @@ import resource
 import pytest
 
 from integration import counts_only
+from rings import Rings
 from stress import (ENGINES, LOST, PATIENCE, PROGRAMS, ROUNDS, SMALL, THREADS, Fixed,
                     assert_same, calls_of, check_conservation, preamble, running, said, scaled)
 
