@@ -16,58 +16,10 @@
 #include "fit.h"
 #include "places.h"
 #include "recording.h"
+#include "solve.h"
 
-#define ROUNDS 15
-#define SLICES 20	 /* of a loop in a round */
-#define BUSY 0.5	 /* spread of a call, in its cost */
-#define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
-
-enum loop {
-	PYTHON,
-	LARGE,
-	C,
-	SITE,
-	METHOD,
-	OTHER,
-	BARE,
-	RESUME,
-	EXCEPTION,
-	PLAIN,
-	WORK,
-	TEXT,
-	MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
-	MAX_LOOPS = MIXED + FIT_MAX_PROGRAMS
-};
-
-/*
- * What is known of each. The callee's own time tells what lies between the clock readings; without one
- * it is not asked for. Bytecodes of each call: how many are slowed down in the loop and in the callee.
- */
-static const struct {
-	const char *name, *callee;
-	int n_outside, n_inside;
-} loops[MIXED] = {
-	[PYTHON] = { "loop_python", "callee_python", 7, 4 },
-	[LARGE] = { "loop_large", "callee_large", 7, 4 },
-	[C] = { "loop_c", "<built-in method builtins.callable>", 7, 0 },
-	[SITE] = { "loop_site", "<built-in method builtins.callable>", 7, 0 },
-	[METHOD] = { "loop_method", "<method 'get' of 'dict' objects>", 8, 0 },
-	[OTHER] = { "loop_other", NULL, 6, 0 },
-	[BARE] = { "loop_bare", "callee_bare", 0, 2 },
-	[RESUME] = { "loop_resume", "callee_resume", 3, 5 },
-	[EXCEPTION] = { "loop_exception", NULL, 15, 3 },
-	[PLAIN] = { "loop_plain", NULL, 24, 0 },
-	[WORK] = { "loop_work", NULL, 21, 0 },
-	[TEXT] = { "loop_text", NULL, 20, 0 },
-};
-
-/* Seconds a call, of the fastest slice. */
-struct round {
-	double bare[MAX_LOOPS];
-	double total[MAX_LOOPS];  /* as recorded */
-	double callee[MAX_LOOPS]; /* of that, the callee's own time */
-	double cost[MAX_LOOPS];	  /* of that, what the calibration says that recording has cost */
-};
+#define SLICES 20 /* of a loop in a round */
+#define BUSY 0.5  /* spread of a call, in its cost */
 
 struct run {
 	const struct calibration *c;
@@ -168,7 +120,7 @@ static int run_target(struct run *run, bool recorded, double *seconds)
 		fclose(from);
 	if (pid > 0)
 		waitpid(pid, &status, 0);
-	if (status || n_loops <= MIXED || (run->n_loops && n_loops != run->n_loops))
+	if (status || n_loops <= LOOP_MIXED || (run->n_loops && n_loops != run->n_loops))
 		return fail("run", run->c->python, "it did not finish its loops",
 			    "a CPython from 3.8 on");
 	run->n_loops = n_loops;
@@ -199,10 +151,10 @@ static int read_loop(const struct profile *p, double n_calls, int loop, struct r
 {
 	char prefix[32];
 
-	if (loop < MIXED)
-		snprintf(prefix, sizeof(prefix), "%s ", loops[loop].name);
+	if (loop < LOOP_MIXED)
+		snprintf(prefix, sizeof(prefix), "%s ", loop_facts[loop].name);
 	else
-		snprintf(prefix, sizeof(prefix), "mixed_%d ", loop - MIXED);
+		snprintf(prefix, sizeof(prefix), "mixed_%d ", loop - LOOP_MIXED);
 	round->total[loop] = INFINITY;
 	for (size_t k = 0; k < p->n_fns; k++) {
 		const struct profile_fn *fn = &p->fn[k];
@@ -213,8 +165,8 @@ static int read_loop(const struct profile *p, double n_calls, int loop, struct r
 			continue;
 		round->total[loop] = total;
 		round->cost[loop] = fn->counts.total_cost_s / n_calls;
-		if (loop < MIXED)
-			round->callee[loop] = self_of(fn, p, loops[loop].callee) / n_calls;
+		if (loop < LOOP_MIXED)
+			round->callee[loop] = self_of(fn, p, loop_facts[loop].callee) / n_calls;
 	}
 	return isinf(round->total[loop]) ? -1 : 0;
 }
@@ -275,113 +227,6 @@ static void forget_recording(const struct run *run)
 		unlink(path);
 }
 
-/* --- solving -------------------------------------------------------------------------------------------- */
-
-static int compare(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
-struct spread {
-	double least, half_iqr;
-};
-
-static struct spread spread_of(const struct round *rounds, size_t offset)
-{
-	double value[ROUNDS];
-
-	for (int i = 0; i < ROUNDS; i++)
-		value[i] = *(const double *)((const char *)&rounds[i] + offset);
-	qsort(value, ROUNDS, sizeof(*value), compare);
-	return (struct spread){ value[0], (value[ROUNDS * 3 / 4] - value[ROUNDS / 4]) / 2 };
-}
-
-#define SPREAD(rounds, what, loop) \
-	spread_of(rounds, offsetof(struct round, what) + (loop) * sizeof(double))
-
-/* Of the fastest recorded slice. */
-static double callee_of(const struct round *rounds, enum loop loop)
-{
-	int best = 0;
-
-	for (int i = 1; i < ROUNDS; i++) {
-		if (rounds[i].total[loop] < rounds[best].total[loop])
-			best = i;
-	}
-	return rounds[best].callee[loop];
-}
-
-/*
- * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all but 3.10 and
- * 3.11.
- */
-static double slowdown(const struct round *rounds, bool monitoring)
-{
-	double bare = SPREAD(rounds, bare, PLAIN).least, total = SPREAD(rounds, total, PLAIN).least;
-
-	return monitoring || total < 1.1 * bare ? 0 : (total - bare) / loops[PLAIN].n_outside;
-}
-
-/* What a call in this loop costs. Of the loop's time when it is not recorded, a part is the callee's. */
-static struct calib_cost cost_of(const struct round *rounds, enum loop loop, double slow)
-{
-	struct spread bare = SPREAD(rounds, bare, loop), total = SPREAD(rounds, total, loop);
-	double body = SPREAD(rounds, bare, PLAIN).least / loops[PLAIN].n_outside *
-		      (loops[loop].n_inside ? loops[loop].n_inside : 1);
-	double callee = callee_of(rounds, loop);
-
-	return (struct calib_cost){ .in_s = callee - body - loops[loop].n_inside * slow,
-				    .out_s = total.least - callee - (bare.least - body) -
-					     loops[loop].n_outside * slow,
-				    .spread_s = bare.half_iqr + total.half_iqr };
-}
-
-static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
-{
-	return (struct calib_cost){ .in_s = a.in_s - b.in_s,
-				    .out_s = a.out_s - b.out_s,
-				    .spread_s = a.spread_s + b.spread_s };
-}
-
-/* What code of the size that was measured costs more -> what code of largeness 1 does. */
-static struct calib_cost part(struct calib_cost a, double large)
-{
-	return (struct calib_cost){ .in_s = a.in_s / large,
-				    .out_s = a.out_s / large,
-				    .spread_s = a.spread_s / large };
-}
-
-static void solve(struct calib *c, const struct round *rounds, bool monitoring)
-{
-	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
-	double slow = slowdown(rounds, monitoring);
-	struct calib_cost python = cost_of(rounds, PYTHON, slow), call = cost_of(rounds, C, slow);
-	struct calib_cost exception = minus(cost_of(rounds, EXCEPTION, slow), python);
-
-	/* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
-	c->bytecode = (SPREAD(rounds, total, WORK).least / SPREAD(rounds, bare, WORK).least +
-		       SPREAD(rounds, total, TEXT).least / SPREAD(rounds, bare, TEXT).least) /
-		      2;
-	c->bytecode = slow > 0 && c->bytecode > 1 ? c->bytecode : 1;
-	c->cost[PYPROF_COST_PYTHON] = python;
-	c->cost[PYPROF_COST_C] = call;
-	exception.in_s += exception.out_s;
-	exception.out_s = 0;
-	c->cost[PYPROF_COST_EXCEPTION] = exception;
-	c->cost[CALIB_RESUME] = minus(cost_of(rounds, RESUME, slow), python);
-	c->cost[CALIB_METHOD] = minus(cost_of(rounds, METHOD, slow), call);
-	c->cost[CALIB_LARGE] = part(minus(cost_of(rounds, LARGE, slow), python), large);
-	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, SITE, slow), call), large);
-	if (!monitoring)
-		return;
-	c->cost[PYPROF_COST_BARE] = minus(cost_of(rounds, BARE, slow), python);
-	c->cost[CALIB_OTHER] = cost_of(rounds, OTHER, slow);
-	c->cost[CALIB_OTHER].out_s += c->cost[CALIB_OTHER].in_s;
-	c->cost[CALIB_OTHER].in_s = 0;
-}
-
 /* --- fitting to programs -------------------------------------------------------------------------------- */
 
 /* What a calibration says of the last round. */
@@ -413,15 +258,16 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 	struct round known, costs;
 	int err = apply(run, c, &known);
 
-	for (int i = MIXED; i < run->n_loops && !err; i++)
-		program[i - MIXED].known_s = known.cost[i];
+	for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
+		program[i - LOOP_MIXED].known_s = known.cost[i];
 	for (int k = 0; k < FIT_UNKNOWNS && !err; k++) {
 		struct calib tried = *c;
 
 		fit_add(&tried, k, step_of(k));
 		err = apply(run, &tried, &costs);
-		for (int i = MIXED; i < run->n_loops && !err; i++)
-			program[i - MIXED].by[k] = (costs.cost[i] - known.cost[i]) / step_of(k);
+		for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
+			program[i - LOOP_MIXED].by[k] =
+				(costs.cost[i] - known.cost[i]) / step_of(k);
 	}
 	return err;
 }
@@ -481,10 +327,10 @@ static int run_rounds(struct run *run, struct round *rounds)
 	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
 	int err = 0;
 
-	for (int i = 0; i < ROUNDS && !err; i++) {
+	for (int i = 0; i < SOLVE_ROUNDS && !err; i++) {
 		forget_recording(run);
 		if (shows)
-			fprintf(stderr, "\rround %d of %d", i + 1, ROUNDS);
+			fprintf(stderr, "\rround %d of %d", i + 1, SOLVE_ROUNDS);
 		err = run_target(run, false, rounds[i].bare);
 		if (!err)
 			err = run_target(run, true, rounds[i].total);
@@ -500,28 +346,29 @@ static int run_rounds(struct run *run, struct round *rounds)
 static int work_out(struct run *run, const struct round *rounds, struct calib *c)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
-	struct fit_program program[MAX_LOOPS - MIXED] = { 0 };
+	struct fit_program program[MAX_LOOPS - LOOP_MIXED] = { 0 };
 	int err;
 
 	c->key = run->source.calib.key;
 	c->made = time(NULL);
 	solve(c, rounds, monitoring);
-	for (int i = MIXED; i < run->n_loops; i++) {
-		program[i - MIXED].bare_s = SPREAD(rounds, bare, i).least;
-		program[i - MIXED].added_s =
-			SPREAD(rounds, total, i).least - program[i - MIXED].bare_s;
+	for (int i = LOOP_MIXED; i < run->n_loops; i++) {
+		double bare = solve_bare(rounds, i);
+
+		program[i - LOOP_MIXED].bare_s = bare;
+		program[i - LOOP_MIXED].added_s = solve_total(rounds, i) - bare;
 	}
 	err = find_model(run, c, program);
 	if (!err)
-		c->error = fit(c, program, run->n_loops - MIXED);
+		c->error = fit(c, program, run->n_loops - LOOP_MIXED);
 	return err;
 }
 
 int calibrate(const struct calibration *c)
 {
 	struct run run = { .c = c };
-	struct round rounds[ROUNDS];
-	struct calib result = { .n_calls = c->n_calls, .n_rounds = ROUNDS };
+	struct round rounds[SOLVE_ROUNDS];
+	struct calib result = { .n_calls = c->n_calls, .n_rounds = SOLVE_ROUNDS };
 	int err = make_folder(&run);
 
 	if (!err)
@@ -532,6 +379,6 @@ int calibrate(const struct calibration *c)
 	remove_folder(&run);
 	if (err)
 		return err;
-	print(&result, run.n_loops - MIXED);
+	print(&result, run.n_loops - LOOP_MIXED);
 	return keep(&result);
 }

@@ -57,10 +57,11 @@ static void solve(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT_UNKNOWNS])
 	}
 }
 
-static double call_of(const struct calib *c)
+/* By what is found so far: a loop that says too little of a Python call must not say how far it may be off, too. */
+static double call_of(const struct calib *c, const double *x)
 {
 	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
-	double s = python->in_s + python->out_s;
+	double s = python->in_s + python->out_s + x[PYPROF_COST_PYTHON];
 
 	return !(s > LEAST_CALL) ? LEAST_CALL : s > MOST_CALL ? MOST_CALL : s;
 }
@@ -73,11 +74,14 @@ static double weight_of(const struct fit_program *p)
 	return 1 / (p->added_s > least ? p->added_s : least);
 }
 
-/* What costs are off is measured by `call` and PRIOR, what programs are by `error`. `trust`: how much each counts. */
+/*
+ * What costs are off is measured by a call and PRIOR, what programs are by `error`. `trust`: how much each counts. `x`:
+ * as it was found in the last pass; the new one.
+ */
 static void least_squares(const struct calib *c, const struct fit_program *p, int n, double error,
 			  const double *trust, double *x)
 {
-	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_of(c);
+	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_of(c, x);
 
 	memset(x, 0, FIT_UNKNOWNS * sizeof(*x));
 	for (int k = 0; k < CALIB_KINDS; k++) {
@@ -130,7 +134,7 @@ static double median_error(const struct fit_program *p, int n, const double *x)
 /* Programs that the model is far from, by what it is off at the median, count less than by the square (Huber, 1964). */
 double fit(struct calib *c, const struct fit_program *p, int n)
 {
-	double x[FIT_UNKNOWNS], trust[FIT_MAX_PROGRAMS], error = LEAST_ERROR, median = 0;
+	double x[FIT_UNKNOWNS] = { 0 }, trust[FIT_MAX_PROGRAMS], error = LEAST_ERROR, median = 0;
 
 	for (int i = 0; i < n; i++)
 		trust[i] = 1;

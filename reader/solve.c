@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "solve.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "pyprof/abi.h"
+
+#define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
+#define SLOWED 1.1	 /* below that, it is noise that bytecode takes longer */
+
+const struct loop_facts loop_facts[LOOP_MIXED] = {
+	[LOOP_PYTHON] = { "loop_python", "callee_python", 7, 4 },
+	[LOOP_LARGE] = { "loop_large", "callee_large", 7, 4 },
+	[LOOP_C] = { "loop_c", "<built-in method builtins.callable>", 7, 0 },
+	[LOOP_SITE] = { "loop_site", "<built-in method builtins.callable>", 7, 0 },
+	[LOOP_METHOD] = { "loop_method", "<method 'get' of 'dict' objects>", 8, 0 },
+	[LOOP_OTHER] = { "loop_other", NULL, 6, 0 },
+	[LOOP_BARE] = { "loop_bare", "callee_bare", 0, 2 },
+	[LOOP_RESUME] = { "loop_resume", "callee_resume", 3, 5 },
+	[LOOP_EXCEPTION] = { "loop_exception", NULL, 15, 3 },
+	[LOOP_PLAIN] = { "loop_plain", NULL, 24, 0 },
+	[LOOP_WORK] = { "loop_work", NULL, 21, 0 },
+	[LOOP_TEXT] = { "loop_text", NULL, 20, 0 },
+};
+
+/* --- rounds --------------------------------------------------------------------------------------------- */
+
+/* A time in a round that goes with it, and where it stands once they are sorted. */
+struct timed {
+	double s, with;
+};
+
+static int compare(const void *a, const void *b)
+{
+	double x = ((const struct timed *)a)->s, y = ((const struct timed *)b)->s;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * A machine that does other things as well has rounds that take half as long again, at times most of them; and the
+ * fastest of all is an exception too, for it is often some per cent before the next.
+ */
+static struct timed typical(const struct timed *sorted)
+{
+	struct timed sum = { 0 };
+	int n = 0;
+
+	for (; n + 1 < SOLVE_ROUNDS / 3; n++) {
+		sum.s += sorted[n + 1].s;
+		sum.with += sorted[n + 1].with;
+	}
+	return (struct timed){ sum.s / n, sum.with / n };
+}
+
+static double half_iqr(const struct timed *sorted)
+{
+	return (sorted[SOLVE_ROUNDS * 3 / 4].s - sorted[SOLVE_ROUNDS / 4].s) / 2;
+}
+
+static void sort_bare(const struct round *rounds, int loop, struct timed *sorted)
+{
+	for (int i = 0; i < SOLVE_ROUNDS; i++)
+		sorted[i] = (struct timed){ rounds[i].bare[loop], 0 };
+	qsort(sorted, SOLVE_ROUNDS, sizeof(*sorted), compare);
+}
+
+/* Of the recorded rounds, with the callee's own time in the same ones. */
+static void sort_total(const struct round *rounds, int loop, struct timed *sorted)
+{
+	for (int i = 0; i < SOLVE_ROUNDS; i++)
+		sorted[i] = (struct timed){ rounds[i].total[loop], rounds[i].callee[loop] };
+	qsort(sorted, SOLVE_ROUNDS, sizeof(*sorted), compare);
+}
+
+double solve_bare(const struct round *rounds, int loop)
+{
+	struct timed sorted[SOLVE_ROUNDS];
+
+	sort_bare(rounds, loop, sorted);
+	return typical(sorted).s;
+}
+
+double solve_total(const struct round *rounds, int loop)
+{
+	struct timed sorted[SOLVE_ROUNDS];
+
+	sort_total(rounds, loop, sorted);
+	return typical(sorted).s;
+}
+
+/* --- costs ---------------------------------------------------------------------------------------------- */
+
+/*
+ * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all but 3.10 and
+ * 3.11.
+ */
+static double slowdown(const struct round *rounds, bool monitoring)
+{
+	double bare = solve_bare(rounds, LOOP_PLAIN), total = solve_total(rounds, LOOP_PLAIN);
+
+	return monitoring || total < SLOWED * bare
+		       ? 0
+		       : (total - bare) / loop_facts[LOOP_PLAIN].n_outside;
+}
+
+/* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
+static double bytecode_of(const struct round *rounds)
+{
+	double times = (solve_total(rounds, LOOP_WORK) / solve_bare(rounds, LOOP_WORK) +
+			solve_total(rounds, LOOP_TEXT) / solve_bare(rounds, LOOP_TEXT)) /
+		       2;
+
+	return times > 1 ? times : 1;
+}
+
+/* What a call in this loop costs. Of the loop's time when it is not recorded, a part is the callee's. */
+static struct calib_cost cost_of(const struct round *rounds, enum loop loop, double slow)
+{
+	const struct loop_facts *facts = &loop_facts[loop];
+	struct timed bare[SOLVE_ROUNDS], total[SOLVE_ROUNDS];
+	double body = solve_bare(rounds, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
+		      (facts->n_inside ? facts->n_inside : 1);
+	double callee;
+
+	sort_bare(rounds, loop, bare);
+	sort_total(rounds, loop, total);
+	callee = typical(total).with;
+	return (struct calib_cost){ .in_s = callee - body - facts->n_inside * slow,
+				    .out_s = typical(total).s - callee - (typical(bare).s - body) -
+					     facts->n_outside * slow,
+				    .spread_s = half_iqr(bare) + half_iqr(total) };
+}
+
+static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
+{
+	return (struct calib_cost){ .in_s = a.in_s - b.in_s,
+				    .out_s = a.out_s - b.out_s,
+				    .spread_s = a.spread_s + b.spread_s };
+}
+
+/* What code of the size that was measured costs more -> what code of largeness 1 does. */
+static struct calib_cost part(struct calib_cost a, double large)
+{
+	return (struct calib_cost){ .in_s = a.in_s / large,
+				    .out_s = a.out_s / large,
+				    .spread_s = a.spread_s / large };
+}
+
+void solve(struct calib *c, const struct round *rounds, bool monitoring)
+{
+	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
+	double slow = slowdown(rounds, monitoring);
+	struct calib_cost python = cost_of(rounds, LOOP_PYTHON, slow);
+	struct calib_cost call = cost_of(rounds, LOOP_C, slow);
+	struct calib_cost exception = minus(cost_of(rounds, LOOP_EXCEPTION, slow), python);
+
+	c->bytecode = slow > 0 ? bytecode_of(rounds) : 1;
+	c->cost[PYPROF_COST_PYTHON] = python;
+	c->cost[PYPROF_COST_C] = call;
+	exception.in_s += exception.out_s;
+	exception.out_s = 0;
+	c->cost[PYPROF_COST_EXCEPTION] = exception;
+	c->cost[CALIB_RESUME] = minus(cost_of(rounds, LOOP_RESUME, slow), python);
+	c->cost[CALIB_METHOD] = minus(cost_of(rounds, LOOP_METHOD, slow), call);
+	c->cost[CALIB_LARGE] = part(minus(cost_of(rounds, LOOP_LARGE, slow), python), large);
+	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, LOOP_SITE, slow), call), large);
+	if (!monitoring)
+		return;
+	c->cost[PYPROF_COST_BARE] = minus(cost_of(rounds, LOOP_BARE, slow), python);
+	c->cost[CALIB_OTHER] = cost_of(rounds, LOOP_OTHER, slow);
+	c->cost[CALIB_OTHER].out_s += c->cost[CALIB_OTHER].in_s;
+	c->cost[CALIB_OTHER].in_s = 0;
+}

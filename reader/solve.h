@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From how long the loops of a calibration took, bare and recorded, to what a call of each kind costs. Knows
+ * nothing of processes and recordings.
+ */
+#ifndef READER_SOLVE_H
+#define READER_SOLVE_H
+
+#include <stdbool.h>
+
+#include "calib.h"
+#include "fit.h"
+
+#define SOLVE_ROUNDS 15
+
+/* What calibrate_program runs, in this order. */
+enum loop {
+	LOOP_PYTHON,
+	LOOP_LARGE,
+	LOOP_C,
+	LOOP_SITE,
+	LOOP_METHOD,
+	LOOP_OTHER,
+	LOOP_BARE,
+	LOOP_RESUME,
+	LOOP_EXCEPTION,
+	LOOP_PLAIN,
+	LOOP_WORK,
+	LOOP_TEXT,
+	LOOP_MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
+	MAX_LOOPS = LOOP_MIXED + FIT_MAX_PROGRAMS
+};
+
+/*
+ * What is known of each. The callee's own time tells what lies between the clock readings; without one
+ * it is not asked for. Bytecodes of each call: how many are slowed down in the loop and in the callee.
+ */
+struct loop_facts {
+	const char *name, *callee;
+	int n_outside, n_inside;
+};
+
+extern const struct loop_facts loop_facts[LOOP_MIXED];
+
+/* Seconds a call, of the fastest slice. */
+struct round {
+	double bare[MAX_LOOPS];
+	double total[MAX_LOOPS];  /* as recorded */
+	double callee[MAX_LOOPS]; /* of that, the callee's own time */
+	double cost[MAX_LOOPS];	  /* of that, what the calibration says that recording has cost */
+};
+
+/*
+ * How long a call of this loop takes on a machine that does nothing else: the mean of the fastest third of SOLVE_ROUNDS,
+ * without the fastest of all.
+ */
+double solve_bare(const struct round *rounds, int loop);
+double solve_total(const struct round *rounds, int loop);
+
+/* The costs, and their spread, of the SOLVE_ROUNDS. `monitoring`: the engine of 3.12+. */
+void solve(struct calib *c, const struct round *rounds, bool monitoring);
+
+#endif

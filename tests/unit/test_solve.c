@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The costs of calls are found again in rounds of loops that were made of known ones, on a machine that is not
+ * always at its best.
+ */
+#include <check.h>
+#include <math.h>
+#include <string.h>
+
+#include "pyprof/abi.h"
+#include "solve.h"
+#include "tests/run.h"
+
+#define BYTECODE_S 2.5e-9 /* one of the quickest, bare */
+#define NEAR_S 1e-9
+
+struct cost {
+	double in_s, out_s;
+};
+
+/* Of a call in each loop, beside what bytecode takes longer. */
+static const struct cost truth[LOOP_MIXED] = {
+	[LOOP_PYTHON] = { 6e-9, 40e-9 },  [LOOP_LARGE] = { 16e-9, 52e-9 },
+	[LOOP_C] = { 20e-9, 17e-9 },	  [LOOP_SITE] = { 32e-9, 38e-9 },
+	[LOOP_METHOD] = { 25e-9, 13e-9 }, [LOOP_OTHER] = { 0, 35e-9 },
+	[LOOP_BARE] = { 9e-9, 16e-9 },	  [LOOP_RESUME] = { 15e-9, 14e-9 },
+	[LOOP_EXCEPTION] = { 0, 68e-9 },
+};
+
+static struct round rounds[SOLVE_ROUNDS];
+static struct calib c;
+
+static double callee_of(int loop)
+{
+	return BYTECODE_S * (loop_facts[loop].n_inside ? loop_facts[loop].n_inside : 1);
+}
+
+/* `slow_s`: what each of the quickest bytecodes takes longer; others take `times` as long. */
+static void make(double slow_s, double times)
+{
+	for (int r = 0; r < SOLVE_ROUNDS; r++) {
+		for (int i = 0; i < LOOP_MIXED; i++) {
+			const struct loop_facts *facts = &loop_facts[i];
+			double bare = facts->n_outside * BYTECODE_S + callee_of(i);
+			double callee = callee_of(i) + truth[i].in_s + facts->n_inside * slow_s;
+
+			if (i == LOOP_PLAIN)
+				bare -= callee_of(i);
+			rounds[r].bare[i] = bare;
+			rounds[r].callee[i] = callee;
+			rounds[r].total[i] = bare - callee_of(i) + callee + truth[i].out_s +
+					     facts->n_outside * slow_s;
+			if (i == LOOP_PLAIN)
+				rounds[r].total[i] = bare + facts->n_outside * slow_s;
+			if (i == LOOP_WORK || i == LOOP_TEXT)
+				rounds[r].total[i] = bare * times;
+		}
+	}
+}
+
+static void scale(double *times, double by)
+{
+	for (int i = 0; i < LOOP_MIXED; i++)
+		times[i] *= by;
+}
+
+/* So many rounds are slow, on either side others; one is the fastest of its side by far. */
+static void disturb(int n_slow)
+{
+	for (int r = 0; r < n_slow; r++) {
+		scale(rounds[r].bare, 1.6);
+		scale(rounds[SOLVE_ROUNDS - 1 - r].total, 1.6);
+		scale(rounds[SOLVE_ROUNDS - 1 - r].callee, 1.6);
+	}
+	scale(rounds[SOLVE_ROUNDS / 2].bare, 0.9);
+	scale(rounds[SOLVE_ROUNDS / 2 - 1].total, 0.9);
+	scale(rounds[SOLVE_ROUNDS / 2 - 1].callee, 0.9);
+}
+
+static void check_cost(int kind, double in_s, double out_s)
+{
+	ck_assert_msg(fabs(c.cost[kind].in_s - in_s) < NEAR_S &&
+			      fabs(c.cost[kind].out_s - out_s) < NEAR_S,
+		      "%s: %g in, %g out, expected %g, %g", calib_kind[kind], c.cost[kind].in_s,
+		      c.cost[kind].out_s, in_s, out_s);
+}
+
+static void check_difference(int kind, enum loop loop, enum loop from, double large)
+{
+	check_cost(kind, (truth[loop].in_s - truth[from].in_s) / large,
+		   (truth[loop].out_s - truth[from].out_s) / large);
+}
+
+static void check_costs(double large)
+{
+	double python = truth[LOOP_PYTHON].in_s + truth[LOOP_PYTHON].out_s;
+
+	check_cost(PYPROF_COST_PYTHON, truth[LOOP_PYTHON].in_s, truth[LOOP_PYTHON].out_s);
+	check_cost(PYPROF_COST_C, truth[LOOP_C].in_s, truth[LOOP_C].out_s);
+	check_cost(PYPROF_COST_EXCEPTION,
+		   truth[LOOP_EXCEPTION].in_s + truth[LOOP_EXCEPTION].out_s - python, 0);
+	check_difference(CALIB_RESUME, LOOP_RESUME, LOOP_PYTHON, 1);
+	check_difference(CALIB_METHOD, LOOP_METHOD, LOOP_C, 1);
+	check_difference(CALIB_LARGE, LOOP_LARGE, LOOP_PYTHON, large);
+	check_difference(CALIB_LARGE_SITE, LOOP_SITE, LOOP_C, large);
+}
+
+static void setup(void)
+{
+	memset(&c, 0, sizeof(c));
+	memset(rounds, 0, sizeof(rounds));
+}
+
+START_TEST(monitoring)
+{
+	make(0, 1);
+	solve(&c, rounds, true);
+	check_costs(1);
+	check_difference(PYPROF_COST_BARE, LOOP_BARE, LOOP_PYTHON, 1);
+	check_cost(CALIB_OTHER, 0, truth[LOOP_OTHER].in_s + truth[LOOP_OTHER].out_s);
+	ck_assert_double_eq(c.bytecode, 1);
+}
+END_TEST
+
+/* A call site makes no difference before 3.12, and no other object is told of. */
+START_TEST(tracefunc)
+{
+	make(0, 1);
+	solve(&c, rounds, false);
+	check_costs(calib_largeness(false, 2000));
+	check_cost(PYPROF_COST_BARE, 0, 0);
+	check_cost(CALIB_OTHER, 0, 0);
+	ck_assert_double_eq(c.bytecode, 1);
+}
+END_TEST
+
+/* 3.10, 3.11: by how much is that of bytecodes that take their time. */
+START_TEST(slow_bytecode)
+{
+	make(1e-9, 1.25);
+	solve(&c, rounds, false);
+	check_costs(calib_largeness(false, 2000));
+	ck_assert_double_eq_tol(c.bytecode, 1.25, 1e-9);
+}
+END_TEST
+
+/* Nine rounds of fifteen are slow, and the fastest one is an exception. */
+START_TEST(a_busy_machine)
+{
+	make(0, 1);
+	disturb(_i);
+	solve(&c, rounds, true);
+	check_costs(1);
+	ck_assert_double_eq_tol(solve_bare(rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
+	ck_assert_double_eq_tol(solve_total(rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
+}
+END_TEST
+
+/* Half the distance of the quartiles, of both sides. */
+START_TEST(spread_says_how_busy)
+{
+	make(0, 1);
+	for (int r = 0; r < SOLVE_ROUNDS; r++) {
+		rounds[r].bare[LOOP_PYTHON] = (100 + r) * 1e-9;
+		rounds[r].total[LOOP_PYTHON] = (200 + 2 * ((r * 7) % SOLVE_ROUNDS)) * 1e-9;
+	}
+	solve(&c, rounds, true);
+	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].spread_s,
+				(11 - 3 + 2 * (11 - 3)) / 2. * 1e-9, 1e-15);
+}
+END_TEST
+
+int main(void)
+{
+	TCase *t = tcase_create("solve");
+
+	tcase_add_checked_fixture(t, setup, NULL);
+	tcase_add_test(t, monitoring);
+	tcase_add_test(t, tracefunc);
+	tcase_add_test(t, slow_bytecode);
+	tcase_add_loop_test(t, a_busy_machine, 0, 10);
+	tcase_add_test(t, spread_says_how_busy);
+	return run_case("solve", t);
+}
