@@ -103,9 +103,24 @@ def compare(python, here, script, *args):
     if python.version < (3, 12):  # some of which say of some cut values that an object should begin there
         told, expected = (t.replace(b"where object expected", b"where not expected")
                           for t in (told, expected))
+    if python.version >= (3, 14):  # says more of what was found
+        expected = re.sub(rb"(too many values to unpack \(expected \d+), got \d+\)", rb"\1)", expected)
+        expected = expected.replace(b"is not a container or iterable", b"is not iterable")
     assert not difference(told, expected), difference(told, expected)
     assert GREETING in ours.out
     return ours.out
+
+
+def told_otherwise(python, here, name):
+    """What 3.15 says of values that are no statistics: it takes an empty dictionary for some, looks into others
+    for a word of its sampler, and does not name the file."""
+    if python.version < (3, 15) or name in profiles_of(here):
+        return False
+    try:
+        marshal.loads((here / name).read_bytes())
+    except (OSError, EOFError, ValueError, TypeError):
+        return False
+    return True
 
 
 # Scripts that were written
@@ -287,15 +302,18 @@ def test_endings_and_repeats(python, here, end):
 def test_files_that_are_none(python, here):
     """What pstats says of each; what was read before is still there."""
     names = [p.name for p in here.iterdir() if p.name.startswith(("value", "text", "cut"))]
+    names = [name for name in names if not told_otherwise(python, here, name)]
     names += ["/dev/null", ".", "b", "b/nothing", "/nonexistent/x", "a/b", "x" * 300]
     script = "".join("read %s\n" % name for name in sorted(names))
     out = compare(python, here, script + "stats 1\nread\nadd no file\nadd %s\nstats 1\n" % ("y" * 300),
                   "t i e s")
     for words in (b"EOFError: EOF read where not expected", b"EOFError: EOF read where object expected",
                   b"ValueError: bad marshal data (unknown type code)", b"Is a directory",
-                  b"TypeError: Cannot create or construct a <class '__main__.Stats'> object from ",
-                  b"Invalid timing data", b"File name too long", b"Not a directory"):
+                  b"File name too long", b"Not a directory"):
         assert words in out
+    for words in (b"TypeError: Cannot create or construct a <class '__main__.Stats'> object from ",
+                  b"Invalid timing data"):
+        assert (words in out) == (python.version < (3, 15))
 
 
 # Random scripts
@@ -350,8 +368,9 @@ def random_script(seed, here):
 @pytest.mark.parametrize("seed", range(8))
 def test_random_scripts(python, here, seed):
     first, *lines = random_script("%s %d" % (python.tag, seed), here)
-    lines = [line for line in lines if line.strip() not in ("EOF", "quit")]
-    compare(python, here, "\n".join(lines), first)
+    lines = [line for line in lines if line.strip() not in ("EOF", "quit")
+             and not told_otherwise(python, here, line.strip().partition(" ")[2])]
+    compare(python, here, "\n".join(lines), "a" if told_otherwise(python, here, first) else first)
 
 
 # What is pyshim-read's own
@@ -360,6 +379,8 @@ def test_what_ends_pythons_browser(python, here):
     """It ends at an `add` of what is no profile, with a traceback; ours with a line and status 1."""
     for name, words in (("text words", "EOFError: EOF read where not expected"),
                         ("value int", "AttributeError: 'int' object has no attribute 'items'")):
+        if told_otherwise(python, here, name):
+            continue
         script = ("stats 1\nadd %s\nstats 1\n" % name).encode()
         ours = run_bare([READER, "--browse", "a"], input=script, env=ENV, cwd=here)
         theirs = run_bare([python.exe, "-m", "pstats", "a"], input=script, env=ENV, cwd=here)
@@ -511,7 +532,7 @@ def test_completion(terminal):
     t.expect("Print statistics from the current stat object.\n")
     t.type("read diff\t\n")  # a file's name
     t.expect("difflib_report.prof% ")
-    t.type("stats lib\t\n")  # nothing to complete with: no file's name either
+    t.type("stats lib\t 1\n")  # nothing to complete with: no file's name either
     t.expect("due to restriction <'lib'>\n")
     t.type("quit\n")
     t.expect("Goodbye.\n")
