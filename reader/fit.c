@@ -35,7 +35,7 @@ void fit_add(struct calib *c, int unknown, double s)
 }
 
 /* Of a positive definite matrix, by Cholesky's decomposition; x is the right side before. */
-static void solve(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT_UNKNOWNS])
+static void solve_by_cholesky(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT_UNKNOWNS])
 {
 	for (int i = 0; i < FIT_UNKNOWNS; i++) {
 		for (int k = 0; k < i; k++) {
@@ -101,7 +101,7 @@ static void least_squares(const struct calib *c, const struct fit_program *p, in
 				a[k][l] += p[i].by[k] * p[i].by[l] * squared;
 		}
 	}
-	solve(a, x);
+	solve_by_cholesky(a, x);
 }
 
 /* What is left unexplained with so much more of the unknowns. */

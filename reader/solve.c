@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "solve.h"
 
-#include <stddef.h>
 #include <stdlib.h>
 
 #include "pyprof/abi.h"
@@ -26,7 +25,7 @@ const struct loop_facts loop_facts[LOOP_MIXED] = {
 
 /* --- rounds --------------------------------------------------------------------------------------------- */
 
-/* A time in a round that goes with it, and where it stands once they are sorted. */
+/* A loop's time in a round, by which rounds are sorted, and another of the same round. */
 struct timed {
 	double s, with;
 };

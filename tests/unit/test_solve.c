@@ -144,7 +144,7 @@ START_TEST(slow_bytecode)
 }
 END_TEST
 
-/* Nine rounds of fifteen are slow, and the fastest one is an exception. */
+/* None to nine rounds of fifteen are slow, and the fastest one is an exception. */
 START_TEST(a_busy_machine)
 {
 	make(0, 1);
