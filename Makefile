@@ -91,6 +91,7 @@ UNIT_TESTS := $(patsubst $(OBJ)/tests/unit/%.o,$(BUILD)/tests/%,$(UNIT_OBJS))
 MANUALS := $(sort $(wildcard docs/man/*))
 SOURCES = $(sort $(wildcard include/*/*.h shim/*.[ch] reader/*.[ch] \
 	tools/*/*.[ch] tests/*/*.[ch] tests/*/*/*.[ch]))
+script = $(shell grep -slE '^\#!.*$(1)' tools/* tests/*/*) # those of this interpreter, by their first line
 
 # One line for each step; with V=1 the whole command, with -s nothing.
 silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
@@ -334,12 +335,16 @@ manual = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 COMPLETED := pyshim pyshim-read
 completion = $(DESTDIR)$(COMPLETIONDIR)/$(1)
 
-lint: $(BUILD)/libpyshim.so ## check includes, exported symbols and layout
+lint: $(BUILD)/libpyshim.so ## check includes, exported symbols, layout, names in Python and shell
 	@tools/check-layers
 	@tools/check-exports $(BUILD)/libpyshim.so
 	@command -v $(CLANG_FORMAT) >/dev/null || { echo "lint: layout: not checked, found no\
 	 $(CLANG_FORMAT), expected version 14 or later (\`make deps\` installs it)" >&2; exit 1; }
 	@$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
+	@for tool in pyflakes3 shellcheck; do command -v $$tool >/dev/null || { echo "lint: scripts:\
+	 not checked, found no $$tool (\`make deps\` installs it)" >&2; exit 1; }; done
+	@pyflakes3 $(call script,python) $(wildcard tests/*.py tests/[!d]*/*.py)
+	@shellcheck $(call script,sh) .ci/run
 
 format: ## lay out the sources in place with clang-format
 	$(CLANG_FORMAT) -i $(SOURCES)

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from conftest import DATA, PYTHONS, READER, SHIM, read, run_bare
+from conftest import DATA, PYTHONS, READER, read, run_bare
 from test_pstats_identity import CHAINS, MADE, WORDS, abbreviations, difference
 
 ENV = {"PYTHONIOENCODING": "utf-8:backslashreplace", "TZ": "Europe/Berlin", "TERM": "xterm",

@@ -2,17 +2,13 @@
 """What is reported, and how: JSON, and the options that choose what is counted. Each against the pstats
 file or the text of the same recording, which other tests hold to Python's own."""
 
-import io
 import json
 import marshal
-import pstats
 import re
-import subprocess
-import sys
 
 import pytest
 
-from conftest import DATA, PYTHONS, READER, ROOT, SHIM, read, read_stats, run_bare
+from conftest import DATA, READER, ROOT, read, read_stats, run_bare
 
 PROGRAM = """\
 import json, sys

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from integration import READER, counts_only
-from stress import (ENGINES, EVENTS, FULL, LOST, PATIENCE, PROGRAMS, ROUNDS, SEED, SMALL, THREADS,
+from stress import (ENGINES, EVENTS, FULL, LOST, PATIENCE, PROGRAMS, ROUNDS, SEED, THREADS,
                     Fixed, assert_same, check_conservation, load, preamble, read_strictly, running,
                     said)
 

@@ -7,7 +7,6 @@ the tests may lack; the sampled profile was recorded by `python3.15 -m profiling
 Runs on Python 2.7 too.
 """
 
-import io
 import json
 import os
 import re
