@@ -50,9 +50,12 @@ def modules_of(exe):
 
 
 def read_cases(junit):
-    """{case: outcomes in one text}, {case: why it failed}; what stands there twice has two outcomes."""
+    """{case: outcomes in one text}, {case: why it failed}; what stands there twice has two outcomes.
+
+    A case without a name is one of which only subtests failed (see read_subtests).
+    """
     found, texts = {}, {}
-    for case in ElementTree.parse(junit).iter("testcase"):
+    for case in ElementTree.parse(junit).iterfind(".//testcase[@name]"):
         kinds = {child.tag for child in case}
         outcome = ("failed" if kinds & {"error", "failure"}
                    else "skipped" if "skipped" in kinds else "passed")

@@ -114,7 +114,7 @@ def test_junit(tmp_path):
         "<testsuites><testsuite>"
         '<testcase name="t.a" status="run"/><testcase name="t.b"><skipped>no</skipped></testcase>'
         '<testcase name="t.c"><failure><![CDATA[why]]></failure></testcase>'
-        '<testcase name="t.d 0x7f12"><error>E</error></testcase><testcase name="t.a"/>'
+        '<testcase name="t.d 0x7f12"><error>E</error></testcase><testcase/><testcase name="t.a"/>'
         "</testsuite></testsuites>")
     cases, texts = suite.read_cases(tmp_path / "junit.xml")
     assert cases == {"t.a": "passed, passed", "t.b": "skipped", "t.c": "failed", "t.d 0x": "failed"}
