@@ -249,20 +249,20 @@ static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uin
 	return fn;
 }
 
-/* co_extra's destructor. Also called with NULL, for code objects that we have not marked. */
-static void code_freed(void *mark)
+static void code_died(void *code)
 {
-	uintptr_t n = (uintptr_t)mark;
+	const struct intern_slot *s = code ? table_find((uintptr_t)code) : NULL;
 
-	if (n && n <= n_numbers)
-		retire((uint32_t)n);
+	if (s && s->key)
+		retire(number_of(s->fn));
 }
 
 bool intern_init(void)
 {
-	if (pyapi_extra_request(code_freed) < 0) {
+	if (pyapi_deaths_request(code_died) < 0) {
 		py.PyErr_Clear();
-		log_debug("no slot for code objects is left: each is kept alive instead");
+		log_debug(
+			"the interpreter does not tell when code objects die: each is kept alive instead");
 	}
 	return table.slot || table_resize(FIRST_SLOTS);
 }
@@ -279,7 +279,7 @@ uint32_t intern_code(PyObject *code)
 	fn = assign(&label.entry, (uintptr_t)code,
 		    label.entry.flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0, 0);
 	label_fini(&label);
-	if (fn != INTERN_OVERFLOW && pyapi_extra_set(code, (void *)(uintptr_t)number_of(fn)) < 0)
+	if (fn != INTERN_OVERFLOW && pyapi_deaths_watch(code) < 0)
 		py.Py_IncRef(code); /* its address must never serve another */
 	return fn;
 }

@@ -8,6 +8,8 @@
 
 #include "log.h"
 
+#define CODE_DESTROYED 1 /* PY_CODE_EVENT_DESTROY */
+
 struct pyapi py;
 
 /* "3.11.7 (main, ...)" -> 0x030b07 */
@@ -328,26 +330,46 @@ bool pyapi_in_main_interpreter(void)
 }
 
 static ssize_t extra_index = -1;
+static bool watches_all;
+static void (*code_died)(void *code);
 
-int pyapi_extra_request(void (*freed)(void *))
+static int tell_of_death(int event, PyObject *code)
 {
+	if (event == CODE_DESTROYED)
+		code_died(code);
+	return 0;
+}
+
+/*
+ * By the destructor of co_extra. From 3.14 on a function whose code has that cannot be handed to another
+ * interpreter, so there it is by a watcher of all code objects.
+ */
+int pyapi_deaths_request(void (*died)(void *code))
+{
+	code_died = died;
+	if (py.version >= 0x030e00) {
+		watches_all = py.PyCode_AddWatcher && py.PyCode_AddWatcher(tell_of_death) >= 0;
+		return watches_all ? 0 : -1;
+	}
 	if (py.PyUnstable_Eval_RequestCodeExtraIndex)
-		extra_index = py.PyUnstable_Eval_RequestCodeExtraIndex(freed);
+		extra_index = py.PyUnstable_Eval_RequestCodeExtraIndex(died);
 	else if (py._PyEval_RequestCodeExtraIndex)
-		extra_index = py._PyEval_RequestCodeExtraIndex(freed);
+		extra_index = py._PyEval_RequestCodeExtraIndex(died);
 	return extra_index < 0 ? -1 : 0;
 }
 
-int pyapi_extra_set(PyObject *code, void *value)
+int pyapi_deaths_watch(PyObject *code)
 {
 	int failed = -1;
 
+	if (watches_all)
+		return 0;
 	if (extra_index < 0)
 		return -1;
 	if (py.PyUnstable_Code_SetExtra)
-		failed = py.PyUnstable_Code_SetExtra(code, extra_index, value);
+		failed = py.PyUnstable_Code_SetExtra(code, extra_index, code);
 	else if (py._PyCode_SetExtra)
-		failed = py._PyCode_SetExtra(code, extra_index, value);
+		failed = py._PyCode_SetExtra(code, extra_index, code);
 	if (failed)
 		py.PyErr_Clear();
 	return failed ? -1 : 0;

@@ -88,6 +88,7 @@ struct py_method_def {
 	S(_PyCode_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                           \
 	S(PyUnstable_Eval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))             \
 	S(PyUnstable_Code_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                   \
+	S(PyCode_AddWatcher, 0, int (*)(int (*)(int, PyObject *)))                             \
 	S(Py_NoSiteFlag, 0, int *)                                                             \
 	S(_Py_NoneStruct, 1, PyObject *)                                                       \
 	S(PyCFunction_Type, 1, PyObject *)                                                     \
@@ -277,9 +278,12 @@ void *pyapi_thread_holding_gil(void);
 /* Whether the calling thread runs the main interpreter, not a subinterpreter. */
 bool pyapi_in_main_interpreter(void);
 
-/* A code object's slot for our number; the function is called when the object dies. 0 or -1. */
-int pyapi_extra_request(void (*freed)(void *));
-int pyapi_extra_set(PyObject *code, void *value);
+/*
+ * Has `died` called when a code object dies that was watched, perhaps for others and for NULL too: by its address,
+ * with the GIL held and maybe an exception pending. 0; -1 where the interpreter does not tell.
+ */
+int pyapi_deaths_request(void (*died)(void *code));
+int pyapi_deaths_watch(PyObject *code);
 
 /*
  * The function that evaluates a frame (PEP 523). On 3.8 it is a field whose place is found by its

@@ -467,6 +467,21 @@ for i in range(300):
 gc.collect()
 print(len(gone), sys.getrefcount(compile("1", "x", "eval")) <= 2)
 """
+SCRIPTS["functions handed to another interpreter"] = """
+try: from concurrent import interpreters
+except ImportError: interpreters = None  # before 3.14
+def make():
+    def inner(n):
+        def innermost(k): return k
+        return innermost(n) + 1
+    return inner
+inner = make()
+print(inner(1))
+if interpreters:
+    other = interpreters.create()
+    print(other.call(inner, 41), other.call(lambda n: n * 2, 4))
+    other.close()
+"""
 SCRIPTS["introspection of callables"] = """
 import dis, inspect, sys
 def f(a, b=1, *c, d, **e): "doc"; return [len(c), sorted(e), a]
