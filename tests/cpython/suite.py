@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # Those that take a minute or more are last, so that a run that is cut short has the others.
 MODULES = """
-test_sys_setprofile test_cprofile test_profile test_pstats test_monitoring test_sys_settrace
-test_generators test_coroutines test_fork1 test_gc test_exceptions test_atexit test_trace test_bdb
+test_sys_setprofile test_cprofile test_profile test_profiling test_pstats test_monitoring
+test_sys_settrace test_generators test_coroutines test_fork1 test_gc test_exceptions test_atexit test_trace test_bdb
 test_weakref test_threading test_signal test_faulthandler test_embed test_interpreters
 test__xxsubinterpreters test__interpreters test_capi test_subprocess test_io test_asyncio
 test_concurrent_futures test_multiprocessing_main_handling test_multiprocessing_fork

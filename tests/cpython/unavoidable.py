@@ -39,6 +39,18 @@ TABLE = [
         "test_capi", "*DebugTests.test_set_nomemory", r"lost sys\.stderr|exit code|return code",
         "an event of `sys.monitoring` takes memory for the offset, where the test has left none",
         since=(3, 12)),
+    Unavoidable(
+        "test_exceptions", "*.test_exec_set_nomemory_hang", "-11 not found in",
+        "an event of `sys.monitoring` that finds no memory crashes the interpreter",
+        since=(3, 15), until=(3, 15)),
+    Unavoidable(
+        "test_exceptions", "*.test_memory_error_in_PyErr_PrintEx", "-11 not found in",
+        "an event of `sys.monitoring` that finds no memory crashes the interpreter",
+        since=(3, 15), until=(3, 15)),
+    Unavoidable(
+        "test_atexit", "*.test_atexit_with_low_memory", "-11 not found in",
+        "an event of `sys.monitoring` that finds no memory crashes the interpreter",
+        since=(3, 15), until=(3, 15)),
 ]
 
 
