@@ -81,7 +81,7 @@ HOOK_INLINE PyObject *start_of(PyObject *code, enum hook_clock clock)
 	return enter(kind, code, clock);
 }
 
-/* A Python function is called, or what may lead to one without C code in between. */
+/* A Python function is called, or a bound method, which leads to one without C code in between. */
 HOOK_INLINE PyObject *python_called(void)
 {
 	thread_self.site = PYPROF_BARE_CALL ^ PYPROF_CALL;
@@ -89,19 +89,32 @@ HOOK_INLINE PyObject *python_called(void)
 }
 
 /*
- * No function that is recorded: a class, most of all. Its events cost nonetheless. A return is told of
- * what was no Python function after all. super().f() costs as much as several: the interpreter
- * makes an object and a bound method for it, which it does not do unless it has to tell.
+ * How many calls of other objects one of this costs as much as. super().f(): the interpreter makes an object
+ * and a bound method for it, which it does not do unless it has to tell. str(x): 3.12 has a quick path for it to lose.
  */
 #define OTHERS_OF_SUPER 5
+#define OTHERS_OF_STR 2
 
+static uint32_t others_of(const PyObject *called)
+{
+	if (called == py.PySuper_Type)
+		return OTHERS_OF_SUPER;
+	return called == py.PyUnicode_Type && pyapi_str_is_slow() ? OTHERS_OF_STR : 1;
+}
+
+/*
+ * No function that is recorded: a class, most of all. Its events cost nonetheless. A return is told of
+ * what was no Python function after all; and where one is called on the way, as __init__ is, it is C code that calls
+ * it.
+ */
 static __attribute__((noinline)) PyObject *other_object_called(unsigned kind, PyObject *called)
 {
-	if (kind == PYPROF_C_CALL)
+	if (kind == PYPROF_C_CALL && pyapi_type(called) == py.PyMethod_Type)
 		return python_called();
 	thread_self.site = 0;
-	return hook_put_others(called == py.PySuper_Type ? OTHERS_OF_SUPER : 1, kind & PYPROF_FAR,
-			       NONE);
+	if (kind == PYPROF_C_CALL)
+		return NONE;
+	return hook_put_others(others_of(called), kind & PYPROF_FAR, NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)

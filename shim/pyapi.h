@@ -98,6 +98,7 @@ struct py_method_def {
 	S(PyWrapperDescr_Type, 1, PyObject *)                                                  \
 	S(PyFunction_Type, 1, PyObject *)                                                      \
 	S(PySuper_Type, 1, PyObject *)                                                         \
+	S(PyMethod_Type, 1, PyObject *)                                                        \
 	S(PyType_Type, 1, PyObject *)                                                          \
 	S(PyModuleDef_Type, 1, PyObject *)                                                     \
 	S(PyUnicode_Type, 1, PyObject *)
@@ -120,6 +121,12 @@ bool pyapi_find(void *handle);
 
 /* Whether objects are laid out as below; a build that traces references has them otherwise. */
 bool pyapi_layout_holds(void);
+
+/* Of 3.12 and later: whether a call of str by its plain path takes twice as long as that of another type. */
+static inline bool pyapi_str_is_slow(void)
+{
+	return py.version < 0x030d00;
+}
 
 static inline bool pyapi_has_monitoring(void)
 {
