@@ -22,10 +22,22 @@ static bool is_method(const struct cost *c, uint32_t slot)
 	return is_c(c, slot) && name->n > 8 && !memcmp(name->bytes, "<method ", 8);
 }
 
+static bool is_init(const struct cost *c, uint32_t slot)
+{
+	const struct text *name = &names_fn(c->names, c->fold->fn[slot].number)->name;
+
+	return name->n == 8 && !memcmp(name->bytes, "__init__", 8);
+}
+
 static void add_cost(struct calib_cost *to, double n, double in_s, double out_s)
 {
 	to->in_s += n * in_s;
 	to->out_s += n * out_s;
+}
+
+static void add_kind(struct calib_cost *to, const struct cost *c, double n, int kind)
+{
+	add_cost(to, n, c->calib->cost[kind].in_s, c->calib->cost[kind].out_s);
 }
 
 static double largeness(const struct cost *c, uint32_t slot)
@@ -115,21 +127,21 @@ static double cost_of_cold(const struct cost *c, uint64_t n_between)
 /* Of all calls of an edge, but for the former. */
 static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof_fold_edge *e)
 {
-	const struct calib_cost *cost = c->calib->cost;
-	const struct calib_cost *call =
-		&cost[is_c(c, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	bool c_callee = is_c(c, e->callee);
 	struct calib_cost sum = { 0 };
 
-	add_cost(&sum, (double)e->n_calls, call->in_s, call->out_s);
-	if (!starts_apart(c, e->callee))
-		add_cost(&sum, (double)(e->n_bare - e->n_resumes), cost[PYPROF_COST_BARE].in_s,
-			 cost[PYPROF_COST_BARE].out_s);
-	add_cost(&sum, (double)e->n_resumes, cost[CALIB_RESUME].in_s, cost[CALIB_RESUME].out_s);
-	add_cost(&sum, (double)e->n_exceptions, cost[PYPROF_COST_EXCEPTION].in_s,
-		 cost[PYPROF_COST_EXCEPTION].out_s);
-	if (is_method(c, e->callee))
-		add_cost(&sum, (double)e->n_calls, cost[CALIB_METHOD].in_s,
-			 cost[CALIB_METHOD].out_s);
+	add_kind(&sum, c, (double)e->n_calls, c_callee ? PYPROF_COST_C : PYPROF_COST_PYTHON);
+	if (!starts_apart(c, e->callee)) {
+		double n_bare = (double)(e->n_bare - e->n_resumes);
+
+		add_kind(&sum, c, n_bare, PYPROF_COST_BARE);
+		add_kind(&sum, c, is_init(c, e->callee) ? n_bare : 0, CALIB_INIT);
+	}
+	add_kind(&sum, c, (double)e->n_resumes, CALIB_RESUME);
+	add_kind(&sum, c, is_c(c, e->caller) ? (double)e->n_resumes : 0, CALIB_RESUME_C);
+	add_kind(&sum, c, (double)e->n_exceptions, PYPROF_COST_EXCEPTION);
+	add_kind(&sum, c, c_callee ? (double)e->n_exceptions : 0, CALIB_EXCEPTION_C);
+	add_kind(&sum, c, is_method(c, e->callee) ? (double)e->n_calls : 0, CALIB_METHOD);
 	add_largeness(&sum, c, e);
 	return sum;
 }

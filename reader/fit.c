@@ -28,7 +28,7 @@ void fit_add(struct calib *c, int unknown, double s)
 {
 	if (unknown == FIT_COLD)
 		c->cold += s;
-	else if (unknown == PYPROF_COST_EXCEPTION)
+	else if (unknown == PYPROF_COST_EXCEPTION || unknown == CALIB_EXCEPTION_C)
 		c->cost[unknown].in_s += s;
 	else
 		c->cost[unknown].out_s += s;

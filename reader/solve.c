@@ -17,7 +17,10 @@ const struct loop_facts loop_facts[LOOP_MIXED] = {
 	[LOOP_OTHER] = { "loop_other", NULL, 6, 0 },
 	[LOOP_BARE] = { "loop_bare", "callee_bare", 0, 2 },
 	[LOOP_RESUME] = { "loop_resume", "callee_resume", 3, 5 },
+	[LOOP_RESUME_C] = { "loop_any_resume", NULL, 0, 5 },
 	[LOOP_EXCEPTION] = { "loop_exception", NULL, 15, 3 },
+	[LOOP_EXCEPTION_C] = { "loop_c_exception", NULL, 15, 0 },
+	[LOOP_INIT] = { "loop_init", NULL, 7, 1 },
 	[LOOP_PLAIN] = { "loop_plain", NULL, 24, 0 },
 	[LOOP_WORK] = { "loop_work", NULL, 21, 0 },
 	[LOOP_TEXT] = { "loop_text", NULL, 20, 0 },
@@ -139,6 +142,17 @@ static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
 				    .spread_s = a.spread_s + b.spread_s };
 }
 
+/* The time of calls whose functions' own is not asked for is all outside. */
+static struct calib_cost all_outside(struct calib_cost a)
+{
+	return (struct calib_cost){ .out_s = a.in_s + a.out_s, .spread_s = a.spread_s };
+}
+
+static struct calib_cost all_inside(struct calib_cost a)
+{
+	return (struct calib_cost){ .in_s = a.in_s + a.out_s, .spread_s = a.spread_s };
+}
+
 /* What code of the size that was measured costs more -> what code of largeness 1 does. */
 static struct calib_cost part(struct calib_cost a, double large)
 {
@@ -153,22 +167,29 @@ void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	double slow = slowdown(rounds, monitoring);
 	struct calib_cost python = cost_of(rounds, LOOP_PYTHON, slow);
 	struct calib_cost call = cost_of(rounds, LOOP_C, slow);
-	struct calib_cost exception = minus(cost_of(rounds, LOOP_EXCEPTION, slow), python);
+	struct calib_cost resume = cost_of(rounds, LOOP_RESUME, slow);
+	struct calib_cost exception =
+		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION, slow), python));
+	struct calib_cost c_exception =
+		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION_C, slow), call));
+	struct calib_cost bare, other;
 
 	c->bytecode = slow > 0 ? bytecode_of(rounds) : 1;
 	c->cost[PYPROF_COST_PYTHON] = python;
 	c->cost[PYPROF_COST_C] = call;
-	exception.in_s += exception.out_s;
-	exception.out_s = 0;
 	c->cost[PYPROF_COST_EXCEPTION] = exception;
-	c->cost[CALIB_RESUME] = minus(cost_of(rounds, LOOP_RESUME, slow), python);
+	c->cost[CALIB_EXCEPTION_C] = minus(c_exception, exception);
+	c->cost[CALIB_RESUME] = minus(resume, python);
+	c->cost[CALIB_RESUME_C] = all_outside(minus(cost_of(rounds, LOOP_RESUME_C, slow), resume));
 	c->cost[CALIB_METHOD] = minus(cost_of(rounds, LOOP_METHOD, slow), call);
 	c->cost[CALIB_LARGE] = part(minus(cost_of(rounds, LOOP_LARGE, slow), python), large);
 	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, LOOP_SITE, slow), call), large);
 	if (!monitoring)
 		return;
-	c->cost[PYPROF_COST_BARE] = minus(cost_of(rounds, LOOP_BARE, slow), python);
-	c->cost[CALIB_OTHER] = cost_of(rounds, LOOP_OTHER, slow);
-	c->cost[CALIB_OTHER].out_s += c->cost[CALIB_OTHER].in_s;
-	c->cost[CALIB_OTHER].in_s = 0;
+	bare = cost_of(rounds, LOOP_BARE, slow);
+	other = all_outside(cost_of(rounds, LOOP_OTHER, slow));
+	c->cost[PYPROF_COST_BARE] = minus(bare, python);
+	c->cost[CALIB_OTHER] = other;
+	c->cost[CALIB_INIT] =
+		all_outside(minus(minus(cost_of(rounds, LOOP_INIT, slow), other), bare));
 }

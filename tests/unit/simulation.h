@@ -15,6 +15,7 @@
 #define N_FNS 12u /* numbers 1 .. */
 #define N_THREADS 2
 #define METHOD 7u /* a C function, by its label a method */
+#define INIT 5u	  /* a Python function of this name */
 #define MAX_DEPTH 16u
 
 struct kind {
@@ -76,6 +77,12 @@ static uint32_t roll(uint32_t n)
 	return (uint32_t)(seed >> 33) % n;
 }
 
+/* Which names are there: those of C functions are told apart by their kind. */
+static uint16_t name_of(uint32_t fn)
+{
+	return fn % 4 == 3 ? PYPROF_NAME_C : PYPROF_NAME_CODE;
+}
+
 static bool is_c(const struct kind *k)
 {
 	return k->name == PYPROF_NAME_C;
@@ -128,11 +135,16 @@ static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t calle
 	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
 	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
 	const struct cost *goes_on = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
+	const struct cost *by_c = &more[CALIB_RESUME_C], *of_c = &more[CALIB_EXCEPTION_C];
+	const struct cost *init = &more[CALIB_INIT];
+	bool begins_bare = is_bare(k) && !is_resume(k) && !is_generator[callee];
 
 	add_cost(&sum, is_exception(k), exception->in, exception->out);
 	add_cost(&sum, is_resume(k), goes_on->in, goes_on->out);
-	add_cost(&sum, is_bare(k) && !is_resume(k) && !is_generator[callee], without_site->in,
-		 without_site->out);
+	add_cost(&sum, is_resume(k) && name_of(caller) == PYPROF_NAME_C, by_c->in, by_c->out);
+	add_cost(&sum, is_exception(k) && is_c(k), of_c->in, of_c->out);
+	add_cost(&sum, begins_bare, without_site->in, without_site->out);
+	add_cost(&sum, begins_bare && callee == INIT, init->in, init->out);
 	add_more(&sum, k, callee, caller);
 	return sum;
 }
@@ -204,12 +216,6 @@ static void call_others(struct thread *t, unsigned n)
 		      full ? t->now : t->ring.block->base_ticks);
 }
 
-/* Which names are there: those of C functions are told apart by their kind. */
-static uint16_t name_of(uint32_t fn)
-{
-	return fn % 4 == 3 ? PYPROF_NAME_C : PYPROF_NAME_CODE;
-}
-
 /* Always called in the same way. */
 static struct kind only_kind(uint32_t fn)
 {
@@ -251,7 +257,11 @@ static void name_functions(struct recording *r)
 	char name[32];
 
 	for (uint32_t i = 1; i <= N_FNS; i++) {
-		snprintf(name, sizeof(name), i == METHOD ? "<method 'f%u'>" : "f%u", i);
+		snprintf(name, sizeof(name),
+			 i == METHOD ? "<method 'f%u'>"
+			 : i == INIT ? "__init__"
+				     : "f%u",
+			 i);
 		recording_name(r, i, name_of(i), name_of(i) == PYPROF_NAME_C ? "" : "a.py",
 			       name_of(i) == PYPROF_NAME_C ? 0 : (int32_t)i, name);
 	}

@@ -341,6 +341,39 @@ START_TEST(resumes_that_cost_less)
 }
 END_TEST
 
+/* sum(generator): a C function makes it go on, and pays what lies outside. */
+START_TEST(resumes_by_c)
+{
+	struct thread *t = &thread[0];
+
+	more[CALIB_RESUME_C] = (struct cost){ 0, 12 };
+	begin(t, 1, python);
+	begin(t, 3, c);
+	for (int i = 0; i < 50; i++)
+		call(t, 2, _i ? thrown : resume, 20);
+	end(t);
+	call(t, 2, resume, 20);
+	end(t);
+	correct();
+	check_profile(0);
+}
+END_TEST
+
+START_TEST(exceptions_of_c_functions)
+{
+	more[CALIB_EXCEPTION_C] = (struct cost){ 7, -5 };
+	one_caller(_i ? raises : c_raises, _i ? 1 : 3, 0);
+}
+END_TEST
+
+/* A class's, which is bare, and one that is called by its name, as super().__init__ is. */
+START_TEST(inits)
+{
+	more[CALIB_INIT] = (struct cost){ 0, 26 };
+	one_caller(_i ? python : bare, INIT, 0);
+}
+END_TEST
+
 /* Its call site tells of a generator when it is made: it is nothing that no call site told of. */
 START_TEST(generators_begin)
 {
@@ -716,6 +749,9 @@ int main(void)
 	tcase_add_loop_test(t, c_calls_from_large_code, 0, 2);
 	tcase_add_test(t, c_methods);
 	tcase_add_loop_test(t, resumes_that_cost_less, 0, 2);
+	tcase_add_loop_test(t, resumes_by_c, 0, 2);
+	tcase_add_loop_test(t, exceptions_of_c_functions, 0, 2);
+	tcase_add_loop_test(t, inits, 0, 2);
 	tcase_add_test(t, generators_begin);
 	tcase_add_test(t, generators_begin_traced);
 	tcase_add_loop_test(t, other_calls, 0, 2);

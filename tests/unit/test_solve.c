@@ -24,7 +24,8 @@ static const struct cost truth[LOOP_MIXED] = {
 	[LOOP_C] = { 20e-9, 17e-9 },	  [LOOP_SITE] = { 32e-9, 38e-9 },
 	[LOOP_METHOD] = { 25e-9, 13e-9 }, [LOOP_OTHER] = { 0, 35e-9 },
 	[LOOP_BARE] = { 9e-9, 16e-9 },	  [LOOP_RESUME] = { 15e-9, 14e-9 },
-	[LOOP_EXCEPTION] = { 0, 68e-9 },
+	[LOOP_EXCEPTION] = { 0, 68e-9 },  [LOOP_EXCEPTION_C] = { 0, 95e-9 },
+	[LOOP_RESUME_C] = { 0, 36e-9 },	  [LOOP_INIT] = { 0, 90e-9 },
 };
 
 static struct round rounds[SOLVE_ROUNDS];
@@ -91,15 +92,23 @@ static void check_difference(int kind, enum loop loop, enum loop from, double la
 		   (truth[loop].out_s - truth[from].out_s) / large);
 }
 
+static double sum_of(enum loop loop)
+{
+	return truth[loop].in_s + truth[loop].out_s;
+}
+
 static void check_costs(double large)
 {
-	double python = truth[LOOP_PYTHON].in_s + truth[LOOP_PYTHON].out_s;
+	double python = sum_of(LOOP_PYTHON);
 
 	check_cost(PYPROF_COST_PYTHON, truth[LOOP_PYTHON].in_s, truth[LOOP_PYTHON].out_s);
 	check_cost(PYPROF_COST_C, truth[LOOP_C].in_s, truth[LOOP_C].out_s);
-	check_cost(PYPROF_COST_EXCEPTION,
-		   truth[LOOP_EXCEPTION].in_s + truth[LOOP_EXCEPTION].out_s - python, 0);
+	check_cost(PYPROF_COST_EXCEPTION, sum_of(LOOP_EXCEPTION) - python, 0);
 	check_difference(CALIB_RESUME, LOOP_RESUME, LOOP_PYTHON, 1);
+	check_cost(CALIB_RESUME_C, 0, sum_of(LOOP_RESUME_C) - sum_of(LOOP_RESUME));
+	check_cost(CALIB_EXCEPTION_C,
+		   sum_of(LOOP_EXCEPTION_C) - sum_of(LOOP_C) - (sum_of(LOOP_EXCEPTION) - python),
+		   0);
 	check_difference(CALIB_METHOD, LOOP_METHOD, LOOP_C, 1);
 	check_difference(CALIB_LARGE, LOOP_LARGE, LOOP_PYTHON, large);
 	check_difference(CALIB_LARGE_SITE, LOOP_SITE, LOOP_C, large);
@@ -117,7 +126,8 @@ START_TEST(monitoring)
 	solve(&c, rounds, true);
 	check_costs(1);
 	check_difference(PYPROF_COST_BARE, LOOP_BARE, LOOP_PYTHON, 1);
-	check_cost(CALIB_OTHER, 0, truth[LOOP_OTHER].in_s + truth[LOOP_OTHER].out_s);
+	check_cost(CALIB_OTHER, 0, sum_of(LOOP_OTHER));
+	check_cost(CALIB_INIT, 0, sum_of(LOOP_INIT) - sum_of(LOOP_OTHER) - sum_of(LOOP_BARE));
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST
@@ -130,6 +140,7 @@ START_TEST(tracefunc)
 	check_costs(calib_largeness(false, 2000));
 	check_cost(PYPROF_COST_BARE, 0, 0);
 	check_cost(CALIB_OTHER, 0, 0);
+	check_cost(CALIB_INIT, 0, 0);
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST
