@@ -257,13 +257,26 @@ static void code_died(void *code)
 		retire(number_of(s->fn));
 }
 
+/* A code object's key is its address, a C function's an odd number. */
+static void retire_all_code(void)
+{
+	for (uint32_t n = 1; n <= n_numbers; n++) {
+		if (!(numbers[n].key & 1))
+			retire(n);
+	}
+}
+
 bool intern_init(void)
 {
-	if (pyapi_deaths_request(code_died) < 0) {
+	bool all_gone;
+
+	if (pyapi_deaths_request(code_died, &all_gone) < 0) {
 		py.PyErr_Clear();
 		log_debug(
 			"the interpreter does not tell when code objects die: each is kept alive instead");
 	}
+	if (all_gone)
+		retire_all_code();
 	return table.slot || table_resize(FIRST_SLOTS);
 }
 

@@ -330,7 +330,7 @@ bool pyapi_in_main_interpreter(void)
 }
 
 static ssize_t extra_index = -1;
-static bool watches_all;
+static int watcher = -1;
 static void (*code_died)(void *code);
 
 static int tell_of_death(int event, PyObject *code)
@@ -340,17 +340,27 @@ static int tell_of_death(int event, PyObject *code)
 	return 0;
 }
 
+/* An interpreter drops its watchers before the last of its code objects. */
+static int watch_all(bool *all_gone)
+{
+	if (watcher >= 0 && py.PyCode_ClearWatcher(watcher) < 0) {
+		py.PyErr_Clear();
+		*all_gone = true;
+	}
+	watcher = py.PyCode_AddWatcher(tell_of_death);
+	return watcher < 0 ? -1 : 0;
+}
+
 /*
  * By the destructor of co_extra. From 3.14 on a function whose code has that cannot be handed to another
  * interpreter, so there it is by a watcher of all code objects.
  */
-int pyapi_deaths_request(void (*died)(void *code))
+int pyapi_deaths_request(void (*died)(void *code), bool *all_gone)
 {
 	code_died = died;
-	if (py.version >= 0x030e00) {
-		watches_all = py.PyCode_AddWatcher && py.PyCode_AddWatcher(tell_of_death) >= 0;
-		return watches_all ? 0 : -1;
-	}
+	*all_gone = false;
+	if (py.version >= 0x030e00 && py.PyCode_AddWatcher && py.PyCode_ClearWatcher)
+		return watch_all(all_gone);
 	if (py.PyUnstable_Eval_RequestCodeExtraIndex)
 		extra_index = py.PyUnstable_Eval_RequestCodeExtraIndex(died);
 	else if (py._PyEval_RequestCodeExtraIndex)
@@ -362,7 +372,7 @@ int pyapi_deaths_watch(PyObject *code)
 {
 	int failed = -1;
 
-	if (watches_all)
+	if (watcher >= 0)
 		return 0;
 	if (extra_index < 0)
 		return -1;

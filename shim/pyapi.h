@@ -89,6 +89,7 @@ struct py_method_def {
 	S(PyUnstable_Eval_RequestCodeExtraIndex, 0, ssize_t (*)(void (*)(void *)))             \
 	S(PyUnstable_Code_SetExtra, 0, int (*)(PyObject *, ssize_t, void *))                   \
 	S(PyCode_AddWatcher, 0, int (*)(int (*)(int, PyObject *)))                             \
+	S(PyCode_ClearWatcher, 0, int (*)(int))                                                \
 	S(Py_NoSiteFlag, 0, int *)                                                             \
 	S(_Py_NoneStruct, 1, PyObject *)                                                       \
 	S(PyCFunction_Type, 1, PyObject *)                                                     \
@@ -287,9 +288,11 @@ bool pyapi_in_main_interpreter(void);
 
 /*
  * Has `died` called when a code object dies that was watched, perhaps for others and for NULL too: by its address,
- * with the GIL held and maybe an exception pending. 0; -1 where the interpreter does not tell.
+ * with the GIL held and maybe an exception pending. To be asked of each interpreter; once more does no harm. 0; -1
+ * where the interpreter does not tell. `all_gone`: there was another interpreter before, and the last of its code
+ * objects have died untold.
  */
-int pyapi_deaths_request(void (*died)(void *code));
+int pyapi_deaths_request(void (*died)(void *code), bool *all_gone);
 int pyapi_deaths_watch(PyObject *code);
 
 /*
