@@ -61,7 +61,8 @@ def read_cases(junit):
                    else "skipped" if "skipped" in kinds else "passed")
         name = re.sub(r"0x[0-9a-f]+", "0x", case.get("name"))
         found.setdefault(name, []).append(outcome)
-        texts[name] = " ".join(" ".join(c.itertext()) for c in case if c.tag in ("error", "failure"))
+        if outcome == "failed":
+            texts[name] = " ".join(" ".join(c.itertext()) for c in case)
     return {n: ", ".join(sorted(outcomes)) for n, outcomes in found.items()}, texts
 
 
