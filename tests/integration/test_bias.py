@@ -246,7 +246,7 @@ def test_calls_without_a_site(python, run_shim, tmp_path):
 CONSUMERS = """\
 def values(n):
     for i in range(n): yield i
-def by_c(): any(v < 0 for v in range(50)); sum(values(30))
+def by_c(): max(v for v in range(50)); sum(values(30))
 def by_python():
     for v in values(20): pass
 def fails():
@@ -261,7 +261,7 @@ def test_c_functions_in_between(python, run_shim, tmp_path):
     """C functions that make a generator go on, and that are left by an exception."""
     recording = run_shim([python.exe, "-S", "-c", CONSUMERS]).recording
     resumes = lost_by(recording, tmp_path, **{"resume-c": "0 0.1 0"})
-    assert resumes["<built-in method builtins.any>"] == pytest.approx(50, abs=0.2)
+    assert resumes["<built-in method builtins.max>"] == pytest.approx(50, abs=0.2)
     assert resumes["<built-in method builtins.sum>"] == pytest.approx(30, abs=0.2)
     assert resumes["by_python"] == pytest.approx(0, abs=0.2)
     exceptions = lost_by(recording, tmp_path, **{"exception-c": "0.1 0 0"})
