@@ -249,9 +249,10 @@ static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uin
 	return fn;
 }
 
+/* A watcher tells of all code objects, even where there was no memory for the table. */
 static void code_died(void *code)
 {
-	const struct intern_slot *s = code ? table_find((uintptr_t)code) : NULL;
+	const struct intern_slot *s = code && table.slot ? table_find((uintptr_t)code) : NULL;
 
 	if (s && s->key)
 		retire(number_of(s->fn));
