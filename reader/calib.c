@@ -13,8 +13,8 @@
 #define MAGIC "pyshim calibration 5"
 
 const char *const calib_kind[CALIB_KINDS] = {
-	"python", "c",	   "bare",	 "exception", "resume",	     "method",
-	"other",  "large", "large-site", "resume-c",  "exception-c", "init",
+	"python", "c",	   "bare",	 "exception",	"resume", "method",
+	"other",  "large", "large-site", "exception-c", "init",
 };
 
 void calib_from_bias(struct calib *c, double seconds_per_event)

@@ -25,13 +25,11 @@ enum {
 	CALIB_LARGE = 7,
 	/* ... that calls a C function; on 3.12+ any function. */
 	CALIB_LARGE_SITE = 8,
-	/* A generator that a C function makes go on, such as sum or join: more than CALIB_RESUME. */
-	CALIB_RESUME_C = 9,
 	/* A C function that is left by an exception: more than PYPROF_COST_EXCEPTION. */
-	CALIB_EXCEPTION_C = 10,
+	CALIB_EXCEPTION_C = 9,
 	/* 3.12+: the __init__ of a class that is called: more than PYPROF_COST_BARE. */
-	CALIB_INIT = 11,
-	CALIB_KINDS = 12,
+	CALIB_INIT = 10,
+	CALIB_KINDS = 11,
 };
 
 /* Their names, in files and in JSON. */

@@ -286,7 +286,6 @@ static void print(const struct calib *c, int n_programs)
 		"class, or what else is no function",
 		"more when its code is large",
 		"more when called from large code",
-		"more when C makes a generator go on",
 		"more when left by it, in C",
 		"more when it is a class's __init__",
 	};

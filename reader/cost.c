@@ -138,7 +138,6 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 		add_kind(&sum, c, is_init(c, e->callee) ? n_bare : 0, CALIB_INIT);
 	}
 	add_kind(&sum, c, (double)e->n_resumes, CALIB_RESUME);
-	add_kind(&sum, c, is_c(c, e->caller) ? (double)e->n_resumes : 0, CALIB_RESUME_C);
 	add_kind(&sum, c, (double)e->n_exceptions, PYPROF_COST_EXCEPTION);
 	add_kind(&sum, c, c_callee ? (double)e->n_exceptions : 0, CALIB_EXCEPTION_C);
 	add_kind(&sum, c, is_method(c, e->callee) ? (double)e->n_calls : 0, CALIB_METHOD);

@@ -17,7 +17,6 @@ const struct loop_facts loop_facts[LOOP_MIXED] = {
 	[LOOP_OTHER] = { "loop_other", NULL, 6, 0 },
 	[LOOP_BARE] = { "loop_bare", "callee_bare", 0, 2 },
 	[LOOP_RESUME] = { "loop_resume", "callee_resume", 3, 5 },
-	[LOOP_RESUME_C] = { "loop_any_resume", NULL, 0, 5 },
 	[LOOP_EXCEPTION] = { "loop_exception", NULL, 15, 3 },
 	[LOOP_EXCEPTION_C] = { "loop_c_exception", NULL, 15, 0 },
 	[LOOP_INIT] = { "loop_init", NULL, 7, 1 },
@@ -167,7 +166,6 @@ void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	double slow = slowdown(rounds, monitoring);
 	struct calib_cost python = cost_of(rounds, LOOP_PYTHON, slow);
 	struct calib_cost call = cost_of(rounds, LOOP_C, slow);
-	struct calib_cost resume = cost_of(rounds, LOOP_RESUME, slow);
 	struct calib_cost exception =
 		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION, slow), python));
 	struct calib_cost c_exception =
@@ -179,8 +177,7 @@ void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	c->cost[PYPROF_COST_C] = call;
 	c->cost[PYPROF_COST_EXCEPTION] = exception;
 	c->cost[CALIB_EXCEPTION_C] = minus(c_exception, exception);
-	c->cost[CALIB_RESUME] = minus(resume, python);
-	c->cost[CALIB_RESUME_C] = all_outside(minus(cost_of(rounds, LOOP_RESUME_C, slow), resume));
+	c->cost[CALIB_RESUME] = minus(cost_of(rounds, LOOP_RESUME, slow), python);
 	c->cost[CALIB_METHOD] = minus(cost_of(rounds, LOOP_METHOD, slow), call);
 	c->cost[CALIB_LARGE] = part(minus(cost_of(rounds, LOOP_LARGE, slow), python), large);
 	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, LOOP_SITE, slow), call), large);

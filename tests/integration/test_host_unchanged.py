@@ -467,20 +467,18 @@ for i in range(300):
 gc.collect()
 print(len(gone), sys.getrefcount(compile("1", "x", "eval")) <= 2)
 """
+SINCE["functions handed to another interpreter"] = (3, 14)
 SCRIPTS["functions handed to another interpreter"] = """
-try: from concurrent import interpreters
-except ImportError: interpreters = None  # before 3.14
+from concurrent import interpreters
 def make():
     def inner(n):
         def innermost(k): return k
         return innermost(n) + 1
     return inner
 inner = make()
-print(inner(1))
-if interpreters:
-    other = interpreters.create()
-    print(other.call(inner, 41), other.call(lambda n: n * 2, 4))
-    other.close()
+other = interpreters.create()
+print(inner(1), other.call(inner, 41), other.call(lambda n: n * 2, 4))
+other.close()
 """
 SCRIPTS["introspection of callables"] = """
 import dis, inspect, sys

@@ -77,12 +77,6 @@ static uint32_t roll(uint32_t n)
 	return (uint32_t)(seed >> 33) % n;
 }
 
-/* Which names are there: those of C functions are told apart by their kind. */
-static uint16_t name_of(uint32_t fn)
-{
-	return fn % 4 == 3 ? PYPROF_NAME_C : PYPROF_NAME_CODE;
-}
-
 static bool is_c(const struct kind *k)
 {
 	return k->name == PYPROF_NAME_C;
@@ -135,13 +129,11 @@ static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t calle
 	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
 	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
 	const struct cost *goes_on = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
-	const struct cost *by_c = &more[CALIB_RESUME_C], *of_c = &more[CALIB_EXCEPTION_C];
-	const struct cost *init = &more[CALIB_INIT];
+	const struct cost *of_c = &more[CALIB_EXCEPTION_C], *init = &more[CALIB_INIT];
 	bool begins_bare = is_bare(k) && !is_resume(k) && !is_generator[callee];
 
 	add_cost(&sum, is_exception(k), exception->in, exception->out);
 	add_cost(&sum, is_resume(k), goes_on->in, goes_on->out);
-	add_cost(&sum, is_resume(k) && name_of(caller) == PYPROF_NAME_C, by_c->in, by_c->out);
 	add_cost(&sum, is_exception(k) && is_c(k), of_c->in, of_c->out);
 	add_cost(&sum, begins_bare, without_site->in, without_site->out);
 	add_cost(&sum, begins_bare && callee == INIT, init->in, init->out);
@@ -214,6 +206,12 @@ static void call_others(struct thread *t, unsigned n)
 	recording_put(&recorded, &t->ring,
 		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_FAR : PYPROF_SYNC, n,
 		      full ? t->now : t->ring.block->base_ticks);
+}
+
+/* Which names are there: those of C functions are told apart by their kind. */
+static uint16_t name_of(uint32_t fn)
+{
+	return fn % 4 == 3 ? PYPROF_NAME_C : PYPROF_NAME_CODE;
 }
 
 /* Always called in the same way. */

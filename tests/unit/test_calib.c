@@ -162,7 +162,7 @@ static int load_text(const char *text)
 #define HEAD "pyshim calibration 5\n"
 #define MORE                                                                                  \
 	"bare 0 0 0\nexception 0 0 0\nresume 0 0 0\nmethod 0 0 0\nother 0 0 0\nlarge 0 0 0\n" \
-	"large-site 0 0 0\nresume-c 0 0 0\nexception-c 0 0 0\ninit 0 0 0\ncold 0\n"
+	"large-site 0 0 0\nexception-c 0 0 0\ninit 0 0 0\ncold 0\n"
 #define COSTS "python 1 2 0\nc 1 2 0\n" MORE
 
 START_TEST(broken_files)

@@ -341,24 +341,6 @@ START_TEST(resumes_that_cost_less)
 }
 END_TEST
 
-/* sum(generator): a C function makes it go on, and pays what lies outside. */
-START_TEST(resumes_by_c)
-{
-	struct thread *t = &thread[0];
-
-	more[CALIB_RESUME_C] = (struct cost){ 0, 12 };
-	begin(t, 1, python);
-	begin(t, 3, c);
-	for (int i = 0; i < 50; i++)
-		call(t, 2, _i ? thrown : resume, 20);
-	end(t);
-	call(t, 2, resume, 20);
-	end(t);
-	correct();
-	check_profile(0);
-}
-END_TEST
-
 START_TEST(exceptions_of_c_functions)
 {
 	more[CALIB_EXCEPTION_C] = (struct cost){ 7, -5 };
@@ -749,7 +731,6 @@ int main(void)
 	tcase_add_loop_test(t, c_calls_from_large_code, 0, 2);
 	tcase_add_test(t, c_methods);
 	tcase_add_loop_test(t, resumes_that_cost_less, 0, 2);
-	tcase_add_loop_test(t, resumes_by_c, 0, 2);
 	tcase_add_loop_test(t, exceptions_of_c_functions, 0, 2);
 	tcase_add_loop_test(t, inits, 0, 2);
 	tcase_add_test(t, generators_begin);
