@@ -10,11 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAGIC "pyshim calibration 5"
+#define MAGIC "pyshim calibration 6"
 
 const char *const calib_kind[CALIB_KINDS] = {
-	"python", "c",	   "bare",	 "exception",	"resume", "method",
-	"other",  "large", "large-site", "exception-c", "init",
+	"python", "c",	   "bare",  "exception",  "resume",
+	"method", "other", "large", "large-site", "exception-c",
 };
 
 void calib_from_bias(struct calib *c, double seconds_per_event)

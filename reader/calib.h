@@ -19,7 +19,7 @@ enum {
 	CALIB_RESUME = 4,
 	/* A C function that is found by its object's type, such as list.append. */
 	CALIB_METHOD = 5,
-	/* 3.12+: a call of what is no function, such as a class: all of it outside. */
+	/* 3.12+: a call of what is no function, of object() (PYPROF_OTHERS): all of it outside. */
 	CALIB_OTHER = 6,
 	/* By how large the code is (calib_largeness) of the function that returns, or yields and is resumed. */
 	CALIB_LARGE = 7,
@@ -27,9 +27,7 @@ enum {
 	CALIB_LARGE_SITE = 8,
 	/* A C function that is left by an exception: more than PYPROF_COST_EXCEPTION. */
 	CALIB_EXCEPTION_C = 9,
-	/* 3.12+: the __init__ of a class that is called: more than PYPROF_COST_BARE. */
-	CALIB_INIT = 10,
-	CALIB_KINDS = 11,
+	CALIB_KINDS = 10,
 };
 
 /* Their names, in files and in JSON. */
@@ -55,8 +53,8 @@ struct calib {
 	struct calib_cost cost[CALIB_KINDS];
 	double bytecode; /* how many times longer bytecode takes while the hook is set; 1: as long */
 	/*
-	 * Seconds that a call costs more for each event since one of the same edge (n_between): the processor has
-	 * had other things to remember meanwhile. All of it is outside.
+	 * Seconds that an event costs more for each other one over which the processor may have forgotten it
+	 * (n_between). All of it is outside.
 	 */
 	double cold;
 	/*

@@ -274,7 +274,7 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
-static void print(const struct calib *c, int n_programs)
+static void print(const struct run *run, const struct calib *c)
 {
 	static const char *const text[CALIB_KINDS] = {
 		"Python function",
@@ -287,7 +287,6 @@ static void print(const struct calib *c, int n_programs)
 		"more when its code is large",
 		"more when called from large code",
 		"more when left by it, in C",
-		"more when it is a class's __init__",
 	};
 	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
 
@@ -301,9 +300,9 @@ static void print(const struct calib *c, int n_programs)
 		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
 	printf("  more for each event since the last call of its kind: %.3f, of at most %u\n",
-	       c->cold * 1e9, PYPROF_MAX_BETWEEN);
+	       c->cold * 1e9, run->source.header.max_between);
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
-	       c->error * 100, n_programs);
+	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
 	if (python->spread_s > BUSY * (python->in_s + python->out_s))
 		puts("  the machine was busy with other things: better calibrate again when it is not");
@@ -381,6 +380,6 @@ int calibrate(const struct calibration *c)
 	remove_folder(&run);
 	if (err)
 		return err;
-	print(&result, run.n_loops - LOOP_MIXED);
+	print(&run, &result);
 	return keep(&result);
 }

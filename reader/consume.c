@@ -21,6 +21,8 @@ int consume_open(struct consume *c, const struct attach *a)
 	memset(c, 0, sizeof(*c));
 	c->block_bytes = a->header.block_bytes;
 	memcpy(c->cost_weight, a->header.cost_weight, sizeof(c->cost_weight));
+	c->max_between = a->header.max_between;
+	c->max_gap = a->header.max_gap;
 	c->self = PYPROF_CONSUMER(getpid(), attach_process_start((uint32_t)getpid()));
 	/* The file grows; what lies beyond its end is not touched before it is there. */
 	c->map_bytes = a->bytes + EXTRA_BYTES;
@@ -133,6 +135,8 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 		return true; /* somebody else was faster */
 	t->view.grow = cannot_grow;
 	t->view.weight = c->cost_weight;
+	t->view.max_between = c->max_between;
+	t->view.max_gap = c->max_gap;
 	n_lost = t->view.s.n_lost;
 	pyprof_table_fold(t, b, sequence, c->block_bytes);
 	if (t->view.s.n_lost != n_lost) { /* the table is too small: undo it */

@@ -24,6 +24,7 @@ struct consume {
 	int fd;
 	uint32_t block_bytes;
 	int32_t cost_weight[PYPROF_COSTS];
+	uint32_t max_between, max_gap;
 	uint64_t self; /* PYPROF_CONSUMER of this process */
 	struct pyprof_table *ring;
 	size_t n_rings;

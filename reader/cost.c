@@ -22,13 +22,6 @@ static bool is_method(const struct cost *c, uint32_t slot)
 	return is_c(c, slot) && name->n > 8 && !memcmp(name->bytes, "<method ", 8);
 }
 
-static bool is_init(const struct cost *c, uint32_t slot)
-{
-	const struct text *name = &names_fn(c->names, c->fold->fn[slot].number)->name;
-
-	return name->n == 8 && !memcmp(name->bytes, "__init__", 8);
-}
-
 static void add_cost(struct calib_cost *to, double n, double in_s, double out_s)
 {
 	to->in_s += n * in_s;
@@ -93,7 +86,7 @@ static void find_far_sites(struct cost *c)
 	}
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
 		n_far[slot] += (double)c->fold->fn[slot].n_far_others;
-		n_all[slot] += (double)c->fold->fn[slot].n_others;
+		n_all[slot] += (double)c->fold->fn[slot].n_others / PYPROF_OTHERS;
 		c->far[slot] = n_all[slot] > 0 ? n_far[slot] / n_all[slot] : largeness(c, slot);
 		n_all[slot] = 0;
 	}
@@ -114,7 +107,8 @@ static double cost_of_others(const struct cost *c, uint32_t slot)
 {
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
 
-	return (double)c->fold->fn[slot].n_others * c->calib->cost[CALIB_OTHER].out_s +
+	return (double)c->fold->fn[slot].n_others / PYPROF_OTHERS *
+		       c->calib->cost[CALIB_OTHER].out_s +
 	       (double)c->fold->fn[slot].n_far_others * (site->in_s + site->out_s);
 }
 
@@ -131,12 +125,8 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 	struct calib_cost sum = { 0 };
 
 	add_kind(&sum, c, (double)e->n_calls, c_callee ? PYPROF_COST_C : PYPROF_COST_PYTHON);
-	if (!starts_apart(c, e->callee)) {
-		double n_bare = (double)(e->n_bare - e->n_resumes);
-
-		add_kind(&sum, c, n_bare, PYPROF_COST_BARE);
-		add_kind(&sum, c, is_init(c, e->callee) ? n_bare : 0, CALIB_INIT);
-	}
+	if (!starts_apart(c, e->callee))
+		add_kind(&sum, c, (double)(e->n_bare - e->n_resumes), PYPROF_COST_BARE);
 	add_kind(&sum, c, (double)e->n_resumes, CALIB_RESUME);
 	add_kind(&sum, c, (double)e->n_exceptions, PYPROF_COST_EXCEPTION);
 	add_kind(&sum, c, c_callee ? (double)e->n_exceptions : 0, CALIB_EXCEPTION_C);
@@ -190,7 +180,8 @@ static void sum_direct(const struct cost *c, struct rate_sum *direct)
 {
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
 		double s = cost_of_others(c, slot);
-		double weight = (double)c->fold->fn[slot].n_others * c->fold->weight[PYPROF_COST_C];
+		double weight = (double)c->fold->fn[slot].n_others / PYPROF_OTHERS *
+				c->fold->weight[PYPROF_COST_C];
 
 		add_to_rate(&direct[slot], &(struct cost_rate){ s, s }, weight);
 	}

@@ -3,8 +3,8 @@
  * What the functions and caller edges of a fold's tables took, and what of that recording has cost.
  *
  * The model: recording a call of kind k takes in_k between the call's two clock readings, in its own
- * time, and out_k before and behind them, in its caller's, with n * cold of each call behind which n
- * events lie since the last one of its edge. So
+ * time, and out_k before and behind them, in its caller's, with n * cold where n is what the processor may have
+ * forgotten it over, in events. So
  *
  *	cost in self(f)  = sum over calls of f of in_k + sum over calls that f made of out_k
  *	cost in total(f) = sum over outer calls of f of in_k + sum over calls within of in_k + out_k

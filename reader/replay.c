@@ -50,7 +50,7 @@ static int change_thread(struct replay *out, uint32_t thread)
 }
 
 static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_batch *batch,
-					 bool by_thread, bool through_c)
+					 bool by_thread, bool through_c, bool gaps)
 {
 	struct pyprof_fold *f = &out->f;
 	int err = 0;
@@ -61,7 +61,7 @@ static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_
 
 		if (by_thread && pyprof_record_kind(record) == PYPROF_THREAD)
 			err = change_thread(out, pyprof_record_fn(record));
-		pyprof_fold_record_as(f, record, through_c);
+		pyprof_fold_record_as(f, record, through_c, gaps);
 	}
 	return err;
 }
@@ -76,9 +76,12 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 		if (wish->by_thread && !out->f.s.n_records && !out->thread)
 			out->thread = batch.thread;
 		if (wish->by_thread || wish->through_c)
-			err = feed_batch(out, &batch, wish->by_thread, wish->through_c);
+			err = feed_batch(out, &batch, wish->by_thread, wish->through_c,
+					 out->f.max_gap);
+		else if (out->f.max_gap)
+			feed_batch(out, &batch, false, false, true);
 		else
-			feed_batch(out, &batch, false, false);
+			feed_batch(out, &batch, false, false, false);
 	}
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
@@ -92,6 +95,8 @@ static int feed(struct replay *out, struct drain_ring *r, const struct drain *d,
 
 	out->n_lost_there = 0;
 	f->weight = d->attach->header.cost_weight;
+	f->max_between = d->attach->header.max_between;
+	f->max_gap = d->attach->header.max_gap;
 	drain_ring_start(r, d, i, &table, &folded);
 	if (folded) {
 		int err = tables_load(f, d->attach, table, folded);

@@ -19,7 +19,6 @@ const struct loop_facts loop_facts[LOOP_MIXED] = {
 	[LOOP_RESUME] = { "loop_resume", "callee_resume", 3, 5 },
 	[LOOP_EXCEPTION] = { "loop_exception", NULL, 15, 3 },
 	[LOOP_EXCEPTION_C] = { "loop_c_exception", NULL, 15, 0 },
-	[LOOP_INIT] = { "loop_init", NULL, 7, 1 },
 	[LOOP_PLAIN] = { "loop_plain", NULL, 24, 0 },
 	[LOOP_WORK] = { "loop_work", NULL, 21, 0 },
 	[LOOP_TEXT] = { "loop_text", NULL, 20, 0 },
@@ -170,7 +169,6 @@ void solve(struct calib *c, const struct round *rounds, bool monitoring)
 		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION, slow), python));
 	struct calib_cost c_exception =
 		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION_C, slow), call));
-	struct calib_cost bare, other;
 
 	c->bytecode = slow > 0 ? bytecode_of(rounds) : 1;
 	c->cost[PYPROF_COST_PYTHON] = python;
@@ -183,10 +181,6 @@ void solve(struct calib *c, const struct round *rounds, bool monitoring)
 	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, LOOP_SITE, slow), call), large);
 	if (!monitoring)
 		return;
-	bare = cost_of(rounds, LOOP_BARE, slow);
-	other = all_outside(cost_of(rounds, LOOP_OTHER, slow));
-	c->cost[PYPROF_COST_BARE] = minus(bare, python);
-	c->cost[CALIB_OTHER] = other;
-	c->cost[CALIB_INIT] =
-		all_outside(minus(minus(cost_of(rounds, LOOP_INIT, slow), other), bare));
+	c->cost[PYPROF_COST_BARE] = minus(cost_of(rounds, LOOP_BARE, slow), python);
+	c->cost[CALIB_OTHER] = all_outside(cost_of(rounds, LOOP_OTHER, slow));
 }

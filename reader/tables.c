@@ -108,7 +108,10 @@ int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
 	size_t fn_bytes = (from->s.n_fns + 1ull) * sizeof(*from->fn);
 	size_t edge_bytes = (from->s.n_edges + 1ull) * sizeof(*from->edge);
 
-	*to = (struct pyprof_fold){ .s = from->s, .weight = from->weight };
+	*to = (struct pyprof_fold){ .s = from->s,
+				    .weight = from->weight,
+				    .max_between = from->max_between,
+				    .max_gap = from->max_gap };
 	to->fn = malloc(fn_bytes);
 	to->edge = malloc(edge_bytes);
 	if (!to->fn || !to->edge) {

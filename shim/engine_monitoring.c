@@ -89,17 +89,26 @@ HOOK_INLINE PyObject *python_called(void)
 }
 
 /*
- * How many calls of other objects one of this costs as much as. super().f(): the interpreter makes an object
- * and a bound method for it, which it does not do unless it has to tell. str(x): 3.12 has a quick path for it to lose.
+ * What a call of this costs, in PYPROF_OTHERS of one of object(): more where the interpreter has a quick path
+ * that it does not take when it has to tell. super().f(): it makes an object and a bound method then.
+ * Measured: see docs/internals.md.
  */
-#define OTHERS_OF_SUPER 5
-#define OTHERS_OF_STR 2
+#define OTHERS_OF_SUPER (5 * PYPROF_OTHERS)
+#define OTHERS_OF_STR (2 * PYPROF_OTHERS)
+#define OTHERS_OF_INSTANCE (PYPROF_OTHERS * 5 / 2)
+#define OTHERS_OF_VECTORCALL (PYPROF_OTHERS + 1)
 
 static uint32_t others_of(const PyObject *called)
 {
+	if (pyapi_type(called) != py.PyType_Type)
+		return PYPROF_OTHERS;
 	if (called == py.PySuper_Type)
 		return OTHERS_OF_SUPER;
-	return called == py.PyUnicode_Type && pyapi_str_is_slow() ? OTHERS_OF_STR : 1;
+	if (called == py.PyUnicode_Type && pyapi_str_is_slow())
+		return OTHERS_OF_STR;
+	if (pyapi_type_has_vectorcall(called))
+		return OTHERS_OF_VECTORCALL;
+	return pyapi_type_initialises_quickly(called) ? OTHERS_OF_INSTANCE : PYPROF_OTHERS;
 }
 
 /*
@@ -114,7 +123,7 @@ static __attribute__((noinline)) PyObject *other_object_called(unsigned kind, Py
 	thread_self.site = 0;
 	if (kind == PYPROF_C_CALL)
 		return NONE;
-	return hook_put_others(others_of(called), kind & PYPROF_FAR, NONE);
+	return hook_put_other(others_of(called), kind & PYPROF_FAR, NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -365,6 +374,7 @@ static bool prepare(void)
 {
 	PyObject *m = pyapi_monitoring();
 
+	pyapi_types_find();
 	registered = m && read_constants(m) && take_tool(m) && register_callbacks(m);
 	return registered;
 }

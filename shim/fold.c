@@ -154,6 +154,8 @@ static bool bring_up_to_date(struct pyprof_table *t)
 {
 	t->view.grow = grow;
 	t->view.weight = region.header->cost_weight;
+	t->view.max_between = region.header->max_between;
+	t->view.max_gap = region.header->max_gap;
 	if (!t->ring->fold)
 		return replace_table(t, FIRST_FNS, FIRST_EDGES, FIRST_DEPTH);
 	if (pyprof_get(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)

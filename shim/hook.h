@@ -41,7 +41,7 @@ HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *
 
 /*
  * Functions that are not in the cache, or are seen for the first time; the time that the latter takes is
- * left out. `now`: when the event was, where it leaves the function.
+ * left out. `now`: when the event was, where it leaves the function. hook_other_code is of 3.12 and later.
  */
 HOOK_COLD void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result);
 HOOK_COLD void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,
@@ -61,16 +61,19 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
 	return result;
 }
 
-/* What is no function has been called `n` times; `far`: 0 or PYPROF_FAR. No time is told, nor read. */
-HOOK_COLD void *hook_put_others_slow(uint32_t n, unsigned far, void *result);
+/*
+ * What is no function has been called, which costs `n` PYPROF_OTHERS; `far`: 0 or PYPROF_FAR. No time is told,
+ * nor read.
+ */
+HOOK_COLD void *hook_put_other_slow(uint32_t n, unsigned far, void *result);
 
-HOOK_INLINE void *hook_put_others(uint32_t n, unsigned far, void *result)
+HOOK_INLINE void *hook_put_other(uint32_t n, unsigned far, void *result)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t *at = s->next;
 
 	if (__builtin_expect(at == s->stop, 0))
-		return hook_put_others_slow(n, far, result);
+		return hook_put_other_slow(n, far, result);
 	pyprof_put(at, pyprof_record(PYPROF_SYNC | far, n, 0));
 	s->next = at + 1;
 	return result;

@@ -68,6 +68,38 @@ bool pyapi_layout_holds(void)
 	return holds;
 }
 
+/* --- types ------------------------------------------------------------------------------------ */
+
+/* PyTypeObject.tp_flags, .tp_init, .tp_new; and Py_TPFLAGS_INLINE_VALUES */
+enum { TYPE_FLAGS = 21, TYPE_INIT = 37, TYPE_NEW = 39 };
+#define INLINE_VALUES (1ul << 2)
+
+static uintptr_t type_word(const PyObject *type, int n)
+{
+	return ((const uintptr_t *)type)[n];
+}
+
+static uintptr_t python_init; /* the tp_init of every class that has an `__init__` in Python */
+
+void pyapi_types_find(void)
+{
+	PyObject *module = pyapi_module("_frozen_importlib"); /* in any interpreter */
+	PyObject *class = module ? py.PyObject_GetAttrString(module, "ModuleSpec") : NULL;
+
+	if (class && pyapi_type(class) == py.PyType_Type)
+		python_init = type_word(class, TYPE_INIT);
+	py.PyErr_Clear();
+	if (class)
+		py.Py_DecRef(class); /* the module keeps it */
+}
+
+bool pyapi_type_initialises_quickly(const PyObject *type)
+{
+	return py.version >= 0x030d00 && type_word(type, TYPE_FLAGS) & INLINE_VALUES &&
+	       type_word(type, TYPE_NEW) == type_word(py.PyBaseObject_Type, TYPE_NEW) &&
+	       type_word(type, TYPE_INIT) == python_init;
+}
+
 /* --- frames ----------------------------------------------------------------------------------- */
 
 PyObject *pyapi_code_of(PyObject *frame)

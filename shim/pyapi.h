@@ -101,6 +101,7 @@ struct py_method_def {
 	S(PySuper_Type, 1, PyObject *)                                                         \
 	S(PyMethod_Type, 1, PyObject *)                                                        \
 	S(PyType_Type, 1, PyObject *)                                                          \
+	S(PyBaseObject_Type, 1, PyObject *)                                                    \
 	S(PyModuleDef_Type, 1, PyObject *)                                                     \
 	S(PyUnicode_Type, 1, PyObject *)
 
@@ -188,6 +189,24 @@ static inline bool pyapi_is_cfunction(const PyObject *o)
 	return pyapi_is_plain_cfunction(o) ||
 	       py.PyType_IsSubtype(pyapi_type(o), py.PyCFunction_Type);
 }
+
+/* --- types, 3.12 and later only ----------------------------------------------------------------- */
+
+/* For the questions below. Once, with no exception pending. */
+void pyapi_types_find(void);
+
+/* PyTypeObject.tp_vectorcall: the interpreter has a quick path for a call of it. */
+static inline bool pyapi_type_has_vectorcall(const PyObject *type)
+{
+	return ((void *const *)type)[50] != NULL;
+}
+
+/*
+ * Whether the interpreter, when it calls this, can start `__init__` without C code in between: from 3.13 on, for a
+ * class in Python whose instances hold their attributes themselves. Not looked at are the arguments, which must
+ * be as many as `__init__` has.
+ */
+bool pyapi_type_initialises_quickly(const PyObject *type);
 
 /* --- frames ------------------------------------------------------------------------------------ */
 

@@ -47,21 +47,24 @@ static uint32_t choose_clock(void)
 }
 
 /*
- * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost. Measured
- * as in docs/internals.md.
+ * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost; and what counts of
+ * the events and of the time before one. Measured as in docs/internals.md.
  */
-static void weigh_costs(int32_t *weight)
+static void weigh_costs(struct pyprof_header *h)
 {
 	static const int32_t monitoring[] = { 48, 36, -21, 15 };
 	static const int32_t tracefunc_38[] = { 18, 13, 10, 5 };
 	static const int32_t tracefunc_310[] = { 30, 18, 10, 5 };
 	static const int32_t tracefunc_311[] = { 75, 43, 10, 10 };
+	bool monitored = recording.engine == PYPROF_ENGINE_MONITORING;
 
-	memcpy(weight,
-	       recording.engine == PYPROF_ENGINE_MONITORING ? monitoring
-	       : py.version >= 0x030b00			    ? tracefunc_311
-	       : py.version >= 0x030a00			    ? tracefunc_310
-							    : tracefunc_38,
+	h->max_between = monitored ? PYPROF_MAX_BETWEEN_MONITORING : PYPROF_MAX_BETWEEN_TRACEFUNC;
+	h->max_gap = monitored ? PYPROF_MAX_GAP_MONITORING : PYPROF_MAX_GAP_TRACEFUNC;
+	memcpy(h->cost_weight,
+	       monitored		? monitoring
+	       : py.version >= 0x030b00 ? tracefunc_311
+	       : py.version >= 0x030a00 ? tracefunc_310
+					: tracefunc_38,
 	       sizeof(monitoring));
 }
 
@@ -84,7 +87,7 @@ static void describe(struct pyprof_header *h)
 	h->overflow = (uint32_t)config.overflow;
 	h->builtins = config.builtins;
 	h->buffer_bytes = config.buffer_bytes;
-	weigh_costs(h->cost_weight);
+	weigh_costs(h);
 	h->has_bias = config.has_bias;
 	h->bias_ps = config.bias_ps;
 	n = process_read("/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id) - 1);

@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
-#define PYPROF_MAJOR 3
+#define PYPROF_MAJOR 4
 #define PYPROF_MINOR 0
 
 #define PYPROF_HEADER_BYTES 4096u
@@ -63,12 +63,14 @@ enum pyprof_kind {
 	PYPROF_BARE_CALL = 11,	/* a Python function starts, and no call site told of it first */
 	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
 	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause; or, with a
-				 * number, so many calls of what is neither a Python nor a C function */
+				 * number, a call of what is neither a Python nor a C function, which
+				 * costs so many PYPROF_OTHERS of one of object() */
 	PYPROF_GAP = 14,	/* from the thread's record before this on, nothing was seen */
 	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
 };
 
 #define PYPROF_SYNC_SHIFT 24
+#define PYPROF_OTHERS 8u /* into so many parts the cost of such a call is divided */
 
 /*
  * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from the start of
@@ -151,7 +153,8 @@ struct pyprof_header {
 	uint64_t required;
 	uint64_t optional;
 	uint32_t block_bytes; /* a power of two, block header included */
-	uint32_t reserved0;
+	uint16_t max_between; /* PYPROF_MAX_BETWEEN_* */
+	uint16_t max_gap;     /* PYPROF_MAX_GAP_* */
 	uint32_t pid;
 	uint32_t parent_pid;
 	uint32_t uid;
@@ -295,8 +298,9 @@ struct pyprof_fold_fn {
 	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
 	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
-	uint64_t n_others;     /* calls that it made of what is no function: see PYPROF_SYNC ... */
-	uint64_t n_far_others; /* ... of these, those that PYPROF_FAR was said of */
+	uint64_t
+		n_others; /* the numbers of PYPROF_SYNC, of what it called that is no function ... */
+	uint64_t n_far_others;	   /* ... and how many of these calls PYPROF_FAR was said of */
 	uint64_t n_between_within; /* n_between of the calls that began in `total` */
 };
 
@@ -318,15 +322,21 @@ struct pyprof_fold_edge {
 	uint64_t n_bare;       /* of n_calls, bare calls and resumes */
 	uint64_t n_far;	       /* of n_calls, those whose end PYPROF_FAR was said of */
 	uint64_t last_record;  /* the fold's n_records when it was last taken */
-	uint64_t n_between;    /* events from one time to the next, summed up: PYPROF_MAX_BETWEEN */
+	uint64_t n_between;    /* what was to be forgotten before its events, summed up: below */
 	uint64_t n_between_within; /* as above; now a power of two: found by a shift */
 };
 
 /*
- * What counts of them each time. An edge that has not been taken for longer costs no more for it: by then the
- * processor remembers nothing of it that it could forget. Measured: see docs/internals.md.
+ * Recording an event costs more where the processor has had other things to remember: by the events since the edge was
+ * taken last, but no more than header.max_between, for by then nothing is left that could be forgotten; and by the
+ * ticks since the event before, of which header.max_gap count, as half an event each. sys.monitoring keeps something
+ * for each code object and place in it, a profile function next to nothing. Measured: see docs/internals.md.
  */
-#define PYPROF_MAX_BETWEEN 3000u
+#define PYPROF_MAX_BETWEEN_TRACEFUNC 100u
+#define PYPROF_MAX_BETWEEN_MONITORING 3000u
+#define PYPROF_MAX_GAP_TRACEFUNC 0u
+#define PYPROF_MAX_GAP_MONITORING 512u
+#define PYPROF_GAP_SHIFT 1
 
 struct pyprof_fold_frame {
 	uint64_t start;

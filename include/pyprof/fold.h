@@ -47,7 +47,8 @@ struct pyprof_fold {
 		low_depth; /* the lowest depth that was reached since the owner set it */
 	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
 	struct pyprof_fold_state s;
-	const int32_t *weight; /* header.cost_weight */
+	const int32_t *weight;	       /* header.cost_weight */
+	uint32_t max_between, max_gap; /* header.* */
 	/*
 	 * Makes room for one more function, edge or frame, whichever has reached its cap. False: there
 	 * is none, and the record is lost. Set by the owner of the tables.
@@ -199,19 +200,25 @@ static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *
 	return f->stack[at >= 0 ? at : top].slot;
 }
 
-/* An edge is taken: counts the events since it was taken last, as far as they count. */
 static PYPROF_FOLD_INLINE void pyprof_fold_count_between(struct pyprof_fold *f,
-							 struct pyprof_fold_edge *e)
+							 struct pyprof_fold_edge *e, uint64_t n)
 {
-	uint64_t n = f->s.n_records - e->last_record;
-
-	n = n < PYPROF_MAX_BETWEEN ? n : PYPROF_MAX_BETWEEN;
 	e->n_between += n;
 	f->s.n_between += n;
 }
 
+/* How many events since an edge was taken count. */
+static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold *f,
+						       const struct pyprof_fold_edge *e)
+{
+	uint64_t n = f->s.n_records - e->last_record;
+
+	return n < f->max_between ? n : f->max_between;
+}
+
+/* `gap`: what counts of the time since the event before, in events. */
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
-						 uint32_t flags, bool through_c)
+						 uint32_t flags, bool through_c, uint64_t gap)
 {
 	uint32_t depth = f->s.depth;
 	uint32_t caller = pyprof_fold_caller(f, through_c);
@@ -239,7 +246,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	if (__builtin_expect(flags == PYPROF_FRAME_OPEN, 0))
 		f->s.n_found++;
 	else
-		pyprof_fold_count_between(f, edge);
+		pyprof_fold_count_between(f, edge, pyprof_fold_between(f, edge) + gap);
 	edge->last_record = f->s.n_records;
 	pyprof_fold_change_fn(f, slot)->level++;
 	frame = &f->stack[depth];
@@ -276,8 +283,9 @@ static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct 
 	       (exception ? f->weight[PYPROF_COST_EXCEPTION] : 0);
 }
 
-/* Closes the innermost frame now. `end`: bits 0..4 of the record that says so. */
-static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsigned end)
+/* Closes the innermost frame now. `end`: bits 0..4 of the record that says so; `gap`: as above. */
+static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsigned end,
+						     uint64_t gap)
 {
 	uint32_t depth = --f->s.depth;
 	const struct pyprof_fold_frame *frame = &f->stack[depth];
@@ -313,6 +321,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 	} else {
 		e->n_recursive += n;
 	}
+	pyprof_fold_count_between(f, e, gap); /* the caller pays for it, as for what follows */
 	if (__builtin_expect(PYPROF_ENDS_ODD >> end & 1 || flags & ~PYPROF_FRAME_C, 0)) {
 		if (!n)
 			return;
@@ -343,11 +352,11 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 		return;
 	}
 	while (f->s.depth && !pyprof_fold_is_top(f, number)) {
-		pyprof_fold_leave_top(f, PYPROF_RETURN);
+		pyprof_fold_leave_top(f, PYPROF_RETURN, 0);
 		f->s.n_closed++;
 	}
 	if (f->s.depth) /* unless the levels are not those of the stack */
-		pyprof_fold_leave_top(f, end);
+		pyprof_fold_leave_top(f, end, 0);
 }
 
 /* The thread ends, or its records do: what is running still is closed at the last known time. */
@@ -355,22 +364,22 @@ static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fo
 {
 	while (f->s.depth) {
 		f->s.n_open++;
-		pyprof_fold_leave_top(f, PYPROF_RETURN);
+		pyprof_fold_leave_top(f, PYPROF_RETURN, 0);
 	}
 }
 
 /* --- records ---------------------------------------------------------------------------------------- */
 
-/* Calls that are none for a profile, but cost: about as much as those of C functions. */
-static inline void pyprof_fold_count_others(struct pyprof_fold *f, uint32_t n, bool far)
+/* A call that is none for a profile, but costs: about as much as one of a C function, or `n` PYPROF_OTHERS of it. */
+static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bool far)
 {
 	struct pyprof_fold_frame *frame = &f->stack[(int32_t)f->s.depth - 1];
-	uint64_t weight = n * (uint64_t)(int64_t)f->weight[PYPROF_COST_C];
+	int64_t weight = (int64_t)n * f->weight[PYPROF_COST_C] / (int64_t)PYPROF_OTHERS;
 
 	pyprof_fold_change_fn(f, frame->slot)->n_others += n;
-	f->fn[frame->slot].n_far_others += far ? n : 0;
-	frame->self_cost += weight;
-	f->s.cost += weight;
+	f->fn[frame->slot].n_far_others += far;
+	frame->self_cost += (uint64_t)weight;
+	f->s.cost += (uint64_t)weight;
 }
 
 /* Records that tell of the thread and its clock. */
@@ -386,7 +395,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 		break;
 	case PYPROF_SYNC:
 		if (pyprof_record_fn(r))
-			pyprof_fold_count_others(f, pyprof_record_fn(r), r & PYPROF_FAR);
+			pyprof_fold_count_other(f, pyprof_record_fn(r), r & PYPROF_FAR);
 		else
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
@@ -423,35 +432,35 @@ static inline uint32_t pyprof_fold_flags(unsigned kind)
 }
 
 /*
- * One record. Time never goes back: a clock that did stands still. `through_c`, a constant: what a C
- * function calls is put down to the Python function that called that, and times stay where they are.
+ * One record. Time never goes back: a clock that did stands still. Constants: `through_c`: what a C
+ * function calls is put down to the Python function that called that, and times stay where they are; `gaps`: whether
+ * max_gap is not 0, for it takes time to look at them.
  */
 static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint64_t r,
-						     bool through_c)
+						     bool through_c, bool gaps)
 {
 	unsigned kind = pyprof_record_kind(r);
 	uint32_t fn = pyprof_record_fn(r);
 	uint64_t at = f->s.base + pyprof_record_ticks(r);
 	unsigned end = r & (2 * PYPROF_FAR - 1);
+	uint64_t gap = at - f->s.now;
 
 	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
 		pyprof_fold_control(f, r);
 		return;
 	}
 	f->s.n_records++;
-	if (__builtin_expect((int64_t)(at - f->s.now) > 0, 1))
+	if (__builtin_expect((int64_t)gap > 0, 1))
 		f->s.now = at;
+	else
+		gap = 0;
+	gap = gaps ? (gap < f->max_gap ? gap : f->max_gap) >> PYPROF_GAP_SHIFT : 0;
 	if (PYPROF_KINDS_ENTER >> kind & 1)
-		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c);
+		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c, gap);
 	else if (__builtin_expect(pyprof_fold_is_top(f, fn), 1))
-		pyprof_fold_leave_top(f, end);
+		pyprof_fold_leave_top(f, end, gap);
 	else
 		pyprof_fold_leave_other(f, fn, end);
-}
-
-static inline void pyprof_fold_record(struct pyprof_fold *f, uint64_t r)
-{
-	pyprof_fold_record_as(f, r, false);
 }
 
 /* A block begins: `base` and `skipped` are its header's. */

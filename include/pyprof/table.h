@@ -208,6 +208,17 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 
 /* --- folding ---------------------------------------------------------------------------------------- */
 
+static PYPROF_FOLD_INLINE void pyprof_table_fold_records(struct pyprof_fold *v, const uint64_t *r,
+							 const uint64_t *end, bool gaps)
+{
+	uint64_t record;
+
+	for (; r < end && (record = pyprof_take(r)); r++) {
+		pyprof_fold_record_as(v, record, false, gaps);
+		PYPROF_TESTPOINT("fold-record");
+	}
+}
+
 /*
  * Folds a block's records into the table; nothing counts until pyprof_table_commit. What is written from
  * here on, state and stack of two folds ago among it, comes after the commit of the last.
@@ -215,19 +226,17 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof_block *b,
 				     uint64_t sequence, uint32_t block_bytes)
 {
-	const uint64_t *r = b->record;
 	const uint64_t *end = (const uint64_t *)((const char *)b + block_bytes);
 	struct pyprof_fold *v = &t->view;
-	uint64_t record;
 
 	pyprof_fence_before_reuse(); /* P11 */
 	v->epoch = (uint32_t)sequence;
 	v->low_depth = v->s.depth;
 	pyprof_fold_block(v, pyprof_get(&b->base_ticks), pyprof_get(&b->skipped_ticks));
-	for (; r < end && (record = pyprof_take(r)); r++) {
-		pyprof_fold_record(v, record);
-		PYPROF_TESTPOINT("fold-record");
-	}
+	if (v->max_gap)
+		pyprof_table_fold_records(v, b->record, end, true);
+	else
+		pyprof_table_fold_records(v, b->record, end, false);
 }
 
 /*

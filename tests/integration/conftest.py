@@ -133,3 +133,20 @@ def read_stats(*sources, options=()):
 def counts_only(stats):
     """{function: (primitive calls, calls, {caller: (calls, primitive calls)})}: no times."""
     return {f: (v[0], v[1], {c: e[:2] for c, e in v[4].items()}) for f, v in stats.items()}
+
+
+@pytest.fixture(scope="session")
+def abi(tmp_path_factory):
+    """{"header.major": offset, "sizeof header": size, ...} as the compiler lays it out."""
+    out = tmp_path_factory.mktemp("abi") / "abi_offsets"
+    source = Path(__file__).parent / "c" / "abi_offsets.c"
+    done = run_bare(["cc", "-I", ROOT / "include", source, "-o", out])
+    assert done.status == 0, done.err.decode()
+    lines = run_bare([out]).out.decode().splitlines()
+    return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+
+def patch(path, offset, data):
+    with open(path, "r+b") as f:
+        f.seek(offset)
+        f.write(data)

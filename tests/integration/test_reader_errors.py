@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DATA, PYTHONS, READER, ROOT, SHIM, _environment, read, read_stats, run_bare
+from conftest import (DATA, PYTHONS, READER, SHIM, _environment, patch, read, read_stats,
+                      run_bare)
 
 LINE = re.compile(r"pyshim-read: [a-z]+ \S.*: \S.*, \S.*\n")
 LOSSES = re.compile(r"pyshim-read: read .*: found losses, expected none:\n(  .*\n)+")
@@ -129,26 +130,9 @@ def sample():
     shutil.rmtree(where, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def abi(tmp_path_factory):
-    """{"header.major": offset, "sizeof header": size, ...} as the compiler lays it out."""
-    out = tmp_path_factory.mktemp("abi") / "abi_offsets"
-    source = Path(__file__).parent / "c" / "abi_offsets.c"
-    done = run_bare(["cc", "-I", ROOT / "include", source, "-o", out])
-    assert done.status == 0, done.err.decode()
-    lines = run_bare([out]).out.decode().splitlines()
-    return {name: int(value) for name, _, value in (line.rpartition(" ") for line in lines)}
-
-
 @pytest.fixture
 def copy(sample, tmp_path):
     return Path(shutil.copy(sample, tmp_path / "copy"))
-
-
-def patch(path, offset, data):
-    with open(path, "r+b") as f:
-        f.seek(offset)
-        f.write(data)
 
 
 def peek(path, offset, form):

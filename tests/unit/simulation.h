@@ -15,8 +15,8 @@
 #define N_FNS 12u /* numbers 1 .. */
 #define N_THREADS 2
 #define METHOD 7u /* a C function, by its label a method */
-#define INIT 5u	  /* a Python function of this name */
 #define MAX_DEPTH 16u
+#define MAX_BETWEEN 1000u
 
 struct kind {
 	uint16_t name;
@@ -42,7 +42,9 @@ struct thread {
 		uint32_t fn;
 		struct kind kind;
 		struct cost cost;
+		unsigned cold; /* behind it, beside its cost */
 	} frame[MAX_DEPTH + 1];
+	uint64_t last_time;
 	uint32_t depth;
 	unsigned n_records, last_record[N_FNS + 1][N_FNS + 1]; /* by caller and callee */
 };
@@ -60,7 +62,8 @@ static const struct cost proportional[PYPROF_COSTS] = {
 static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
 static struct cost cost[PYPROF_COSTS];
 static int bytecode; /* how many times as long Python functions take */
-static int cold; /* ns that a call costs more, outside, for each event since the last of its edge */
+static int
+	cold; /* ns that an event costs more, outside, for each that was to be forgotten before it */
 static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
 static uint32_t code_bytes[N_FNS + 1];
 static bool is_far[N_FNS + 1]; /* the events of its code are told from far places, in monitoring */
@@ -129,25 +132,34 @@ static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t calle
 	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
 	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
 	const struct cost *goes_on = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
-	const struct cost *of_c = &more[CALIB_EXCEPTION_C], *init = &more[CALIB_INIT];
+	const struct cost *of_c = &more[CALIB_EXCEPTION_C];
 	bool begins_bare = is_bare(k) && !is_resume(k) && !is_generator[callee];
 
 	add_cost(&sum, is_exception(k), exception->in, exception->out);
 	add_cost(&sum, is_resume(k), goes_on->in, goes_on->out);
 	add_cost(&sum, is_exception(k) && is_c(k), of_c->in, of_c->out);
 	add_cost(&sum, begins_bare, without_site->in, without_site->out);
-	add_cost(&sum, begins_bare && callee == INIT, init->in, init->out);
 	add_more(&sum, k, callee, caller);
 	return sum;
+}
+
+/* An event happens: what counts of the time since the last one. */
+static unsigned gap_before(struct thread *t)
+{
+	uint64_t n = t->now - t->last_time, most = recorded.header->max_gap;
+
+	t->n_records++;
+	t->last_time = t->now;
+	return (unsigned)(n < most ? n : most) / 2;
 }
 
 /* A call begins: how many events lie between the last one of the same edge and it. */
 static unsigned since_last(struct thread *t, uint32_t callee, uint32_t caller)
 {
-	unsigned *last = &t->last_record[caller][callee], n = ++t->n_records - *last;
+	unsigned *last = &t->last_record[caller][callee], n = t->n_records - *last;
 
 	*last = t->n_records;
-	return n < PYPROF_MAX_BETWEEN ? n : PYPROF_MAX_BETWEEN;
+	return n < MAX_BETWEEN ? n : MAX_BETWEEN;
 }
 
 static void work(struct thread *t, uint64_t ns)
@@ -158,22 +170,26 @@ static void work(struct thread *t, uint64_t ns)
 	t->now += slowed ? ns * (unsigned)bytecode : ns;
 }
 
-/* Of what lies outside, a third comes before the call and the rest behind; inside as well. */
+/*
+ * Of what lies outside, a third comes before the call and the rest behind; inside as well. What had been forgotten
+ * costs behind it.
+ */
 static void begin(struct thread *t, uint32_t fn, struct kind kind)
 {
 	uint32_t caller = t->depth ? t->frame[t->depth].fn : 0;
 	struct cost each = cost_of(&kind, fn, caller);
-	unsigned between = since_last(t, fn, caller);
+	unsigned n;
 
-	if (kind.enter != PYPROF_OPEN)
-		add_cost(&each, between, 0, cold);
 	t->now += (uint64_t)(each.out / 3);
+	n = gap_before(t);
+	n += since_last(t, fn, caller);
 	recording_put(&truth, &t->bare_ring, kind.enter, fn, t->bare_now);
 	recording_put(&recorded, &t->ring, kind.enter, fn, t->now);
 	t->now += (uint64_t)(each.in / 3);
 	t->frame[++t->depth].fn = fn;
 	t->frame[t->depth].kind = kind;
 	t->frame[t->depth].cost = each;
+	t->frame[t->depth].cold = kind.enter == PYPROF_OPEN ? 0 : n * (unsigned)cold;
 }
 
 static void end(struct thread *t)
@@ -181,13 +197,14 @@ static void end(struct thread *t)
 	struct kind kind = t->frame[t->depth].kind;
 	uint32_t fn = t->frame[t->depth--].fn, caller = t->depth ? t->frame[t->depth].fn : 0;
 	struct cost each = t->frame[t->depth + 1].cost;
+	unsigned late = t->frame[t->depth + 1].cold;
 	unsigned far = is_far[is_c(&kind) ? caller : fn] ? PYPROF_FAR : 0;
 
-	t->n_records++;
 	t->now += (uint64_t)(each.in - each.in / 3);
+	late += gap_before(t) * (unsigned)cold;
 	recording_put(&truth, &t->bare_ring, kind.leave, fn, t->bare_now);
 	recording_put(&recorded, &t->ring, kind.leave | far, fn, t->now);
-	t->now += (uint64_t)(each.out - each.out / 3);
+	t->now += (uint64_t)(each.out - each.out / 3) + late;
 }
 
 static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
@@ -197,12 +214,12 @@ static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
 	end(t);
 }
 
-/* So many calls of what is no function, which are told without a time. */
-static void call_others(struct thread *t, unsigned n)
+/* A call of what is no function, which is told without a time: of so many PYPROF_OTHERS. */
+static void call_other(struct thread *t, unsigned n)
 {
 	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
 
-	t->now += n * (unsigned)more[CALIB_OTHER].out;
+	t->now += n * (unsigned)more[CALIB_OTHER].out / PYPROF_OTHERS;
 	recording_put(&recorded, &t->ring,
 		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_FAR : PYPROF_SYNC, n,
 		      full ? t->now : t->ring.block->base_ticks);
@@ -255,11 +272,7 @@ static void name_functions(struct recording *r)
 	char name[32];
 
 	for (uint32_t i = 1; i <= N_FNS; i++) {
-		snprintf(name, sizeof(name),
-			 i == METHOD ? "<method 'f%u'>"
-			 : i == INIT ? "__init__"
-				     : "f%u",
-			 i);
+		snprintf(name, sizeof(name), i == METHOD ? "<method 'f%u'>" : "f%u", i);
 		recording_name(r, i, name_of(i), name_of(i) == PYPROF_NAME_C ? "" : "a.py",
 			       name_of(i) == PYPROF_NAME_C ? 0 : (int32_t)i, name);
 	}
@@ -272,6 +285,7 @@ static void simulation_init(void)
 	name_functions(&truth);
 	name_functions(&recorded);
 	memcpy(recorded.header->cost_weight, weights, sizeof(weights));
+	recorded.header->max_between = MAX_BETWEEN;
 	memcpy(cost, proportional, sizeof(cost));
 	memset(thread, 0, sizeof(thread));
 	memset(more, 0, sizeof(more));

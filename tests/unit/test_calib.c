@@ -159,10 +159,10 @@ static int load_text(const char *text)
 	return calib_load(&c, path);
 }
 
-#define HEAD "pyshim calibration 5\n"
+#define HEAD "pyshim calibration 6\n"
 #define MORE                                                                                  \
 	"bare 0 0 0\nexception 0 0 0\nresume 0 0 0\nmethod 0 0 0\nother 0 0 0\nlarge 0 0 0\n" \
-	"large-site 0 0 0\nexception-c 0 0 0\ninit 0 0 0\ncold 0\n"
+	"large-site 0 0 0\nexception-c 0 0 0\ncold 0\n"
 #define COSTS "python 1 2 0\nc 1 2 0\n" MORE
 
 START_TEST(broken_files)
@@ -171,7 +171,7 @@ START_TEST(broken_files)
 		"",
 		"\n",
 		"pyshim calibration 9\n" COSTS "bytecode 1\n",
-		"pyshim calibration 5" COSTS "bytecode 1\n",
+		"pyshim calibration 6" COSTS "bytecode 1\n",
 		HEAD,
 		HEAD COSTS, /* cut off */
 		HEAD "python 1 2 0\nbytecode 1\n",

@@ -83,6 +83,8 @@ static void fold(struct recording *r, struct recording_ring *ring, int n_left)
 	table->cap_depth = depth;
 	ck_assert(pyprof_table_take_over(&t, table, bytes));
 	t.view.weight = r->header->cost_weight;
+	t.view.max_between = r->header->max_between;
+	t.view.max_gap = r->header->max_gap;
 	ring->shared->fold = recording_offset(r, table);
 	while (b->sequence + (uint64_t)n_left <= ring->block->sequence) {
 		pyprof_table_fold(&t, b, b->sequence, RECORDING_BLOCK_BYTES);
@@ -348,14 +350,6 @@ START_TEST(exceptions_of_c_functions)
 }
 END_TEST
 
-/* A class's, which is bare, and one that is called by its name, as super().__init__ is. */
-START_TEST(inits)
-{
-	more[CALIB_INIT] = (struct cost){ 0, 26 };
-	one_caller(_i ? python : bare, INIT, 0);
-}
-END_TEST
-
 /* Its call site tells of a generator when it is made: it is nothing that no call site told of. */
 START_TEST(generators_begin)
 {
@@ -379,19 +373,19 @@ static void call_all_others(void)
 {
 	struct thread *t = &thread[0];
 
-	more[CALIB_OTHER].out = 41;
+	more[CALIB_OTHER].out = 48;
 	call(t, 2, python, 5);
-	call_others(t, 1);
+	call_other(t, PYPROF_OTHERS);
 	for (unsigned i = 0; i < 40; i++) {
 		begin(t, 4, python);
 		work(t, 11);
-		call_others(t, 1 + i % 3);
+		call_other(t, PYPROF_OTHERS / 2 * (1 + i % 3));
 		begin(t, 8, python);
-		call_others(t, 2);
+		call_other(t, 2 * PYPROF_OTHERS);
 		call(t, 1, python, 30);
 		work(t, 70);
 		end(t);
-		call_others(t, 5);
+		call_other(t, 5 * PYPROF_OTHERS);
 		end(t);
 	}
 }
@@ -411,13 +405,13 @@ START_TEST(other_calls_by_caller)
 {
 	struct thread *t = &thread[0];
 
-	more[CALIB_OTHER].out = 41;
+	more[CALIB_OTHER].out = 48;
 	for (uint32_t caller = 4; caller <= 8; caller += 4) {
 		begin(t, caller, python);
 		begin(t, 1, python);
 		work(t, 100);
 		if (caller == 8)
-			call_others(t, 3);
+			call_other(t, 3 * PYPROF_OTHERS);
 		end(t);
 		end(t);
 	}
@@ -433,8 +427,10 @@ START_TEST(other_calls_from_large_code)
 	is_far[4] = true;
 	begin(&thread[0], 4, python);
 	work(&thread[0], 100);
-	call_others(&thread[0], 6);
-	thread[0].now += 6 * (8 + 12);
+	for (int i = 0; i < 6; i++) {
+		call_other(&thread[0], PYPROF_OTHERS * 5 / 2);
+		thread[0].now += 8 + 12;
+	}
 	end(&thread[0]);
 	more[CALIB_OTHER].out = 0;
 	correct();
@@ -478,21 +474,27 @@ static void begin_found(struct thread *t, uint32_t fn)
 	memcpy(cost, proportional, sizeof(cost));
 }
 
-/* Three calls in a loop, of which one comes every tenth time: what the others push out of the processor's memory. */
+/*
+ * Three calls in a loop, of which one comes every tenth time: what the others push out of the processor's memory. And
+ * what the work between them does, less and more of it than counts.
+ */
 START_TEST(calls_that_are_apart)
 {
 	struct thread *t = &thread[0];
 
 	cold = 6;
+	recorded.header->max_gap = _i ? 200 : 0;
 	begin(t, 4, python);
-	for (int i = 0; i < 5000; i++) {
+	for (int i = 0; i < 2000; i++) {
 		work(t, 30);
-		call(t, 1, python, 30);
+		call(t, 1, python, (uint64_t)i % 300);
 		call(t, 3, c, 30);
 		if (i % 10 == 9)
 			call(t, 5, python, 10);
 	}
 	end(t);
+	if (_i == 2)
+		fold(&recorded, &t->ring, 3);
 	correct();
 	check_profile(0);
 }
@@ -505,9 +507,9 @@ START_TEST(calls_that_are_as_far_apart_as_can_be)
 
 	cold = 3;
 	begin(t, 4, python);
-	for (unsigned i = 0; i <= 2 * PYPROF_MAX_BETWEEN; i++) {
+	for (unsigned i = 0; i <= 2 * MAX_BETWEEN; i++) {
 		call(t, 1, python, 30);
-		if (i % PYPROF_MAX_BETWEEN == 0)
+		if (i % MAX_BETWEEN == 0)
 			call(t, 3, c, 500);
 	}
 	end(t);
@@ -559,6 +561,7 @@ START_TEST(any_program_with_distances)
 	size_t n_edges = 0, n_exact = 0;
 
 	cold = 2;
+	recorded.header->max_gap = _i & 2 ? 100 : 0;
 	seed += (uint64_t)_i;
 	wander_all(only_kind, true);
 	if (_i % 2)
@@ -732,14 +735,13 @@ int main(void)
 	tcase_add_test(t, c_methods);
 	tcase_add_loop_test(t, resumes_that_cost_less, 0, 2);
 	tcase_add_loop_test(t, exceptions_of_c_functions, 0, 2);
-	tcase_add_loop_test(t, inits, 0, 2);
 	tcase_add_test(t, generators_begin);
 	tcase_add_test(t, generators_begin_traced);
 	tcase_add_loop_test(t, other_calls, 0, 2);
 	tcase_add_test(t, other_calls_by_caller);
 	tcase_add_test(t, other_calls_from_large_code);
 	tcase_add_test(t, own_rates);
-	tcase_add_test(t, calls_that_are_apart);
+	tcase_add_loop_test(t, calls_that_are_apart, 0, 3);
 	tcase_add_test(t, calls_that_are_as_far_apart_as_can_be);
 	tcase_add_test(t, largeness);
 	tcase_add_loop_test(t, any_program, 0, 10);

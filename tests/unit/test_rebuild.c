@@ -561,7 +561,7 @@ START_TEST(other_files_are_refused)
 	check_refused(100, "truncated");
 	check_refused(RECORDING_BYTES - 1, "truncated");
 	r.header->major++;
-	check_refused(RECORDING_BYTES, "expected 3.x");
+	check_refused(RECORDING_BYTES, "expected 4.x");
 	r.header->major--;
 	r.header->required = 2;
 	check_refused(RECORDING_BYTES, "required features 0x2");

@@ -25,7 +25,6 @@ static const struct cost truth[LOOP_MIXED] = {
 	[LOOP_METHOD] = { 25e-9, 13e-9 }, [LOOP_OTHER] = { 0, 35e-9 },
 	[LOOP_BARE] = { 9e-9, 16e-9 },	  [LOOP_RESUME] = { 15e-9, 14e-9 },
 	[LOOP_EXCEPTION] = { 0, 68e-9 },  [LOOP_EXCEPTION_C] = { 0, 95e-9 },
-	[LOOP_INIT] = { 0, 90e-9 },
 };
 
 static struct round rounds[SOLVE_ROUNDS];
@@ -126,7 +125,6 @@ START_TEST(monitoring)
 	check_costs(1);
 	check_difference(PYPROF_COST_BARE, LOOP_BARE, LOOP_PYTHON, 1);
 	check_cost(CALIB_OTHER, 0, sum_of(LOOP_OTHER));
-	check_cost(CALIB_INIT, 0, sum_of(LOOP_INIT) - sum_of(LOOP_OTHER) - sum_of(LOOP_BARE));
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST
@@ -139,7 +137,6 @@ START_TEST(tracefunc)
 	check_costs(calib_largeness(false, 2000));
 	check_cost(PYPROF_COST_BARE, 0, 0);
 	check_cost(CALIB_OTHER, 0, 0);
-	check_cost(CALIB_INIT, 0, 0);
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST

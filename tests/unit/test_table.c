@@ -105,6 +105,8 @@ static void take_over(struct pyprof_table *t)
 	ck_assert(pyprof_table_take_over(t, memory, memory_bytes));
 	t->view.grow = no_room;
 	t->view.weight = weight;
+	t->view.max_between = 50;
+	t->view.max_gap = 20;
 }
 
 static void fold_whole(struct pyprof_table *t, int i)
@@ -143,6 +145,8 @@ static void reference_to(int n)
 	ck_assert(pyprof_table_take_over(&reference, reference_memory, memory_bytes));
 	reference.view.grow = no_room;
 	reference.view.weight = weight;
+	reference.view.max_between = 50;
+	reference.view.max_gap = 20;
 	for (int i = 1; i <= n; i++)
 		fold_whole(&reference, i);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prints "NAME VALUE" of what tests/integration/test_reader_errors.py changes in a recording. */
+/* Prints "NAME VALUE" of what tests in tests/integration change in a recording. */
 #include <stdio.h>
 
 #include "pyprof/abi.h"
@@ -18,6 +18,7 @@ int main(void)
 	FIELD(header, required);
 	FIELD(header, optional);
 	FIELD(header, block_bytes);
+	FIELD(header, max_gap);
 	FIELD(header, clock);
 	FIELD(header, engine);
 	FIELD(header, cmdline_bytes);
