@@ -361,7 +361,7 @@ static int work_out(struct run *run, const struct round *rounds, struct calib *c
 	}
 	err = find_model(run, c, program);
 	if (!err)
-		c->error = fit(c, program, run->n_loops - LOOP_MIXED);
+		c->error = fit(c, monitoring, program, run->n_loops - LOOP_MIXED);
 	return err;
 }
 

@@ -3,11 +3,11 @@
  * What the target of a calibration runs: python -c PROGRAM N. Each loop_* makes calls of one kind, and
  * nothing else that is recorded, N of them. mixed_0, mixed_1, ... have first the many shapes that a call
  * can have, then what programs are made of, some of it the standard library's own
- * code, where the processor has more to remember. They run in 20 slices, of which
- * the fastest counts: it was disturbed least; the mixed ones in 6 of about a millisecond, beside which it is nothing
- * that 3.12+ prepare the code of each slice for being monitored. Half of the slices come once all loops have had the other
- * half: a machine is busy for some time, and not with that half again. For a profile to tell them apart, slice 3 of loop_c
- * has the name "loop_c 3". Prints the ns of the fastest slice of each, in the order of enum loop.
+ * code, where the processor has more to remember. They run in 20 slices, the mixed ones in 12 of about a millisecond, of
+ * which the fastest counts: it was disturbed least, and has found the processor's memories as the slices before have left
+ * them. Half of the slices come once all loops have had the other half: a machine is busy for some time, and not with
+ * that half again. For a profile to tell them apart, slice 3 of loop_c has the name "loop_c 3". Prints the ns of the fastest
+ * slice of each, in the order of enum loop.
  */
 #include "calibrate.h"
 
@@ -412,7 +412,7 @@ const char calibrate_program[] =
 "codes, times = [f.__code__ for _, f, _ in loops], [[] for _ in loops]\n"
 "for visit in 1, 2:\n"
 "    for (name, loop, f), code, took in zip(loops, codes, times):\n"
-"        for i in range(3 if name.startswith('mixed') else 10):\n"
+"        for i in range(6 if name.startswith('mixed') else 10):\n"
 "            loop.__code__ = code.replace(co_name='%s %d' % (name, len(took)))\n"
 "            t = clock()\n"
 "            loop(r, f)\n"

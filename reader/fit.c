@@ -8,14 +8,13 @@
 #include "pyprof/abi.h"
 
 /*
- * How far a call's cost in programs may be from that in its loop, as a part of it or of a Python function's, whichever
- * is more; what an event between two calls costs the second, as a part of a Python function's call, and how far
- * that may be off (calibrations of 3.8 to 3.13: docs/internals.md); what a program must have added to count in
- * full, in its bare time; and how right the model is at best for a program, as a part of what recording adds to it.
+ * How far a cost in programs may be from that in its loop, as a part of it or of a Python function's call, whichever
+ * is more: of a kind of call it varies by what surrounds the call, of what some of them have in addition
+ * less, and less than that of a call; what a program must have added to count in full, in its bare time; and how right
+ * the model is at best for a program, as a part of what recording adds to it.
  */
 #define PRIOR 0.2
-#define COLD 0.001
-#define COLD_PRIOR 0.0003
+#define PRIOR_IN_ADDITION 0.03
 #define LEAST_CALL 5e-9 /* whatever the machine was busy with */
 #define MOST_CALL 500e-9
 #define LEAST_ADDED 0.1
@@ -23,6 +22,14 @@
 #define SIGMA 1.48  /* a normal distribution's, in its median deviations */
 #define FAR_ERROR 2 /* from there on, programs count less */
 #define PASSES 20
+
+/*
+ * What an event between two calls costs the second, as a part of a Python function's call, and how far that may
+ * be off (calibrations of 3.8 to 3.13: docs/internals.md).
+ */
+static const struct {
+	double part, prior;
+} expected_cold[] = { [false] = { 0.005, 0.002 }, [true] = { 0.0008, 0.0003 } }; /* monitoring */
 
 void fit_add(struct calib *c, int unknown, double s)
 {
@@ -74,24 +81,36 @@ static double weight_of(const struct fit_program *p)
 	return 1 / (p->added_s > least ? p->added_s : least);
 }
 
+static bool is_call(int kind)
+{
+	return kind == PYPROF_COST_PYTHON || kind == PYPROF_COST_C || kind == PYPROF_COST_BARE ||
+	       kind == CALIB_RESUME || kind == CALIB_METHOD || kind == CALIB_OTHER;
+}
+
+/* How far a kind's cost may be off, in seconds. */
+static double prior_of(const struct calib *c, int kind, double call)
+{
+	double own = PRIOR * fabs(c->cost[kind].in_s + c->cost[kind].out_s);
+	double least = (is_call(kind) ? PRIOR : PRIOR_IN_ADDITION) * call;
+
+	return own > least ? own : least;
+}
+
 /*
- * What costs are off is measured by a call and PRIOR, what programs are by `error`. `trust`: how much each counts. `x`:
+ * What costs are off is measured by their priors, what programs are by `error`. `trust`: how much each counts. `x`:
  * as it was found in the last pass; the new one.
  */
-static void least_squares(const struct calib *c, const struct fit_program *p, int n, double error,
-			  const double *trust, double *x)
+static void least_squares(const struct calib *c, bool monitoring, const struct fit_program *p,
+			  int n, double error, const double *trust, double *x)
 {
 	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_of(c, x);
+	double prior = expected_cold[monitoring].prior * call;
 
 	memset(x, 0, FIT_UNKNOWNS * sizeof(*x));
-	for (int k = 0; k < CALIB_KINDS; k++) {
-		double cost = fabs(c->cost[k].in_s + c->cost[k].out_s);
-		double expected = PRIOR * (cost > call ? cost : call);
-
-		a[k][k] = 1 / (expected * expected);
-	}
-	a[FIT_COLD][FIT_COLD] = 1 / (COLD_PRIOR * call * COLD_PRIOR * call);
-	x[FIT_COLD] = (COLD * call - c->cold) * a[FIT_COLD][FIT_COLD];
+	for (int k = 0; k < CALIB_KINDS; k++)
+		a[k][k] = 1 / (prior_of(c, k, call) * prior_of(c, k, call));
+	a[FIT_COLD][FIT_COLD] = 1 / (prior * prior);
+	x[FIT_COLD] = (expected_cold[monitoring].part * call - c->cold) * a[FIT_COLD][FIT_COLD];
 	for (int i = 0; i < n; i++) {
 		double weight = weight_of(&p[i]) / error, squared = weight * weight * trust[i];
 
@@ -132,14 +151,14 @@ static double median_error(const struct fit_program *p, int n, const double *x)
 }
 
 /* Programs that the model is far from, by what it is off at the median, count less than by the square (Huber, 1964). */
-double fit(struct calib *c, const struct fit_program *p, int n)
+double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n)
 {
 	double x[FIT_UNKNOWNS] = { 0 }, trust[FIT_MAX_PROGRAMS], error = LEAST_ERROR, median = 0;
 
 	for (int i = 0; i < n; i++)
 		trust[i] = 1;
 	for (int pass = 0; pass < PASSES; pass++) {
-		least_squares(c, p, n, error, trust, x);
+		least_squares(c, monitoring, p, n, error, trust, x);
 		median = median_error(p, n, x);
 		error = median * SIGMA > LEAST_ERROR ? median * SIGMA : LEAST_ERROR;
 		for (int i = 0; i < n; i++) {

@@ -24,9 +24,9 @@ struct fit_program {
 void fit_add(struct calib *c, int unknown, double s);
 
 /*
- * Changes the costs. What is left unexplained then, at the median of the `n` programs (at least one), as a part of
- * what recording adds to them.
+ * Changes the costs; `monitoring`: the engine of 3.12+. What is left unexplained then, at the median of the `n` programs
+ * (at least one), as a part of what recording adds to them.
  */
-double fit(struct calib *c, const struct fit_program *p, int n);
+double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n);
 
 #endif
