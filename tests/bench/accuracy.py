@@ -10,7 +10,8 @@ is made of. Of the mode `bare` these are what the process's own clock said, of t
 times in the profile; there "spin_..." are self times.
 
 Times are elapsed ones, for it is those that profiles have. A machine that does other things as well makes
-them longer, at any time; so there are many short runs, of which the least counts, on both sides.
+them longer, at any time; so there are many short runs in each process, of which the least counts, on both sides. Of
+the rounds the median counts, for some processes are quicker or slower than others in all their runs.
 """
 
 import json
@@ -35,6 +36,7 @@ SHARE_POINTS = 3
 TOTAL_PART, TOTAL_MEDIAN_PART = 0.05, 0.02
 SPIN_PART, SPIN_NS = 0.05, 20
 FLAT_PART = 0.02  # noise
+FLAT = {"flat": "flat program, in bare time", "flat_in_c": "... that works in C operators"}
 
 
 def take_priority():
@@ -165,18 +167,23 @@ class Spin:
 
 
 def spins(rounds, mode):
-    """The least of all rounds on either side."""
-    def least(m, name):
-        return min(min(r[m]["parts"][name]) for r in rounds)
+    """Medians of the rounds."""
+    def least(r, m, name):
+        return min(r[m]["parts"][name])
 
-    found = []
-    for name, _, n, k in accuracy_works.cases():
-        n_run = min(n, accuracy_works.SLICE)
-        own = (least(BARE, "inline_%d" % k) - least(BARE, "empty_%d" % k)) / n_run
-        whole = least(BARE, name) / n_run
-        found.append(Spin(name, n, own, whole, least(mode, "spin_" + name) / n_run - own,
-                          least(mode, name) / n_run - whole))
-    return found
+    def case(name, n, k):
+        def own(r):
+            return (least(r, BARE, "inline_%d" % k) - least(r, BARE, "empty_%d" % k)) / n
+
+        def whole(r):
+            return least(r, BARE, name) / n
+
+        return (median(own(r) for r in rounds), median(whole(r) for r in rounds),
+                median(least(r, mode, "spin_" + name) / n - own(r) for r in rounds),
+                median(least(r, mode, name) / n - whole(r) for r in rounds))
+
+    return [Spin(name, n, *case(name, min(n, accuracy_works.SLICE), k))
+            for name, _, n, k in accuracy_works.cases()]
 
 
 # --- all of them --------------------------------------------------------------------------------------
@@ -184,14 +191,14 @@ def spins(rounds, mode):
 
 def totals_off(works, mode, programs):
     """By how much of the bare time each program's total is off."""
-    return [abs(total(works[p], mode).least - 1) for p in programs if p in works]
+    return [abs(total(works[p], mode).median - 1) for p in programs if p in works]
 
 
 def summary(works, mode, programs):
-    """The lines of the table in README.md, for one interpreter: {what: text}."""
+    """The lines of the table in README.md, medians of the rounds, for one interpreter: {what: text}."""
     lines = {}
     if "fifty" in works:
-        lines["of two halves, the calls have %"] = "%.0f" % share(works["fifty"], mode).least
+        lines["of two halves, the calls have %"] = "%.0f" % share(works["fifty"], mode).median
     off = totals_off(works, mode, programs)
     if off:
         lines["total of programs, % off: median"] = "%.1f" % (100 * median(off))
@@ -200,6 +207,7 @@ def summary(works, mode, programs):
     if "spins" in works:
         cases = spins(works["spins"], mode)
         lines["functions of known time, right: of %d" % len(cases)] = "%d" % sum(c.is_right() for c in cases)
-    if "flat" in works:
-        lines["flat program, in bare time"] = "%.2f" % total(works["flat"], mode).least
+    for work, what in FLAT.items():
+        if work in works:
+            lines[what] = "%.2f" % total(works[work], mode).median
     return lines

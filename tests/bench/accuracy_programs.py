@@ -321,6 +321,14 @@ def flat(n):
     return total
 
 
+def flat_in_c(n):
+    """No calls either, but what takes time is what a bytecode does, not how many there are."""
+    found, numbers, big, modulus = 0, tuple(range(100)), 3**400, 7**300
+    for _ in range(n):
+        found += (-1 in numbers) + (big * big % modulus > 0)
+    return found
+
+
 OURS = (recursion, deep, generators, tiny_c, sort_keys, json_text, regex, classes, exceptions,
         asyncio_tasks, sympy, jinja2, pygments, arguments, syntax, differences)
 PROGRAMS = {f.__name__: f for f in OURS}

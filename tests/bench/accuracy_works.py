@@ -119,7 +119,8 @@ def spins(_):
 
 
 WORKS = {"fifty": fifty, "half_calls": half_calls, "half_flat": half_flat, "spins": spins,
-         "flat": accuracy_programs.flat, **accuracy_programs.PROGRAMS}
+         "flat": accuracy_programs.flat, "flat_in_c": accuracy_programs.flat_in_c,
+         **accuracy_programs.PROGRAMS}
 
 
 def find(name):

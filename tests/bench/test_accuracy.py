@@ -69,12 +69,32 @@ def test_spins():
             assert case.is_right() == (abs(off) <= max(20, 0.05 * 3 * k))
 
 
+def test_spins_of_several_rounds():
+    """What one round has of its own, all others have not; here the bare side, and what is told."""
+    def sample(bare):
+        parts = {}
+        for name, _, n, k in accuracy_works.cases():
+            n = min(n, accuracy_works.SLICE)
+            parts["inline_%d" % k], parts["empty_%d" % k] = [n * bare], [0]
+            parts["spin_" + name], parts[name] = [n * (bare + 7)], [n * bare]
+        return {"runs": [], "parts": parts}
+
+    rounds = [{BARE: sample(1000), RAW: sample(1000)}, {BARE: sample(1000), RAW: sample(1000)},
+              {BARE: sample(500), RAW: sample(1000)}]
+    for case in accuracy.spins(rounds, RAW):
+        assert (case.known_self, case.known_total) == pytest.approx((1000, 1000))
+        assert (case.off_self, case.off_total) == pytest.approx((7, 0))
+
+
 def test_summary():
-    works = {"deep": [runs(bare=[100], raw=[200], corrected=[106])],
-             "classes": [runs(bare=[100], raw=[150], corrected=[98])],
-             "flat": [runs(bare=[100], raw=[101], corrected=[99])]}
-    assert list(accuracy.summary(works, CORRECTED, PROGRAMS).values()) == ["4.0", "6", "1", "0.99"]
-    assert list(accuracy.summary(works, RAW, PROGRAMS).values()) == ["75.0", "100", "0", "1.01"]
+    """Of three rounds the median."""
+    def rounds(bare, raw, corrected):
+        return [runs(bare=[bare], raw=[raw], corrected=[c]) for c in (corrected, corrected * 3, bare / 2)]
+
+    works = {"deep": rounds(100, 200, 106), "classes": rounds(100, 150, 98),
+             "flat": rounds(100, 101, 99), "flat_in_c": rounds(100, 101, 70)}
+    assert list(accuracy.summary(works, CORRECTED, PROGRAMS).values()) == ["4.0", "6", "1", "0.99", "0.70"]
+    assert list(accuracy.summary(works, RAW, PROGRAMS).values()) == ["75.0", "100", "0", "1.01", "1.01"]
 
 
 def test_sample():
