@@ -19,7 +19,7 @@
 #include "solve.h"
 
 #define SLICES 20 /* of a loop in a round */
-#define BUSY 0.5  /* spread of a call, in its cost */
+#define BUSY 0.5  /* spread of a call, in a Python function's cost */
 
 struct run {
 	const struct calibration *c;
@@ -274,6 +274,16 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
+/* Some loops may have been disturbed, and not that of Python calls: what is fitted goes by all of them. */
+static bool is_busy(const struct calib *c)
+{
+	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
+	double most = BUSY * (python->in_s + python->out_s);
+
+	return python->spread_s > most || c->cost[PYPROF_COST_C].spread_s > most ||
+	       c->cost[CALIB_RESUME].spread_s > most || c->cost[CALIB_METHOD].spread_s > most;
+}
+
 static void print(const struct run *run, const struct calib *c)
 {
 	static const char *const text[CALIB_KINDS] = {
@@ -288,8 +298,6 @@ static void print(const struct run *run, const struct calib *c)
 		"more when called from large code",
 		"more when left by it, in C",
 	};
-	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
-
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
 	       c->key.processor);
 	printf("nanoseconds a call, of %" PRIu64 " rounds of %" PRIu64 " calls:\n\n", c->n_rounds,
@@ -304,7 +312,7 @@ static void print(const struct run *run, const struct calib *c)
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
-	if (python->spread_s > BUSY * (python->in_s + python->out_s))
+	if (is_busy(c))
 		puts("  the machine was busy with other things: better calibrate again when it is not");
 }
 
