@@ -298,8 +298,7 @@ struct pyprof_fold_fn {
 	uint64_t cost;	      /* of the calls that ended in `total`, by weight */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
 	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
-	uint64_t
-		n_others; /* the numbers of PYPROF_SYNC, of what it called that is no function ... */
+	uint64_t n_others; /* numbers of PYPROF_SYNC, of what it called that is no function ... */
 	uint64_t n_far_others;	   /* ... and how many of these calls PYPROF_FAR was said of */
 	uint64_t n_between_within; /* n_between of the calls that began in `total` */
 };

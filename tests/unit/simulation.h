@@ -62,8 +62,7 @@ static const struct cost proportional[PYPROF_COSTS] = {
 static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
 static struct cost cost[PYPROF_COSTS];
 static int bytecode; /* how many times as long Python functions take */
-static int
-	cold; /* ns that an event costs more, outside, for each that was to be forgotten before it */
+static int cold;     /* ns that an event costs more, outside, for each that it was forgotten over */
 static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
 static uint32_t code_bytes[N_FNS + 1];
 static bool is_far[N_FNS + 1]; /* the events of its code are told from far places, in monitoring */
