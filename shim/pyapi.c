@@ -417,17 +417,20 @@ int pyapi_deaths_watch(PyObject *code)
 	return failed ? -1 : 0;
 }
 
-/* 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. */
+/*
+ * 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its place is learned once;
+ * the state itself is another when the interpreter has been finalized and initialized again.
+ */
 static py_evalfunc *eval_field(void)
 {
-	static py_evalfunc *field;
+	static size_t place;
 	void **words = py.PyInterpreterState_Main();
 
-	for (size_t i = 0; !field && words && i < 256; i++) {
+	for (size_t i = 0; !place && words && i < 256; i++) {
 		if (words[i] == (void *)py._PyEval_EvalFrameDefault)
-			field = (py_evalfunc *)&words[i];
+			place = i;
 	}
-	return field;
+	return place && words ? (py_evalfunc *)&words[place] : NULL;
 }
 
 py_evalfunc pyapi_eval_get(void)

@@ -32,11 +32,11 @@ def recording(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def long_work(recording):
-    """Arguments that keep a processor busy for nearly two seconds."""
+    """Arguments that keep a processor busy for three seconds, or two when it is faster by then."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     read("-f", "pstats", "-o", "/dev/null", *[recording] * 5)
     once = (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before) / 5
-    return ["-r", "5"] + [str(recording)] * (1 + int(1.8 / max(once, 0.003)))
+    return ["-r", "5"] + [str(recording)] * (1 + int(3 / max(once, 0.003)))
 
 
 @pytest.fixture(scope="module")

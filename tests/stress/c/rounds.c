@@ -1,8 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* rounds LIBPYTHON N SOURCE...: N times an interpreter, from Py_Initialize to Py_Finalize. */
+/*
+ * rounds LIBPYTHON N SOURCE...: N times an interpreter, from Py_Initialize to Py_Finalize. In between
+ * the host takes all memory that one gave back: nothing of the next lies where it lay.
+ */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* 16 MiB in pieces small enough for every hole. */
+static void take_holes(void)
+{
+	for (int i = 0; i < 1 << 15; i++) {
+		if (!malloc(512))
+			abort();
+	}
+}
 
 int main(int argc, char **argv)
 {
@@ -31,6 +43,7 @@ int main(int argc, char **argv)
 		}
 		if (finalize())
 			return 1;
+		take_holes();
 	}
 	return 0;
 }
