@@ -41,7 +41,7 @@ HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *
 
 /*
  * Functions that are not in the cache, or are seen for the first time; the time that the latter takes is
- * left out. `now`: when the event was, where it leaves the function.
+ * left out. `now`: when the event was, where it leaves the function. hook_other_code is of 3.12 and later.
  */
 HOOK_COLD void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result);
 HOOK_COLD void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,

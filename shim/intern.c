@@ -37,6 +37,12 @@ static uint32_t n_numbers, cap_numbers;
 static uint32_t *retired; /* by label hash, chained through number.next */
 static uint32_t retired_mask;
 
+/* A code object's key is its address, a C function's an odd number. */
+static bool is_c(uintptr_t key)
+{
+	return key & 1;
+}
+
 /* --- the table ------------------------------------------------------------------------------- */
 
 static uint32_t home_of(uintptr_t key)
@@ -159,16 +165,48 @@ static uint32_t number_of(uint32_t fn)
 	return (fn & ~INTERN_FLAGS) >> PYPROF_FN_SHIFT;
 }
 
-static void retire(uint32_t n)
+/* One for which there was no number, or no space for its name. It has a slot, and nothing else. */
+static bool is_overflow(uint32_t fn)
+{
+	return number_of(fn) == PYPROF_FN_OVERFLOW;
+}
+
+/* Among the retired ones. */
+static void put_back(uint32_t n)
 {
 	uint32_t *head = &retired[numbers[n].label_hash & retired_mask];
 
-	if (!numbers[n].key)
-		return;
-	table_remove(numbers[n].key);
 	numbers[n].key = 0;
 	numbers[n].next = *head;
 	*head = n;
+}
+
+static void retire(uint32_t n)
+{
+	if (!numbers[n].key)
+		return;
+	table_remove(numbers[n].key);
+	put_back(n);
+}
+
+/* The function of this slot is gone. */
+static void forget(const struct intern_slot *s)
+{
+	if (is_overflow(s->fn))
+		table_remove(s->key);
+	else
+		retire(number_of(s->fn));
+}
+
+/* Those without a number: of code, and of C functions too. */
+static void forget_overflow(bool c_too)
+{
+	for (uint32_t i = 0; table.slot && i <= table.mask; i++) {
+		const struct intern_slot *s = &table.slot[i];
+
+		while (s->key && is_overflow(s->fn) && (c_too || !is_c(s->key)))
+			table_remove(s->key); /* which may move another one here */
+	}
 }
 
 static bool same_label(uint32_t n, const struct names_entry *e)
@@ -238,14 +276,16 @@ static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uin
 
 	if (!n)
 		n = new_number(hash, e);
-	fn = n << PYPROF_FN_SHIFT | flags;
-	if (!n || !table_add(key, fn, check)) {
-		pyprof_set(&region.header->n_unnamed, region.header->n_unnamed + 1);
+	fn = (n ? n << PYPROF_FN_SHIFT : INTERN_OVERFLOW) | flags;
+	if (table_add(key, fn, check)) {
 		if (n)
-			retire(n);
-		return INTERN_OVERFLOW;
+			numbers[n].key = key;
+	} else if (n) {
+		put_back(n);
+		fn = INTERN_OVERFLOW | flags;
 	}
-	numbers[n].key = key;
+	if (is_overflow(fn))
+		pyprof_set(&region.header->n_unnamed, region.header->n_unnamed + 1);
 	return fn;
 }
 
@@ -255,16 +295,16 @@ static void code_died(void *code)
 	const struct intern_slot *s = code && table.slot ? table_find((uintptr_t)code) : NULL;
 
 	if (s && s->key)
-		retire(number_of(s->fn));
+		forget(s);
 }
 
-/* A code object's key is its address, a C function's an odd number. */
-static void retire_all_code(void)
+static void forget_all_code(void)
 {
 	for (uint32_t n = 1; n <= n_numbers; n++) {
-		if (!(numbers[n].key & 1))
+		if (!is_c(numbers[n].key))
 			retire(n);
 	}
+	forget_overflow(false);
 }
 
 bool intern_init(void)
@@ -277,7 +317,7 @@ bool intern_init(void)
 			"the interpreter does not tell when code objects die: each is kept alive instead");
 	}
 	if (all_gone)
-		retire_all_code();
+		forget_all_code();
 	return table.slot || table_resize(FIRST_SLOTS);
 }
 
@@ -293,7 +333,7 @@ uint32_t intern_code(PyObject *code)
 	fn = assign(&label.entry, (uintptr_t)code,
 		    label.entry.flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0, 0);
 	label_fini(&label);
-	if (fn != INTERN_OVERFLOW && pyapi_deaths_watch(code) < 0)
+	if (intern_look_up_code(code) && pyapi_deaths_watch(code) < 0)
 		py.Py_IncRef(code); /* its address must never serve another */
 	return fn;
 }
@@ -325,7 +365,7 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 	/* The address may have served a function that is gone (they can be made at run time). */
 	old = table_find(key);
 	if (old->key)
-		retire(number_of(old->fn));
+		forget(old);
 	label_of_c(&label, def, self, module);
 	if (takes_hook(def))
 		label.entry.flags |= PYPROF_NAME_TAKES_HOOK;
@@ -337,6 +377,7 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 
 bool intern_republish(const uint8_t *old_base)
 {
+	forget_overflow(true); /* there may be space for their names here */
 	for (uint32_t i = 1; i <= n_numbers; i++) {
 		const struct pyprof_name *p = (const void *)(old_base + numbers[i].name);
 		struct names_entry e = {

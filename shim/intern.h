@@ -85,13 +85,13 @@ uint32_t intern_look_up_c(const struct py_method_def *def);
 bool intern_init(void);
 
 /*
- * Functions seen for the first time; INTERN_OVERFLOW when numbers, memory or space for the name
- * have run out. `self` and `module` are those of the PyCFunction (NULL: none).
+ * Functions seen for the first time; INTERN_OVERFLOW, with their flags, when numbers, memory or space for the
+ * name have run out: for good, but where there is no memory to remember that. `self` and `module` are those of the PyCFunction (NULL: none).
  */
 uint32_t intern_code(PyObject *code);
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
 
-/* After a fork: publishes the names of all numbers in the new recording. */
+/* After a fork: publishes the names of all numbers in the new recording; functions without are seen anew. */
 bool intern_republish(const uint8_t *old_base);
 
 #endif

@@ -221,25 +221,31 @@ def fails(times):
     for i in times:
         try: Fails()
         except KeyError: pass
+def fresh(functions):
+    for f in functions: f()
+codes = [callable_one.__code__.replace(co_name='f%%d' %% i) for i in range(%d)]
+fresh([type(callable_one)(code, {}) for code in codes])
 times = [None] * %d
 for one in (classes, metaclasses, slotted, partials, objects, functions, methods, instances, derived, texts, lists,
             fails): one(times)
+print(len(callable_one.__code__.co_code))
 """
 
 
 def lost_per_call(python, run_shim, tmp_path, **costs):
-    """{name: tenths of a nanosecond that one call more makes its own time less}.
+    """({name: tenths of a nanosecond that one call more makes its own time less}, bytes of callable_one).
 
     Of two recordings, for what happens once in each does not count.
     """
-    runs = [run_shim([python.exe, "-S", "-c", OTHERS % n]) for n in (100, 200)]
+    runs = [run_shim([python.exe, "-S", "-c", OTHERS % (n, n)]) for n in (100, 200)]
     few, many = (lost_by(run.recording, tmp_path, **costs) for run in runs)
-    return {name: pytest.approx((many[name] - few[name]) / 100, abs=0.01) for name in many}
+    return ({name: pytest.approx((many[name] - few[name]) / 100, abs=0.01) for name in many},
+            int(runs[0].out))
 
 
 def test_calls_of_no_function(python, run_shim, tmp_path):
     """A nanosecond's tenth for each, which the caller loses: 3.12 and later tell of them."""
-    lost = lost_per_call(python, run_shim, tmp_path, other="0 0.1 0")
+    lost, code_bytes = lost_per_call(python, run_shim, tmp_path, other="0 0.1 0")
     told = python.version >= (3, 12)
     # Where the interpreter can start __init__ at once, it is two and a half.
     instance = 2.5 if python.version >= (3, 13) else told
@@ -249,11 +255,13 @@ def test_calls_of_no_function(python, run_shim, tmp_path):
     assert 5 * told == lost["__init__"], "one super() costs as much as five"
     assert 1.125 * told == lost["lists"]
     assert (2 if python.version[:2] == (3, 12) else 1.125 * told) == lost["texts"]
+    # Code is prepared before it runs for the first time.
+    assert (32 + code_bytes // 4) / 8 * told == lost["fresh"]
 
 
 def test_calls_without_a_site(python, run_shim, tmp_path):
     """A class's __init__ and an object's __call__, by C code. Before 3.12 no call site tells of any."""
-    lost = lost_per_call(python, run_shim, tmp_path, bare="0 0.1 0")
+    lost, _ = lost_per_call(python, run_shim, tmp_path, bare="0 0.1 0")
     told = int(python.version >= (3, 12))
     assert 2 * told == lost["call"]
     assert [told] * 3 == [lost["instances"], lost["derived"], lost["fails"]]

@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from integration import counts_only
+from integration import counts_only, read_stats
 from rings import Rings
 from stress import (ENGINES, LOST, PATIENCE, PROGRAMS, ROUNDS, SMALL, THREADS, Fixed,
                     assert_same, calls_of, check_conservation, preamble, running, said, scaled)
@@ -201,3 +201,47 @@ def test_no_space_for_tables(python, shim_dir):
     assert said(text, r"^  (\d+) functions without a name") <= len(whole), text
     assert " NO " not in text, text
     check_conservation(cut)
+
+
+NAMELESS = """\
+import os, posix, resource
+def limit(size):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, -1))
+def made(i, name="long" * 2000):
+    space = {}
+    exec(compile("def %s%d(): pass" % (name, i), "<made>", "exec"), space)
+    return space.popitem()[1]
+def many(functions, n=10):
+    for i in range(n):
+        for f in functions: f()
+def fleeting():
+    for i in range(1000, 1100): made(i)()
+many([made(i, "short") for i in range(500)], 50)  # so that there are tables of all that comes
+limit(1 << 20)
+functions = [made(i) for i in range(200)]
+many(functions)
+fleeting()
+if not posix.fork():
+    limit(-1)
+    many(functions)
+    os._exit(0)
+posix.waitpid(-1, 0)
+"""
+
+
+def test_no_space_for_names(python, run_shim):
+    """Functions for which none is left are one, and counted, each once; those of a child that has space have names."""
+    done = run_shim([python.exe, "-S", "-c", NAMELESS], env=SMALL)
+    parent, child = done.recordings
+    texts = [preamble(r) for r in done.recordings]
+    assert [said(text, LOST) for text in texts] == [0, 0], texts
+    unnamed = [said(text, r"^  (\d+) functions without a name") for text in texts]
+    stats = [read_stats(r) for r in done.recordings]
+    made = [[v[1] for f, v in s.items() if f[2].startswith("long")] for s in stats]
+    others = calls_of(stats[0], "<all further functions>")
+    # Some of what the program calls besides has no name, either; a <module> that is compiled is kept by nobody.
+    assert 0 < len(made[0]) < 200 and set(made[0]) == {10}
+    nameless = 200 - len(made[0])
+    assert nameless + 100 <= unnamed[0] <= nameless + 100 + 5, (made, unnamed)
+    assert 10 * nameless + 100 <= others <= 10 * nameless + 100 + 500, (made, others)
+    assert made[1] == [10] * 200 and unnamed[1] == 0, (made, unnamed)
