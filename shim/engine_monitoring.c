@@ -93,7 +93,7 @@ HOOK_INLINE PyObject *python_called(void)
  * that it does not take when it has to tell. super().f(): it makes an object and a bound method then.
  * Measured: see docs/internals.md.
  */
-#define OTHERS_OF_SUPER (5 * PYPROF_OTHERS)
+#define OTHERS_OF_SUPER (PYPROF_OTHERS * 29 / 8)
 #define OTHERS_OF_STR (2 * PYPROF_OTHERS)
 #define OTHERS_OF_INSTANCE (PYPROF_OTHERS * 5 / 2)
 #define OTHERS_OF_VECTORCALL (PYPROF_OTHERS + 1)

@@ -9,6 +9,7 @@
 #include "log.h"
 
 #define CODE_DESTROYED 1 /* PY_CODE_EVENT_DESTROY */
+#define CO_VARIABLE 0x0c /* CO_VARARGS, CO_VARKEYWORDS */
 
 struct pyapi py;
 
@@ -70,8 +71,8 @@ bool pyapi_layout_holds(void)
 
 /* --- types ------------------------------------------------------------------------------------ */
 
-/* PyTypeObject.tp_flags, .tp_init, .tp_new; and Py_TPFLAGS_INLINE_VALUES */
-enum { TYPE_FLAGS = 21, TYPE_INIT = 37, TYPE_NEW = 39 };
+/* PyTypeObject.tp_flags, .tp_init, .tp_new, .tp_version_tag; and Py_TPFLAGS_INLINE_VALUES */
+enum { TYPE_FLAGS = 21, TYPE_INIT = 37, TYPE_NEW = 39, TYPE_VERSION = 48 };
 #define INLINE_VALUES (1ul << 2)
 
 static uintptr_t type_word(const PyObject *type, int n)
@@ -80,6 +81,7 @@ static uintptr_t type_word(const PyObject *type, int n)
 }
 
 static uintptr_t python_init; /* the tp_init of every class that has an `__init__` in Python */
+static PyObject *init_name;   /* "__init__" */
 
 void pyapi_types_find(void)
 {
@@ -90,14 +92,48 @@ void pyapi_types_find(void)
 		python_init = type_word(class, TYPE_INIT);
 	py.PyErr_Clear();
 	if (class)
-		py.Py_DecRef(class); /* the module keeps it */
+		py.Py_DecRef(class);			 /* the module keeps it */
+	init_name = py.PyUnicode_FromString("__init__"); /* another interpreter's is gone with it */
+}
+
+/* Whether it must be called with as many arguments as it has names: nothing is left out, or taken up in one. */
+static bool takes_all(PyObject *init)
+{
+	PyObject *code;
+
+	if (pyapi_type(init) != py.PyFunction_Type || py.PyFunction_GetDefaults(init))
+		return false;
+	code = py.PyFunction_GetCode(init);
+	return !(pyapi_long_attr(code, "co_flags", CO_VARIABLE) & CO_VARIABLE) &&
+	       !pyapi_long_attr(code, "co_kwonlyargcount", 1);
+}
+
+/* The interpreter's own lookup takes a twentieth of what such a call does: so it is remembered for some types. */
+static bool init_takes_all(const PyObject *type)
+{
+	static struct {
+		const PyObject *type;
+		uint32_t version;
+		bool takes_all;
+	} known[64];
+	__typeof__(*known) *k = &known[(uintptr_t)type / 64 % 64];
+	uint32_t version = (uint32_t)type_word(type, TYPE_VERSION);
+	PyObject *init;
+
+	if (k->type == type && k->version == version && version)
+		return k->takes_all;
+	init = init_name ? py._PyType_Lookup((PyObject *)type, init_name) : NULL;
+	k->type = type;
+	k->version = (uint32_t)type_word(type, TYPE_VERSION); /* the lookup may have given it one */
+	k->takes_all = init && takes_all(init);
+	return k->takes_all;
 }
 
 bool pyapi_type_initialises_quickly(const PyObject *type)
 {
 	return py.version >= 0x030d00 && type_word(type, TYPE_FLAGS) & INLINE_VALUES &&
 	       type_word(type, TYPE_NEW) == type_word(py.PyBaseObject_Type, TYPE_NEW) &&
-	       type_word(type, TYPE_INIT) == python_init;
+	       type_word(type, TYPE_INIT) == python_init && init_takes_all(type);
 }
 
 /* --- frames ----------------------------------------------------------------------------------- */

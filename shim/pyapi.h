@@ -97,6 +97,8 @@ struct py_method_def {
 	S(PyMethodDescr_Type, 1, PyObject *)                                                   \
 	S(PyClassMethodDescr_Type, 1, PyObject *)                                              \
 	S(PyWrapperDescr_Type, 1, PyObject *)                                                  \
+	S(PyFunction_GetCode, 1, PyObject *(*)(PyObject *))                                    \
+	S(PyFunction_GetDefaults, 1, PyObject *(*)(PyObject *))                                \
 	S(PyFunction_Type, 1, PyObject *)                                                      \
 	S(PySuper_Type, 1, PyObject *)                                                         \
 	S(PyMethod_Type, 1, PyObject *)                                                        \
@@ -203,8 +205,8 @@ static inline bool pyapi_type_has_vectorcall(const PyObject *type)
 
 /*
  * Whether the interpreter, when it calls this, can start `__init__` without C code in between: from 3.13 on, for a
- * class in Python whose instances hold their attributes themselves. Not looked at are the arguments, which must
- * be as many as `__init__` has.
+ * class in Python whose instances hold their attributes themselves, if there are as many arguments as `__init__`
+ * has. They are not looked at: one that has defaults is taken for one that is called with fewer.
  */
 bool pyapi_type_initialises_quickly(const PyObject *type);
 

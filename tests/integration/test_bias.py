@@ -199,6 +199,14 @@ class Callable:
     def __call__(self): pass
 class Fails:
     def __init__(self): raise KeyError
+class Defaulted:
+    def __init__(self, x=1): pass
+class Variable:
+    def __init__(self, *args): pass
+class Keyword:
+    def __init__(self, *, x=1): pass
+class Changed:
+    def __init__(self): pass
 def call(what, times):
     for i in times: what()
 def classes(times): call(Plain, times)
@@ -221,13 +229,24 @@ def fails(times):
     for i in times:
         try: Fails()
         except KeyError: pass
+def defaulted(times):
+    for i in times: Defaulted()
+def variable(times):
+    for i in times: Variable()
+def keyword(times):
+    for i in times: Keyword()
+def unchanged(times):
+    for i in times: Changed()
+def changed(times):
+    Changed.__init__ = Defaulted.__init__
+    for i in times: Changed()
 def fresh(functions):
     for f in functions: f()
 codes = [callable_one.__code__.replace(co_name='f%%d' %% i) for i in range(%d)]
 fresh([type(callable_one)(code, {}) for code in codes])
 times = [None] * %d
 for one in (classes, metaclasses, slotted, partials, objects, functions, methods, instances, derived, texts, lists,
-            fails): one(times)
+            fails, defaulted, variable, keyword, unchanged, changed): one(times)
 print(len(callable_one.__code__.co_code))
 """
 
@@ -251,8 +270,10 @@ def test_calls_of_no_function(python, run_shim, tmp_path):
     instance = 2.5 if python.version >= (3, 13) else told
     assert 5 * told == lost["call"]
     assert [lost["objects"], lost["methods"], lost["functions"]] == [0, 0, 0]
-    assert [instance] * 3 == [lost["instances"], lost["derived"], lost["fails"]]
-    assert 5 * told == lost["__init__"], "one super() costs as much as five"
+    assert [instance] * 4 == [lost[name] for name in ("instances", "derived", "fails", "unchanged")]
+    # Nor can it where __init__ takes fewer arguments than it has names, or any number.
+    assert [told] * 4 == [lost[name] for name in ("defaulted", "variable", "keyword", "changed")]
+    assert 29 / 8 * told == lost["__init__"], "one super() costs as much as so many"
     assert 1.125 * told == lost["lists"]
     assert (2 if python.version[:2] == (3, 12) else 1.125 * told) == lost["texts"]
     # Code is prepared before it runs for the first time.
