@@ -18,8 +18,9 @@
 #include "recording.h"
 #include "solve.h"
 
-#define SLICES 20 /* of a loop in a round */
-#define BUSY 0.5  /* spread of a call, in a Python function's cost */
+#define SLICES 20   /* of a loop in a round */
+#define UNREST 0.01 /* of the rounds that count: from there on the machine is busy ... */
+#define MANY 20000  /* ... where there are as many calls; fewer are disturbed by anything */
 
 struct run {
 	const struct calibration *c;
@@ -274,17 +275,7 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 
 /* --- telling -------------------------------------------------------------------------------------------- */
 
-/* Some loops may have been disturbed, and not that of Python calls: what is fitted goes by all of them. */
-static bool is_busy(const struct calib *c)
-{
-	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
-	double most = BUSY * (python->in_s + python->out_s);
-
-	return python->spread_s > most || c->cost[PYPROF_COST_C].spread_s > most ||
-	       c->cost[CALIB_RESUME].spread_s > most || c->cost[CALIB_METHOD].spread_s > most;
-}
-
-static void print(const struct run *run, const struct calib *c)
+static void print(const struct run *run, const struct calib *c, double unrest)
 {
 	static const char *const text[CALIB_KINDS] = {
 		"Python function",
@@ -312,8 +303,11 @@ static void print(const struct run *run, const struct calib *c)
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
-	if (is_busy(c))
-		puts("  the machine was busy with other things: better calibrate again when it is not");
+	if (unrest > UNREST)
+		printf("  the fastest rounds differ by %.1f %%: better calibrate again %s\n",
+		       unrest * 100,
+		       c->n_calls < MANY ? "with more calls"
+					 : "when the machine is less busy with other things");
 }
 
 static int keep(const struct calib *c)
@@ -330,21 +324,34 @@ static int keep(const struct calib *c)
 	return err ? -1 : 0;
 }
 
-static int run_rounds(struct run *run, struct round *rounds)
+static int run_round(struct run *run, struct round *round)
+{
+	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
+	int err;
+
+	forget_recording(run);
+	err = run_target(run, false, round->bare);
+	if (!err)
+		err = run_target(run, true, round->total);
+	if (!err)
+		err = read_recording(run, &raw, round);
+	return err;
+}
+
+/* More of them where the machine does other things as well. */
+static int run_rounds(struct run *run, struct rounds *r)
 {
 	bool shows = isatty(2);
-	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
-	int err = 0;
+	int limit = run->c->n_calls < MANY ? SOLVE_ROUNDS : SOLVE_MAX_ROUNDS;
+	int most = SOLVE_ROUNDS, err = 0;
 
-	for (int i = 0; i < SOLVE_ROUNDS && !err; i++) {
-		forget_recording(run);
+	while (r->n < most && !err) {
 		if (shows)
-			fprintf(stderr, "\rround %d of %d", i + 1, SOLVE_ROUNDS);
-		err = run_target(run, false, rounds[i].bare);
-		if (!err)
-			err = run_target(run, true, rounds[i].total);
-		if (!err)
-			err = read_recording(run, &raw, &rounds[i]);
+			fprintf(stderr, "\rround %d of %d", r->n + 1, most);
+		err = run_round(run, &r->at[r->n++]);
+		r->n_loops = run->n_loops;
+		if (!err && r->n == most && most < limit && solve_unrest(r) > UNREST)
+			most += SOLVE_FASTEST;
 	}
 	if (shows)
 		fputs("\r\033[K", stderr);
@@ -352,7 +359,7 @@ static int run_rounds(struct run *run, struct round *rounds)
 }
 
 /* The costs of calls in loops of them, then what programs make of these. */
-static int work_out(struct run *run, const struct round *rounds, struct calib *c)
+static int work_out(struct run *run, const struct rounds *r, struct calib *c)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
 	struct fit_program program[MAX_LOOPS - LOOP_MIXED] = { 0 };
@@ -360,12 +367,13 @@ static int work_out(struct run *run, const struct round *rounds, struct calib *c
 
 	c->key = run->source.calib.key;
 	c->made = time(NULL);
-	solve(c, rounds, monitoring);
+	c->n_rounds = (uint64_t)r->n;
+	solve(c, r, monitoring);
 	for (int i = LOOP_MIXED; i < run->n_loops; i++) {
-		double bare = solve_bare(rounds, i);
+		double bare = solve_bare(r, i);
 
 		program[i - LOOP_MIXED].bare_s = bare;
-		program[i - LOOP_MIXED].added_s = solve_total(rounds, i) - bare;
+		program[i - LOOP_MIXED].added_s = solve_total(r, i) - bare;
 	}
 	err = find_model(run, c, program);
 	if (!err)
@@ -376,18 +384,18 @@ static int work_out(struct run *run, const struct round *rounds, struct calib *c
 int calibrate(const struct calibration *c)
 {
 	struct run run = { .c = c };
-	struct round rounds[SOLVE_ROUNDS];
-	struct calib result = { .n_calls = c->n_calls, .n_rounds = SOLVE_ROUNDS };
+	static struct rounds rounds;
+	struct calib result = { .n_calls = c->n_calls };
 	int err = make_folder(&run);
 
 	if (!err)
-		err = run_rounds(&run, rounds);
+		err = run_rounds(&run, &rounds);
 	if (!err)
-		err = work_out(&run, rounds, &result);
+		err = work_out(&run, &rounds, &result);
 	forget_recording(&run);
 	remove_folder(&run);
 	if (err)
 		return err;
-	print(&run, &result);
+	print(&run, &result, solve_unrest(&rounds));
 	return keep(&result);
 }

@@ -47,47 +47,75 @@ static struct timed typical(const struct timed *sorted)
 	struct timed sum = { 0 };
 	int n = 0;
 
-	for (; n + 1 < SOLVE_ROUNDS / 3; n++) {
+	for (; n + 1 < SOLVE_FASTEST; n++) {
 		sum.s += sorted[n + 1].s;
 		sum.with += sorted[n + 1].with;
 	}
 	return (struct timed){ sum.s / n, sum.with / n };
 }
 
-static double half_iqr(const struct timed *sorted)
+static double half_iqr(const struct timed *sorted, int n)
 {
-	return (sorted[SOLVE_ROUNDS * 3 / 4].s - sorted[SOLVE_ROUNDS / 4].s) / 2;
+	return (sorted[n * 3 / 4].s - sorted[n / 4].s) / 2;
 }
 
-static void sort_bare(const struct round *rounds, int loop, struct timed *sorted)
+static void sort_bare(const struct rounds *r, int loop, struct timed *sorted)
 {
-	for (int i = 0; i < SOLVE_ROUNDS; i++)
-		sorted[i] = (struct timed){ rounds[i].bare[loop], 0 };
-	qsort(sorted, SOLVE_ROUNDS, sizeof(*sorted), compare);
+	for (int i = 0; i < r->n; i++)
+		sorted[i] = (struct timed){ r->at[i].bare[loop], 0 };
+	qsort(sorted, (size_t)r->n, sizeof(*sorted), compare);
 }
 
 /* Of the recorded rounds, with the callee's own time in the same ones. */
-static void sort_total(const struct round *rounds, int loop, struct timed *sorted)
+static void sort_total(const struct rounds *r, int loop, struct timed *sorted)
 {
-	for (int i = 0; i < SOLVE_ROUNDS; i++)
-		sorted[i] = (struct timed){ rounds[i].total[loop], rounds[i].callee[loop] };
-	qsort(sorted, SOLVE_ROUNDS, sizeof(*sorted), compare);
+	for (int i = 0; i < r->n; i++)
+		sorted[i] = (struct timed){ r->at[i].total[loop], r->at[i].callee[loop] };
+	qsort(sorted, (size_t)r->n, sizeof(*sorted), compare);
 }
 
-double solve_bare(const struct round *rounds, int loop)
+double solve_bare(const struct rounds *r, int loop)
 {
-	struct timed sorted[SOLVE_ROUNDS];
+	struct timed sorted[SOLVE_MAX_ROUNDS];
 
-	sort_bare(rounds, loop, sorted);
+	sort_bare(r, loop, sorted);
 	return typical(sorted).s;
 }
 
-double solve_total(const struct round *rounds, int loop)
+double solve_total(const struct rounds *r, int loop)
 {
-	struct timed sorted[SOLVE_ROUNDS];
+	struct timed sorted[SOLVE_MAX_ROUNDS];
 
-	sort_total(rounds, loop, sorted);
+	sort_total(r, loop, sorted);
 	return typical(sorted).s;
+}
+
+static int compare_doubles(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static double unrest_of(const struct timed *sorted)
+{
+	return sorted[SOLVE_FASTEST - 1].s / sorted[1].s - 1;
+}
+
+double solve_unrest(const struct rounds *r)
+{
+	struct timed sorted[SOLVE_MAX_ROUNDS];
+	double of[2 * MAX_LOOPS];
+	int n = 0;
+
+	for (int loop = 0; loop < r->n_loops; loop++) {
+		sort_bare(r, loop, sorted);
+		of[n++] = unrest_of(sorted);
+		sort_total(r, loop, sorted);
+		of[n++] = unrest_of(sorted);
+	}
+	qsort(of, (size_t)n, sizeof(*of), compare_doubles);
+	return of[n / 2];
 }
 
 /* --- costs ---------------------------------------------------------------------------------------------- */
@@ -96,9 +124,9 @@ double solve_total(const struct round *rounds, int loop)
  * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all but 3.10 and
  * 3.11.
  */
-static double slowdown(const struct round *rounds, bool monitoring)
+static double slowdown(const struct rounds *r, bool monitoring)
 {
-	double bare = solve_bare(rounds, LOOP_PLAIN), total = solve_total(rounds, LOOP_PLAIN);
+	double bare = solve_bare(r, LOOP_PLAIN), total = solve_total(r, LOOP_PLAIN);
 
 	return monitoring || total < SLOWED * bare
 		       ? 0
@@ -106,31 +134,31 @@ static double slowdown(const struct round *rounds, bool monitoring)
 }
 
 /* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
-static double bytecode_of(const struct round *rounds)
+static double bytecode_of(const struct rounds *r)
 {
-	double times = (solve_total(rounds, LOOP_WORK) / solve_bare(rounds, LOOP_WORK) +
-			solve_total(rounds, LOOP_TEXT) / solve_bare(rounds, LOOP_TEXT)) /
+	double times = (solve_total(r, LOOP_WORK) / solve_bare(r, LOOP_WORK) +
+			solve_total(r, LOOP_TEXT) / solve_bare(r, LOOP_TEXT)) /
 		       2;
 
 	return times > 1 ? times : 1;
 }
 
 /* What a call in this loop costs. Of the loop's time when it is not recorded, a part is the callee's. */
-static struct calib_cost cost_of(const struct round *rounds, enum loop loop, double slow)
+static struct calib_cost cost_of(const struct rounds *r, enum loop loop, double slow)
 {
 	const struct loop_facts *facts = &loop_facts[loop];
-	struct timed bare[SOLVE_ROUNDS], total[SOLVE_ROUNDS];
-	double body = solve_bare(rounds, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
+	struct timed bare[SOLVE_MAX_ROUNDS], total[SOLVE_MAX_ROUNDS];
+	double body = solve_bare(r, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
 		      (facts->n_inside ? facts->n_inside : 1);
 	double callee;
 
-	sort_bare(rounds, loop, bare);
-	sort_total(rounds, loop, total);
+	sort_bare(r, loop, bare);
+	sort_total(r, loop, total);
 	callee = typical(total).with;
 	return (struct calib_cost){ .in_s = callee - body - facts->n_inside * slow,
 				    .out_s = typical(total).s - callee - (typical(bare).s - body) -
 					     facts->n_outside * slow,
-				    .spread_s = half_iqr(bare) + half_iqr(total) };
+				    .spread_s = half_iqr(bare, r->n) + half_iqr(total, r->n) };
 }
 
 static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
@@ -159,28 +187,26 @@ static struct calib_cost part(struct calib_cost a, double large)
 				    .spread_s = a.spread_s / large };
 }
 
-void solve(struct calib *c, const struct round *rounds, bool monitoring)
+void solve(struct calib *c, const struct rounds *r, bool monitoring)
 {
 	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
-	double slow = slowdown(rounds, monitoring);
-	struct calib_cost python = cost_of(rounds, LOOP_PYTHON, slow);
-	struct calib_cost call = cost_of(rounds, LOOP_C, slow);
-	struct calib_cost exception =
-		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION, slow), python));
-	struct calib_cost c_exception =
-		all_inside(minus(cost_of(rounds, LOOP_EXCEPTION_C, slow), call));
+	double slow = slowdown(r, monitoring);
+	struct calib_cost python = cost_of(r, LOOP_PYTHON, slow);
+	struct calib_cost call = cost_of(r, LOOP_C, slow);
+	struct calib_cost exception = all_inside(minus(cost_of(r, LOOP_EXCEPTION, slow), python));
+	struct calib_cost c_exception = all_inside(minus(cost_of(r, LOOP_EXCEPTION_C, slow), call));
 
-	c->bytecode = slow > 0 ? bytecode_of(rounds) : 1;
+	c->bytecode = slow > 0 ? bytecode_of(r) : 1;
 	c->cost[PYPROF_COST_PYTHON] = python;
 	c->cost[PYPROF_COST_C] = call;
 	c->cost[PYPROF_COST_EXCEPTION] = exception;
 	c->cost[CALIB_EXCEPTION_C] = minus(c_exception, exception);
-	c->cost[CALIB_RESUME] = minus(cost_of(rounds, LOOP_RESUME, slow), python);
-	c->cost[CALIB_METHOD] = minus(cost_of(rounds, LOOP_METHOD, slow), call);
-	c->cost[CALIB_LARGE] = part(minus(cost_of(rounds, LOOP_LARGE, slow), python), large);
-	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(rounds, LOOP_SITE, slow), call), large);
+	c->cost[CALIB_RESUME] = minus(cost_of(r, LOOP_RESUME, slow), python);
+	c->cost[CALIB_METHOD] = minus(cost_of(r, LOOP_METHOD, slow), call);
+	c->cost[CALIB_LARGE] = part(minus(cost_of(r, LOOP_LARGE, slow), python), large);
+	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(r, LOOP_SITE, slow), call), large);
 	if (!monitoring)
 		return;
-	c->cost[PYPROF_COST_BARE] = minus(cost_of(rounds, LOOP_BARE, slow), python);
-	c->cost[CALIB_OTHER] = all_outside(cost_of(rounds, LOOP_OTHER, slow));
+	c->cost[PYPROF_COST_BARE] = minus(cost_of(r, LOOP_BARE, slow), python);
+	c->cost[CALIB_OTHER] = all_outside(cost_of(r, LOOP_OTHER, slow));
 }

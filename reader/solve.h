@@ -12,6 +12,8 @@
 #include "fit.h"
 
 #define SOLVE_ROUNDS 15
+#define SOLVE_MAX_ROUNDS 45 /* on a machine that does other things as well */
+#define SOLVE_FASTEST 5	    /* rounds that count, with the one that is faster still */
 
 /* What calibrate_program runs, in this order. */
 enum loop {
@@ -51,14 +53,26 @@ struct round {
 	double cost[MAX_LOOPS];	  /* of that, what the calibration says that recording has cost */
 };
 
-/*
- * How long a call of this loop takes on a machine that does nothing else: the mean of the fastest third of SOLVE_ROUNDS,
- * without the fastest of all.
- */
-double solve_bare(const struct round *rounds, int loop);
-double solve_total(const struct round *rounds, int loop);
+struct rounds {
+	int n; /* SOLVE_ROUNDS to SOLVE_MAX_ROUNDS */
+	int n_loops;
+	struct round at[SOLVE_MAX_ROUNDS];
+};
 
-/* The costs, and their spread, of the SOLVE_ROUNDS. `monitoring`: the engine of 3.12+. */
-void solve(struct calib *c, const struct round *rounds, bool monitoring);
+/*
+ * How long a call of this loop takes on a machine that does nothing else: the mean of the SOLVE_FASTEST rounds without
+ * the fastest of all.
+ */
+double solve_bare(const struct rounds *r, int loop);
+double solve_total(const struct rounds *r, int loop);
+
+/*
+ * How far the rounds that count are apart, as a part of what they take, at the median of the loops and the bare and recorded
+ * ones: more of them make it less.
+ */
+double solve_unrest(const struct rounds *r);
+
+/* The costs, and their spread. `monitoring`: the engine of 3.12+. */
+void solve(struct calib *c, const struct rounds *r, bool monitoring);
 
 #endif

@@ -27,7 +27,7 @@ static const struct cost truth[LOOP_MIXED] = {
 	[LOOP_EXCEPTION] = { 0, 68e-9 },  [LOOP_EXCEPTION_C] = { 0, 95e-9 },
 };
 
-static struct round rounds[SOLVE_ROUNDS];
+static struct rounds rounds;
 static struct calib c;
 
 static double callee_of(int loop)
@@ -38,7 +38,7 @@ static double callee_of(int loop)
 /* `slow_s`: what each of the quickest bytecodes takes longer; others take `times` as long. */
 static void make(double slow_s, double times)
 {
-	for (int r = 0; r < SOLVE_ROUNDS; r++) {
+	for (int r = 0; r < rounds.n; r++) {
 		for (int i = 0; i < LOOP_MIXED; i++) {
 			const struct loop_facts *facts = &loop_facts[i];
 			double bare = facts->n_outside * BYTECODE_S + callee_of(i);
@@ -46,14 +46,14 @@ static void make(double slow_s, double times)
 
 			if (i == LOOP_PLAIN)
 				bare -= callee_of(i);
-			rounds[r].bare[i] = bare;
-			rounds[r].callee[i] = callee;
-			rounds[r].total[i] = bare - callee_of(i) + callee + truth[i].out_s +
-					     facts->n_outside * slow_s;
+			rounds.at[r].bare[i] = bare;
+			rounds.at[r].callee[i] = callee;
+			rounds.at[r].total[i] = bare - callee_of(i) + callee + truth[i].out_s +
+						facts->n_outside * slow_s;
 			if (i == LOOP_PLAIN)
-				rounds[r].total[i] = bare + facts->n_outside * slow_s;
+				rounds.at[r].total[i] = bare + facts->n_outside * slow_s;
 			if (i == LOOP_WORK || i == LOOP_TEXT)
-				rounds[r].total[i] = bare * times;
+				rounds.at[r].total[i] = bare * times;
 		}
 	}
 }
@@ -68,13 +68,13 @@ static void scale(double *times, double by)
 static void disturb(int n_slow)
 {
 	for (int r = 0; r < n_slow; r++) {
-		scale(rounds[r].bare, 1.6);
-		scale(rounds[SOLVE_ROUNDS - 1 - r].total, 1.6);
-		scale(rounds[SOLVE_ROUNDS - 1 - r].callee, 1.6);
+		scale(rounds.at[r].bare, 1.6);
+		scale(rounds.at[rounds.n - 1 - r].total, 1.6);
+		scale(rounds.at[rounds.n - 1 - r].callee, 1.6);
 	}
-	scale(rounds[SOLVE_ROUNDS / 2].bare, 0.9);
-	scale(rounds[SOLVE_ROUNDS / 2 - 1].total, 0.9);
-	scale(rounds[SOLVE_ROUNDS / 2 - 1].callee, 0.9);
+	scale(rounds.at[rounds.n / 2].bare, 0.9);
+	scale(rounds.at[rounds.n / 2 - 1].total, 0.9);
+	scale(rounds.at[rounds.n / 2 - 1].callee, 0.9);
 }
 
 static void check_cost(int kind, double in_s, double out_s)
@@ -115,13 +115,15 @@ static void check_costs(double large)
 static void setup(void)
 {
 	memset(&c, 0, sizeof(c));
-	memset(rounds, 0, sizeof(rounds));
+	memset(&rounds, 0, sizeof(rounds));
+	rounds.n = SOLVE_ROUNDS;
+	rounds.n_loops = LOOP_MIXED;
 }
 
 START_TEST(monitoring)
 {
 	make(0, 1);
-	solve(&c, rounds, true);
+	solve(&c, &rounds, true);
 	check_costs(1);
 	check_difference(PYPROF_COST_BARE, LOOP_BARE, LOOP_PYTHON, 1);
 	check_cost(CALIB_OTHER, 0, sum_of(LOOP_OTHER));
@@ -133,7 +135,7 @@ END_TEST
 START_TEST(tracefunc)
 {
 	make(0, 1);
-	solve(&c, rounds, false);
+	solve(&c, &rounds, false);
 	check_costs(calib_largeness(false, 2000));
 	check_cost(PYPROF_COST_BARE, 0, 0);
 	check_cost(CALIB_OTHER, 0, 0);
@@ -145,7 +147,7 @@ END_TEST
 START_TEST(slow_bytecode)
 {
 	make(1e-9, 1.25);
-	solve(&c, rounds, false);
+	solve(&c, &rounds, false);
 	check_costs(calib_largeness(false, 2000));
 	ck_assert_double_eq_tol(c.bytecode, 1.25, 1e-9);
 }
@@ -156,10 +158,10 @@ START_TEST(a_busy_machine)
 {
 	make(0, 1);
 	disturb(_i);
-	solve(&c, rounds, true);
+	solve(&c, &rounds, true);
 	check_costs(1);
-	ck_assert_double_eq_tol(solve_bare(rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
-	ck_assert_double_eq_tol(solve_total(rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
+	ck_assert_double_eq_tol(solve_bare(&rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
+	ck_assert_double_eq_tol(solve_total(&rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
 }
 END_TEST
 
@@ -167,13 +169,38 @@ END_TEST
 START_TEST(spread_says_how_busy)
 {
 	make(0, 1);
-	for (int r = 0; r < SOLVE_ROUNDS; r++) {
-		rounds[r].bare[LOOP_PYTHON] = (100 + r) * 1e-9;
-		rounds[r].total[LOOP_PYTHON] = (200 + 2 * ((r * 7) % SOLVE_ROUNDS)) * 1e-9;
+	for (int r = 0; r < rounds.n; r++) {
+		rounds.at[r].bare[LOOP_PYTHON] = (100 + r) * 1e-9;
+		rounds.at[r].total[LOOP_PYTHON] = (200 + 2 * ((r * 7) % rounds.n)) * 1e-9;
 	}
-	solve(&c, rounds, true);
+	solve(&c, &rounds, true);
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].spread_s,
 				(11 - 3 + 2 * (11 - 3)) / 2. * 1e-9, 1e-15);
+}
+END_TEST
+
+/* As many slow ones as leave enough of the others; with one more, the last that counts is the least slow. */
+START_TEST(unrest)
+{
+	make(0, 1);
+	rounds.n = _i;
+	ck_assert_double_eq_tol(solve_unrest(&rounds), 0, 1e-9);
+	disturb(rounds.n - SOLVE_FASTEST);
+	ck_assert_double_eq_tol(solve_unrest(&rounds), 0, 1e-9);
+	make(0, 1);
+	disturb(rounds.n - SOLVE_FASTEST + 1);
+	ck_assert_double_eq_tol(solve_unrest(&rounds), 1.6 * 0.9 - 1, 1e-9);
+}
+END_TEST
+
+/* More of them, of which most are slow, say the same. */
+START_TEST(many_rounds)
+{
+	rounds.n = SOLVE_MAX_ROUNDS;
+	make(0, 1);
+	disturb(SOLVE_MAX_ROUNDS - SOLVE_FASTEST);
+	solve(&c, &rounds, true);
+	check_costs(1);
 }
 END_TEST
 
@@ -187,5 +214,7 @@ int main(void)
 	tcase_add_test(t, slow_bytecode);
 	tcase_add_loop_test(t, a_busy_machine, 0, 10);
 	tcase_add_test(t, spread_says_how_busy);
+	tcase_add_test(t, many_rounds);
+	tcase_add_loop_test(t, unrest, SOLVE_ROUNDS, SOLVE_ROUNDS + 2);
 	return run_case("solve", t);
 }
