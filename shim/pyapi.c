@@ -83,6 +83,13 @@ static uintptr_t type_word(const PyObject *type, int n)
 static uintptr_t python_init; /* the tp_init of every class that has an `__init__` in Python */
 static PyObject *init_name;   /* "__init__" */
 
+/* Whether a class's __init__ takes_all, looked up once for each version of the type, by the type's address. */
+static struct {
+	const PyObject *type;
+	uint32_t version;
+	bool takes_all;
+} inits[64];
+
 void pyapi_types_find(void)
 {
 	PyObject *module = pyapi_module("_frozen_importlib"); /* in any interpreter */
@@ -92,8 +99,10 @@ void pyapi_types_find(void)
 		python_init = type_word(class, TYPE_INIT);
 	py.PyErr_Clear();
 	if (class)
-		py.Py_DecRef(class);			 /* the module keeps it */
-	init_name = py.PyUnicode_FromString("__init__"); /* another interpreter's is gone with it */
+		py.Py_DecRef(class); /* the module keeps it */
+	/* Another interpreter's are gone with it. */
+	init_name = py.PyUnicode_FromString("__init__");
+	memset(inits, 0, sizeof(inits));
 }
 
 /* Whether it must be called with as many arguments as it has names: nothing is left out, or taken up in one. */
@@ -108,15 +117,9 @@ static bool takes_all(PyObject *init)
 	       !pyapi_long_attr(code, "co_kwonlyargcount", 1);
 }
 
-/* The interpreter's own lookup takes a twentieth of what such a call does: so it is remembered for some types. */
 static bool init_takes_all(const PyObject *type)
 {
-	static struct {
-		const PyObject *type;
-		uint32_t version;
-		bool takes_all;
-	} known[64];
-	__typeof__(*known) *k = &known[(uintptr_t)type / 64 % 64];
+	__typeof__(*inits) *k = &inits[(uintptr_t)type / 64 % 64];
 	uint32_t version = (uint32_t)type_word(type, TYPE_VERSION);
 	PyObject *init;
 
