@@ -86,7 +86,8 @@ bool intern_init(void);
 
 /*
  * Functions seen for the first time; INTERN_OVERFLOW, with their flags, when numbers, memory or space for the
- * name have run out: for good, but where there is no memory to remember that. `self` and `module` are those of the PyCFunction (NULL: none).
+ * name have run out: for good, but where there is no memory to remember that. `self` and `module` are those of the
+ * PyCFunction (NULL: none).
  */
 uint32_t intern_code(PyObject *code);
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
