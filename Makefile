@@ -295,7 +295,7 @@ bench: ## measure what it costs, beside cProfile: 15 minutes; BENCH_ARGS='--roun
 	@$(MAKE) all $(BUILD)/bench/libfloor.so
 	@tools/bench --build $(BUILD) --json $(BUILD)/bench/bench.json $(BENCH_ARGS)
 
-bench-accuracy: ## how right the reported times are, beside cProfile's: 25 minutes; PYTHONS=...
+bench-accuracy: ## how right the reported times are, beside cProfile's: 20 minutes; PYTHONS=...
 	@tools/install-deps build bench
 	@$(MAKE) all
 	@tools/bench-accuracy --build $(BUILD) --json $(BUILD)/bench/accuracy.json $(BENCH_ARGS)

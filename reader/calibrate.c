@@ -18,9 +18,9 @@
 #include "recording.h"
 #include "solve.h"
 
-#define SLICES 20   /* of a loop in a round */
-#define UNREST 0.01 /* of the rounds that count: from there on the machine is busy ... */
-#define MANY 20000  /* ... where there are as many calls; fewer are disturbed by anything */
+#define SLICES 20 /* of a loop in a round */
+#define MANY \
+	20000 /* calls: fewer are disturbed by anything, and more rounds of them are of no use */
 
 struct run {
 	const struct calibration *c;
@@ -303,7 +303,7 @@ static void print(const struct run *run, const struct calib *c, double unrest)
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
-	if (unrest > UNREST)
+	if (unrest > SOLVE_UNREST)
 		printf("  the fastest rounds differ by %.1f %%: better calibrate again %s\n",
 		       unrest * 100,
 		       c->n_calls < MANY ? "with more calls"
@@ -342,16 +342,14 @@ static int run_round(struct run *run, struct round *round)
 static int run_rounds(struct run *run, struct rounds *r)
 {
 	bool shows = isatty(2);
-	int limit = run->c->n_calls < MANY ? SOLVE_ROUNDS : SOLVE_MAX_ROUNDS;
-	int most = SOLVE_ROUNDS, err = 0;
+	int most = run->c->n_calls < MANY ? SOLVE_ROUNDS : SOLVE_MAX_ROUNDS;
+	int err = 0, n;
 
-	while (r->n < most && !err) {
+	while (!err && r->n < (n = solve_rounds(r, most))) {
 		if (shows)
-			fprintf(stderr, "\rround %d of %d", r->n + 1, most);
+			fprintf(stderr, "\rround %d of %d", r->n + 1, n);
 		err = run_round(run, &r->at[r->n++]);
 		r->n_loops = run->n_loops;
-		if (!err && r->n == most && most < limit && solve_unrest(r) > UNREST)
-			most += SOLVE_FASTEST;
 	}
 	if (shows)
 		fputs("\r\033[K", stderr);

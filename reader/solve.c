@@ -90,13 +90,6 @@ double solve_total(const struct rounds *r, int loop)
 	return typical(sorted).s;
 }
 
-static int compare_doubles(const void *a, const void *b)
-{
-	double x = *(const double *)a, y = *(const double *)b;
-
-	return (x > y) - (x < y);
-}
-
 static double unrest_of(const struct timed *sorted)
 {
 	return sorted[SOLVE_FASTEST - 1].s / sorted[1].s - 1;
@@ -104,18 +97,28 @@ static double unrest_of(const struct timed *sorted)
 
 double solve_unrest(const struct rounds *r)
 {
-	struct timed sorted[SOLVE_MAX_ROUNDS];
-	double of[2 * MAX_LOOPS];
+	struct timed sorted[SOLVE_MAX_ROUNDS], of[2 * MAX_LOOPS] = { 0 };
 	int n = 0;
 
 	for (int loop = 0; loop < r->n_loops; loop++) {
 		sort_bare(r, loop, sorted);
-		of[n++] = unrest_of(sorted);
+		of[n++].s = unrest_of(sorted);
 		sort_total(r, loop, sorted);
-		of[n++] = unrest_of(sorted);
+		of[n++].s = unrest_of(sorted);
 	}
-	qsort(of, (size_t)n, sizeof(*of), compare_doubles);
-	return of[n / 2];
+	qsort(of, (size_t)n, sizeof(*of), compare);
+	return of[n / 2].s;
+}
+
+int solve_rounds(const struct rounds *r, int most)
+{
+	int whole = (r->n + SOLVE_FASTEST - 1) / SOLVE_FASTEST * SOLVE_FASTEST;
+
+	if (r->n < SOLVE_ROUNDS)
+		return SOLVE_ROUNDS;
+	if (r->n < whole || r->n >= most || solve_unrest(r) <= SOLVE_UNREST)
+		return whole;
+	return whole + SOLVE_FASTEST;
 }
 
 /* --- costs ---------------------------------------------------------------------------------------------- */

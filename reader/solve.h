@@ -14,6 +14,7 @@
 #define SOLVE_ROUNDS 15
 #define SOLVE_MAX_ROUNDS 45 /* on a machine that does other things as well */
 #define SOLVE_FASTEST 5	    /* rounds that count, with the one that is faster still */
+#define SOLVE_UNREST 0.01   /* from there on they are too far apart */
 
 /* What calibrate_program runs, in this order. */
 enum loop {
@@ -71,6 +72,9 @@ double solve_total(const struct rounds *r, int loop);
  * ones: more of them make it less.
  */
 double solve_unrest(const struct rounds *r);
+
+/* How many rounds there are to be, by those so far: SOLVE_ROUNDS, and SOLVE_FASTEST more while they are restless, up to `most`. */
+int solve_rounds(const struct rounds *r, int most);
 
 /* The costs, and their spread. `monitoring`: the engine of 3.12+. */
 void solve(struct calib *c, const struct rounds *r, bool monitoring);

@@ -65,20 +65,6 @@ void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
 	return result;
 }
 
-/* `now` is the time before that was left out: it is read anew. */
-uint32_t hook_code(PyObject *code, uint64_t *now)
-{
-	uint32_t fn = intern_look_up_code(code);
-
-	if (!fn) {
-		fn = first_code(code);
-		*now = 0;
-	}
-	if (!*now)
-		*now = hook_now(HOOK_CLOCK_OTHER);
-	return fn;
-}
-
 /*
  * 3.12+: before code runs for the first time, the interpreter goes through all of it and prepares it for being told
  * of. In PYPROF_OTHERS; measured: see docs/internals.md.
@@ -90,14 +76,32 @@ static uint32_t others_of_new(PyObject *code)
 	return n < PYPROF_FN_MAX ? n : PYPROF_FN_MAX;
 }
 
+/* `now` is the time before that was left out: it is read anew. `tells`: of what is prepared. */
+static uint32_t code_number(PyObject *code, uint64_t *now, bool tells)
+{
+	uint32_t fn = intern_look_up_code(code);
+
+	if (!fn) {
+		if (tells)
+			hook_put_other(others_of_new(code), 0, NULL);
+		fn = first_code(code);
+		*now = 0;
+	}
+	if (!*now)
+		*now = hook_now(HOOK_CLOCK_OTHER);
+	return fn;
+}
+
+uint32_t hook_code(PyObject *code, uint64_t *now)
+{
+	return code_number(code, now, false);
+}
+
 void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result)
 {
 	bool entering = !now;
-	uint32_t fn;
+	uint32_t fn = code_number(code, &now, entering);
 
-	if (entering && !intern_look_up_code(code))
-		hook_put_other(others_of_new(code), 0, NULL);
-	fn = hook_code(code, &now);
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, entering, result);
 }
 

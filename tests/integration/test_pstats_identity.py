@@ -296,7 +296,7 @@ def test_there_are_many(profiles):
     """25 profiles, thousands of combinations, and every one of a profile is somebody's."""
     assert len(profiles) >= 25 and len(CHAINS) >= 20
     asked = [json.dumps([s, j]) for python in PYTHONS for s, j in jobs(profiles, python)]
-    assert len(asked) == len(profiles) * len(list(combinations(0))) >= 25 * 350
+    assert len(asked) == len(profiles) * len(list(combinations(0))) > 10000
     assert len(set(asked)) > 0.9 * len(asked)
 
 

@@ -193,6 +193,36 @@ START_TEST(unrest)
 }
 END_TEST
 
+static int rounds_after(int n, int most)
+{
+	rounds.n = n;
+	return solve_rounds(&rounds, most);
+}
+
+/* Five more at a time while a fast one is missing, as many as may be. */
+START_TEST(more_rounds)
+{
+	rounds.n = SOLVE_MAX_ROUNDS;
+	make(0, 1);
+	ck_assert_int_eq(rounds_after(0, 45), 15);
+	ck_assert_int_eq(rounds_after(14, 45), 15);
+	ck_assert_int_eq(rounds_after(15, 45), 15);
+	rounds.n = 15;
+	disturb(11);
+	ck_assert_int_eq(rounds_after(14, 45), 15);
+	ck_assert_int_eq(rounds_after(15, 15), 15);
+	ck_assert_int_eq(rounds_after(15, 45), 20);
+	ck_assert_int_eq(rounds_after(16, 45), 20);
+	ck_assert_int_eq(rounds_after(19, 45), 20);
+	ck_assert_int_eq(rounds_after(20, 45), 20);
+	rounds.n = 45;
+	make(0, 1);
+	disturb(41);
+	ck_assert_int_eq(rounds_after(40, 45), 45);
+	ck_assert_int_eq(rounds_after(45, 45), 45);
+}
+END_TEST
+
 /* More of them, of which most are slow, say the same. */
 START_TEST(many_rounds)
 {
@@ -215,6 +245,7 @@ int main(void)
 	tcase_add_loop_test(t, a_busy_machine, 0, 10);
 	tcase_add_test(t, spread_says_how_busy);
 	tcase_add_test(t, many_rounds);
+	tcase_add_test(t, more_rounds);
 	tcase_add_loop_test(t, unrest, SOLVE_ROUNDS, SOLVE_ROUNDS + 2);
 	return run_case("solve", t);
 }
