@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "filename.h"
 #include "killpoint.h"
 #include "log.h"
 #include "process.h"
@@ -21,7 +22,6 @@
 #define FIRST_BYTES (256u << 10)
 #define MAX_STEP_BYTES (4u << 20)
 #define MIN_SPARE_BYTES (256u << 10)
-#define MAX_NAMES 1000
 #define REFUSAL_NS 1000000000ull
 
 #ifndef MADV_POPULATE_WRITE
@@ -71,67 +71,6 @@ static int reserve(int fd, uint64_t from, uint64_t to)
 	return -posix_fallocate(fd, (off_t)from, (off_t)(to - from));
 }
 
-/* pyprof.PID, pyprof.PID.1, ... */
-static bool name_path(char *path, size_t cap, int pid, int i)
-{
-	int n = snprintf(path, cap, i ? "%s/pyprof.%d.%d" : "%s/pyprof.%d", config.dir, pid, i);
-
-	return n > 0 && (size_t)n < cap;
-}
-
-/* Whether a file is the recording of a process that had our PID before us, and is ours to move. */
-static bool is_predecessors(const char *path, uint64_t own_start)
-{
-	struct pyprof_header h;
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	bool is = false;
-
-	if (fd < 0)
-		return false;
-	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	    pread(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h))
-		is = h.magic == PYPROF_MAGIC && own_start && h.process_start != own_start;
-	close(fd);
-	return is;
-}
-
-/*
- * The plain name is the living process's: a recording that a dead process with our PID has left
- * there gets a number. It is not changed.
- */
-static void move_predecessor(const struct region *r, uint64_t own_start)
-{
-	char plain[sizeof(r->path)], other[sizeof(r->path)];
-
-	if (!name_path(plain, sizeof(plain), r->pid, 0) || !is_predecessors(plain, own_start))
-		return;
-	for (int i = 1; i < MAX_NAMES; i++) {
-		if (!name_path(other, sizeof(other), r->pid, i) ||
-		    renameat2(AT_FDCWD, plain, AT_FDCWD, other, RENAME_NOREPLACE) == 0 ||
-		    errno != EEXIST)
-			return;
-	}
-}
-
-/*
- * A name of our own: never one that exists. The plain name belongs to this process already when it
- * has called execv.
- */
-static int open_new(struct region *r)
-{
-	int fd = -1;
-
-	for (int i = 0; i < MAX_NAMES; i++) {
-		if (!name_path(r->path, sizeof(r->path), r->pid, i))
-			return -ENAMETOOLONG;
-		fd = open(r->path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0600);
-		if (fd >= 0 || errno != EEXIST)
-			break;
-	}
-	return fd < 0 ? -errno : fd;
-}
-
 /* An eighth of what RLIMIT_AS leaves: the program may need the rest. */
 static uint64_t spare_address_space(void)
 {
@@ -179,9 +118,7 @@ int region_create(const struct pyprof_header *preset)
 	struct stat st;
 	int fd, err;
 
-	if (!process_is_filtered())
-		move_predecessor(&r, preset->process_start);
-	fd = open_new(&r);
+	fd = filename_create(r.path, sizeof(r.path), r.pid, preset->process_start);
 	err = fd < 0 ? fd : 0;
 	if (fd < 0)
 		goto out;

@@ -22,7 +22,7 @@
 
 #define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
 #define PYPROF_MAJOR 4
-#define PYPROF_MINOR 0
+#define PYPROF_MINOR 1
 
 #define PYPROF_HEADER_BYTES 4096u
 #define PYPROF_EXTENT_ALIGN 4096u
@@ -187,6 +187,10 @@ struct pyprof_header {
 	uint64_t n_unnamed;		     /* functions that share PYPROF_FN_OVERFLOW */
 	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events of threads that got no ring */
 	uint64_t n_subinterpreters; /* interpreters beside the main one, whose calls are left out */
+	/* minor 1; 0 where the recording is older */
+	uint64_t pid_namespace; /* constant: inode of /proc/self/ns/pid, 0: unknown */
+	uint64_t
+		n_processes; /* that have written here one after the other: forked children; 0: one */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
