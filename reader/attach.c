@@ -268,6 +268,7 @@ static int check_header(struct attach *a)
 			      "read %s: found a header with impossible values, expected "
 			      "one that the shim has written",
 			      a->path);
+	a->bytes = h->file_bytes; /* the file is longer: the target takes pages as it needs them */
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';

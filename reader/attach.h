@@ -18,7 +18,7 @@
 
 struct attach {
 	const uint8_t *base;
-	uint64_t bytes;	    /* of the file, when it was opened */
+	uint64_t bytes;	    /* in use, when it was opened */
 	uint64_t map_bytes; /* more than that: a live target makes the file longer */
 	struct pyprof_header header;
 	char *path;

@@ -103,14 +103,17 @@ void drain_ring_start(struct drain_ring *r, const struct drain *d, size_t i, uin
 	r->sequence = r->folded;
 	r->n_bad = 0;
 	*folded = r->folded;
-	*table = r->folded ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+	r->table = r->folded ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+	*table = r->table;
 }
 
 bool drain_is_current(const struct drain_ring *r)
 {
 	pyprof_fence_after_use(); /* C11 */
 	return pyprof_get(&r->ring->folded) == r->folded &&
-	       pyprof_get(&r->ring->first_block) == r->first;
+	       pyprof_get(&r->ring->first_block) == r->first &&
+	       /* An outgrown table serves as something else. */
+	       (!r->table || pyprof_get(&r->ring->fold) == r->table);
 }
 
 void drain_count_losses(struct drain *d, const struct drain_ring *r)

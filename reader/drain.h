@@ -26,7 +26,7 @@ struct drain_ring {
 	const struct attach *attach;
 	uint64_t *copy; /* of one block's records */
 	const struct pyprof_ring *ring;
-	uint64_t folded, first;
+	uint64_t folded, first, table;
 	uint64_t sequence; /* of the block read last; the next one has the next number */
 	uint64_t next;
 	uint64_t left; /* blocks that the file has room for: a chain that goes round ends */

@@ -23,10 +23,16 @@ static bool name_path(char *path, size_t cap, int pid, int i)
 	return n > 0 && (size_t)n < cap;
 }
 
+/* One at a time: the whole header is too much for a thread with a small stack. */
+static bool read_word(int fd, size_t offset, uint64_t *word)
+{
+	return pread(fd, word, sizeof(*word), (off_t)offset) == (ssize_t)sizeof(*word);
+}
+
 /* Whether a file is the recording of a process that had our PID before us, and is ours to move. */
 static bool is_predecessors(const char *path, uint64_t own_start)
 {
-	struct pyprof_header h;
+	uint64_t magic, start;
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	bool is = false;
@@ -34,8 +40,9 @@ static bool is_predecessors(const char *path, uint64_t own_start)
 	if (fd < 0)
 		return false;
 	if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_uid == geteuid() &&
-	    pread(fd, &h, sizeof(h), 0) == (ssize_t)sizeof(h))
-		is = h.magic == PYPROF_MAGIC && own_start && h.process_start != own_start;
+	    read_word(fd, offsetof(struct pyprof_header, magic), &magic) &&
+	    read_word(fd, offsetof(struct pyprof_header, process_start), &start))
+		is = magic == PYPROF_MAGIC && own_start && start != own_start;
 	close(fd);
 	return is;
 }
@@ -81,4 +88,12 @@ int filename_create(char *path, size_t cap, int pid, uint64_t process_start)
 	if (!process_is_filtered())
 		move_predecessor(pid, process_start);
 	return open_new(path, cap, pid);
+}
+
+int filename_take(char *path, size_t cap, const char *old, int pid, uint64_t process_start)
+{
+	move_predecessor(pid, process_start);
+	if (!name_path(path, cap, pid, 0))
+		return -ENAMETOOLONG;
+	return renameat2(AT_FDCWD, old, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
 }

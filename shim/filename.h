@@ -15,4 +15,10 @@
  */
 int filename_create(char *path, size_t cap, int pid, uint64_t process_start);
 
+/*
+ * Gives the recording at `old`, whose process has ended, the plain name of process `pid`, and stores
+ * that in `path`. 0 or -errno; then it keeps its name.
+ */
+int filename_take(char *path, size_t cap, const char *old, int pid, uint64_t process_start);
+
 #endif

@@ -14,12 +14,13 @@
 #include "log.h"
 #include "process.h"
 #include "pyprof/clock.h"
+#include "recording.h"
 #include "region.h"
 #include "sandbox.h"
 
-#define FIRST_FNS 64u
-#define FIRST_EDGES 128u
-#define FIRST_DEPTH 64u
+#define FIRST_FNS 16u
+#define FIRST_EDGES 32u
+#define FIRST_DEPTH 16u
 #define NAP_NS 50000
 
 /* --- tables that grow ------------------------------------------------------------------------------ */
@@ -43,23 +44,34 @@ static void copy_table(struct pyprof_table *t, const struct pyprof_table_layout 
 	}
 }
 
+/* Behind the store that leads to the new one, as a block's reuse is. */
+static void give_back(struct pyprof_fold_table *old, uint64_t bytes)
+{
+	pyprof_fence_before_reuse(); /* P11 */
+	recording.table_bytes -= bytes;
+	region_free(region_offset(old), bytes);
+}
+
 /* A table with these caps takes the place of the one there is, in the midst of a fold too. */
 static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, uint32_t depth)
 {
 	struct pyprof_table_layout to = pyprof_table_layout(NULL, fns, edges, depth);
+	struct pyprof_fold_table *old = t->table;
 	uint64_t offset = region_alloc(to.bytes);
 	struct pyprof_fold_table *new = region_at(offset);
 	struct pyprof_fold *v = &t->view;
+	uint64_t old_bytes = pyprof_table_layout(old, v->cap_fns, v->cap_edges, v->cap_depth).bytes;
 
 	if (!offset || !pyprof_table_resize(v, fns, edges, depth))
 		return false;
 	to = pyprof_table_layout(new, fns, edges, depth);
 	new->extent.kind = PYPROF_EXTENT_FOLD;
 	new->extent.bytes = to.bytes;
+	recording.table_bytes += to.bytes;
 	new->cap_fns = fns;
 	new->cap_edges = edges;
 	new->cap_depth = depth;
-	if (t->table)
+	if (old)
 		copy_table(t, &to, new);
 	KILLPOINT("table-copied");
 	pyprof_publish(&t->ring->fold, offset); /* P10 */
@@ -69,14 +81,18 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
 		pyprof_fold_index_fn(v, slot);
 	for (uint32_t e = 1; e <= v->s.n_edges; e++)
 		pyprof_fold_index_edge(v, e);
+	if (old)
+		give_back(old, old_bytes);
 	return true;
 }
 
 static bool grow(struct pyprof_fold *v)
 {
 	struct pyprof_table *t = (struct pyprof_table *)v;
-	uint32_t fns = v->s.n_fns == v->cap_fns ? v->cap_fns * 2 : v->cap_fns;
-	uint32_t edges = v->s.n_edges == v->cap_edges ? v->cap_edges * 2 : v->cap_edges;
+	bool full = v->s.n_fns == v->cap_fns || v->s.n_edges == v->cap_edges;
+	/* Of these two, one that is more than half full would be next: a table is copied whole. */
+	uint32_t fns = full && v->s.n_fns > v->cap_fns / 2 ? v->cap_fns * 2 : v->cap_fns;
+	uint32_t edges = full && v->s.n_edges > v->cap_edges / 2 ? v->cap_edges * 2 : v->cap_edges;
 	/* What is deep is likely to be a recursion, and a frame takes little. */
 	uint32_t depth = v->s.depth == v->cap_depth ? v->cap_depth * 4 : v->cap_depth;
 
@@ -87,7 +103,7 @@ static bool grow(struct pyprof_fold *v)
 
 static uint64_t own_consumer(void)
 {
-	return PYPROF_CONSUMER(region.pid, region.header->process_start);
+	return PYPROF_CONSUMER(region.pid, region.process_start);
 }
 
 /* A reader that has ended cannot give its claim back; one of another PID namespace is taken at its word. */
@@ -106,7 +122,7 @@ static bool is_dead(uint64_t consumer)
 		return true;
 	start = process_start(pid);
 	if (!start)
-		return filtered && region.header->process_start; /* /proc is there, and tells */
+		return filtered && region.process_start; /* /proc is there, and tells */
 	return (uint32_t)start != (uint32_t)consumer;
 }
 
@@ -149,6 +165,17 @@ static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 	}
 }
 
+static bool take_over(struct pyprof_table *t)
+{
+	uint64_t offset = t->ring->fold;
+	struct pyprof_fold_table *table = region_check(offset, sizeof(*table));
+
+	if (table && pyprof_table_take_over(t, table, region.used_bytes - offset))
+		return true;
+	recording_is_damaged("a fold table that the shim has not written");
+	return false;
+}
+
 /* Makes the view stand where the table does; a table is made where there is none. */
 static bool bring_up_to_date(struct pyprof_table *t)
 {
@@ -160,12 +187,7 @@ static bool bring_up_to_date(struct pyprof_table *t)
 		return replace_table(t, FIRST_FNS, FIRST_EDGES, FIRST_DEPTH);
 	if (pyprof_get(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)
 		return true;
-	if (!pyprof_table_take_over(t, region_at(t->ring->fold),
-				    region.reserved_bytes - t->ring->fold)) {
-		log_debug("the fold table is not what it was");
-		return false;
-	}
-	return true;
+	return take_over(t);
 }
 
 void fold_prepare(struct pyprof_table *t)
@@ -224,7 +246,7 @@ static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uin
 	if (ok && !is_folded(t, b)) {
 		make_room_for_reader(t);
 		KILLPOINT("fold-begin");
-		pyprof_table_fold(t, b, b->sequence, region.header->block_bytes);
+		pyprof_table_fold(t, b, b->sequence, REGION_BLOCK_BYTES);
 		pyprof_table_commit(t, b->sequence);
 	}
 	pyprof_unclaim(&t->ring->consumer);
@@ -235,10 +257,15 @@ uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, uint64_t patience
 		     enum pyprof_loss *cause)
 {
 	uint64_t offset = t->ring->first_block;
-	const struct pyprof_block *b = region_at(offset);
+	const struct pyprof_block *b = region_check(offset, REGION_BLOCK_BYTES);
 
-	if (!offset)
+	if (!b || b->kind != PYPROF_EXTENT_BLOCK ||
+	    (b->next && !region_check(b->next, REGION_BLOCK_BYTES))) {
+		if (offset)
+			recording_is_damaged("a block that the shim has not written");
+		*cause = PYPROF_LOST_STORAGE;
 		return 0;
+	}
 	if (wait_ns && !is_folded(t, b))
 		wait_for_reader(t, b, wait_ns);
 	if (!is_folded(t, b) && !fold_block(t, b, patience_ns, cause))
@@ -247,4 +274,11 @@ uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, uint64_t patience
 	pyprof_fence_before_reuse();			/* P11 */
 	KILLPOINT("block-taken-out");
 	return offset;
+}
+
+uint64_t fold_table_bytes(const struct pyprof_table *t)
+{
+	const struct pyprof_fold_table *table = region_check(t->ring->fold, sizeof(*table));
+
+	return table && table->extent.bytes <= region.used_bytes ? table->extent.bytes : 0;
 }

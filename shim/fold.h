@@ -29,6 +29,9 @@ void fold_prepare(struct pyprof_table *t);
 uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, uint64_t patience_ns,
 		     enum pyprof_loss *cause);
 
+/* The size of the ring's table in the file; 0: there is none. */
+uint64_t fold_table_bytes(const struct pyprof_table *t);
+
 /* A reader needs some 20 us for a block, but may be off its processor meanwhile. */
 #define FOLD_SHORT_PATIENCE_NS 200000ull
 #define FOLD_PATIENCE_NS 50000000ull

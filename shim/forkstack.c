@@ -1,30 +1,51 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "forkstack.h"
 
-#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
+#include "intern.h"
 #include "pyprof/table.h"
 #include "region.h"
+#include "sandbox.h"
 #include "thread.h"
 
 #define MAX_LOOK_BACK (1u << 20) /* records: some milliseconds */
+#define FIRST_FRAMES 64u
 
-static bool add(struct forkstack *f, uint32_t fn, bool is_c)
+__thread struct forkstack forkstack_born
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static size_t bytes_of(size_t n_frames)
 {
-	if (f->n == f->cap) {
-		size_t cap = f->cap ? f->cap * 2 : 64;
-		uint32_t *fns = realloc(f->fn, cap * sizeof(*fns));
-		bool *cs = realloc(f->is_c, cap * sizeof(*cs));
+	return n_frames * sizeof(struct forkstack_frame);
+}
 
-		f->fn = fns ? fns : f->fn;
-		f->is_c = cs ? cs : f->is_c;
-		if (!fns || !cs)
-			return false;
-		f->cap = cap;
-	}
-	f->fn[f->n] = fn;
-	f->is_c[f->n++] = is_c;
+static bool make_room(struct forkstack *f)
+{
+	size_t cap = f->cap ? f->cap * 2 : FIRST_FRAMES;
+	void *more;
+
+	if (sandbox_is_closed())
+		return false;
+	more = mmap(NULL, bytes_of(cap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+	if (more == MAP_FAILED)
+		return false;
+	if (f->n)
+		memcpy(more, f->frame, bytes_of(f->n));
+	if (f->cap)
+		munmap(f->frame, bytes_of(f->cap));
+	f->frame = more;
+	f->cap = cap;
+	return true;
+}
+
+static bool add(struct forkstack *f, uint32_t number)
+{
+	if (f->n == f->cap && !make_room(f))
+		return false;
+	intern_describe(number, &f->frame[f->n++]);
 	return true;
 }
 
@@ -53,7 +74,7 @@ static int step(uint64_t r)
 static const struct pyprof_block *before(const struct pyprof_block *b,
 					 const struct pyprof_ring *ring)
 {
-	const struct pyprof_block *prev = b->prev ? region_at(b->prev) : NULL;
+	const struct pyprof_block *prev = region_check(b->prev, REGION_BLOCK_BYTES);
 
 	return prev && prev->sequence == b->sequence - 1 &&
 			       prev->sequence > pyprof_get(&ring->folded)
@@ -80,31 +101,44 @@ static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64
 			++*ended;
 		else if (s > 0 && *ended)
 			--*ended;
-		else if (s > 0 &&
-			 !add(f, pyprof_record_fn(r), pyprof_record_kind(r) == PYPROF_C_CALL))
+		else if (s > 0 && !add(f, pyprof_record_fn(r)))
 			return false;
 	}
 	return true;
+}
+
+/* The fold table of a ring, whose numbers lead nowhere outside of it; or NULL. */
+static struct pyprof_fold_table *find_table(const struct pyprof_ring *ring,
+					    struct pyprof_table_layout *l)
+{
+	struct pyprof_fold_table *t = region_check(ring->fold, sizeof(*t));
+	uint32_t fns = t ? t->cap_fns : 0, edges = t ? t->cap_edges : 0;
+	uint32_t depth = t ? t->cap_depth : 0;
+
+	if (!pyprof_table_is_cap(fns) || !pyprof_table_is_cap(edges) || depth > 1u << 28)
+		return NULL;
+	*l = pyprof_table_layout(t, fns, edges, depth);
+	return region_check(ring->fold, l->bytes);
 }
 
 /* What was running when the last folded block ended, less what has ended since. */
 static void add_folded(struct forkstack *f, const struct pyprof_ring *ring, uint32_t ended)
 {
 	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
-	struct pyprof_fold_table *t = folded ? region_at(ring->fold) : NULL;
 	struct pyprof_table_layout l;
+	const struct pyprof_fold_table *t = folded ? find_table(ring, &l) : NULL;
 	uint32_t depth;
 
-	f->complete = true;
+	f->complete = !folded;
 	if (!t)
 		return;
-	l = pyprof_table_layout(t, t->cap_fns, t->cap_edges, t->cap_depth);
 	depth = t->state[folded & 1].depth;
+	f->complete = depth <= t->cap_depth;
 	for (depth -= ended < depth ? ended : depth; depth && f->complete; depth--) {
-		const struct pyprof_fold_frame *frame = &l.stack[folded & 1][depth - 1];
+		uint32_t edge = l.stack[folded & 1][depth - 1].edge;
+		uint32_t slot = edge <= t->cap_edges ? l.edge[edge].callee : UINT32_MAX;
 
-		f->complete = add(f, l.fn[l.edge[frame->edge].callee].number,
-				  frame->flags & PYPROF_FRAME_C);
+		f->complete = slot <= t->cap_fns && add(f, l.fn[slot].number);
 	}
 }
 
@@ -133,13 +167,13 @@ void forkstack_take(struct forkstack *f)
 		if (n > MAX_LOOK_BACK)
 			return;
 		b = prev;
-		at = (const uint64_t *)((const char *)b + region.header->block_bytes);
+		at = (const uint64_t *)((const char *)b + REGION_BLOCK_BYTES);
 	}
 }
 
 void forkstack_free(struct forkstack *f)
 {
-	free(f->fn);
-	free(f->is_c);
+	if (f->cap)
+		munmap(f->frame, bytes_of(f->cap));
 	memset(f, 0, sizeof(*f));
 }

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the forking thread was in the midst of, C functions included, for the recording of the child:
- * read back from the thread's own records, and below them from its ring's fold table.
+ * The calls that a thread has running when it forks, C functions included, for the recording of
+ * the child: read back from the thread's own records, and below them from its ring's fold table.
+ *
+ * Filled before the fork in the thread that forks, perhaps in a signal handler: no malloc, nothing
+ * that another thread writes. The child's memory is a copy, and the parent's recording is out of
+ * its reach, so each frame carries what its name is made from.
  */
 #ifndef SHIM_FORKSTACK_H
 #define SHIM_FORKSTACK_H
@@ -10,9 +14,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define FORKSTACK_TEXT_BYTES 96
+
+struct forkstack_frame {
+	uintptr_t key; /* of a code object; an odd number: of a C function; 0: one without a name */
+	uint16_t flags;
+	uint16_t text_bytes;
+	char text[FORKSTACK_TEXT_BYTES]; /* of a C function: its name, cut off where too long */
+};
+
 struct forkstack {
-	uint32_t *fn; /* function numbers, the innermost first */
-	bool *is_c;
+	struct forkstack_frame *frame; /* the innermost first */
 	size_t n, cap;
 	/*
 	 * All frames are there. Else the records went back too far: then the Python frames further out
@@ -21,7 +33,11 @@ struct forkstack {
 	bool complete;
 };
 
-/* Before a fork, in the thread that forks. Nothing is known where it has no ring. */
+/* What the calling thread was running when it forked; used up by the child at its first event. */
+extern __thread struct forkstack forkstack_born
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* Before a fork, with the GIL held and outside of the shim's slow paths. */
 void forkstack_take(struct forkstack *f);
 
 /* In the parent afterwards, or when the child has used it. */

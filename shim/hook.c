@@ -175,18 +175,31 @@ static size_t n_python(const struct forkstack *f)
 	size_t n = 0;
 
 	for (size_t i = 0; i < f->n; i++)
-		n += !f->is_c[i];
+		n += !(f->frame[i].key & 1);
 	return n;
+}
+
+/* What the child was born in. Its functions are seen here for the first time. */
+static void open_born(struct forkstack *born, uint64_t now)
+{
+	struct pyapi_pending pending;
+
+	pyapi_pending_save(&pending);
+	while (born->n)
+		hook_put(PYPROF_OPEN, intern_frame(&born->frame[--born->n]) & ~INTERN_FLAGS, now,
+			 false, NULL);
+	pyapi_pending_restore(&pending);
+	forkstack_free(born);
 }
 
 void hook_open_frames(bool entering, uint64_t now)
 {
 	struct pyapi_pending pending;
-	struct forkstack born = recording.forkstack;
+	struct forkstack born = forkstack_born;
 	uint32_t *fns;
 	size_t n;
 
-	recording.forkstack = (struct forkstack){ 0 };
+	forkstack_born = (struct forkstack){ 0 };
 	if (!born.complete) {
 		pyapi_pending_save(&pending);
 		n = walk_frames(&fns);
@@ -197,7 +210,5 @@ void hook_open_frames(bool entering, uint64_t now)
 			hook_put(PYPROF_OPEN, fns[--n], now, false, NULL);
 		free(fns);
 	}
-	while (born.n)
-		hook_put(PYPROF_OPEN, born.fn[--born.n] << PYPROF_FN_SHIFT, now, false, NULL);
-	forkstack_free(&born);
+	open_born(&born, now);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "forkstack.h"
 #include "label.h"
 #include "log.h"
 #include "names.h"
@@ -13,13 +14,15 @@
 
 #define CO_GENERATORS (0x20 | 0x80 | 0x200) /* CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR */
 #define FIRST_SLOTS 4096u
+#define FIRST_SLOTS_FORKED 512u /* a child of few calls is to touch few pages */
 
 /* What is known of a number, besides its entry in the name table. */
 struct number {
-	uint64_t name; /* offset of its pyprof_name */
+	uint64_t name; /* place of its entry: names_at() */
 	uint64_t label_hash;
-	uintptr_t key; /* of its slot; 0: retired */
-	uint32_t next; /* retired numbers of one bucket, 0 ends */
+	uintptr_t key;	     /* of its slot; 0: retired */
+	uint32_t next;	     /* retired numbers of one bucket, 0 ends */
+	uint32_t text_bytes; /* of all three texts of its entry */
 };
 
 struct intern_slot intern_cache[1u << INTERN_CACHE_BITS];
@@ -32,6 +35,7 @@ static struct table {
 } table;
 
 static uint32_t n_slots_used;
+static bool has_overflow;      /* there have been functions without a number */
 static struct number *numbers; /* [1 .. n_numbers] */
 static uint32_t n_numbers, cap_numbers;
 static uint32_t *retired; /* by label hash, chained through number.next */
@@ -135,7 +139,7 @@ uint32_t intern_look_up_c(const struct py_method_def *def)
 
 static bool numbers_grow(void)
 {
-	uint32_t cap = cap_numbers ? cap_numbers * 2 : 1024;
+	uint32_t cap = cap_numbers ? cap_numbers * 2 : 64;
 	struct number *more = realloc(numbers, (cap + 1ull) * sizeof(*more));
 	uint32_t *heads;
 
@@ -211,9 +215,10 @@ static void forget_overflow(bool c_too)
 
 static bool same_label(uint32_t n, const struct names_entry *e)
 {
-	const struct pyprof_name *p = region_at(numbers[n].name);
+	const struct pyprof_name *p = names_at(numbers[n].name);
 
-	return p->kind == e->kind && p->line == e->line && p->file_bytes == e->file.n &&
+	return e->file.n + e->name.n + e->qualname.n == numbers[n].text_bytes &&
+	       p->kind == e->kind && p->line == e->line && p->file_bytes == e->file.n &&
 	       p->name_bytes == e->name.n && p->qual_bytes == e->qualname.n &&
 	       !memcmp(p->text, e->file.bytes, e->file.n) &&
 	       !memcmp(p->text + e->file.n, e->name.bytes, e->name.n) &&
@@ -263,7 +268,11 @@ static uint32_t new_number(uint64_t hash, struct names_entry *e)
 	uint64_t name = names_publish(e);
 	if (!name)
 		return 0;
-	numbers[++n_numbers] = (struct number){ .name = name, .label_hash = hash };
+	numbers[++n_numbers] = (struct number){
+		.name = name,
+		.label_hash = hash,
+		.text_bytes = (uint32_t)(e->file.n + e->name.n + e->qualname.n),
+	};
 	return n_numbers;
 }
 
@@ -284,6 +293,7 @@ static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uin
 		put_back(n);
 		fn = INTERN_OVERFLOW | flags;
 	}
+	has_overflow |= is_overflow(fn);
 	if (is_overflow(fn))
 		pyprof_set(&region.header->n_unnamed, region.header->n_unnamed + 1);
 	return fn;
@@ -375,25 +385,104 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 	return fn;
 }
 
-bool intern_republish(const uint8_t *old_base)
-{
-	forget_overflow(true); /* there may be space for their names here */
-	for (uint32_t i = 1; i <= n_numbers; i++) {
-		const struct pyprof_name *p = (const void *)(old_base + numbers[i].name);
-		struct names_entry e = {
-			.kind = p->kind,
-			.flags = p->flags,
-			.number = i,
-			.line = p->line,
-			.code_bytes = p->code_bytes,
-			.file = { p->text, p->file_bytes },
-			.name = { p->text + p->file_bytes, p->name_bytes },
-			.qualname = { p->text + p->file_bytes + p->name_bytes, p->qual_bytes },
-		};
+/* --- forked children ---------------------------------------------------------------------------- */
 
-		numbers[i].name = names_publish(&e);
-		if (!numbers[i].name)
-			return false;
-	}
+void intern_describe(uint32_t number, struct forkstack_frame *frame)
+{
+	const struct number *n = number && number <= n_numbers ? &numbers[number] : NULL;
+	const struct pyprof_name *p;
+
+	*frame = (struct forkstack_frame){ .key = n ? n->key : 0 };
+	if (!is_c(frame->key))
+		return;
+	p = names_at(n->name);
+	frame->flags = p->flags;
+	frame->text_bytes = (uint16_t)(n->text_bytes < sizeof(frame->text) ? n->text_bytes
+									   : sizeof(frame->text));
+	memcpy(frame->text, p->text, frame->text_bytes);
+}
+
+/*
+ * What the parent has in memory stays there: it is shared with the parent until somebody writes to
+ * it, and to free it would do that.
+ */
+bool intern_reset(void)
+{
+	memset(intern_cache, 0, sizeof(intern_cache));
+	table = (struct table){ 0 };
+	numbers = NULL;
+	retired = NULL;
+	n_slots_used = n_numbers = cap_numbers = retired_mask = 0;
+	return table_resize(FIRST_SLOTS_FORKED);
+}
+
+/* Numbers up to this one are those of the recording that is taken over. */
+static uint32_t n_shared;
+
+/* An entry of another process: a number without a function, until one with this label is seen. */
+static bool adopt_number(const struct pyprof_name *p, uint64_t place)
+{
+	struct names_entry e = {
+		.kind = p->kind,
+		.line = p->line,
+		.file = { p->text, p->file_bytes },
+		.name = { p->text + p->file_bytes, p->name_bytes },
+		.qualname = { p->text + p->file_bytes + p->name_bytes, p->qual_bytes },
+	};
+
+	if (p->number <= n_shared)
+		return true;
+	if (p->number != n_numbers + 1 || p->number > PYPROF_FN_MAX ||
+	    (n_numbers == cap_numbers && !numbers_grow()))
+		return false;
+	numbers[++n_numbers] = (struct number){
+		.name = place,
+		.label_hash = hash_label(&e),
+		.text_bytes = p->file_bytes + p->name_bytes + p->qual_bytes,
+	};
+	put_back(n_numbers);
 	return true;
+}
+
+uint32_t intern_count(void)
+{
+	return n_numbers;
+}
+
+void intern_inherited(void)
+{
+	if (has_overflow) /* there may be space for their names here */
+		forget_overflow(true);
+	has_overflow = false;
+}
+
+bool intern_adopt(void)
+{
+	intern_inherited();
+	n_shared = n_numbers;
+	return names_adopt(adopt_number);
+}
+
+uint32_t intern_frame(const struct forkstack_frame *frame)
+{
+	struct names_entry e = {
+		.kind = PYPROF_NAME_C,
+		.flags = frame->flags,
+		.file = { "", 0 },
+		.name = { frame->text, frame->text_bytes },
+		.qualname = { "", 0 },
+	};
+	const struct py_method_def *def;
+	uint32_t fn;
+
+	if (!frame->key)
+		return INTERN_OVERFLOW;
+	if (!is_c(frame->key)) {
+		fn = intern_look_up_code((PyObject *)frame->key);
+		return fn ? fn : intern_code((PyObject *)frame->key);
+	}
+	def = (const struct py_method_def *)(frame->key - 1);
+	fn = intern_look_up_c(def);
+	return fn ? fn
+		  : assign(&e, frame->key, frame->flags ? INTERN_TAKES_HOOK : 0, intern_check(def));
 }

@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "forkstack.h"
 #include "pyapi.h"
 #include "pyprof/abi.h"
 
@@ -92,7 +93,29 @@ bool intern_init(void);
 uint32_t intern_code(PyObject *code);
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
 
-/* After a fork: publishes the names of all numbers in the new recording; functions without are seen anew. */
-bool intern_republish(const uint8_t *old_base);
+/* What the recording of a forked child needs to know of a number. 0 and overflow: nothing. */
+void intern_describe(uint32_t number, struct forkstack_frame *frame);
+
+/* How many functions have a number. */
+uint32_t intern_count(void);
+
+/*
+ * In a forked child that cannot go on with its parent's numbers: no function is known, each is seen
+ * for the first time. False: no memory.
+ */
+bool intern_reset(void);
+
+/* In a forked child that goes on with its parent's numbers: functions without one are tried again. */
+void intern_inherited(void);
+
+/*
+ * In a recording that another process has begun: what it has beyond the numbers of this process, which
+ * it must share, is taken over by functions with the same labels. False: its name table is damaged, or
+ * there is no memory.
+ */
+bool intern_adopt(void);
+
+/* The function of a frame that the child was born in. */
+uint32_t intern_frame(const struct forkstack_frame *frame);
 
 #endif

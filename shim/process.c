@@ -9,10 +9,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "pyprof/clock.h"
 #include "sandbox.h"
 
 #define LOOKED_AT 8 /* descriptors, the highest that may be given */
-#define WANTED 4    /* of these, free: two of ours, and as many for others */
+#define KNOWN_NS 1000000ull
+#define WANTED 4 /* of these, free: two of ours, and as many for others */
 
 size_t process_read(const char *path, char *out, size_t cap)
 {
@@ -67,25 +69,60 @@ bool process_has_descriptors(void)
 	return n_free == WANTED;
 }
 
+/*
+ * The mode in the line "Seccomp:\t2" of /proc/self/status; 0: not known. The line lies behind the list of
+ * groups, which may be long: a piece is read at a time, for a thread's stack may be small.
+ */
+static char read_seccomp_mode(void)
+{
+	static const char name[] = "\nSeccomp:\t";
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	char piece[512];
+	size_t matched = 0;
+	ssize_t n = 0;
+	char mode = 0;
+
+	while (fd >= 0 && !mode && (n = read(fd, piece, sizeof(piece))) > 0) {
+		for (ssize_t i = 0; i < n && !mode; i++) {
+			if (!name[matched])
+				mode = piece[i];
+			else if (piece[i] == name[matched])
+				matched++;
+			else
+				matched = piece[i] == name[0];
+		}
+	}
+	if (fd >= 0)
+		close(fd);
+	return mode;
+}
+
 bool process_is_filtered(void)
 {
-	char text[4096];
-	const char *mode;
-	size_t n;
+	static uint64_t known_until_ns; /* one slow path asks several times */
+	uint64_t now;
+	char mode;
 
-	if (is_filtered || (is_known && !process_has_descriptors()))
-		return is_filtered;
-	n = process_read("/proc/self/status", text, sizeof(text) - 1);
-	text[n] = '\0';
-	mode = strstr(text, "\nSeccomp:\t");
-	is_filtered = mode && mode[10] == '2';
-	is_known = n > 0;
+	if (is_filtered)
+		return true;
+	now = pyprof_clock_ns(CLOCK_MONOTONIC);
+	if (is_known && (now < known_until_ns || !process_has_descriptors()))
+		return false;
+	mode = read_seccomp_mode();
+	is_filtered = mode == '2';
+	is_known = mode != 0;
+	known_until_ns = now + KNOWN_NS;
+	return is_filtered;
+}
+
+bool process_was_filtered(void)
+{
 	return is_filtered;
 }
 
 void process_ids(pid_t *pid, pid_t *parent)
 {
-	char text[1024];
+	char text[512];
 	size_t n;
 	const char *at;
 
@@ -111,7 +148,7 @@ uint64_t process_address_bytes(void)
 
 static uint64_t read_field(pid_t pid, int which)
 {
-	char text[1024];
+	char text[512];
 	char *at = read_stat(pid, text, sizeof(text));
 
 	for (int field = 2; at && field < which; field++)
@@ -131,8 +168,18 @@ uint64_t process_threads(void)
 
 bool process_is_zombie(pid_t pid)
 {
-	char text[1024];
+	char text[512];
 	const char *at = read_stat(pid, text, sizeof(text));
 
-	return at && at[1] == ' ' && (at[2] == 'Z' || at[2] == 'X');
+	if (!at || at[1] != ' ' || (at[2] != 'Z' && at[2] != 'X'))
+		return false;
+	/* The main thread may have ended before the others: field 20 is the number of threads. */
+	for (int field = 2; at && field < 20; field++)
+		at = strchr(at + 1, ' ');
+	return !at || strtol(at + 1, NULL, 10) <= 1;
+}
+
+bool process_is_foreign(pid_t pid)
+{
+	return !is_filtered && !sandbox_is_closed() && getpid() != pid;
 }

@@ -22,6 +22,9 @@ uint64_t process_threads(void);
  */
 bool process_is_filtered(void);
 
+/* The same as it was found last, without looking: for what happens often. */
+bool process_was_filtered(void);
+
 /*
  * Whether there are descriptors enough for a few of ours for a moment. Where the last ones are taken, what another
  * thread opens meanwhile fails: pthread_exit aborts where it finds none for libgcc_s.so.1. Takes none itself.
@@ -34,8 +37,11 @@ void process_ids(pid_t *pid, pid_t *parent);
 /* How much address space this process uses, in bytes; 0: unknown. */
 uint64_t process_address_bytes(void);
 
-/* Whether it has ended and nobody has waited for it yet. */
+/* Whether it has ended, all its threads have, and nobody has waited for it yet. */
 bool process_is_zombie(pid_t pid);
+
+/* Whether the calling process is another one; false where that cannot be asked. */
+bool process_is_foreign(pid_t pid);
 
 /* Up to `cap` bytes of a file; how many it had, at most `cap`. */
 size_t process_read(const char *path, char *out, size_t cap);

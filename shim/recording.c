@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "config.h"
+#include "family.h"
+#include "forkstack.h"
+#include "guard.h"
 #include "intern.h"
 #include "log.h"
 #include "names.h"
@@ -22,7 +26,6 @@
 #define PYSHIM_VERSION "unknown"
 #endif
 
-#define BLOCK_BYTES (16u << 10)
 #define MIN_BLOCKS 4u
 #define BLOCKS_BEYOND 4096u
 
@@ -68,20 +71,26 @@ static void weigh_costs(struct pyprof_header *h)
 	       sizeof(monitoring));
 }
 
-static void describe(struct pyprof_header *h)
+/* What is this process's own; a forked child that goes on in another's recording changes it. */
+static void describe_process(struct pyprof_header *h)
 {
 	pid_t pid, parent;
+
+	process_ids(&pid, &parent);
+	h->parent_pid = (uint32_t)parent;
+	h->uid = (uint32_t)getuid();
+	h->process_start = process_start(pid);
+	h->pid = (uint32_t)pid;
+}
+
+static void describe(struct pyprof_header *h)
+{
 	size_t n;
 
 	h->major = PYPROF_MAJOR;
 	h->minor = PYPROF_MINOR;
 	h->header_bytes = PYPROF_HEADER_BYTES;
-	h->block_bytes = BLOCK_BYTES;
-	process_ids(&pid, &parent);
-	h->pid = (uint32_t)pid;
-	h->parent_pid = (uint32_t)parent;
-	h->uid = (uint32_t)getuid();
-	h->process_start = process_start(pid);
+	h->block_bytes = REGION_BLOCK_BYTES;
 	h->clock = recording.clock;
 	h->engine = recording.engine;
 	h->overflow = (uint32_t)config.overflow;
@@ -97,24 +106,101 @@ static void describe(struct pyprof_header *h)
 		(uint32_t)process_read("/proc/self/cmdline", h->cmdline, sizeof(h->cmdline));
 	snprintf(h->python, sizeof(h->python), "%s", py.Py_GetVersion());
 	snprintf(h->shim, sizeof(h->shim), "pyshim %s", PYSHIM_VERSION);
-	pyprof_clock_pair(&h->start_ticks, &h->start_mono_ns);
-	h->start_realtime_ns = pyprof_clock_ns(CLOCK_REALTIME);
 }
 
-static bool create(bool forked)
+static void start_empty(void)
 {
-	struct pyprof_header h = { .forked = forked };
-
-	describe(&h);
-	if (region_create(&h) < 0)
-		return false;
 	recording.n_blocks = 0;
-	recording.max_blocks = (uint32_t)(config.buffer_bytes / BLOCK_BYTES);
+	recording.table_bytes = 0;
+	recording.max_blocks = (uint32_t)(config.buffer_bytes / REGION_BLOCK_BYTES);
 	if (recording.max_blocks < MIN_BLOCKS)
 		recording.max_blocks = MIN_BLOCKS;
-	names_reset();
 	thread_reset();
+}
+
+/* The header is not on the stack, which may be small. A forked child's is its parent's in all but the process. */
+static bool create(bool forked)
+{
+	static struct pyprof_header h;
+
+	if (!h.major)
+		describe(&h);
+	describe_process(&h);
+	h.forked = forked;
+	pyprof_clock_pair(&h.start_ticks, &h.start_mono_ns);
+	h.start_realtime_ns = pyprof_clock_ns(CLOCK_REALTIME);
+	if (region_create(&h) < 0)
+		return false;
+	start_empty();
+	if (!forked)
+		names_reset();
 	return true;
+}
+
+/* --- forked children ---------------------------------------------------------------------------- */
+
+/* Readers see a living process only when all of it is there. */
+static void take_header(const struct pyprof_header *mine)
+{
+	struct pyprof_header *h = region.header;
+
+	__atomic_store_n(&h->process_start, 0, __ATOMIC_RELEASE);
+	h->parent_pid = mine->parent_pid;
+	h->uid = mine->uid;
+	h->forked = 1;
+	h->pid = mine->pid;
+	pyprof_set(&h->n_processes, (h->n_processes ? h->n_processes : 1) + 1);
+	__atomic_store_n(&h->process_start, mine->process_start, __ATOMIC_RELEASE);
+}
+
+/* What a forked child has from its parent. */
+static struct {
+	struct family_numbers numbers;
+	bool whole; /* the tables were in order when it was forked */
+} inherited;
+
+/* Goes on where an ended process of the family has stopped. */
+static bool adopt(void)
+{
+	static struct pyprof_header mine;
+	struct region r = { 0 };
+	bool shared;
+	int err;
+
+	if (!family_take(&r, &inherited.numbers, &shared))
+		return false;
+	describe_process(&mine);
+	r.pid = (int)mine.pid;
+	r.process_start = mine.process_start;
+	err = region_adopt(&r);
+	if (!err) {
+		start_empty();
+		if (((inherited.whole && shared) || intern_reset()) && intern_adopt() &&
+		    thread_adopt()) {
+			take_header(&mine);
+			return true;
+		}
+		region_unmap(&region);
+		inherited.whole = false; /* the numbers are a mixture now */
+		err = -EINVAL;
+	}
+	log_debug("go on in %s: %s", r.path, strerror(-err));
+	family_refuse();
+	return false;
+}
+
+/* A recording of its own, with the parent's numbers where they can be had. */
+static bool begin_own(const struct region *parent)
+{
+	if (!create(true))
+		return false;
+	if (inherited.whole && parent->aside && names_inherit(parent->aside)) {
+		intern_inherited();
+		return true;
+	}
+	names_reset();
+	inherited.numbers = (struct family_numbers){ 0 };
+	return intern_reset();
 }
 
 static bool begin_in_child(void)
@@ -126,13 +212,16 @@ static bool begin_in_child(void)
 	recording.state = RECORDING_OFF;
 	if (!config.fork_follow || sandbox_is_closed())
 		return false;
-	ok = create(true);
-	if (ok) {
-		ok = intern_republish(parent.base);
-		region_unmap(&parent);
-	}
+	if (parent.base) /* nobody needs it any more, and the next is mapped there */
+		munmap(parent.base, parent.map_bytes);
+	parent.base = NULL;
+	inherited.numbers.owner = PYPROF_CONSUMER(region.pid, region.process_start);
+	inherited.numbers.n = intern_count();
+	ok = adopt() || begin_own(&parent);
+	region_unmap(&parent);
 	if (ok) {
 		region_open_for_readers();
+		family_join(true, &inherited.numbers);
 		recording.state = RECORDING_ON;
 		recording.n_restarts++;
 		log_debug("recording a forked child into %s", region.path);
@@ -141,13 +230,14 @@ static bool begin_in_child(void)
 	return ok;
 }
 
+/* --- beginning ---------------------------------------------------------------------------------- */
+
 /* Interpreters with a GIL of their own come by here at the same time. */
 static uint64_t n_subinterpreters;
 
-static void publish_subinterpreters(void)
+static void publish_subinterpreters(uint64_t n)
 {
-	pyprof_set(&region.header->n_subinterpreters,
-		   __atomic_load_n(&n_subinterpreters, __ATOMIC_RELAXED));
+	__atomic_fetch_add(&region.header->n_subinterpreters, n, __ATOMIC_RELAXED);
 }
 
 void recording_note_subinterpreter(void)
@@ -157,7 +247,7 @@ void recording_note_subinterpreter(void)
 	if (n == 1)
 		log_debug("a subinterpreter is not recorded");
 	if (recording.state == RECORDING_ON || recording.state == RECORDING_PAUSED)
-		publish_subinterpreters();
+		publish_subinterpreters(1);
 }
 
 bool recording_begin(uint32_t engine)
@@ -180,11 +270,13 @@ bool recording_begin(uint32_t engine)
 	ok = !sandbox_is_closed() && create(false);
 	if (ok) {
 		region_open_for_readers();
+		family_open();
+		family_join(false, &inherited.numbers);
 		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);
 	}
 	recording.state = ok ? RECORDING_ON : RECORDING_OFF;
 	if (ok)
-		publish_subinterpreters();
+		publish_subinterpreters(__atomic_load_n(&n_subinterpreters, __ATOMIC_RELAXED));
 	errno = saved;
 	return ok;
 }
@@ -196,44 +288,94 @@ bool recording_ready(void)
 	return recording.state == RECORDING_ON;
 }
 
+/*
+ * How many forks this thread is in the midst of: a signal handler may fork while the handlers of
+ * another fork run.
+ */
+static __thread unsigned n_forking __attribute__((tls_model("initial-exec")));
+static __thread bool is_whole __attribute__((tls_model("initial-exec")));
+
 void recording_before_fork(void)
 {
 	uint64_t entered;
 
-	if (recording.state != RECORDING_ON || !config.fork_follow || !thread_ring_of_self())
+	if (n_forking++)
+		return;
+	/* Else a thread may be changing the tables, or this thread its own ring. */
+	is_whole = !thread_is_slow() && pyapi_thread_holding_gil();
+	if (!is_whole || recording.state != RECORDING_ON || !config.fork_follow ||
+	    !thread_ring_of_self())
 		return;
 	entered = thread_slow_enter();
-	forkstack_take(&recording.forkstack);
+	forkstack_take(&forkstack_born);
 	thread_slow_leave(entered);
 }
 
 void recording_after_fork(void)
 {
-	forkstack_free(&recording.forkstack);
+	if (--n_forking == 0)
+		forkstack_free(&forkstack_born);
 }
 
 void recording_forked(void)
 {
+	n_forking = 0;
 	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
 		return;
 	recording.state = RECORDING_FORKED;
+	inherited.whole = is_whole;
+	family_forked();
+	if (!sandbox_is_closed())
+		region_detach();
 	n_subinterpreters = 0; /* a child has none */
 	thread_reset();
 }
 
+bool recording_is_foreign(void)
+{
+	if (recording.state != RECORDING_ON || !process_is_foreign(region.pid))
+		return false;
+	is_whole = true; /* it runs Python, and no slow path */
+	recording_forked();
+	return true;
+}
+
+void recording_is_damaged(const char *what)
+{
+	log_debug("%s: found %s: off", region.path, what);
+	recording.state = RECORDING_OFF;
+}
+
+/* --- blocks ------------------------------------------------------------------------------------- */
+
 static uint64_t add_block(bool spare)
 {
-	uint64_t offset = spare ? region_alloc_spare(BLOCK_BYTES) : region_alloc(BLOCK_BYTES);
+	uint64_t offset =
+		spare ? region_alloc_ring(REGION_BLOCK_BYTES) : region_alloc(REGION_BLOCK_BYTES);
 
 	recording.n_blocks += offset != 0;
 	return offset;
+}
+
+/*
+ * A second block is a ring's too, unless there are so many rings that they would use up the budget;
+ * those who wait for a reader, or drop events, cannot do with one.
+ */
+static bool is_within_budget(uint32_t n_owned)
+{
+	uint64_t n = recording.n_blocks + recording.table_bytes / REGION_BLOCK_BYTES;
+
+	if (n_owned == 1)
+		return config.overflow != PYPROF_OVERFLOW_FOLD ||
+		       n < recording.max_blocks / 4 * 3 || recording.n_blocks < MIN_BLOCKS;
+	return n_owned == 0 || n < recording.max_blocks;
 }
 
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)
 {
 	uint64_t offset;
 
-	if (recording.n_blocks >= recording.max_blocks && n_owned >= 2) {
+	if (!is_within_budget(n_owned)) {
 		*cause = PYPROF_LOST_BUDGET;
 		return 0;
 	}

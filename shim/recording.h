@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "forkstack.h"
 #include "pyprof/abi.h"
 
 enum recording_state {
@@ -30,7 +29,7 @@ struct recording {
 	 * in a forked child, and after pyshim_start(). Each thread then records the frames that it runs.
 	 */
 	uint32_t n_restarts;
-	struct forkstack forkstack; /* in a child, until its first event: what it was born in */
+	uint64_t table_bytes; /* of the rings' fold tables */
 };
 
 extern struct recording recording;
@@ -48,16 +47,23 @@ bool recording_ready(void);
 void recording_note_subinterpreter(void);
 
 /*
- * Around a fork, in the thread that forks: before; in the parent afterwards; and in the child before it
- * runs anything, where nothing of the parent's is to be written any more.
+ * Around a fork, in the thread that forks, whether it has the GIL or not, perhaps in a signal
+ * handler: before; in the parent afterwards; and in the child before it runs anything. From there
+ * on nothing that the child does reaches the parent's recording.
  */
 void recording_before_fork(void);
 void recording_after_fork(void);
 void recording_forked(void);
 
+/* A child that was made past those: 1: the recording is another process's. Asked on slow paths. */
+bool recording_is_foreign(void);
+
+/* The file says something that the shim has not written, or its pages are gone: off for good. */
+void recording_is_damaged(const char *what);
+
 /*
- * A new block for a ring that has `n_owned`, or 0 with the cause. A ring is given two whatever the
- * budget says: with two it can go on for ever.
+ * A new block for a ring that has `n_owned`, or 0 with the cause. A ring is given one whatever the
+ * budget says: with one it can go on for ever, by folding it.
  */
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause);
 

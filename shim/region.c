@@ -11,30 +11,47 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "family.h"
 #include "filename.h"
+#include "guard.h"
 #include "killpoint.h"
 #include "log.h"
 #include "process.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
 #include "sandbox.h"
+#include "share.h"
 
-#define FIRST_BYTES (256u << 10)
+#define FIRST_BYTES (64u << 10)
 #define MAX_STEP_BYTES (4u << 20)
-#define MIN_SPARE_BYTES (256u << 10)
 #define REFUSAL_NS 1000000000ull
+#define N_FREED 32u
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Address space beyond the rings, for names and tables; less where a limit forbids it ... */
-static const uint64_t extra_bytes[] = { 1ull << 30, 128ull << 20, 16ull << 20, 2ull << 20 };
+/* Address space beyond the rings, for names and tables; it grows in place where more is needed. */
+#define EXTRA_BYTES (64ull << 20)
 
-/* ... or this for all, if need be: the rings are the smaller then, and are folded. */
+/* Where a limit forbids that: for all. The rings are smaller then, and are folded. */
 static const uint64_t scant_bytes[] = { 64ull << 20, 16ull << 20, 4ull << 20, 1ull << 20 };
 
+/*
+ * Where to map, if that is free: far from where the kernel places mappings by itself, so that the
+ * range can grow.
+ */
+#define MAP_HINT ((void *)(sizeof(void *) == 8 ? 0x200000000000ull : 0))
+
+/* Where a forked child has its parent's recording: beyond the largest that may be mapped. */
+#define ASIDE_BYTES (2ull << 40)
+
 struct region region;
+
+/* Space that was given back: outgrown fold tables. */
+static struct {
+	uint64_t offset, bytes;
+} freed[N_FREED];
 
 /* Growing beyond RLIMIT_FSIZE would raise SIGXFSZ in the program. */
 static bool allowed_size(uint64_t bytes)
@@ -71,6 +88,8 @@ static int reserve(int fd, uint64_t from, uint64_t to)
 	return -posix_fallocate(fd, (off_t)from, (off_t)(to - from));
 }
 
+/* --- the address range ------------------------------------------------------------------------ */
+
 /* An eighth of what RLIMIT_AS leaves: the program may need the rest. */
 static uint64_t spare_address_space(void)
 {
@@ -85,7 +104,7 @@ static uint64_t spare_address_space(void)
 
 static bool map_bytes(struct region *r, int fd, uint64_t bytes)
 {
-	void *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	void *at = mmap(MAP_HINT, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (at == MAP_FAILED)
 		return false;
@@ -98,73 +117,69 @@ static bool map_bytes(struct region *r, int fd, uint64_t bytes)
 static int map(struct region *r, int fd)
 {
 	uint64_t spare = spare_address_space();
+	uint64_t bytes = config.buffer_bytes + EXTRA_BYTES;
 
-	for (size_t i = 0; i < sizeof(extra_bytes) / sizeof(extra_bytes[0]); i++) {
-		uint64_t bytes = config.buffer_bytes + extra_bytes[i];
-
-		if (bytes <= spare && map_bytes(r, fd, bytes))
-			return 0;
-	}
+	if (bytes <= spare && map_bytes(r, fd, bytes))
+		return 0;
 	for (size_t i = 0; i < sizeof(scant_bytes) / sizeof(scant_bytes[0]); i++) {
-		if (scant_bytes[i] <= spare && map_bytes(r, fd, scant_bytes[i]))
+		if (scant_bytes[i] <= spare && scant_bytes[i] < bytes &&
+		    map_bytes(r, fd, scant_bytes[i]))
 			return 0;
 	}
 	return -ENOMEM;
 }
 
-int region_create(const struct pyprof_header *preset)
+/* Makes the address range longer where it lies. */
+static bool map_more(uint64_t need)
 {
-	struct region r = { .pid = (int)preset->pid };
+	uint64_t bytes = (need + EXTRA_BYTES - 1) / EXTRA_BYTES * EXTRA_BYTES;
+
+	if (process_is_filtered() || bytes - region.map_bytes > spare_address_space() ||
+	    mremap(region.base, region.map_bytes, bytes, 0) == MAP_FAILED)
+		return false;
+	region.map_bytes = bytes;
+	guard_set(region.base, bytes);
+	return true;
+}
+
+/* --- the file's length ------------------------------------------------------------------------ */
+
+/* A byte at its end, where ftruncate may be forbidden. */
+static int set_length(int fd, uint64_t bytes)
+{
+	if (!allowed_size(bytes))
+		return -EFBIG;
+	if (!process_is_filtered())
+		return ftruncate(fd, (off_t)bytes) < 0 ? -errno : 0;
+	return lseek(fd, (off_t)bytes - 1, SEEK_SET) < 0 || write(fd, "", 1) != 1 ? -errno : 0;
+}
+
+/*
+ * As long as the mapping, so that the file need not be opened again; shorter where room is scarce.
+ * That is looked at once: a forked child does as its parent.
+ */
+static void set_first_length(struct region *r, int fd)
+{
+	static uint64_t most;
+	uint64_t bytes = r->map_bytes;
+	struct rlimit limit;
+
+	if (!most)
+		most = share_max_length();
+	if (bytes > most)
+		bytes = most;
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && bytes > limit.rlim_cur)
+		bytes = limit.rlim_cur;
+	bytes = bytes / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
+	if (bytes > r->length && set_length(fd, bytes) == 0)
+		r->length = bytes;
+}
+
+static uint64_t inode_of(const char *path)
+{
 	struct stat st;
-	int fd, err;
 
-	fd = filename_create(r.path, sizeof(r.path), r.pid, preset->process_start);
-	err = fd < 0 ? fd : 0;
-	if (fd < 0)
-		goto out;
-	err = reserve(fd, 0, FIRST_BYTES);
-	if (!err && fstat(fd, &st) < 0)
-		err = -errno;
-	if (!err)
-		err = map(&r, fd);
-	if (err) {
-		if (!process_is_filtered())
-			unlink(r.path);
-		goto out;
-	}
-	r.device = st.st_dev;
-	r.inode = st.st_ino;
-	r.reserved_bytes = FIRST_BYTES;
-	r.used_bytes = PYPROF_HEADER_BYTES;
-	region = r;
-	/* All but `magic`, which a reader may be looking at already. */
-	memcpy((char *)region.header + sizeof(preset->magic),
-	       (const char *)preset + sizeof(preset->magic),
-	       offsetof(struct pyprof_header, file_bytes) - sizeof(preset->magic));
-	pyprof_set(&region.header->file_bytes, FIRST_BYTES);
-out:
-	if (fd >= 0)
-		close(fd);
-	if (err && config.has_dir)
-		log_error("create %s: %s, expected that PYSHIM_DIR can hold it; the program runs "
-			  "unprofiled",
-			  r.path, strerror(-err));
-	else if (err)
-		log_debug("create %s: %s: off", r.path, strerror(-err));
-	return err;
-}
-
-void region_open_for_readers(void)
-{
-	pyprof_publish(&region.header->magic, PYPROF_MAGIC); /* P7 */
-}
-
-void region_unmap(struct region *r)
-{
-	if (r->base)
-		munmap(r->base, r->map_bytes);
-	r->base = NULL;
-	r->header = NULL;
+	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
 /* The file again, by its name, if that still leads to it. */
@@ -185,38 +200,259 @@ static int reopen(void)
 	return fd;
 }
 
-static int grow(uint64_t need)
+/* Whether somebody has removed the file; not known where the program has changed its root. */
+static bool is_removed(void)
 {
-	/* An eighth of what there is, so that the number of steps stays small. */
-	uint64_t step = region.reserved_bytes / 8;
+	struct stat st;
+
+	if (stat(region.path, &st) == 0)
+		return st.st_dev != region.device || st.st_ino != region.inode;
+	return errno == ENOENT && inode_of("/") == region.root_inode;
+}
+
+static int lengthen(uint64_t need)
+{
+	uint64_t bytes = region.map_bytes;
+	int fd = reopen();
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = set_length(fd, bytes);
+	if (err)
+		err = set_length(fd, bytes = need);
+	close(fd);
+	if (!err)
+		region.length = bytes;
+	return err;
+}
+
+/* --- creating --------------------------------------------------------------------------------- */
+
+/* Makes the file readable and writable for its owner whatever the umask says. */
+static void set_mode(int fd, const struct stat *st)
+{
+	if ((st->st_mode & 0600) != 0600 && fchmod(fd, 0600) < 0)
+		log_debug("chmod %s: %s", region.path, strerror(errno));
+}
+
+static int prepare_file(struct region *r, int fd)
+{
+	static bool looked;
+	struct stat st;
+	int err = reserve(fd, 0, FIRST_BYTES);
+
+	if (err)
+		return err;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	r->length = r->reserved_bytes = FIRST_BYTES;
+	r->device = st.st_dev;
+	r->inode = st.st_ino;
+	set_mode(fd, &st);
+	if (!looked)
+		share_open(fd);
+	looked = true;
+	err = map(r, fd);
+	if (!err)
+		set_first_length(r, fd);
+	return err;
+}
+
+static void log_failure(const struct region *r, int err)
+{
+	if (config.has_dir)
+		log_error("create %s: %s, expected that PYSHIM_DIR can hold it; the program runs "
+			  "unprofiled",
+			  r->path, strerror(-err));
+	else
+		log_debug("create %s: %s: off", r->path, strerror(-err));
+}
+
+int region_create(const struct pyprof_header *preset)
+{
+	struct region r = { .pid = (int)preset->pid, .process_start = preset->process_start };
+	int fd = filename_create(r.path, sizeof(r.path), r.pid, preset->process_start);
+	int err = fd < 0 ? fd : prepare_file(&r, fd);
+
+	if (fd >= 0)
+		close(fd);
+	if (err) {
+		if (fd >= 0 && !process_is_filtered())
+			unlink(r.path);
+		log_failure(&r, err);
+		return err;
+	}
+	r.root_inode = inode_of("/");
+	r.used_bytes = PYPROF_HEADER_BYTES;
+	region = r;
+	memset(freed, 0, sizeof(freed));
+	guard_set(r.base, r.map_bytes);
+	/* All but `magic`, which a reader may be looking at already. */
+	memcpy((char *)region.header + sizeof(preset->magic),
+	       (const char *)preset + sizeof(preset->magic),
+	       offsetof(struct pyprof_header, file_bytes) - sizeof(preset->magic));
+	pyprof_set(&region.header->file_bytes, FIRST_BYTES);
+	return 0;
+}
+
+/* Maps the recording that `r` describes, and gives it the name of process `pid`. */
+static int open_adopted(struct region *r)
+{
+	char old[sizeof(r->path)];
+	struct stat st;
+	int fd = open(r->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	int err = 0;
+
+	if (fd < 0)
+		return -errno;
+	memcpy(old, r->path, sizeof(old));
+	if (fstat(fd, &st) < 0 || st.st_dev != r->device || st.st_ino != r->inode ||
+	    st.st_uid != geteuid() || (uint64_t)st.st_size < r->reserved_bytes)
+		err = -ESTALE;
+	if (!err)
+		err = map(r, fd);
+	close(fd);
+	if (!err && r->map_bytes < r->reserved_bytes)
+		err = -ENOMEM;
+	if (!err)
+		err = filename_take(r->path, sizeof(r->path), old, r->pid, r->process_start);
+	if (err)
+		region_unmap(r);
+	return err;
+}
+
+int region_adopt(struct region *r)
+{
+	int err = open_adopted(r);
+
+	if (err)
+		return err;
+	if (r->header->magic != PYPROF_MAGIC || r->header->header_bytes != PYPROF_HEADER_BYTES ||
+	    r->header->block_bytes != REGION_BLOCK_BYTES) {
+		region_unmap(r);
+		return -EINVAL;
+	}
+	r->root_inode = inode_of("/");
+	region = *r;
+	memset(freed, 0, sizeof(freed));
+	guard_set(region.base, region.map_bytes);
+	return 0;
+}
+
+void region_open_for_readers(void)
+{
+	pyprof_publish(&region.header->magic, PYPROF_MAGIC); /* P7 */
+}
+
+void region_abandon(void)
+{
+	if (!process_is_filtered() && !is_removed())
+		unlink(region.path);
+	region_unmap(&region);
+}
+
+void region_unmap(struct region *r)
+{
+	if (r->aside)
+		munmap(r->aside, r->map_bytes);
+	if (r->base)
+		munmap(r->base, r->map_bytes);
+	r->aside = NULL;
+	r->base = NULL;
+	r->header = NULL;
+}
+
+void region_detach(void)
+{
+	if (!region.base)
+		return;
+	/* What it says can still be read there; the kernel has no pages of it in a child yet. */
+	region.aside = process_was_filtered()
+			       ? MAP_FAILED
+			       : mremap(region.base, region.map_bytes, region.map_bytes,
+					MREMAP_MAYMOVE | MREMAP_FIXED, region.base + ASIDE_BYTES);
+	if (region.aside == MAP_FAILED)
+		region.aside = NULL;
+	mmap(region.base, region.map_bytes, PROT_READ | PROT_WRITE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+}
+
+/* --- growing ---------------------------------------------------------------------------------- */
+
+static int reserve_by_name(uint64_t from, uint64_t to)
+{
+	int fd = reopen();
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = reserve(fd, from, to);
+	close(fd);
+	return err;
+}
+
+/* Under a filter: by writing, else by touching the pages. */
+static int reserve_filtered(uint64_t from, uint64_t to)
+{
+	int err = reserve_by_name(from, to);
+
+	if (err && err != -ENOSPC && guard_touch(region.base + from, to - from))
+		err = 0;
+	return err;
+}
+
+static int reserve_mapped(uint64_t from, uint64_t to)
+{
+	uint8_t *at = region.base + from;
+
+	if (process_is_filtered())
+		return reserve_filtered(from, to);
+	if (is_removed())
+		return -ENOENT;
+	if (madvise(at, to - from, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno == EINVAL) /* a kernel before 5.14 */
+		return reserve_by_name(from, to);
+	/* Gives back those pages that there was room for. */
+	madvise(at, to - from, MADV_REMOVE);
+	return -ENOSPC;
+}
+
+/* For rings an eighth of what there is, so that the number of steps stays small. */
+static uint64_t step_to(uint64_t need, bool for_ring)
+{
+	uint64_t step = for_ring ? region.reserved_bytes / 8 : FIRST_BYTES;
 	uint64_t to;
-	int fd, err;
 
 	if (step < FIRST_BYTES)
 		step = FIRST_BYTES;
 	if (step > MAX_STEP_BYTES)
 		step = MAX_STEP_BYTES;
 	step = step / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
-	if (need > region.map_bytes)
-		return -ENOMEM;
 	to = (need + step - 1) / step * step;
-	if (to > region.map_bytes)
-		to = need;
-	fd = reopen();
-	if (fd < 0)
-		return fd;
-	err = reserve(fd, region.reserved_bytes, to);
-	if (err && to > need) {
-		to = need;
-		err = reserve(fd, region.reserved_bytes, to);
-	}
-	close(fd);
+	return to > region.map_bytes || to > region.length ? need : to;
+}
+
+static int grow(uint64_t need, bool for_ring)
+{
+	uint64_t to;
+	int err = 0;
+
+	if (guard_has_tripped())
+		return -ESTALE;
+	if (need > region.map_bytes && !map_more(need))
+		return -ENOMEM;
+	if (need > region.length)
+		err = lengthen(need);
 	if (err)
 		return err;
-	/* One call instead of a page fault each; an old kernel (before 5.14) refuses, and faults. */
-	if (!process_is_filtered())
-		madvise(region.base + region.reserved_bytes, to - region.reserved_bytes,
-			MADV_POPULATE_WRITE);
+	to = step_to(need, for_ring);
+	err = reserve_mapped(region.reserved_bytes, to);
+	if (err && to > need)
+		err = reserve_mapped(region.reserved_bytes, to = need);
+	if (err)
+		return err;
 	KILLPOINT("file-grown");
 	region.reserved_bytes = to;
 	pyprof_publish(&region.header->file_bytes, to); /* P6 */
@@ -241,7 +477,7 @@ static void note_refusal(uint64_t need, int err)
 		  strerror(-err));
 }
 
-static bool reach(uint64_t need)
+static bool reach(uint64_t need, bool for_ring)
 {
 	int saved = errno;
 	int err;
@@ -250,38 +486,129 @@ static bool reach(uint64_t need)
 		return true;
 	if (sandbox_is_closed() || is_refused(need))
 		return false;
-	err = grow(need);
+	err = grow(need, for_ring);
 	errno = saved;
 	if (err)
 		note_refusal(need, err);
 	return !err;
 }
 
-/* Takes `bytes` where `spare` more remain reserved behind them. */
-static uint64_t take(uint64_t bytes, uint64_t spare)
+/* --- what is given out ------------------------------------------------------------------------ */
+
+static uint64_t round_up(uint64_t bytes)
+{
+	return (bytes + PYPROF_EXTENT_ALIGN - 1) / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
+}
+
+static uint64_t end_of(uint64_t bytes)
+{
+	return region.used_bytes + round_up(bytes);
+}
+
+/* What lies there may serve again in this recording. */
+static void keep_freed(uint64_t offset, uint64_t bytes)
+{
+	for (size_t i = 0; i < N_FREED; i++) {
+		if (freed[i].offset + freed[i].bytes == offset && freed[i].bytes) {
+			freed[i].bytes += bytes;
+			return;
+		}
+	}
+	for (size_t i = 0; i < N_FREED; i++) {
+		if (freed[i].bytes)
+			continue;
+		freed[i].offset = offset;
+		freed[i].bytes = bytes;
+		return;
+	}
+}
+
+void region_free(uint64_t offset, uint64_t bytes)
+{
+	int saved = errno;
+
+	bytes = round_up(bytes);
+	/* To the file system where others need it: the pages are not touched again. */
+	if (region.share != SHARE_EXCEEDED || process_is_filtered() || sandbox_is_closed() ||
+	    madvise(region_at(offset), bytes, MADV_REMOVE) < 0)
+		keep_freed(offset, bytes);
+	errno = saved;
+}
+
+bool region_is_short(void)
+{
+	return region.share == SHARE_EXCEEDED;
+}
+
+/* From the end of what was given back, zeroed; or 0. */
+static uint64_t take_freed(uint64_t bytes)
+{
+	bytes = round_up(bytes);
+	for (size_t i = 0; i < N_FREED; i++) {
+		uint64_t at;
+
+		if (freed[i].bytes < bytes)
+			continue;
+		freed[i].bytes -= bytes;
+		at = freed[i].offset + freed[i].bytes;
+		memset(region_at(at), 0, bytes);
+		return at;
+	}
+	return 0;
+}
+
+static uint64_t take_new(uint64_t bytes, bool for_ring)
 {
 	uint64_t at = region.used_bytes;
-	uint64_t end;
 
-	if (bytes > region.map_bytes || spare > region.map_bytes)
+	if (bytes > 1ull << 40 || !reach(end_of(bytes), for_ring))
 		return 0;
-	end = at + (bytes + PYPROF_EXTENT_ALIGN - 1) / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;
-	if (!reach(end + spare))
-		return 0;
-	region.used_bytes = end;
+	region.used_bytes = end_of(bytes);
+	family_note();
 	return at;
 }
 
 uint64_t region_alloc(uint64_t bytes)
 {
-	uint64_t before = region.used_bytes;
-	uint64_t at = take(bytes, 0);
+	uint64_t at = take_freed(bytes);
 
-	region.needed_bytes += region.used_bytes - before;
-	return at;
+	return at ? at : take_new(bytes, false);
 }
 
-uint64_t region_alloc_spare(uint64_t bytes)
+/* Where the file or the address range is small, names and tables are to find room in half of it. */
+static bool leaves_room(uint64_t need)
 {
-	return take(bytes, MIN_SPARE_BYTES + 3 * region.needed_bytes);
+	struct rlimit limit;
+	uint64_t cap = region.map_bytes;
+
+	if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur < cap)
+		cap = limit.rlim_cur;
+	return need <= cap - (cap < EXTRA_BYTES ? cap / 2 : EXTRA_BYTES / 2);
+}
+
+static bool has_share(uint64_t need)
+{
+	int saved = errno;
+	uint64_t now;
+
+	if (need <= region.reserved_bytes)
+		return true;
+	if (sandbox_is_closed())
+		return false;
+	now = pyprof_clock_ns(CLOCK_MONOTONIC);
+	if (now < region.share_until_ns)
+		return false;
+	region.share = leaves_room(need) ? share_ask(step_to(need, true) - region.reserved_bytes)
+					 : SHARE_FULL;
+	if (region.share != SHARE_LEFT)
+		region.share_until_ns = now + REFUSAL_NS;
+	errno = saved;
+	return region.share == SHARE_LEFT;
+}
+
+uint64_t region_alloc_ring(uint64_t bytes)
+{
+	uint64_t at = take_freed(bytes);
+
+	return at || !has_share(end_of(bytes)) ? at : take_new(bytes, true);
 }

@@ -8,6 +8,8 @@
 #include <linux/prctl.h>
 #include <sys/syscall.h>
 
+#include "rawfork.h"
+
 static bool closed;
 
 bool sandbox_is_closed(void)
@@ -46,5 +48,7 @@ long syscall(long number, long a, long b, long c, long d, long e, long f)
 	if (__builtin_expect(number == SYS_seccomp, 0) ||
 	    (number == SYS_prctl && a == PR_SET_SECCOMP))
 		close_sandbox();
+	if (__builtin_expect(rawfork_is_fork(number, a, b), 0))
+		return rawfork_call(number, a, b, c, d, e);
 	return real(number, a, b, c, d, e, f);
 }

@@ -12,6 +12,7 @@
 
 #include "config.h"
 #include "fold.h"
+#include "guard.h"
 #include "hook.h"
 #include "killpoint.h"
 #include "log.h"
@@ -26,6 +27,8 @@
 
 #define FIRST_LOOKAHEAD 8u
 #define BLOCK_PATIENCE_NS 1000000000ull
+#define GIVEN_AT_ONCE 4
+#define MAX_RING_EXTENTS (1u << 16)
 
 /*
  * A node of the registry. Added once, never freed while the process lives, so that whoever walks
@@ -52,7 +55,8 @@ __thread struct thread_self thread_self
 static __thread unsigned slow_depth __attribute__((tls_model("initial-exec")));
 
 static CDS_LIST_HEAD(registry);
-static struct pyprof_extent *last_rings; /* the extent that new rings go to */
+static struct pyprof_extent *last_rings; /* the extent that new rings go to ... */
+static uint64_t last_rings_used;	 /* ... and how much of it is given out */
 static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
@@ -95,9 +99,18 @@ void thread_slow_leave(uint64_t entered)
 
 	if (--slow_depth)
 		return;
+	if (recording.state == RECORDING_FORKED) { /* a signal handler has forked in between */
+		memset(&thread_self, 0, sizeof(thread_self));
+		return;
+	}
 	passed = read_clock() - entered;
 	thread_self.base += passed;
 	thread_self.skipped_ticks += passed;
+}
+
+bool thread_is_slow(void)
+{
+	return slow_depth != 0;
 }
 
 /* A pair of clocks for whoever reads a recording that was cut off. */
@@ -121,7 +134,7 @@ static struct pyprof_ring *new_shared_ring(void)
 	struct pyprof_extent *x = last_rings;
 	struct pyprof_ring *ring;
 
-	if (!x || x->bytes - x->used < sizeof(*ring)) {
+	if (!x || PYPROF_EXTENT_ALIGN - last_rings_used < sizeof(*ring)) {
 		uint64_t offset = region_alloc(PYPROF_EXTENT_ALIGN);
 
 		if (!offset)
@@ -133,9 +146,11 @@ static struct pyprof_ring *new_shared_ring(void)
 		pyprof_publish(last_rings ? &last_rings->next : &region.header->rings,
 			       offset); /* P5 */
 		last_rings = x;
+		last_rings_used = sizeof(*x);
 	}
-	ring = (struct pyprof_ring *)((char *)x + x->used);
-	pyprof_publish(&x->used, x->used + sizeof(*ring)); /* P4 */
+	ring = (struct pyprof_ring *)((char *)x + last_rings_used);
+	last_rings_used += sizeof(*ring);
+	pyprof_publish(&x->used, last_rings_used); /* P4 */
 	return ring;
 }
 
@@ -148,6 +163,22 @@ static bool try_take(struct thread_ring *ring)
 					   __ATOMIC_RELAXED);
 }
 
+static struct thread_ring *new_ring(struct pyprof_ring *shared)
+{
+	struct thread_ring *ring = calloc(1, sizeof(*ring));
+
+	if (!ring)
+		return NULL;
+	ring->shared = shared ? shared : new_shared_ring();
+	if (!ring->shared) {
+		free(ring);
+		return NULL;
+	}
+	ring->table.ring = ring->shared;
+	ring->patience_ns = config.overflow == PYPROF_OVERFLOW_BLOCK ? BLOCK_PATIENCE_NS : 0;
+	return ring;
+}
+
 static struct thread_ring *take_ring(void)
 {
 	struct thread_ring *ring;
@@ -156,17 +187,9 @@ static struct thread_ring *take_ring(void)
 		if (try_take(ring))
 			return ring;
 	}
-	ring = calloc(1, sizeof(*ring));
-	if (!ring)
-		return NULL;
-	ring->shared = new_shared_ring();
-	if (!ring->shared) {
-		free(ring);
-		return NULL;
-	}
-	ring->table.ring = ring->shared;
-	ring->patience_ns = config.overflow == PYPROF_OVERFLOW_BLOCK ? BLOCK_PATIENCE_NS : 0;
-	cds_list_add_rcu(&ring->node, &registry);
+	ring = new_ring(NULL);
+	if (ring)
+		cds_list_add_rcu(&ring->node, &registry);
 	return ring;
 }
 
@@ -194,6 +217,7 @@ static void go_on_in(struct thread_ring *ring)
 	s->stop = left->next; /* soft stop: look for the name soon */
 	s->end = left->end;
 	s->block = left->block;
+	s->sequence = left->sequence;
 	s->skipped_ticks = left->skipped_ticks;
 	s->base = left->base;
 	s->lookahead = FIRST_LOOKAHEAD;
@@ -271,10 +295,26 @@ static uint64_t oldest_block(struct thread_ring *ring, uint64_t patience_ns,
 	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, patience_ns, cause);
 
 	if (offset)
-		memset(region_at(offset), 0, region.header->block_bytes);
+		memset(region_at(offset), 0, REGION_BLOCK_BYTES);
 	if (config.overflow == PYPROF_OVERFLOW_BLOCK)
 		ring->patience_ns =
 			ring->table.folded == folded ? BLOCK_PATIENCE_NS : ring->patience_ns / 8;
+	return offset;
+}
+
+/* Where space is short, a ring gives back all blocks but two, some at a time: they are folded already. */
+static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t patience_ns,
+			     enum pyprof_loss *cause)
+{
+	uint64_t offset = oldest_block(ring, patience_ns, cause);
+
+	for (int i = 0; i < GIVEN_AT_ONCE && offset && ring->n_blocks > 2 && region_is_short();
+	     i++) {
+		region_free(offset, REGION_BLOCK_BYTES);
+		ring->n_blocks--;
+		recording.n_blocks--;
+		offset = oldest_block(ring, patience_ns, cause);
+	}
 	return offset;
 }
 
@@ -288,13 +328,13 @@ static uint64_t find_block(struct thread_ring *ring)
 		fold_prepare(&ring->table);
 	offset = recording_block(ring->n_blocks, &cause);
 	if (!offset && config.overflow != PYPROF_OVERFLOW_DROP) {
-		offset = oldest_block(ring, FOLD_SHORT_PATIENCE_NS, &cause);
+		offset = reuse_oldest(ring, FOLD_SHORT_PATIENCE_NS, &cause);
 		if (offset)
 			return offset;
 		if (cause == PYPROF_LOST_READER)
 			offset = recording_block_beyond();
 		if (!offset && cause == PYPROF_LOST_READER) {
-			offset = oldest_block(ring, FOLD_PATIENCE_NS, &cause);
+			offset = reuse_oldest(ring, FOLD_PATIENCE_NS, &cause);
 			if (offset)
 				return offset;
 		}
@@ -310,7 +350,6 @@ static uint64_t find_block(struct thread_ring *ring)
 static bool add_block(uint64_t now)
 {
 	struct thread_self *s = &thread_self;
-	uint64_t sequence = s->block ? s->block->sequence + 1 : 1;
 	uint64_t offset = find_block(s->ring);
 	struct pyprof_block *b, *last = s->block;
 
@@ -321,7 +360,7 @@ static bool add_block(uint64_t now)
 		last = NULL;
 	b->kind = PYPROF_EXTENT_BLOCK;
 	b->thread = s->number;
-	b->sequence = sequence;
+	b->sequence = ++s->sequence;
 	b->base_ticks = now - s->skipped_ticks;
 	b->skipped_ticks = s->skipped_ticks;
 	if (recording.clock == PYPROF_CLOCK_TSC)
@@ -333,7 +372,7 @@ static bool add_block(uint64_t now)
 	s->block = b;
 	s->base = now;
 	s->next = s->stop = b->record;
-	s->end = (uint64_t *)((char *)b + region.header->block_bytes);
+	s->end = (uint64_t *)((char *)b + REGION_BLOCK_BYTES);
 	return true;
 }
 
@@ -355,6 +394,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 		return false;
 	}
 	s->number = ++n_threads;
+	pyprof_set(&region.header->n_threads, n_threads);
 	go_on_in(ring);
 	ahead = continue_clock(ring->last);
 	*now += ahead;
@@ -421,9 +461,14 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	int saved = errno;
 	bool room = true;
 
+	recording_is_foreign();
+	if (guard_has_tripped())
+		recording_is_damaged("that its pages are gone");
 	/* In this order: nothing is written where the stop is, or it would be passed for ever. */
 	for (;;) {
-		if (!s->ring)
+		if (recording.state == RECORDING_OFF)
+			room = false;
+		else if (!s->ring)
 			room = begin(&now, &entered);
 		else if (s->next == s->end)
 			room = add_block(now);
@@ -471,6 +516,105 @@ void thread_note_gap(void)
 const struct pyprof_ring *thread_ring_of_self(void)
 {
 	return thread_self.ring ? thread_self.ring->shared : NULL;
+}
+
+/* --- the rings of another process ------------------------------------------------------------------ */
+
+/* Where its last record ends, and the clock there: what its slow paths took since the block began is lost. */
+static void find_end(struct thread_self *left)
+{
+	uint64_t ticks = 0, r;
+
+	while (left->next < left->end && (r = *left->next)) {
+		if (pyprof_record_kind(r) == PYPROF_SYNC && !pyprof_record_fn(r)) {
+			left->base += pyprof_record_ticks(r) << PYPROF_SYNC_SHIFT;
+			ticks = 0;
+		} else if (pyprof_record_kind(r) != PYPROF_SYNC) {
+			ticks = pyprof_record_ticks(r);
+		}
+		left->next++;
+	}
+	left->stop = left->next;
+	left->count = left->base + ticks;
+}
+
+/* Follows the chain to its last block. False: it leads out of the file, or round. */
+static bool find_last_block(struct thread_ring *ring)
+{
+	uint64_t offset = ring->shared->first_block, sequence = 0;
+	struct thread_self *left = &ring->left;
+	struct pyprof_block *b;
+
+	for (; offset; offset = b->next) {
+		b = region_check(offset, REGION_BLOCK_BYTES);
+		if (!b || b->kind != PYPROF_EXTENT_BLOCK ||
+		    (sequence && b->sequence != sequence + 1))
+			return false;
+		left->block = b;
+		sequence = b->sequence;
+		ring->n_blocks++;
+	}
+	left->sequence = sequence ? sequence : pyprof_get(&ring->shared->folded);
+	b = left->block;
+	if (!b)
+		return true;
+	left->next = b->record;
+	left->end = (uint64_t *)((char *)b + REGION_BLOCK_BYTES);
+	left->base = b->base_ticks + b->skipped_ticks;
+	left->skipped_ticks = b->skipped_ticks;
+	find_end(left);
+	return true;
+}
+
+static bool adopt_ring(struct pyprof_ring *shared)
+{
+	struct thread_ring *ring = new_ring(shared);
+
+	if (!ring)
+		return false;
+	if (!find_last_block(ring)) {
+		free(ring);
+		return false;
+	}
+	ring->last = ring->left.count;
+	ring->left.count = 0;
+	ring->state = RING_FREE;
+	recording.n_blocks += ring->n_blocks;
+	recording.table_bytes += fold_table_bytes(&ring->table);
+	cds_list_add_rcu(&ring->node, &registry);
+	return true;
+}
+
+static bool adopt_extent(struct pyprof_extent *x)
+{
+	uint64_t used = x->used;
+
+	if (x->kind != PYPROF_EXTENT_RINGS || used > PYPROF_EXTENT_ALIGN || used < sizeof(*x) ||
+	    !region_check(region_offset(x), PYPROF_EXTENT_ALIGN))
+		return false;
+	last_rings = x;
+	last_rings_used = sizeof(*x);
+	while (last_rings_used + sizeof(struct pyprof_ring) <= used) {
+		if (!adopt_ring((struct pyprof_ring *)((char *)x + last_rings_used)))
+			return false;
+		last_rings_used += sizeof(struct pyprof_ring);
+	}
+	return true;
+}
+
+bool thread_adopt(void)
+{
+	uint64_t offset = region.header->rings;
+
+	for (uint32_t i = 0; offset; i++) {
+		struct pyprof_extent *x = region_check(offset, sizeof(*x));
+
+		if (!x || i == MAX_RING_EXTENTS || !adopt_extent(x))
+			return false;
+		offset = x->next;
+	}
+	n_threads = (uint32_t)region.header->n_threads;
+	return true;
 }
 
 void thread_reset(void)

@@ -30,6 +30,7 @@ struct thread_self {
 	/* the slow paths' */
 	uint64_t *end; /* of the block */
 	uint64_t skipped_ticks;
+	uint64_t sequence; /* of the block */
 	struct pyprof_block *block;
 	struct thread_ring *ring;
 	uint32_t number;
@@ -56,6 +57,9 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering);
 uint64_t thread_slow_enter(void);
 void thread_slow_leave(uint64_t entered);
 
+/* Whether the calling thread is between two such brackets. */
+bool thread_is_slow(void);
+
 /*
  * The frames that threads run now are not those that they have recorded: each closes the latter
  * and records the former at its next event.
@@ -71,8 +75,14 @@ void thread_note_gap(void);
 /* The ring that this thread writes, or NULL. */
 const struct pyprof_ring *thread_ring_of_self(void);
 
-/* No rings yet: a new recording begins, in this process or in a forked child. */
+/* No rings yet: a new recording begins, in this process or in a forked child. Async-signal-safe. */
 void thread_reset(void);
+
+/*
+ * Behind thread_reset, in a recording that another process has begun: its rings are free for the
+ * threads of this one. False: the rings are damaged, or there is no memory.
+ */
+bool thread_adopt(void);
 
 /* Once per process image. */
 void thread_init(void);

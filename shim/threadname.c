@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -39,12 +40,25 @@ static PyObject *python_name(void)
 	return name;
 }
 
+/* Asked once in each thread. */
+static int32_t native_id(void)
+{
+	static __thread int32_t id __attribute__((tls_model("initial-exec")));
+	static __thread int pid __attribute__((tls_model("initial-exec")));
+
+	if (pid != region.pid && !sandbox_is_closed()) {
+		id = (int32_t)syscall(SYS_gettid);
+		pid = region.pid; /* a forked child asks again */
+	}
+	return id;
+}
+
 static void publish(uint32_t number, const char *bytes, size_t n)
 {
 	struct names_entry e = {
 		.kind = PYPROF_NAME_THREAD,
 		.number = number,
-		.line = sandbox_is_closed() ? 0 : (int32_t)syscall(SYS_gettid),
+		.line = native_id(),
 		.file = { "", 0 },
 		.name = { bytes, n },
 		.qualname = { "", 0 },
@@ -53,19 +67,27 @@ static void publish(uint32_t number, const char *bytes, size_t n)
 	names_publish(&e);
 }
 
+/* What the kernel calls this thread, NUL-terminated, 16 bytes at most. A filter may forbid prctl. */
+static void read_native_name(char *name, size_t cap)
+{
+	size_t n;
+
+	if (!process_was_filtered()) {
+		if (prctl(PR_GET_NAME, name, 0, 0, 0) < 0)
+			name[0] = '\0';
+		return;
+	}
+	n = process_has_descriptors() ? process_read("/proc/thread-self/comm", name, cap - 1) : 0;
+	name[n && name[n - 1] == '\n' ? n - 1 : n] = '\0';
+}
+
 void threadname_publish_native(uint32_t number)
 {
-	char comm[17] = "MainThread";
-	size_t n = strlen(comm);
+	char name[32] = "MainThread";
 
-	/* Not pthread_getname_np(), whose prctl() a filter of system calls may forbid. */
-	if (syscall(SYS_gettid) != region.pid)
-		n = process_has_descriptors()
-			    ? process_read("/proc/thread-self/comm", comm, sizeof(comm))
-			    : 0;
-	if (n && comm[n - 1] == '\n')
-		n--;
-	publish(number, comm, n);
+	if (native_id() != region.pid)
+		read_native_name(name, sizeof(name));
+	publish(number, name, strlen(name));
 }
 
 bool threadname_publish_python(uint32_t number)

@@ -189,8 +189,8 @@ struct pyprof_header {
 	uint64_t n_subinterpreters; /* interpreters beside the main one, whose calls are left out */
 	/* minor 1; 0 where the recording is older */
 	uint64_t pid_namespace; /* constant: inode of /proc/self/ns/pid, 0: unknown */
-	uint64_t
-		n_processes; /* that have written here one after the other: forked children; 0: one */
+	uint64_t n_processes;	/* that wrote here one after the other, all forked; 0: one */
+	uint64_t n_threads;	/* thread numbers given so far; 0: not told */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
