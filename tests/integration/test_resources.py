@@ -86,8 +86,7 @@ for n in null zero urandom random; do touch /dev/$n; mount --bind $here/dev/$n /
 """
 NO_CAPABILITIES = "setpriv --bounding-set -all --inh-caps -all"
 
-# SOME: whether threads that begin later find room enough to fold depends on who begins when.
-NONE, LOSSY, SOME = "no recording", "a recording with losses", "one with losses or without"
+NONE, LOSSY, WHOLE = "no recording", "a recording with losses", "one without losses"
 
 # name: what makes it so, the command to run in it, what PYSHIM_DEBUG says, what becomes of the recording
 PLACES = {
@@ -97,8 +96,7 @@ PLACES = {
                       "", r"create /dev/shm/pyprof\.\d+: No space left on device: off", NONE),
     "300 KiB": ("mount -t tmpfs -o size=300k tmpfs /dev/shm",
                 "", r"grow /dev/shm/pyprof\.\d+ to \d+ bytes: No space left on device", LOSSY),
-    "6 MiB": ("mount -t tmpfs -o size=6m tmpfs /dev/shm",
-              "", r"grow /dev/shm/pyprof\.\d+ to \d+ bytes: No space left on device", SOME),
+    "6 MiB": ("mount -t tmpfs -o size=6m tmpfs /dev/shm", "", r"recording \S+ .* into", WHOLE),
     "read-only": ("mount -t tmpfs -o ro tmpfs /dev/shm",
                   "", r"create /dev/shm/pyprof\.\d+: Read-only file system: off", NONE),
     "missing": (BARE_DEV, "", r"create /dev/shm/pyprof\.\d+: No such file or directory: off", NONE),
@@ -134,7 +132,7 @@ def test_places(python, place, script):
     if PLACES[place][1] and os.getuid():
         pytest.skip("needs to be root")
     _, _, reason, kept = PLACES[place]
-    n = 4000 if kept == SOME else 300
+    n = 4000 if kept == WHOLE else 300
     bare = run_in_place(place, python, script, False, n)
     assert (bare.status, bare.out) == (3, b"4\n150 done\n"), bare
     done = run_in_place(place, python, script, True, n)
@@ -146,15 +144,14 @@ def test_places(python, place, script):
         return
     (parent,) = [p for p in done.recordings if b"(forked)" not in run_bare([READER, p]).out]
     text = read(parent)
-    lost = b"events lost: the file could not grow" in text.out
-    assert lost or kept == SOME
-    if not lost:
+    assert (b"events lost: the file could not grow" in text.out) == (kept == LOSSY)
+    if kept == WHOLE:
         assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * n
 
 
 def test_64_mebibytes(script, tmp_path):
     """What containers give by default, and a program that would fill it more than once: with the buffer
-    that is preset, it is folded, and nothing is lost."""
+    that is preset, it is folded, nothing is lost, and more than half of it stays free."""
     chosen = PYTHONS[-1]
     if not namespace():
         pytest.skip("no mount namespace is permitted here")
@@ -164,7 +161,7 @@ def test_64_mebibytes(script, tmp_path):
             % (SHIM, tmp_path))
     done = run_bare([*namespace(), "sh", "-c", text, "sh", chosen.exe, script, n])
     assert (done.status, done.err) == (3, b"")
-    assert done.out.startswith(b"4\n150 done\n") and int(done.out.split()[-1]) < 1 << 10
+    assert done.out.startswith(b"4\n150 done\n") and int(done.out.split()[-1]) > 32 << 10
     (parent,) = [p for p in tmp_path.glob("pyprof.*") if b"(forked)" not in run_bare([READER, p]).out]
     assert b"lost" not in read(parent).out
     assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * n
@@ -201,6 +198,11 @@ print(f(100), most[-1])
 """
 
 
+def most_calls_of_f(recordings):
+    """Those of the parent, who has more than its child."""
+    return max(sum(v[1] for f, v in read_stats(r).items() if f[2] == "f") for r in recordings)
+
+
 @few
 def test_limits(chosen, run_shim, script):
     """Of the file's size and of descriptors, down to where Python itself fails."""
@@ -216,9 +218,9 @@ def test_limits(chosen, run_shim, script):
         n_ran += bare.status == 3
         if bare.status == 3 and not done.recordings:
             assert "create " in said, (limit, said)
-        elif limit in ("ulimit -n 4", "ulimit -n 5") and bare.status == 3:
+        elif "-n" in limit and bare.status == 3:
             # none of the last descriptors is taken, which another thread may need just then
-            assert re.search("grow .*: Too many open files", said), (limit, said)
+            assert most_calls_of_f(done.recordings) == CALLS * 100, limit
     assert n_ran >= 8
 
 
@@ -272,8 +274,7 @@ def test_no_thread_specific_key_is_left(chosen, before, take_keys, run_shim, scr
         if bare.status == 3:
             n_ran += 1
             assert_same(bare, done)
-            parent = max(done.recordings, key=lambda p: p.stat().st_size)
-            assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * 10
+            assert most_calls_of_f(done.recordings) == CALLS * 10
     assert n_ran >= 2
 
 
@@ -384,8 +385,7 @@ def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
     bare = trace(syscalls, tmp_path, ["trace"], args)
     done = run_shim([syscalls, "allow", tmp_path / "numbers", *args], status=3)
     assert_same(bare, done)
-    parent = max(done.recordings, key=lambda p: p.stat().st_size)
-    assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * 1000
+    assert most_calls_of_f(done.recordings) == CALLS * 1000
     assert len(done.recordings) == 2
 
 
