@@ -10,6 +10,7 @@
 #define _LGPL_SOURCE
 #include <urcu/rculist.h>
 
+#include "clock.h"
 #include "config.h"
 #include "fold.h"
 #include "hook.h"
@@ -57,36 +58,12 @@ static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
 
-/* --- clock ------------------------------------------------------------------------------------ */
-
-/* The recording's clock; PYSHIM_CLOCK=count does not move on by being read. */
-static uint64_t read_clock(void)
-{
-	switch (recording.clock) {
-	case PYPROF_CLOCK_TSC:
-		return pyprof_tsc();
-	case PYPROF_CLOCK_CPU:
-		return pyprof_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	case PYPROF_CLOCK_THREAD:
-		return pyprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) + thread_self.count;
-	case PYPROF_CLOCK_COUNT:
-		return thread_self.count;
-	default:
-		return pyprof_clock_ns(CLOCK_MONOTONIC);
-	}
-}
-
-uint64_t hook_clock_other(void)
-{
-	if (recording.clock == PYPROF_CLOCK_COUNT)
-		return ++thread_self.count;
-	return read_clock();
-}
+/* --- time ------------------------------------------------------------------------------------- */
 
 uint64_t thread_slow_enter(void)
 {
 	slow_depth++;
-	return read_clock();
+	return clock_read();
 }
 
 void thread_slow_leave(uint64_t entered)
@@ -95,7 +72,7 @@ void thread_slow_leave(uint64_t entered)
 
 	if (--slow_depth)
 		return;
-	passed = read_clock() - entered;
+	passed = clock_read() - entered;
 	thread_self.base += passed;
 	thread_self.skipped_ticks += passed;
 }
@@ -170,18 +147,6 @@ static struct thread_ring *take_ring(void)
 	return ring;
 }
 
-/*
- * A clock of the thread's own begins anew with each thread, but within a ring time never goes back: it
- * goes on where the thread before stopped. The result is what readings from before now lack.
- */
-static uint64_t continue_clock(uint64_t last)
-{
-	if (recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT)
-		return 0;
-	thread_self.count += last;
-	return last;
-}
-
 /* Goes on behind the last record of the thread that had this ring before. */
 static void go_on_in(struct thread_ring *ring)
 {
@@ -238,14 +203,14 @@ static void thread_exit(void *arg)
 		return;
 	/* While paused, what is open ended with the pause, as the reader will find. */
 	if (s->next && s->next < s->end && recording.state == RECORDING_ON) {
-		uint64_t ticks = hook_clock_other() - s->base;
+		uint64_t ticks = clock_event() - s->base;
 
 		if (ticks >> PYPROF_TICK_BITS)
 			ticks = (1ull << PYPROF_TICK_BITS) - 1;
 		pyprof_put(s->next++,
 			   pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 	}
-	ring->last = read_clock();
+	ring->last = clock_read();
 	ring->left = *s;
 	memset(s, 0, sizeof(*s));
 	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE); /* X2 */
@@ -356,7 +321,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	}
 	s->number = ++n_threads;
 	go_on_in(ring);
-	ahead = continue_clock(ring->last);
+	ahead = clock_continue(ring->last);
 	*now += ahead;
 	*entered += ahead;
 	if (!sandbox_is_closed())
