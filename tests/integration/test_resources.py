@@ -389,8 +389,9 @@ def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
     assert len(done.recordings) == 2
 
 
-@pytest.mark.parametrize("how", ["prctl", "syscall"])
-def test_filter_of_the_program(python, how, syscalls, run_shim, tmp_path):
+@pytest.mark.parametrize("how, clock", [("prctl", "wall"), ("syscall", "wall"), ("prctl", "thread"),
+                                        ("syscall", "cpu")])
+def test_filter_of_the_program(python, how, clock, syscalls, run_shim, tmp_path):
     """The program installs one that kills whatever a bare run does not do from there on: it may not even
     open a file. What there is no room for by then is not recorded. Memory and locks are always allowed,
     for not every run asks for them at the same places."""
@@ -403,7 +404,7 @@ def test_filter_of_the_program(python, how, syscalls, run_shim, tmp_path):
         f.write("9 10 11 12 28 202\n")  # mmap, mprotect, munmap, brk, madvise, futex
     args.append(tmp_path / "numbers")
     assert run_bare(args).status == 0
-    done = run_shim(args, env={"PYSHIM_DEBUG": "1"})
+    done = run_shim(args, env={"PYSHIM_DEBUG": "1", "PYSHIM_CLOCK": clock})
     split_said(done)
     assert_same(bare, done)
     found = sum(v[1] for f, v in read_stats(done.recording).items() if f[2] == "f")
