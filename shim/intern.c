@@ -213,10 +213,14 @@ static bool same_label(uint32_t n, const struct names_entry *e)
 {
 	const struct pyprof_name *p = region_at(numbers[n].name);
 
-	return p->kind == e->kind && p->line == e->line && p->file_bytes == e->file.n &&
-	       p->name_bytes == e->name.n && p->qual_bytes == e->qualname.n &&
+	if (p->kind != e->kind || p->line != e->line || p->name_bytes != e->name.n ||
+	    memcmp(p->text + p->file_bytes, e->name.bytes, e->name.n))
+		return false;
+	if (e->kind ==
+	    PYPROF_NAME_C) /* its `file` is but another text, which may have an address */
+		return true;
+	return p->file_bytes == e->file.n && p->qual_bytes == e->qualname.n &&
 	       !memcmp(p->text, e->file.bytes, e->file.n) &&
-	       !memcmp(p->text + e->file.n, e->name.bytes, e->name.n) &&
 	       !memcmp(p->text + e->file.n + e->name.n, e->qualname.bytes, e->qualname.n);
 }
 
@@ -232,7 +236,8 @@ static uint64_t hash_label(const struct names_entry *e)
 {
 	uint64_t h = 0xcbf29ce484222325ull ^ (uint32_t)e->line;
 
-	h = hash_bytes(h, e->file.bytes, e->file.n);
+	if (e->kind != PYPROF_NAME_C)
+		h = hash_bytes(h, e->file.bytes, e->file.n);
 	h = hash_bytes(h, e->name.bytes, e->name.n);
 	return hash_bytes(h, e->qualname.bytes, e->qualname.n) ^ e->kind;
 }
