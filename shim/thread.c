@@ -40,7 +40,6 @@ struct thread_ring {
 	struct thread_self left;   /* where the thread that ended stopped writing ... */
 	uint64_t last;		   /* ... and its clock */
 	struct pyprof_table table;
-	uint64_t patience_ns; /* PYSHIM_OVERFLOW=block: how long to wait for a reader */
 	uint32_t n_blocks;
 	int state; /* RING_TAKEN, RING_FREE */
 };
@@ -57,6 +56,8 @@ static struct pyprof_extent *last_rings; /* the extent that new rings go to */
 static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
+/* PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL held. */
+static uint64_t patience_ns = BLOCK_PATIENCE_NS;
 
 /* --- time ------------------------------------------------------------------------------------- */
 
@@ -142,7 +143,6 @@ static struct thread_ring *take_ring(void)
 		return NULL;
 	}
 	ring->table.ring = ring->shared;
-	ring->patience_ns = config.overflow == PYPROF_OVERFLOW_BLOCK ? BLOCK_PATIENCE_NS : 0;
 	cds_list_add_rcu(&ring->node, &registry);
 	return ring;
 }
@@ -227,19 +227,21 @@ static void count_loss(enum pyprof_loss cause)
 
 /*
  * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only long
- * one: patience is lost with each block that we had to fold, and won back with one that we had not.
+ * one: patience is lost with each block that we had to fold, or could not, and won back with one that a reader
+ * has folded.
  */
-static uint64_t oldest_block(struct thread_ring *ring, uint64_t patience_ns,
-			     enum pyprof_loss *cause)
+static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
 	uint64_t folded = ring->table.folded;
-	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, patience_ns, cause);
+	bool waits = config.overflow == PYPROF_OVERFLOW_BLOCK;
+	uint64_t offset = fold_oldest(&ring->table, waits ? patience_ns : 0, claim_ns, cause);
 
 	if (offset)
 		memset(region_at(offset), 0, region.header->block_bytes);
-	if (config.overflow == PYPROF_OVERFLOW_BLOCK)
-		ring->patience_ns =
-			ring->table.folded == folded ? BLOCK_PATIENCE_NS : ring->patience_ns / 8;
+	if (waits && offset && ring->table.folded == folded)
+		patience_ns = BLOCK_PATIENCE_NS;
+	else if (waits)
+		patience_ns /= 8;
 	return offset;
 }
 
@@ -444,6 +446,7 @@ void thread_reset(void)
 	memset(&thread_self, 0, sizeof(thread_self));
 	last_rings = NULL;
 	n_threads = 0;
+	patience_ns = BLOCK_PATIENCE_NS;
 }
 
 void thread_init(void)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""PYSHIM_CLOCK=cpu and =thread: the times are CPU time, and the system is asked for it rarely.
+"""PYSHIM_CLOCK=cpu and =thread: the times are CPU time, and the system is asked for it rarely. And how
+long the shim waits for a reader, where time stands still or many threads wait.
 
 The programs measure themselves by time.thread_time() and time.process_time(), so what is compared are two
 readings of one clock: how busy the machine is makes no difference.
@@ -17,8 +18,8 @@ C_SOURCES = Path(__file__).parent / "c"
 
 @pytest.fixture(scope="session")
 def counter(tmp_path_factory):
-    out = tmp_path_factory.mktemp("c") / "cpu_clock.so"
-    done = run_bare(["cc", "-O1", "-shared", "-fPIC", C_SOURCES / "cpu_clock.c", "-o", out])
+    out = tmp_path_factory.mktemp("c") / "clocks.so"
+    done = run_bare(["cc", "-O1", "-shared", "-fPIC", C_SOURCES / "clocks.c", "-o", out])
     assert done.status == 0, done.err.decode()
     return out
 
@@ -174,3 +175,58 @@ def test_forked_child_has_a_clock_of_its_own(python, run_clock, tmp_path):
     total = sum(v[2] for v in child.values())
     assert took * 0.8 - 0.003 < total < took * 1.2 + 0.02
     assert b"lost" not in read("--check", done.recordings[-1]).err
+
+
+# Waiting
+
+HELD = """\
+import mmap, os, struct, sys
+rings_at, consumer_at, extent_bytes = map(int, sys.argv[1:4])
+start = int(open("/proc/%d/stat" % os.getppid()).read().rpartition(")")[2].split()[19])
+with open("%s/pyprof.%d" % (os.environ["PYSHIM_DIR"], os.getpid()), "r+b") as f:
+    recording = mmap.mmap(f.fileno(), 0)
+ring, = struct.unpack_from("Q", recording, rings_at)
+struct.pack_into("Q", recording, ring + extent_bytes + consumer_at, os.getppid() << 32 | start & 0xffffffff)
+"""
+CALLS = """\
+def f(n): return n
+for i in range(20000): f(i)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("policy, held", [("block", False), ("block", True), ("fold", True)])
+def test_clock_that_stands_still(python, policy, held, abi, counter, run_shim, tmp_path):
+    """As under libfaketime: the wait for a reader ends nonetheless, for one that never comes, and for one that
+    holds the ring and does not go on. (The claim is the test's own, which lives and folds nothing.)"""
+    (tmp_path / "calls.py").write_text((HELD if held else "") + CALLS)
+    places = abi["header.rings"], abi["ring.consumer"], abi["sizeof extent"]
+    done = run_shim([python.exe, tmp_path / "calls.py", *places],
+                    env={"LD_PRELOAD": "%s:%s" % (SHIM, counter), "CLOCK_FROZEN": "1",
+                         "PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": policy})
+    assert done.out == b"done\n"
+    if not held:
+        stats = read_stats(done.recording)
+        assert [v[1] for f, v in stats.items() if f[2] == "f"] == [20000]
+
+
+def test_threads_wait_once(python, counter, run_shim, tmp_path):
+    """PYSHIM_OVERFLOW=block without a reader: the first second is the only one, of whichever thread, for the others cannot
+    run meanwhile. A nap is 50 us at least; patience becomes an eighth with each block."""
+    (tmp_path / "threads.py").write_text("""if 1:
+        import threading
+        def f(n): return n
+        def work():
+            f(0); barrier.wait() # each has a ring of its own
+            for i in range(4999): f(i)
+        barrier = threading.Barrier(20)
+        threads = [threading.Thread(target=work) for i in range(20)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+    """)
+    done = run_shim([python.exe, tmp_path / "threads.py"],
+                    env={"LD_PRELOAD": "%s:%s" % (SHIM, counter), "COUNT_NAPS": "1",
+                         "PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": "block"})
+    naps = int(done.err.split()[-1])
+    assert 100 < naps < 1.2 * 20000
+    assert [v[1] for f, v in read_stats(done.recording).items() if f[2] == "f"] == [100000]
