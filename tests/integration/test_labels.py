@@ -74,6 +74,18 @@ WANTED = """\
 """.splitlines()
 
 
+# What 3.15 itself says of them otherwise: the repr of a class method, and a static method's module.
+OF_3_15 = {
+    "<method '__init_subclass__' of 'object' objects>": "<method '__init_subclass__'>",
+    "<built-in method maketrans>": "<built-in method builtins.maketrans>",
+}
+
+
+def wanted_of(python):
+    wanted = {line.strip() for line in WANTED}
+    return {OF_3_15.get(w, w) for w in wanted} if python.version >= (3, 15) else wanted
+
+
 def c_functions(recording, options=()):
     """{label: calls}"""
     return {f[2]: v[1] for f, v in read_stats(recording, options=options).items() if f[0] == "~"}
@@ -90,7 +102,7 @@ def test_methods_are_named_after_the_type_that_has_them(python, calls, run_shim)
     forwards = run_shim([python.exe, calls, "forwards"]).recording
     backwards = run_shim([python.exe, calls, "backwards"]).recording
     found = c_functions(forwards)
-    assert {w.strip() for w in WANTED} - set(found) == set()
+    assert wanted_of(python) - set(found) == set()
     assert found == c_functions(backwards)
     assert not [name for name in found if re.search("0x[0-9a-f]", name)]
     read("--strict", forwards, backwards)
