@@ -246,6 +246,21 @@ def test_address_space(chosen, run_shim, tmp_path):
     assert n_ran >= 4 and n_recorded >= 3, (n_ran, n_recorded)
 
 
+VM_SIZE = """\
+for line in open("/proc/self/status"):
+    if line.startswith("VmSize:"): print(int(line.split()[1]))
+"""
+
+
+@pytest.mark.parametrize("buffer", [1, 64])
+def test_little_address_space_at_the_start(python, buffer, run_shim):
+    """It counts for RLIMIT_AS and for mlockall: no more than PYSHIM_BUFFER and 64 MiB, for the recording can grow."""
+    args = [python.exe, "-S", "-c", VM_SIZE]
+    bare = int(run_bare(args).out)
+    size = int(run_shim(args, env={"PYSHIM_BUFFER": "%dM" % buffer}).out)
+    assert size - bare <= (buffer + 64) * 1024
+
+
 def run_c(args):
     done = run_bare(args)
     assert done.status == 0, done.err.decode()
