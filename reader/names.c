@@ -59,8 +59,10 @@ static int add_entry(struct names *n, const struct pyprof_name *p)
 	};
 	int err;
 
-	if (p->kind == PYPROF_NAME_C)
+	if (p->kind == PYPROF_NAME_C) {
+		entry.cprofiles = entry.file;
 		entry.file = (struct text){ "~", 1 };
+	}
 	err = thread ? reach(&n->thread, &n->n_threads, &n->cap_threads, p->number)
 		     : reach(&n->fn, &n->n_fns, &n->cap_fns, p->number);
 	if (!err)

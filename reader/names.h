@@ -15,8 +15,9 @@
 
 struct name {
 	struct text file, name, qualname;
-	int32_t line;	     /* of a thread: its native id */
-	uint32_t code_bytes; /* 0: not known */
+	struct text cprofiles; /* of a C function: what cProfile calls it; "" for the same */
+	int32_t line;	       /* of a thread: its native id */
+	uint32_t code_bytes;   /* 0: not known */
 	uint16_t kind;
 	uint16_t flags;
 };

@@ -34,6 +34,7 @@ static const char usage[] =
 	"      --each            one report for each source\n"
 	"      --by-code         keep functions apart that share file, line and name: f, f#2, ...\n"
 	"      --true-calls      count a generator's resumes as one call\n"
+	"      --cprofile-labels call C functions what cProfile calls them, with addresses\n"
 	"      --exceptions      a column of how many calls of each function ended by an exception\n"
 	"      --no-subcalls     leave out who called whom\n"
 	"      --no-builtins     leave out C functions: their time is their callers'\n"
@@ -63,6 +64,7 @@ enum {
 	OPT_EACH,
 	OPT_BY_CODE,
 	OPT_TRUE_CALLS,
+	OPT_CPROFILE_LABELS,
 	OPT_EXCEPTIONS,
 	OPT_NO_SUBCALLS,
 	OPT_NO_BUILTINS,
@@ -95,6 +97,7 @@ static const struct option long_options[] = {
 	{ "each", no_argument, NULL, OPT_EACH },
 	{ "by-code", no_argument, NULL, OPT_BY_CODE },
 	{ "true-calls", no_argument, NULL, OPT_TRUE_CALLS },
+	{ "cprofile-labels", no_argument, NULL, OPT_CPROFILE_LABELS },
 	{ "exceptions", no_argument, NULL, OPT_EXCEPTIONS },
 	{ "no-subcalls", no_argument, NULL, OPT_NO_SUBCALLS },
 	{ "no-builtins", no_argument, NULL, OPT_NO_BUILTINS },
@@ -221,6 +224,7 @@ static bool *find_switch(struct options *o, int option)
 		{ OPT_EACH, &o->wish.each },
 		{ OPT_BY_CODE, &o->wish.source.recording.view.by_code },
 		{ OPT_TRUE_CALLS, &o->wish.source.recording.view.true_calls },
+		{ OPT_CPROFILE_LABELS, &o->wish.source.recording.view.cprofile_labels },
 		{ OPT_EXCEPTIONS, &o->report.exceptions },
 		{ OPT_NO_SUBCALLS, &o->wish.source.no_subcalls },
 		{ OPT_NO_BUILTINS, &o->wish.source.no_builtins },

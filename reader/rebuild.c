@@ -122,7 +122,8 @@ static int find_ordinals(struct rebuild *r)
 static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t number)
 {
 	const struct name *n = names_fn(r->names, number);
-	struct text name = n->name;
+	bool theirs = r->view->cprofile_labels && n->cprofiles.n;
+	struct text name = theirs ? n->cprofiles : n->name;
 	char *apart = NULL;
 	size_t place;
 	int bytes;

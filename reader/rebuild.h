@@ -28,6 +28,7 @@ struct rebuild_view {
 	 * numbers, they are called name#2, name#3 ...
 	 */
 	bool by_code;
+	bool cprofile_labels; /* C functions have cProfile's names, where these are others */
 };
 
 struct rebuild_thread {

@@ -150,10 +150,14 @@ struct search {
 static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
 {
 	struct search *s = arg;
-	const char *base = strrchr(info->dlpi_name, '/');
+	const char *base;
 
 	(void)size;
+	/* Known with the first object already: with many of them, to see the others takes a microsecond or more. */
+	if (info->dlpi_adds == n_objects_seen)
+		return 1;
 	s->n_added = info->dlpi_adds;
+	base = strrchr(info->dlpi_name, '/');
 	if (!strncmp(base ? base + 1 : info->dlpi_name, "libpython3", 10) &&
 	    strlen(info->dlpi_name) < sizeof(s->path))
 		strcpy(s->path, info->dlpi_name);
@@ -163,19 +167,20 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
 /* Whether an object has been opened since the last look, and is a libpython. */
 static __attribute__((noinline)) void search_opened(void)
 {
-	struct search s = { .path = "" };
+	struct search s;
 	int saved = errno;
 	void *handle;
 
+	s.n_added = n_objects_seen;
+	s.path[0] = '\0';  /* and no more: to clear it would take longer than all else */
 	searching = false; /* the calls below come by here again */
 	dl_iterate_phdr(look_at_object, &s);
-	if (s.n_added == n_objects_seen || !s.path[0]) {
-		n_objects_seen = s.n_added;
+	n_objects_seen = s.n_added;
+	if (!s.path[0]) {
 		searching = true;
 		errno = saved;
 		return;
 	}
-	n_objects_seen = s.n_added;
 	handle = dlopen(s.path, RTLD_NOLOAD | RTLD_LAZY);
 	/* The handle stays open: the interpreter is ours to serve as long as it lives. */
 	searching = !handle || !attach(handle);

@@ -22,6 +22,7 @@
 #define FIRST_EDGES 32u
 #define FIRST_DEPTH 16u
 #define NAP_NS 50000
+#define SPIN_NS 20 /* at least that long is a turn without a nap */
 
 /* --- tables that grow ------------------------------------------------------------------------------ */
 
@@ -126,19 +127,38 @@ static bool is_dead(uint64_t consumer)
 	return (uint32_t)start != (uint32_t)consumer;
 }
 
-static void nap(void)
+/* A wait that ends by the clock, and by what has been waited: the clock may stand still (libfaketime). */
+struct wait {
+	uint64_t until_ns; /* CLOCK_MONOTONIC */
+	uint64_t left_ns;
+};
+
+static struct wait wait_for(uint64_t ns)
+{
+	return (struct wait){ pyprof_clock_ns(CLOCK_MONOTONIC) + ns, ns };
+}
+
+/* False: the time is over. Where a nap may be one system call too many, there is none. */
+static bool wait_on(struct wait *w)
 {
 	struct timespec ts = { .tv_nsec = NAP_NS };
+	bool naps = !sandbox_is_closed() && !process_is_filtered();
+	uint64_t waited_ns = naps ? NAP_NS : SPIN_NS;
 
-	if (!sandbox_is_closed() && !process_is_filtered())
+	if (w->left_ns < waited_ns || pyprof_clock_ns(CLOCK_MONOTONIC) > w->until_ns)
+		return false;
+	w->left_ns -= waited_ns;
+	if (naps)
 		nanosleep(&ts, NULL);
+	return true;
 }
 
 /* The claim, or false when a living reader keeps it for longer than that. */
 static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 {
 	uint64_t self = own_consumer();
-	uint64_t until = 0;
+	struct wait wait;
+	bool waits = false;
 
 	for (;;) {
 		uint64_t holder = pyprof_get(&t->ring->consumer);
@@ -154,14 +174,15 @@ static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 		}
 		if (holder && holder == t->stuck)
 			return false;
-		if (!until) {
-			until = pyprof_clock_ns(CLOCK_MONOTONIC) + patience_ns;
+		if (!waits) {
+			waits = true;
+			wait = wait_for(patience_ns);
 			pyprof_set(&t->ring->n_waits, t->ring->n_waits + 1);
-		} else if (pyprof_clock_ns(CLOCK_MONOTONIC) > until) {
+		}
+		if (!wait_on(&wait)) {
 			t->stuck = patience_ns < FOLD_PATIENCE_NS ? 0 : holder;
 			return false;
 		}
-		nap();
 	}
 }
 
@@ -220,11 +241,10 @@ static bool is_folded(const struct pyprof_table *t, const struct pyprof_block *b
 static void wait_for_reader(const struct pyprof_table *t, const struct pyprof_block *b,
 			    uint64_t wait_ns)
 {
-	uint64_t until = pyprof_clock_ns(CLOCK_MONOTONIC) + wait_ns;
+	struct wait wait = wait_for(wait_ns);
 
-	while (!is_folded(t, b) && !pyprof_get(&t->ring->wants_table) &&
-	       pyprof_clock_ns(CLOCK_MONOTONIC) < until)
-		nap();
+	while (!is_folded(t, b) && !pyprof_get(&t->ring->wants_table) && wait_on(&wait))
+		;
 }
 
 static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uint64_t patience_ns,

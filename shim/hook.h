@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "clock.h"
 #include "intern.h"
 #include "pyprof/abi.h"
 #include "pyprof/clock.h"
@@ -23,11 +24,9 @@
 /* Which clock a callback was compiled for: the counter in line, or whatever is configured. */
 enum hook_clock { HOOK_CLOCK_TSC, HOOK_CLOCK_OTHER };
 
-uint64_t hook_clock_other(void);
-
 HOOK_INLINE uint64_t hook_now(enum hook_clock clock)
 {
-	return clock == HOOK_CLOCK_TSC ? pyprof_tsc() : hook_clock_other();
+	return clock == HOOK_CLOCK_TSC ? pyprof_tsc() : clock_event();
 }
 
 /*

@@ -217,11 +217,16 @@ static bool same_label(uint32_t n, const struct names_entry *e)
 {
 	const struct pyprof_name *p = names_at(numbers[n].name);
 
-	return e->file.n + e->name.n + e->qualname.n == numbers[n].text_bytes &&
-	       p->kind == e->kind && p->line == e->line && p->file_bytes == e->file.n &&
-	       p->name_bytes == e->name.n && p->qual_bytes == e->qualname.n &&
+	/* The length is private: others can write the file's. */
+	if ((uint64_t)p->file_bytes + p->name_bytes + p->qual_bytes != numbers[n].text_bytes ||
+	    p->kind != e->kind || p->line != e->line || p->name_bytes != e->name.n ||
+	    memcmp(p->text + p->file_bytes, e->name.bytes, e->name.n) != 0)
+		return false;
+	if (e->kind ==
+	    PYPROF_NAME_C) /* its `file` is but another text, which may have an address */
+		return true;
+	return p->file_bytes == e->file.n && p->qual_bytes == e->qualname.n &&
 	       !memcmp(p->text, e->file.bytes, e->file.n) &&
-	       !memcmp(p->text + e->file.n, e->name.bytes, e->name.n) &&
 	       !memcmp(p->text + e->file.n + e->name.n, e->qualname.bytes, e->qualname.n);
 }
 
@@ -237,7 +242,8 @@ static uint64_t hash_label(const struct names_entry *e)
 {
 	uint64_t h = 0xcbf29ce484222325ull ^ (uint32_t)e->line;
 
-	h = hash_bytes(h, e->file.bytes, e->file.n);
+	if (e->kind != PYPROF_NAME_C)
+		h = hash_bytes(h, e->file.bytes, e->file.n);
 	h = hash_bytes(h, e->name.bytes, e->name.n);
 	return hash_bytes(h, e->qualname.bytes, e->qualname.n) ^ e->kind;
 }
@@ -391,15 +397,17 @@ void intern_describe(uint32_t number, struct forkstack_frame *frame)
 {
 	const struct number *n = number && number <= n_numbers ? &numbers[number] : NULL;
 	const struct pyprof_name *p;
+	uint32_t file_bytes, bytes;
 
 	*frame = (struct forkstack_frame){ .key = n ? n->key : 0 };
 	if (!is_c(frame->key))
 		return;
 	p = names_at(n->name);
 	frame->flags = p->flags;
-	frame->text_bytes = (uint16_t)(n->text_bytes < sizeof(frame->text) ? n->text_bytes
-									   : sizeof(frame->text));
-	memcpy(frame->text, p->text, frame->text_bytes);
+	file_bytes = p->file_bytes < n->text_bytes ? p->file_bytes : n->text_bytes;
+	bytes = n->text_bytes - file_bytes;
+	frame->text_bytes = (uint16_t)(bytes < sizeof(frame->text) ? bytes : sizeof(frame->text));
+	memcpy(frame->text, p->text + file_bytes, frame->text_bytes);
 }
 
 /*

@@ -10,16 +10,23 @@
 #include "pyapi.h"
 
 /* `entry` points into the objects kept here, until label_fini. */
+#define LABEL_TEXT_BYTES 512
+
 struct label {
 	struct names_entry entry;
 	PyObject *kept[3];
-	char text[512];
+	char text[2][LABEL_TEXT_BYTES];
 };
 
 /* co_filename, co_firstlineno, co_name, co_qualname (3.11+). */
 void label_of_code(struct label *l, PyObject *code);
 
-/* cProfile's label of a C function, byte for byte (Modules/_lsprof.c, normalizeUserObj). */
+/*
+ * cProfile's label of a C function (Modules/_lsprof.c, normalizeUserObj), byte for byte, but that it is the same
+ * whoever calls the function first, and has no address: a method is named after the type that has the function, where
+ * cProfile takes what it finds under the name in the type of the object it sees first. cProfile's own text is the
+ * entry's `file` where it is another.
+ */
 void label_of_c(struct label *l, const struct py_method_def *def, PyObject *self, PyObject *module);
 
 void label_fini(struct label *l);

@@ -348,6 +348,15 @@ PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n)
 	return encoded;
 }
 
+PyObject *pyapi_module_name(PyObject *module)
+{
+	PyObject *dict = py.PyModule_GetDict(module);
+	PyObject *name = dict ? py.PyDict_GetItemString(dict, "__name__") : module;
+
+	py.PyErr_Clear();
+	return name;
+}
+
 PyObject *pyapi_monitoring(void)
 {
 	PyObject *sys = pyapi_module("sys");

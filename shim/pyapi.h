@@ -56,6 +56,8 @@ struct py_method_def {
 	S(PyUnicode_AsEncodedString, 1, PyObject *(*)(PyObject *, const char *, const char *)) \
 	S(PyUnicode_CompareWithASCIIString, 1, int (*)(PyObject *, const char *))              \
 	S(PyBytes_AsStringAndSize, 1, int (*)(PyObject *, char **, ssize_t *))                 \
+	S(PyTuple_Size, 1, ssize_t (*)(PyObject *))                                            \
+	S(PyTuple_GetItem, 1, PyObject *(*)(PyObject *, ssize_t))                              \
 	S(PyLong_AsLong, 1, long (*)(PyObject *))                                              \
 	S(PyLong_FromUnsignedLong, 1, PyObject *(*)(unsigned long))                            \
 	S(PyDict_GetItem, 1, PyObject *(*)(PyObject *, PyObject *))                            \
@@ -192,6 +194,17 @@ static inline bool pyapi_is_cfunction(const PyObject *o)
 	       py.PyType_IsSubtype(pyapi_type(o), py.PyCFunction_Type);
 }
 
+/* PyTypeObject.tp_name, .tp_mro; the latter NULL before the type is ready. Both borrowed. */
+static inline const char *pyapi_type_name(const PyObject *type)
+{
+	return ((const char *const *)type)[3];
+}
+
+static inline PyObject *pyapi_type_mro(const PyObject *type)
+{
+	return ((PyObject *const *)type)[43];
+}
+
 /* --- types, 3.12 and later only ----------------------------------------------------------------- */
 
 /* For the questions below. Once, with no exception pending. */
@@ -285,6 +298,9 @@ bool pyapi_is_module_body(PyObject *code);
 
 /* The globals of `__main__`, borrowed, or NULL while there is none. */
 PyObject *pyapi_main_globals(void);
+
+/* A module's `__name__`, or the object itself, borrowed. No exception is left behind. */
+PyObject *pyapi_module_name(PyObject *module);
 
 /* An int attribute; `otherwise` where there is none. No exception is left behind. */
 long pyapi_long_attr(PyObject *o, const char *name, long otherwise);

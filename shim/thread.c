@@ -10,6 +10,7 @@
 #define _LGPL_SOURCE
 #include <urcu/rculist.h>
 
+#include "clock.h"
 #include "config.h"
 #include "fold.h"
 #include "guard.h"
@@ -42,7 +43,6 @@ struct thread_ring {
 	struct thread_self left;   /* where the thread that ended stopped writing ... */
 	uint64_t last;		   /* ... and its clock */
 	struct pyprof_table table;
-	uint64_t patience_ns; /* PYSHIM_OVERFLOW=block: how long to wait for a reader */
 	uint32_t n_blocks;
 	int state; /* RING_TAKEN, RING_FREE */
 };
@@ -60,37 +60,15 @@ static uint64_t last_rings_used;	 /* ... and how much of it is given out */
 static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
+/* PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL held. */
+static uint64_t patience_ns = BLOCK_PATIENCE_NS;
 
-/* --- clock ------------------------------------------------------------------------------------ */
-
-/* The recording's clock; PYSHIM_CLOCK=count does not move on by being read. */
-static uint64_t read_clock(void)
-{
-	switch (recording.clock) {
-	case PYPROF_CLOCK_TSC:
-		return pyprof_tsc();
-	case PYPROF_CLOCK_CPU:
-		return pyprof_clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	case PYPROF_CLOCK_THREAD:
-		return pyprof_clock_ns(CLOCK_THREAD_CPUTIME_ID) + thread_self.count;
-	case PYPROF_CLOCK_COUNT:
-		return thread_self.count;
-	default:
-		return pyprof_clock_ns(CLOCK_MONOTONIC);
-	}
-}
-
-uint64_t hook_clock_other(void)
-{
-	if (recording.clock == PYPROF_CLOCK_COUNT)
-		return ++thread_self.count;
-	return read_clock();
-}
+/* --- time ------------------------------------------------------------------------------------- */
 
 uint64_t thread_slow_enter(void)
 {
 	slow_depth++;
-	return read_clock();
+	return clock_read();
 }
 
 void thread_slow_leave(uint64_t entered)
@@ -103,7 +81,7 @@ void thread_slow_leave(uint64_t entered)
 		memset(&thread_self, 0, sizeof(thread_self));
 		return;
 	}
-	passed = read_clock() - entered;
+	passed = clock_read() - entered;
 	thread_self.base += passed;
 	thread_self.skipped_ticks += passed;
 }
@@ -175,7 +153,6 @@ static struct thread_ring *new_ring(struct pyprof_ring *shared)
 		return NULL;
 	}
 	ring->table.ring = ring->shared;
-	ring->patience_ns = config.overflow == PYPROF_OVERFLOW_BLOCK ? BLOCK_PATIENCE_NS : 0;
 	return ring;
 }
 
@@ -191,18 +168,6 @@ static struct thread_ring *take_ring(void)
 	if (ring)
 		cds_list_add_rcu(&ring->node, &registry);
 	return ring;
-}
-
-/*
- * A clock of the thread's own begins anew with each thread, but within a ring time never goes back: it
- * goes on where the thread before stopped. The result is what readings from before now lack.
- */
-static uint64_t continue_clock(uint64_t last)
-{
-	if (recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT)
-		return 0;
-	thread_self.count += last;
-	return last;
 }
 
 /* Goes on behind the last record of the thread that had this ring before. */
@@ -262,14 +227,14 @@ static void thread_exit(void *arg)
 		return;
 	/* While paused, what is open ended with the pause, as the reader will find. */
 	if (s->next && s->next < s->end && recording.state == RECORDING_ON) {
-		uint64_t ticks = hook_clock_other() - s->base;
+		uint64_t ticks = clock_event() - s->base;
 
 		if (ticks >> PYPROF_TICK_BITS)
 			ticks = (1ull << PYPROF_TICK_BITS) - 1;
 		pyprof_put(s->next++,
 			   pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 	}
-	ring->last = read_clock();
+	ring->last = clock_read();
 	ring->left = *s;
 	memset(s, 0, sizeof(*s));
 	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE); /* X2 */
@@ -286,34 +251,35 @@ static void count_loss(enum pyprof_loss cause)
 
 /*
  * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only long
- * one: patience is lost with each block that we had to fold, and won back with one that we had not.
+ * one: patience is lost with each block that we had to fold, or could not, and won back with one that a reader
+ * has folded.
  */
-static uint64_t oldest_block(struct thread_ring *ring, uint64_t patience_ns,
-			     enum pyprof_loss *cause)
+static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
 	uint64_t folded = ring->table.folded;
-	uint64_t offset = fold_oldest(&ring->table, ring->patience_ns, patience_ns, cause);
+	bool waits = config.overflow == PYPROF_OVERFLOW_BLOCK;
+	uint64_t offset = fold_oldest(&ring->table, waits ? patience_ns : 0, claim_ns, cause);
 
 	if (offset)
 		memset(region_at(offset), 0, REGION_BLOCK_BYTES);
-	if (config.overflow == PYPROF_OVERFLOW_BLOCK)
-		ring->patience_ns =
-			ring->table.folded == folded ? BLOCK_PATIENCE_NS : ring->patience_ns / 8;
+	if (waits && offset && ring->table.folded == folded)
+		patience_ns = BLOCK_PATIENCE_NS;
+	else if (waits)
+		patience_ns /= 8;
 	return offset;
 }
 
 /* Where space is short, a ring gives back all blocks but two, some at a time: they are folded already. */
-static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t patience_ns,
-			     enum pyprof_loss *cause)
+static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
-	uint64_t offset = oldest_block(ring, patience_ns, cause);
+	uint64_t offset = oldest_block(ring, claim_ns, cause);
 
 	for (int i = 0; i < GIVEN_AT_ONCE && offset && ring->n_blocks > 2 && region_is_short();
 	     i++) {
 		region_free(offset, REGION_BLOCK_BYTES);
 		ring->n_blocks--;
 		recording.n_blocks--;
-		offset = oldest_block(ring, patience_ns, cause);
+		offset = oldest_block(ring, claim_ns, cause);
 	}
 	return offset;
 }
@@ -396,7 +362,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	s->number = ++n_threads;
 	pyprof_set(&region.header->n_threads, n_threads);
 	go_on_in(ring);
-	ahead = continue_clock(ring->last);
+	ahead = clock_continue(ring->last);
 	*now += ahead;
 	*entered += ahead;
 	if (!sandbox_is_closed())
@@ -623,10 +589,12 @@ void thread_reset(void)
 	memset(&thread_self, 0, sizeof(thread_self));
 	last_rings = NULL;
 	n_threads = 0;
+	patience_ns = BLOCK_PATIENCE_NS;
 }
 
 void thread_init(void)
 {
+	clock_init();
 	has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
 	if (!has_exit_key)
 		log_debug("no thread-specific key is left: rings of ended threads stay theirs");

@@ -26,7 +26,7 @@ struct thread_self {
 	uint64_t base;	/* clock reading of tick 0 */
 	/* Between a call site's event and its function's: PYPROF_CALL ^ PYPROF_BARE_CALL. */
 	uint64_t site;
-	uint64_t count; /* PYSHIM_CLOCK=count: the clock; =thread: what is added to it */
+	uint64_t count; /* clock.c's: PYSHIM_CLOCK=count: the clock; =thread: what is added to it */
 	/* the slow paths' */
 	uint64_t *end; /* of the block */
 	uint64_t skipped_ticks;

@@ -217,8 +217,9 @@ struct pyprof_extent {
 _Static_assert(sizeof(struct pyprof_extent) == 64, "format");
 
 enum pyprof_name_kind {
-	PYPROF_NAME_CODE = 1, /* a code object */
-	PYPROF_NAME_C = 2,    /* a C function; `name` is cProfile's label, without file and line */
+	PYPROF_NAME_CODE = 1,	/* a code object */
+	PYPROF_NAME_C = 2,	/* a C function: `name` is its label; `file` what cProfile calls it,
+				 * "" for the same */
 	PYPROF_NAME_THREAD = 3, /* number = thread; a later entry replaces an earlier one */
 };
 

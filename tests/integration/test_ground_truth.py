@@ -5,7 +5,7 @@ A snippet is a section of a file in tests/data/truth/snippets. It is written to 
 with its line numbers kept, and run as `python snippet.py` twice: under the shim, and under the
 truth harness (tests/data/truth/harness/sitecustomize.py, which describes its method). Both cover
 the same stretch, from the first instruction of __main__ to the end of the process, in every thread
-and in every process, so the two tables must be equal, and nothing is filtered but
+and in every process, so the two tables must be equal, with cProfile's names of C functions, and nothing is filtered but
 
 - addresses in labels (`<built-in method __new__ of type object at 0x...>`), which differ from
   process to process: the digits are replaced and the rows added up, on both sides;
@@ -186,7 +186,7 @@ def lsprof_table(interpreter, path):
 
 
 def shim_table(recording):
-    stats = counts_only(read_stats(recording, options=["--strict"]))
+    stats = counts_only(read_stats(recording, options=["--strict", "--cprofile-labels"]))
     return add_up((f, nc, cc, callers) for f, (cc, nc, callers) in stats.items())
 
 

@@ -432,6 +432,23 @@ def test_no_python(name, run_shim):
     assert done.recordings == []
 
 
+def test_few_objects_are_looked_at(run_shim, tmp_path):
+    """A program that is no Python, has many libraries and calls dlsym often: all of them are looked at only
+    where one has been opened since."""
+    program, library = tmp_path / "dlsym_often", tmp_path / "library.c"
+    library.write_text("int x;\n")
+    libraries = [tmp_path / ("library%d.so" % i) for i in range(30)]
+    run_c(["cc", "-shared", "-fPIC", "-o", libraries[0], library])
+    for other in libraries[1:]:
+        shutil.copy(libraries[0], other)
+    run_c(["cc", "-rdynamic", "-o", program, C_SOURCES / "dlsym_often.c", "-ldl"])
+    done = run_shim([program, "1000", *libraries])
+    before, after = map(int, done.out.split())
+    assert before <= 1000
+    assert 30 < after < 60
+    assert not done.recordings
+
+
 def test_no_python_with_wrong_settings(run_shim):
     """Only a Python reads the settings, so nothing else can complain of them."""
     done = run_shim(["bash", "-c", "true; ls / >/dev/null"], env={"PYSHIM_BUFFER": "x"})

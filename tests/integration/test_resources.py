@@ -248,6 +248,21 @@ def test_address_space(chosen, run_shim, tmp_path):
     assert n_ran >= 4 and n_recorded >= 3, (n_ran, n_recorded)
 
 
+VM_SIZE = """\
+for line in open("/proc/self/status"):
+    if line.startswith("VmSize:"): print(int(line.split()[1]))
+"""
+
+
+@pytest.mark.parametrize("buffer", [1, 64])
+def test_little_address_space_at_the_start(python, buffer, run_shim):
+    """It counts for RLIMIT_AS and for mlockall: no more than PYSHIM_BUFFER and 64 MiB, for the recording can grow."""
+    args = [python.exe, "-S", "-c", VM_SIZE]
+    bare = int(run_bare(args).out)
+    size = int(run_shim(args, env={"PYSHIM_BUFFER": "%dM" % buffer}).out)
+    assert size - bare <= (buffer + 64) * 1024
+
+
 def run_c(args):
     done = run_bare(args)
     assert done.status == 0, done.err.decode()
@@ -389,8 +404,9 @@ def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
     assert len(done.recordings) == 2
 
 
-@pytest.mark.parametrize("how", ["prctl", "syscall"])
-def test_filter_of_the_program(python, how, syscalls, run_shim, tmp_path):
+@pytest.mark.parametrize("how, clock", [("prctl", "wall"), ("syscall", "wall"), ("prctl", "thread"),
+                                        ("syscall", "cpu")])
+def test_filter_of_the_program(python, how, clock, syscalls, run_shim, tmp_path):
     """The program installs one that kills whatever a bare run does not do from there on: it may not even
     open a file. What there is no room for by then is not recorded. Memory and locks are always allowed,
     for not every run asks for them at the same places."""
@@ -403,7 +419,7 @@ def test_filter_of_the_program(python, how, syscalls, run_shim, tmp_path):
         f.write("9 10 11 12 28 202\n")  # mmap, mprotect, munmap, brk, madvise, futex
     args.append(tmp_path / "numbers")
     assert run_bare(args).status == 0
-    done = run_shim(args, env={"PYSHIM_DEBUG": "1"})
+    done = run_shim(args, env={"PYSHIM_DEBUG": "1", "PYSHIM_CLOCK": clock})
     split_said(done)
     assert_same(bare, done)
     found = sum(v[1] for f, v in read_stats(done.recording).items() if f[2] == "f")

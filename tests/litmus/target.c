@@ -122,7 +122,7 @@ const char *target_path(void)
 
 void target_put(unsigned kind, uint32_t fn)
 {
-	hook_put(kind, fn << PYPROF_FN_SHIFT, hook_clock_other(), false, NULL);
+	hook_put(kind, fn << PYPROF_FN_SHIFT, clock_event(), false, NULL);
 }
 
 void target_pause(void)

@@ -50,6 +50,7 @@ static const struct option long_options[] = {
 	{ "each", no_argument, NULL, OPT_OF_READER },
 	{ "by-code", no_argument, NULL, OPT_OF_READER },
 	{ "true-calls", no_argument, NULL, OPT_OF_READER },
+	{ "cprofile-labels", no_argument, NULL, OPT_OF_READER },
 	{ "exceptions", no_argument, NULL, OPT_OF_READER },
 	{ "no-subcalls", no_argument, NULL, OPT_OF_READER },
 	{ "no-builtins", no_argument, NULL, OPT_OF_READER },

@@ -43,6 +43,7 @@ int main(void)
 	FIELD(name, qual_bytes);
 	SIZE(ring);
 	FIELD(ring, first_block);
+	FIELD(ring, consumer);
 	SIZE(block);
 	FIELD(block, kind);
 	FIELD(block, next);

@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""PYSHIM_CLOCK=cpu and =thread: the times are CPU time, and the system is asked for it rarely. And how
+long the shim waits for a reader, where time stands still or many threads wait.
+
+The programs measure themselves by time.thread_time() and time.process_time(), so what is compared are two
+readings of one clock: how busy the machine is makes no difference.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from conftest import SHIM, read, read_stats, run_bare
+
+C_SOURCES = Path(__file__).parent / "c"
+
+
+@pytest.fixture(scope="session")
+def counter(tmp_path_factory):
+    out = tmp_path_factory.mktemp("c") / "clocks.so"
+    done = run_bare(["cc", "-O1", "-shared", "-fPIC", C_SOURCES / "clocks.c", "-o", out])
+    assert done.status == 0, done.err.decode()
+    return out
+
+
+@pytest.fixture(scope="session")
+def invariant(tmp_path_factory):
+    """Without an invariant counter each reading is a system call, and nothing is estimated."""
+    flags = Path("/proc/cpuinfo").read_text()
+    if "nonstop_tsc" not in flags:
+        pytest.skip("no invariant counter here")
+
+
+@pytest.fixture
+def run_clock(run_shim, counter):
+    def run(args, clock, divisor=1):
+        return run_shim(args, env={"LD_PRELOAD": "%s:%s" % (SHIM, counter), "PYSHIM_CLOCK": clock,
+                                   "CPU_CLOCK_DIVISOR": str(divisor)})
+    return run
+
+
+COUNTED = """\
+import ctypes, sys
+lib = ctypes.CDLL(sys.argv[1])
+lib.count_asked.restype = ctypes.c_long
+def f(x): return x
+def work(n):
+    for i in range(n): f(i); len("ab")
+work(10000)
+before = lib.count_asked()
+work(200000)
+print(lib.count_asked() - before)
+"""
+
+
+@pytest.mark.parametrize("clock", ["cpu", "thread"])
+def test_system_is_rarely_asked(python, clock, counter, invariant, run_clock, tmp_path):
+    """Not for each event: a system call costs several times what an event does."""
+    (tmp_path / "counted.py").write_text(COUNTED)
+    done = run_clock([python.exe, tmp_path / "counted.py", counter], clock)
+    asked, events = int(done.out), 4 * 200000
+    assert sum(v[1] for f, v in read_stats(done.recording).items() if f[2] == "f") == 210000
+    assert 0 < asked < events / 20
+
+
+MEASURED = """\
+import hashlib, json, sys, threading, time
+clock = getattr(time, sys.argv[1])
+def leaf(i): return i
+def calls(n):
+    for i in range(n): leaf(i)
+def slow_calls(n):
+    for i in range(n):
+        for k in range(FIVE_US): pass
+        leaf(i)
+def per_turn():
+    before = time.perf_counter()
+    for k in range(20000): pass
+    return (time.perf_counter() - before) / 20000
+FIVE_US = int(5e-6 / min(per_turn() for i in range(5)))
+def hashing(n):
+    for i in range(n): hashlib.sha256(BLOCK).digest()
+def pauses(n):
+    for i in range(n): time.sleep(0.0003)
+def turns(n):
+    mine, other = threading.Lock(), threading.Lock()
+    mine.acquire(); other.acquire()
+    def answer():
+        for i in range(n): mine.acquire(); other.release()
+    thread = threading.Thread(target=answer); thread.start()
+    for i in range(n): mine.release(); other.acquire()
+    thread.join()
+def hash_beside(n): hashing(n)
+def sleep_beside(n): pauses(n)
+BLOCK = b"x" * (1 << 20)
+took = {}
+def measure(f, n):
+    before = clock(); f(n); took[f.__name__] = clock() - before
+for f, n in (calls, 100000), (slow_calls, 20000), (hashing, 100), (pauses, 500), (turns, 5000): measure(f, n)
+threads = [threading.Thread(target=measure, args=a) for a in ((hash_beside, 200), (sleep_beside, 500))]
+for t in threads: t.start()
+for t in threads: t.join()
+print(json.dumps(took))
+"""
+
+
+@pytest.mark.parametrize("divisor", [1, 3])
+@pytest.mark.parametrize("clock, function", [("thread", "thread_time"), ("cpu", "process_time")])
+def test_times_are_cpu_time(python, clock, function, divisor, run_clock, tmp_path):
+    """As the program itself measures it: where it computes, sleeps and takes turns with another thread, in
+    each of two threads. Also where the processor is taken away in stretches too short to be seen: the
+    clock has to stand still until it is right."""
+    (tmp_path / "measured.py").write_text(MEASURED)
+    done = run_clock([python.exe, tmp_path / "measured.py", function], clock, divisor)
+    stats = {f[2]: v for f, v in read_stats(done.recording, options=["--bias", "none"]).items()}
+    for name, took in json.loads(done.out).items():
+        (_, _, _, found), = [e for caller, e in stats[name][4].items() if caller[2] == "measure"]
+        # The shim's slow paths are in what the program measures, not in the recording.
+        least = 0.3 if name in ("calls", "turns") else 0.8
+        assert took * least - 0.003 < found < took * 1.15 + 0.003, (name, took, found)
+
+
+def test_short_sleeps_are_no_cpu_time(python, invariant, run_clock, tmp_path):
+    """A call that is off the processor for some 60 us is not billed for them, nor is what follows it spared."""
+    (tmp_path / "naps.py").write_text("""if 1:
+        import hashlib, time
+        def nap():
+            global took
+            before = time.thread_time()
+            time.sleep(0.000001)
+            took += time.thread_time() - before
+        def compute(): hashlib.sha256(block).digest()
+        took, block = 0, b"x" * 50000
+        for i in range(1000): nap(); compute()
+        print(took)
+    """)
+    done = run_clock([python.exe, tmp_path / "naps.py"], "thread")
+    stats = {f[2]: v for f, v in read_stats(done.recording, options=["--bias", "none"]).items()}
+    assert stats["<built-in method time.sleep>"][3] < float(done.out) * 1.2
+
+
+def test_process_clock_bills_each_thread_for_all(python, run_shim):
+    """What other threads use while a function runs is in its time: the manual says so."""
+    done = run_shim([python.exe, "-c", """if 1:
+        import hashlib, threading, time
+        def hashing():
+            for i in range(100): hashlib.sha256(block).digest()
+        def wait(thread): thread.join()
+        block = b"x" * (1 << 20)
+        thread = threading.Thread(target=hashing)
+        thread.start(); wait(thread)"""], env={"PYSHIM_CLOCK": "cpu"})
+    stats = {f[2]: v for f, v in read_stats(done.recording).items()}
+    assert stats["wait"][3] > stats["hashing"][3] / 2 > 0
+
+
+def test_forked_child_has_a_clock_of_its_own(python, run_clock, tmp_path):
+    """Its CPU time begins with 0, and is not taken for the parent's that went back."""
+    (tmp_path / "forks.py").write_text("""if 1:
+        import hashlib, os, time
+        def f(i): return i
+        def work(n):
+            for i in range(n): hashlib.sha256(block).digest(); f(i)
+        block = b"x" * (1 << 20)
+        work(100)
+        pid = os.fork()
+        before = time.thread_time()
+        if pid: os.waitpid(pid, 0)
+        else: work(50); print(time.thread_time() - before, flush=True)
+        os._exit(0)
+    """)
+    done = run_clock([python.exe, tmp_path / "forks.py"], "thread")
+    took = float(done.out)
+    child = read_stats(done.recordings[-1])
+    total = sum(v[2] for v in child.values())
+    assert took * 0.8 - 0.003 < total < took * 1.2 + 0.02
+    assert b"lost" not in read("--check", done.recordings[-1]).err
+
+
+# Waiting
+
+HELD = """\
+import mmap, os, struct, sys
+rings_at, consumer_at, extent_bytes = map(int, sys.argv[1:4])
+start = int(open("/proc/%d/stat" % os.getppid()).read().rpartition(")")[2].split()[19])
+with open("%s/pyprof.%d" % (os.environ["PYSHIM_DIR"], os.getpid()), "r+b") as f:
+    recording = mmap.mmap(f.fileno(), 0)
+ring, = struct.unpack_from("Q", recording, rings_at)
+struct.pack_into("Q", recording, ring + extent_bytes + consumer_at, os.getppid() << 32 | start & 0xffffffff)
+"""
+CALLS = """\
+def f(n): return n
+for i in range(20000): f(i)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("policy, held", [("block", False), ("block", True), ("fold", True)])
+def test_clock_that_stands_still(python, policy, held, abi, counter, run_shim, tmp_path):
+    """As under libfaketime: the wait for a reader ends nonetheless, for one that never comes, and for one that
+    holds the ring and does not go on. (The claim is the test's own, which lives and folds nothing.)"""
+    (tmp_path / "calls.py").write_text((HELD if held else "") + CALLS)
+    places = abi["header.rings"], abi["ring.consumer"], abi["sizeof extent"]
+    done = run_shim([python.exe, tmp_path / "calls.py", *places],
+                    env={"LD_PRELOAD": "%s:%s" % (SHIM, counter), "CLOCK_FROZEN": "1",
+                         "PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": policy})
+    assert done.out == b"done\n"
+    if not held:
+        stats = read_stats(done.recording)
+        assert [v[1] for f, v in stats.items() if f[2] == "f"] == [20000]
+
+
+def test_threads_wait_once(python, counter, run_shim, tmp_path):
+    """PYSHIM_OVERFLOW=block without a reader: the first second is the only one, of whichever thread, for the others cannot
+    run meanwhile. A nap is 50 us at least; patience becomes an eighth with each block."""
+    (tmp_path / "threads.py").write_text("""if 1:
+        import threading
+        def f(n): return n
+        def work():
+            f(0); barrier.wait() # each has a ring of its own
+            for i in range(4999): f(i)
+        barrier = threading.Barrier(20)
+        threads = [threading.Thread(target=work) for i in range(20)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+    """)
+    done = run_shim([python.exe, tmp_path / "threads.py"],
+                    env={"LD_PRELOAD": "%s:%s" % (SHIM, counter), "COUNT_NAPS": "1",
+                         "PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": "block"})
+    naps = int(done.err.split()[-1])
+    assert 100 < naps < 1.2 * 20000
+    assert [v[1] for f, v in read_stats(done.recording).items() if f[2] == "f"] == [100000]
