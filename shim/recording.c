@@ -10,7 +10,6 @@
 #include "config.h"
 #include "family.h"
 #include "forkstack.h"
-#include "guard.h"
 #include "intern.h"
 #include "log.h"
 #include "names.h"

@@ -13,7 +13,7 @@
 #include "config.h"
 #include "family.h"
 #include "filename.h"
-#include "guard.h"
+#include "pageguard.h"
 #include "killpoint.h"
 #include "log.h"
 #include "process.h"
@@ -138,7 +138,7 @@ static bool map_more(uint64_t need)
 	    mremap(region.base, region.map_bytes, bytes, 0) == MAP_FAILED)
 		return false;
 	region.map_bytes = bytes;
-	guard_set(region.base, bytes);
+	pageguard_set(region.base, bytes);
 	return true;
 }
 
@@ -287,7 +287,7 @@ int region_create(const struct pyprof_header *preset)
 	r.used_bytes = PYPROF_HEADER_BYTES;
 	region = r;
 	memset(freed, 0, sizeof(freed));
-	guard_set(r.base, r.map_bytes);
+	pageguard_set(r.base, r.map_bytes);
 	/* All but `magic`, which a reader may be looking at already. */
 	memcpy((char *)region.header + sizeof(preset->magic),
 	       (const char *)preset + sizeof(preset->magic),
@@ -336,7 +336,7 @@ int region_adopt(struct region *r)
 	r->root_inode = inode_of("/");
 	region = *r;
 	memset(freed, 0, sizeof(freed));
-	guard_set(region.base, region.map_bytes);
+	pageguard_set(region.base, region.map_bytes);
 	return 0;
 }
 
@@ -397,7 +397,7 @@ static int reserve_filtered(uint64_t from, uint64_t to)
 {
 	int err = reserve_by_name(from, to);
 
-	if (err && err != -ENOSPC && guard_touch(region.base + from, to - from))
+	if (err && err != -ENOSPC && pageguard_touch(region.base + from, to - from))
 		err = 0;
 	return err;
 }
@@ -439,7 +439,7 @@ static int grow(uint64_t need, bool for_ring)
 	uint64_t to;
 	int err = 0;
 
-	if (guard_has_tripped())
+	if (pageguard_has_tripped())
 		return -ESTALE;
 	if (need > region.map_bytes && !map_more(need))
 		return -ENOMEM;

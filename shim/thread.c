@@ -13,7 +13,7 @@
 #include "clock.h"
 #include "config.h"
 #include "fold.h"
-#include "guard.h"
+#include "pageguard.h"
 #include "hook.h"
 #include "killpoint.h"
 #include "log.h"
@@ -428,7 +428,7 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	bool room = true;
 
 	recording_is_foreign();
-	if (guard_has_tripped())
+	if (pageguard_has_tripped())
 		recording_is_damaged("that its pages are gone");
 	/* In this order: nothing is written where the stop is, or it would be passed for ever. */
 	for (;;) {

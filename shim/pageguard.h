@@ -8,8 +8,8 @@
  * do with the recording gets that default action. Where the program has a handler of its own, or
  * installs one later without calling ours, the program's handler decides.
  */
-#ifndef SHIM_GUARD_H
-#define SHIM_GUARD_H
+#ifndef SHIM_PAGEGUARD_H
+#define SHIM_PAGEGUARD_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,15 +19,15 @@
  * Protects this address range, in place of the one before; the same base with another length
  * changes the length. Needs the GIL.
  */
-void guard_set(void *base, size_t bytes);
+void pageguard_set(void *base, size_t bytes);
 
 /* Whether pages of the range have been replaced. Any thread. */
-bool guard_has_tripped(void);
+bool pageguard_has_tripped(void);
 
 /*
  * Writes to each page, so that the file system reserves space for it. False: there was none, and
  * the pages are private memory now; or ours is not the handler, and nothing was touched.
  */
-bool guard_touch(uint8_t *from, size_t bytes);
+bool pageguard_touch(uint8_t *from, size_t bytes);
 
 #endif

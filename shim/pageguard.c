@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "guard.h"
+#include "pageguard.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -74,7 +74,7 @@ static void install(void)
 		sigaction(SIGBUS, &action, NULL);
 }
 
-void guard_set(void *base, size_t bytes)
+void pageguard_set(void *base, size_t bytes)
 {
 	if ((uintptr_t)base == get(&range_from)) {
 		set(&range_to, (uintptr_t)base + bytes);
@@ -88,16 +88,16 @@ void guard_set(void *base, size_t bytes)
 		install();
 }
 
-bool guard_has_tripped(void)
+bool pageguard_has_tripped(void)
 {
 	return __atomic_load_n(&tripped, __ATOMIC_ACQUIRE);
 }
 
-bool guard_touch(uint8_t *from, size_t bytes)
+bool pageguard_touch(uint8_t *from, size_t bytes)
 {
 	if (!is_ours())
 		return false;
-	for (size_t i = 0; i < bytes && !guard_has_tripped(); i += PAGE_BYTES)
+	for (size_t i = 0; i < bytes && !pageguard_has_tripped(); i += PAGE_BYTES)
 		__atomic_fetch_or(&from[i], 0, __ATOMIC_RELAXED);
-	return !guard_has_tripped();
+	return !pageguard_has_tripped();
 }
