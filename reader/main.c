@@ -28,27 +28,48 @@ static int complain(const char *text)
 	return -1;
 }
 
-/* --wait: does a live target's folding until it has ended. */
-static void wait_for_end(const char *name)
+static int complain_of_unknown(const char *path)
+{
+	char *line;
+
+	if (asprintf(&line,
+		     "wait for %s: found that its process cannot be seen from here (another PID "
+		     "namespace), expected one that can (without --wait, what there is is read)",
+		     path) < 0)
+		return -1;
+	attach_make_printable(line);
+	complain(line);
+	free(line);
+	return -1;
+}
+
+/* --wait: does a live target's folding until it has ended. -1 where it has been said that nobody can tell. */
+static int wait_for_end(const char *name)
 {
 	struct consume c;
 	struct attach a;
 	unsigned nap_us = 1000;
+	int err = 0;
 	bool consumes;
 
 	if (attach_open(&a, name) < 0)
-		return; /* sources_read will say why */
-	consumes = a.live && consume_open(&c, &a) == 0;
-	while (a.live) {
+		return 0; /* sources_read will say why */
+	if (a.owner.state == OWNER_UNKNOWN)
+		err = complain_of_unknown(a.path);
+	/* The target judges by PID and start whether the holder of a claim has died. */
+	consumes = owner_is_akin(&a.owner, &a.header) && consume_open(&c, &a) == 0;
+	while (a.owner.state == OWNER_RUNS) {
 		bool busy = consumes && consume_round(&c);
 
 		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
 		usleep(nap_us);
-		a.live = attach_process_start(a.header.pid) == a.header.process_start;
+		if (!owner_runs_on(&a.owner))
+			break;
 	}
 	if (consumes)
 		consume_close(&c);
 	attach_close(&a);
+	return err;
 }
 
 /* Losses go where they are seen, also where the output is a file or the preamble is left out. */
@@ -68,7 +89,7 @@ static void warn_of_losses(const struct options *o, const struct source *sources
 static int list_or_clean(const struct options *o)
 {
 	const char *dir = sources_dir();
-	int err = o->clean ? list_clean(stdout, dir) : list_print(stdout, dir);
+	int err = o->clean ? list_clean(stdout, dir, o->force) : list_print(stdout, dir, o->force);
 
 	if (err)
 		fprintf(stderr, "pyshim-read: list %s: %s\n", dir, strerror(-err));
@@ -165,10 +186,11 @@ int main(int argc, char **argv)
 		return list_or_clean(&o);
 	status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
 	if (!status && o.wait) {
-		for (size_t i = 0; i < l.n; i++)
-			wait_for_end(l.name[i]);
+		for (size_t i = 0; i < l.n && !status; i++)
+			status = wait_for_end(l.name[i]) ? EXIT_FAILED : EXIT_OK;
 		sources_free(&l); /* it may have called execv meanwhile */
-		status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
+		if (!status)
+			status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (!status)
 		status = o.browse ? browse_sources(&o) : report(&o, &l);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "filename.h"
 #include "intern.h"
 #include "log.h"
 #include "names.h"
@@ -81,7 +82,8 @@ static void describe(struct pyprof_header *h)
 	h->pid = (uint32_t)pid;
 	h->parent_pid = (uint32_t)parent;
 	h->uid = (uint32_t)getuid();
-	h->process_start = process_start(pid);
+	h->process_start = process_start(0); /* of a PID it would be another's, where /proc is */
+	h->pid_namespace = process_pid_namespace();
 	h->clock = recording.clock;
 	h->engine = recording.engine;
 	h->overflow = (uint32_t)config.overflow;
@@ -108,6 +110,8 @@ static bool create(bool forked)
 	describe(&h);
 	if (region_create(&h) < 0)
 		return false;
+	region.header->pid_namespace = h.pid_namespace;
+	filename_note_former(region.header);
 	recording.n_blocks = 0;
 	recording.max_blocks = (uint32_t)(config.buffer_bytes / BLOCK_BYTES);
 	if (recording.max_blocks < MIN_BLOCKS)

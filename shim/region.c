@@ -118,7 +118,7 @@ int region_create(const struct pyprof_header *preset)
 	struct stat st;
 	int fd, err;
 
-	fd = filename_create(r.path, sizeof(r.path), r.pid, preset->process_start);
+	fd = filename_create(r.path, sizeof(r.path), preset);
 	err = fd < 0 ? fd : 0;
 	if (fd < 0)
 		goto out;

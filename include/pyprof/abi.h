@@ -12,7 +12,9 @@
  *
  * Byte order and alignment are the machine's; `magic` tells a foreign byte order apart.
  * Compatibility: a reader refuses another `major`. A newer `minor` only gave reserved fields a
- * meaning. A reader refuses an unknown bit in `required`, and ignores one in `optional`.
+ * meaning. A reader refuses an unknown bit in `required`, and ignores one in `optional`. `magic` to
+ * `start_realtime_ns` and `boot_id` stand in the same place in every major: by these anyone can tell whether
+ * the process of a recording still runs.
  */
 #ifndef PYPROF_ABI_H
 #define PYPROF_ABI_H
@@ -191,6 +193,11 @@ struct pyprof_header {
 	uint64_t pid_namespace; /* constant: inode of /proc/self/ns/pid, 0: unknown */
 	uint64_t
 		n_processes; /* that have written here one after the other: forked children; 0: one */
+	/* the next program's of this process, after execve(2), which has a recording of its own */
+	uint64_t replaced_mono_ns; /* CLOCK_MONOTONIC when that began; 0: there is none */
+	/* constant */
+	uint32_t n_images;	   /* programs that this process was before, by execve(2) ... */
+	uint32_t n_images_removed; /* ... and how many of their recordings are gone: too many */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
