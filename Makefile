@@ -84,7 +84,7 @@ CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 SHIM_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard shim/*.c)))
 READER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard reader/*.c)))
 LAUNCHER_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tools/launcher/*.c))) \
-	$(addprefix $(OBJ)/reader/,attach.o owner.o places.o)
+	$(addprefix $(OBJ)/reader/,attach.o option.o owner.o places.o)
 READER_LIB_OBJS := $(filter-out $(OBJ)/reader/main.o,$(READER_OBJS))
 UNIT_OBJS := $(patsubst %.c,$(OBJ)/%.o,$(sort $(wildcard tests/unit/test_*.c)))
 UNIT_TESTS := $(patsubst $(OBJ)/tests/unit/%.o,$(BUILD)/tests/%,$(UNIT_OBJS))

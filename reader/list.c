@@ -41,13 +41,16 @@ static int is_recording_name(const struct dirent *e)
 	return !strncmp(e->d_name, "pyprof.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
 }
 
-/*
- * The launcher's folders, one for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX; and one in it,
- * run.XXXXXX, where other users record too.
- */
+/* The launcher's folders, one for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX ... */
 static int is_run_name(const struct dirent *e)
 {
-	return !strncmp(e->d_name, "pyshim.", 7) || !strncmp(e->d_name, "run.", 4);
+	return !strncmp(e->d_name, "pyshim.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
+}
+
+/* ... and one in it, where root's command may record as other users: run.RANDOM */
+static int is_inner_name(const struct dirent *e)
+{
+	return !strncmp(e->d_name, "run.", 4);
 }
 
 static bool is_folder(const char *path)
@@ -58,13 +61,14 @@ static bool is_folder(const char *path)
 }
 
 /*
- * Calls `use` for each such folder in `dir`, until it gives something other than `go_on`, which is then the
- * result. What is no folder is passed over.
+ * Calls `use` for each folder of that name in `dir`, until it gives something other than `go_on`, which is then
+ * the result. What is no folder is passed over.
  */
-static int each_run(const char *dir, int go_on, int (*use)(void *arg, const char *dir), void *arg)
+static int each_folder(const char *dir, int (*has_name)(const struct dirent *), int go_on,
+		       int (*use)(void *arg, const char *dir), void *arg)
 {
 	struct dirent **entry;
-	int n = scandir(dir, &entry, is_run_name, alphasort);
+	int n = scandir(dir, &entry, has_name, alphasort);
 	int result = go_on;
 
 	for (int i = 0; i < n; i++) {
@@ -298,7 +302,7 @@ static int each(struct pass *p, const char *dir)
 static int print_run(void *arg, const char *dir)
 {
 	each(arg, dir); /* one that cannot be read is another user's, or has just gone */
-	return each_run(dir, 0, print_run, arg);
+	return each_folder(dir, is_inner_name, 0, print_run, arg);
 }
 
 static void say_what_is_left(const struct pass *p)
@@ -325,19 +329,26 @@ int list_print(FILE *to, const char *dir, bool force)
 
 	fprintf(to, "%8s  %-13s  %8s  %s\n", "PID", "state", "size", "recording, command");
 	err = each(&p, dir);
-	err = err ? err : each_run(dir, 0, print_run, &p);
+	err = err ? err : each_folder(dir, is_run_name, 0, print_run, &p);
 	say_what_is_left(&p);
 	return err;
 }
 
-/* pyshim.PID.NAMESPACE.XXXXXX; a launcher without the number did not know. */
-static void find_launcher(struct owner *o, const char *dir)
+/* pyshim.PID.NAMESPACE.XXXXXX, or pyshim.PID.XXXXXX of an earlier version. False: it is none's. */
+static bool find_launcher(struct owner *o, const char *dir)
 {
-	unsigned pid = 0;
+	const char *name = strrchr(dir, '/') + 1;
 	uint64_t pid_namespace = 0;
+	unsigned pid = 0;
+	int end = 0;
 
-	sscanf(strrchr(dir, '/'), "/pyshim.%u.%" SCNu64 ".", &pid, &pid_namespace);
+	if (sscanf(name, "pyshim.%u.%" SCNu64 ".%n", &pid, &pid_namespace, &end) < 2 || !end) {
+		pid_namespace = 0;
+		if (sscanf(name, "pyshim.%u.%n", &pid, &end) < 1 || !end)
+			return false;
+	}
 	owner_find_process(o, pid, 0, pid_namespace);
+	return pid && strlen(name + end) == 6; /* mkdtemp's */
 }
 
 static int clean_folder(struct pass *p, const char *dir)
@@ -367,11 +378,11 @@ static int clean_run(void *arg, const char *dir)
 	struct stat st;
 	int err;
 
-	find_launcher(&launcher, dir);
-	if (launcher.state == OWNER_RUNS || (launcher.state == OWNER_UNKNOWN && !p->force) ||
-	    lstat(dir, &st) < 0 || (st.st_uid != geteuid() && !p->force))
+	if (!find_launcher(&launcher, dir) || launcher.state == OWNER_RUNS ||
+	    (launcher.state == OWNER_UNKNOWN && !p->force) || lstat(dir, &st) < 0 ||
+	    (st.st_uid != geteuid() && !p->force))
 		return 0;
-	err = each_run(dir, 0, clean_inner, p);
+	err = each_folder(dir, is_inner_name, 0, clean_inner, p);
 	return err ? err : clean_folder(p, dir);
 }
 
@@ -380,7 +391,7 @@ int list_clean(FILE *to, const char *dir, bool force)
 	struct pass p = { .to = to, .clean = true, .force = force };
 	int err = each(&p, dir);
 
-	err = err ? err : each_run(dir, 0, clean_run, &p);
+	err = err ? err : each_folder(dir, is_run_name, 0, clean_run, &p);
 	say_what_is_left(&p);
 	return err;
 }
@@ -513,7 +524,7 @@ static int look_in_run(void *arg, const char *dir)
 	const struct wanted *w = arg;
 	int err = of_pid_in(dir, w->pid, w->paths, w->n_paths);
 
-	return err == -ENOENT ? each_run(dir, -ENOENT, look_in_run, arg) : err;
+	return err == -ENOENT ? each_folder(dir, is_inner_name, -ENOENT, look_in_run, arg) : err;
 }
 
 int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths)
@@ -521,5 +532,5 @@ int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths
 	struct wanted w = { pid, paths, n_paths };
 	int err = of_pid_in(dir, pid, paths, n_paths);
 
-	return err == -ENOENT ? each_run(dir, -ENOENT, look_in_run, &w) : err;
+	return err == -ENOENT ? each_folder(dir, is_run_name, -ENOENT, look_in_run, &w) : err;
 }

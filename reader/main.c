@@ -96,12 +96,31 @@ static int list_or_clean(const struct options *o)
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-static int find_names(struct names_list *l, const struct options *o)
+/* The sources as they were named, on the command line and in a file. 0 or -1 when it has been said why. */
+static int collect_names(struct names_list *named, const struct options *o)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < o->n_sources && !err; i++)
-		err = sources_find(l, o->source[i]);
+		err = sources_add_name(named, o->source[i]);
+	if (err || !o->sources_from)
+		return err;
+	err = sources_list(named, o->sources_from);
+	if (!err && named->n)
+		return 0;
+	fprintf(stderr,
+		"pyshim-read: read sources from %s: found %s, expected names that end in NUL\n",
+		o->sources_from, err ? strerror(-err) : "none");
+	return -1;
+}
+
+/* The files that they stand for by now. */
+static int find_names(struct names_list *l, const struct names_list *named)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < named->n && !err; i++)
+		err = sources_find(l, named->name[i]);
 	if (err)
 		fprintf(stderr, "pyshim-read: find recordings: %s\n", strerror(-err));
 	return err;
@@ -158,19 +177,19 @@ static int report(const struct options *o, const struct names_list *l)
 }
 
 /* As they were named: a browser finds them itself, each time that it reads. */
-static int browse_sources(const struct options *o)
+static int browse_sources(const struct options *o, const struct names_list *named)
 {
 	const struct browse_options options = { .wish = o->wish.source,
 						.exceptions = o->report.exceptions,
 						.quiet = o->quiet,
 						.verbose = o->verbose };
 
-	return browse(o->source, o->n_sources, &options) ? EXIT_FAILED : EXIT_OK;
+	return browse(named->name, named->n, &options) ? EXIT_FAILED : EXIT_OK;
 }
 
 int main(int argc, char **argv)
 {
-	struct names_list l = { 0 };
+	struct names_list named = { 0 }, l = { 0 };
 	struct options o;
 	int status;
 
@@ -184,16 +203,17 @@ int main(int argc, char **argv)
 		return calibrate(&o.calibration) ? EXIT_FAILED : EXIT_OK;
 	if (o.list || o.clean)
 		return list_or_clean(&o);
-	status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
+	status = collect_names(&named, &o) || find_names(&l, &named) ? EXIT_FAILED : EXIT_OK;
 	if (!status && o.wait) {
 		for (size_t i = 0; i < l.n && !status; i++)
 			status = wait_for_end(l.name[i]) ? EXIT_FAILED : EXIT_OK;
 		sources_free(&l); /* it may have called execv meanwhile */
 		if (!status)
-			status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
+			status = find_names(&l, &named) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (!status)
-		status = o.browse ? browse_sources(&o) : report(&o, &l);
+		status = o.browse ? browse_sources(&o, &named) : report(&o, &l);
+	sources_free(&named);
 	sources_free(&l);
 	return status;
 }
