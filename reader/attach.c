@@ -215,6 +215,8 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->replaced_mono_ns = pyprof_get(&h->replaced_mono_ns);
 	to->n_images = h->n_images;
 	to->n_images_removed = h->n_images_removed;
+	to->n_unrecorded = pyprof_get(&h->n_unrecorded);
+	pyprof_copy(to->unrecorded, h->unrecorded, sizeof(to->unrecorded));
 }
 
 static int check_format(struct attach *a)
@@ -306,6 +308,10 @@ static int check_header(struct attach *a)
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';
+	for (size_t i = 0; i < PYPROF_UNRECORDED; i++) {
+		h->unrecorded[i][sizeof(h->unrecorded[i]) - 1] = '\0';
+		attach_make_printable(h->unrecorded[i]);
+	}
 	attach_make_printable(h->python);
 	attach_make_printable(h->shim);
 	return 0;

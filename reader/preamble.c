@@ -173,6 +173,44 @@ void preamble_print_thread(FILE *to, const struct source *s, const struct rebuil
 	fputc('\n', to);
 }
 
+/* How often the name stands among the first `n`; 0: it stands before `at` already. */
+static unsigned times_named(const struct pyprof_header *h, size_t at, size_t n)
+{
+	unsigned times = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(h->unrecorded[i], h->unrecorded[at]) != 0)
+			continue;
+		if (i < at)
+			return 0;
+		times++;
+	}
+	return times;
+}
+
+/* Children that are in no report. */
+static void print_unrecorded(FILE *to, const struct pyprof_header *h)
+{
+	size_t n = h->n_unrecorded < PYPROF_UNRECORDED ? h->n_unrecorded : PYPROF_UNRECORDED;
+	const char *separator = ": ";
+
+	if (!h->n_unrecorded)
+		return;
+	fprintf(to,
+		"  %" PRIu64 " program%s started without pyshim, in no report, nor what %s started",
+		h->n_unrecorded, h->n_unrecorded == 1 ? " was" : "s were",
+		h->n_unrecorded == 1 ? "it" : "they");
+	for (size_t i = 0; i < n; i++) {
+		unsigned times = times_named(h, i, n);
+
+		if (!times)
+			continue;
+		fprintf(to, times > 1 ? "%s%s (%u)" : "%s%s", separator, h->unrecorded[i], times);
+		separator = ", ";
+	}
+	fputs(h->n_unrecorded > n ? ", ...\n" : "\n", to);
+}
+
 static const char *state_text(const struct source *s)
 {
 	if (s->header.replaced_mono_ns)
@@ -211,4 +249,5 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 	if (s->seconds_per_tick == 0)
 		fputs("  times are unknown: the recording holds no second pair of clocks\n", to);
 	preamble_print_losses(to, s);
+	print_unrecorded(to, h);
 }

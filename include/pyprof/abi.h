@@ -30,6 +30,8 @@
 #define PYPROF_EXTENT_ALIGN 4096u
 #define PYPROF_TEXT_BYTES 256u
 #define PYPROF_CMDLINE_BYTES 2048u
+#define PYPROF_UNRECORDED \
+	8u /* of the programs that were started without the shim, so many have a name */
 
 /*
  * A record: 8 bytes, published by one store. The word 0 is "not written yet", so a block needs no
@@ -198,6 +200,10 @@ struct pyprof_header {
 	/* constant */
 	uint32_t n_images;	   /* programs that this process was before, by execve(2) ... */
 	uint32_t n_images_removed; /* ... and how many of their recordings are gone: too many */
+	/* programs that this process has started without the shim, or as a setuid one; its forked children too */
+	uint64_t n_unrecorded;
+	char unrecorded[PYPROF_UNRECORDED]
+		       [24]; /* the first of these, without their folders; NUL-terminated */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");

@@ -490,6 +490,63 @@ def test_children(python, tmp_path):
     assert calls_in(tmp_path / "out") == 100 + 1000 + 2000 + 10000 + 6 * 100000
 
 
+OWN_ENVIRONMENT = """\
+import os, subprocess, sys
+def known(n): return n
+for i in range(100): known(i)
+me = [sys.executable, "-c", "pass"]
+subprocess.run(me, env={})
+subprocess.run(["true"], env={"PATH": "/nonexistent:" + os.environ["PATH"]})
+subprocess.run(me, env={k: v for k, v in os.environ.items() if k != "PYSHIM_DIR"})
+subprocess.run(me, env=dict(os.environ, MORE="1"))
+subprocess.run(["ls", "/nonexistent"], stderr=subprocess.DEVNULL)
+os.waitpid(os.posix_spawn(me[0], me, {}), 0)
+try: subprocess.run(["/nonexistent"], env={})
+except FileNotFoundError: pass
+child = os.fork()
+if not child: os.execve(me[0], me, {})
+os.waitpid(child, 0)
+del os.environ["LD_PRELOAD"]
+subprocess.run(me, close_fds=False)
+"""
+
+
+def test_children_without_the_shim_are_counted(python):
+    """Those with an environment that does not preload it, and no others; a try that fails is none."""
+    # The one without PYSHIM_DIR would record into /dev/shm.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        done = launch(python.exe, "-c", OWN_ENVIRONMENT, env={"PYSHIM_DIR": folder})
+    name = os.path.basename(python.exe)
+    found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, in no report, nor what \w+ started: (.*)$",
+                       done.err.decode(), flags=re.M)
+    assert sorted(found) == [("1", name), ("5", name + " (4), true")], done.err  # a fork has a report of its own
+    for path in Path("/dev/shm").glob("pyprof.*"):  # of that one
+        if b"-c\0pass\0" in path.read_bytes()[:4096]:
+            path.unlink()
+    assert b"without pyshim" not in launch(python.exe, "-c", KNOWN).err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a setuid program and become somebody else")
+def test_setuid_children_are_counted():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        shutil.copy(shutil.which("true"), folder + "/become")
+        os.chmod(folder + "/become", 0o4755)
+        os.chmod(folder, 0o777)
+        code = KNOWN + "import subprocess; subprocess.run(['%s/become'])" % folder
+        env = _environment({"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": folder})
+        subprocess.run(["/usr/bin/python3", "-c", code], env=env, check=True)
+        (recording,) = Path(folder).glob("pyprof.*")
+        assert b"without pyshim" not in run_bare([READER, recording]).out  # root does not become anybody by it
+        recording.unlink()
+        shutil.copy(SHIM, folder)
+        env["LD_PRELOAD"] = folder + "/libpyshim.so"
+        subprocess.run(["/usr/bin/python3", "-c", code], env=env, check=True, cwd="/",
+                       preexec_fn=lambda: os.setuid(65534))
+        (recording,) = Path(folder).glob("pyprof.*")
+        out = run_bare([READER, "--force", recording]).out
+        assert b"  1 program was started without pyshim, in no report, nor what it started: become\n" in out
+
+
 def test_launcher_in_launcher(tmp_path):
     """Both report, and the outer one on all."""
     inner = [LAUNCHER, "-q", PYTHON, "-c", KNOWN]
@@ -976,7 +1033,8 @@ def test_planted_recording_of_a_running_process_is_not_waited_for(all_may_write)
         folder = Path(launcher.stdout.readline().decode().strip())
         shutil.copy(running, folder / "pyprof.77")
         os.chown(folder / "pyprof.77", NOBODY, NOBODY)
-        launcher.stdin.close()
-        err = launcher.stderr.read()
-        assert launcher.wait(60) == 0 and not folder.exists(), err
-        other.communicate(timeout=60)
+        try:
+            _, err = launcher.communicate(timeout=60)
+        finally:
+            other.communicate(timeout=60)
+        assert launcher.returncode == 0 and not folder.exists(), err
