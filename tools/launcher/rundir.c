@@ -223,38 +223,39 @@ static int is_recording_name(const struct dirent *e)
 	return !strncmp(e->d_name, "pyprof.", 7);
 }
 
+#define MAX_COMPLAINTS 10
+
 /* What the command's users could have put there as well, other than a recording of theirs. */
 static const char *find_strange(const struct stat *st)
 {
 	return S_ISLNK(st->st_mode)    ? "a symbolic link"
 	       : S_ISDIR(st->st_mode)  ? "a folder"
 	       : !S_ISREG(st->st_mode) ? "no regular file"
-	       : st->st_nlink != 1     ? "a file that has other names"
 				       : NULL;
 }
 
-static bool is_plain_file(const char *path, struct stat *st, bool complain)
+/* Of very many only the first are named. */
+static void complain(unsigned *n_wrong, const char *path, const char *strange, const char *error)
 {
-	const char *strange;
-
-	if (lstat(path, st) < 0)
-		return false;
-	strange = find_strange(st);
-	if (strange && complain)
+	if (++*n_wrong > MAX_COMPLAINTS)
+		return;
+	if (strange)
 		say("read %s: found %s, expected a recording", path, strange);
-	return !strange;
+	else
+		say("%s", error);
 }
 
-static bool look_at(struct rundir *d, struct begun *b, char *path, bool complain)
+static bool look_at(struct rundir *d, struct begun *b, char *path, unsigned *n_wrong)
 {
+	const char *strange;
 	struct attach a;
 	struct stat st;
 
-	if (!is_plain_file(path, &st, complain))
+	if (lstat(path, &st) < 0)
 		return false;
-	if (attach_open(&a, path) < 0) {
-		if (complain)
-			say("%s", a.error);
+	strange = find_strange(&st);
+	if (strange || attach_open(&a, path) < 0) {
+		complain(n_wrong, path, strange, strange ? NULL : a.error);
 		return false;
 	}
 	d->has_foreign |= st.st_uid != 0 && st.st_uid != geteuid();
@@ -283,8 +284,9 @@ static int keep_sorted(struct rundir *d, struct begun *begun, size_t n)
 	return 0;
 }
 
-int rundir_collect(struct rundir *d, bool complain)
+int rundir_collect(struct rundir *d, bool complains)
 {
+	unsigned n_wrong = complains ? 0 : MAX_COMPLAINTS;
 	struct dirent **entry;
 	struct begun *begun;
 	int n = scandir(d->path, &entry, is_recording_name, versionsort);
@@ -300,13 +302,16 @@ int rundir_collect(struct rundir *d, bool complain)
 
 		if (!err && asprintf(&path, "%s/%s", d->path, entry[i]->d_name) < 0)
 			err = -ENOMEM;
-		if (!err && look_at(d, &begun[n_begun], path, complain))
+		if (!err && look_at(d, &begun[n_begun], path, &n_wrong))
 			n_begun++;
 		else if (!err)
 			free(path);
 		free(entry[i]);
 	}
 	free(entry);
+	if (complains && n_wrong > MAX_COMPLAINTS)
+		say("read %s: found %u more files that are no recordings, expected none", d->path,
+		    n_wrong - MAX_COMPLAINTS);
 	if (!err)
 		err = keep_sorted(d, begun, n_begun);
 	while (err && n_begun)

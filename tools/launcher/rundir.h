@@ -37,7 +37,7 @@ int rundir_open(struct rundir *d, const char *shim);
 pid_t rundir_user(const struct rundir *d);
 
 /* Looks for the recordings. Leaves out a file that is broken, and may say which. 0 or -errno. */
-int rundir_collect(struct rundir *d, bool complain);
+int rundir_collect(struct rundir *d, bool complains);
 
 /* Brings the collected ones of ended processes to where they are kept, if they are to be. */
 void rundir_move_up(struct rundir *d);
