@@ -217,16 +217,20 @@ static bool has_user(struct rundir *d)
 	return rundir_collect(d, false) == 0 && rundir_user(d);
 }
 
-static void wait_for_stragglers(struct rundir *d)
+/* Whether some still run. */
+static bool wait_for_stragglers(struct rundir *d)
 {
 	struct timespec nap = { .tv_nsec = 1000000 };
 
-	for (long waited_ns = 0; waited_ns < GRACE_NS && has_user(d);) {
+	for (long waited_ns = 0; has_user(d);) {
+		if (waited_ns >= GRACE_NS)
+			return true;
 		nanosleep(&nap, NULL);
 		waited_ns += nap.tv_nsec;
 		if (nap.tv_nsec < 50000000)
 			nap.tv_nsec *= 2;
 	}
+	return false;
 }
 
 /* With -o FILE a script is to know that FILE is not what it asked for. */
@@ -319,8 +323,7 @@ static int run(const struct parts *p, const struct options *o, struct rundir *d)
 	status = child_wait(pid);
 	if (geteuid() == 0)
 		attach_allow_foreign();
-	wait_for_stragglers(d);
-	if (!has_user(d))
+	if (!wait_for_stragglers(d))
 		rundir_shut(d);
 	reported = report(p, o, d);
 	clean_up(o, d, reported != EXIT_OK && reported != EXIT_LOSS);
