@@ -18,11 +18,28 @@
 #define MAX_BLOCK_BYTES (64u << 20)
 #define EXTRA_BYTES (1ull << 30) /* of address space */
 
+/* The bytes of the UTF-8 character at `text`, or 0: it is none, or one that controls a terminal. */
+static size_t printable_bytes(const unsigned char *text)
+{
+	size_t n = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
+
+	if (*text < ' ' || *text == 127 || *text > 0xf4 || (*text == 0xc2 && text[1] < 0xa0))
+		return 0;
+	for (size_t i = 1; i < n; i++) {
+		if ((text[i] & 0xc0) != 0x80)
+			return 0;
+	}
+	return n;
+}
+
 void attach_make_printable(char *text)
 {
-	for (; *text; text++) {
-		if ((unsigned char)*text < ' ' || *text == 127)
+	while (*text) {
+		size_t n = printable_bytes((const unsigned char *)text);
+
+		if (!n)
 			*text = '?';
+		text += n ? n : 1;
 	}
 }
 
@@ -193,6 +210,13 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->end_ticks = pyprof_get(&h->end_ticks);
 	to->n_unnamed = pyprof_get(&h->n_unnamed);
 	to->n_subinterpreters = pyprof_get(&h->n_subinterpreters);
+	to->pid_namespace = h->pid_namespace;
+	to->n_processes = pyprof_get(&h->n_processes);
+	to->replaced_mono_ns = pyprof_get(&h->replaced_mono_ns);
+	to->n_images = h->n_images;
+	to->n_images_removed = h->n_images_removed;
+	to->n_unrecorded = pyprof_get(&h->n_unrecorded);
+	pyprof_copy(to->unrecorded, h->unrecorded, sizeof(to->unrecorded));
 }
 
 static int check_format(struct attach *a)
@@ -226,9 +250,22 @@ static int check_format(struct attach *a)
 			      " bytes, expected a header of %u: truncated",
 			      a->path, a->bytes, PYPROF_HEADER_BYTES);
 	copy_header(&a->header, h);
-	a->live = a->header.process_start &&
-		  attach_process_start(a->header.pid) == a->header.process_start;
 	return 0;
+}
+
+/* Fields of other formats are believed as far as all have them. */
+static void find_owner(struct attach *a)
+{
+	struct pyprof_header h = a->header;
+	struct stat st;
+
+	if (h.major != PYPROF_MAJOR)
+		h.pid_namespace = h.n_processes = h.replaced_mono_ns = 0;
+	if (lstat(a->path, &st) < 0 || (!S_ISREG(st.st_mode) && stat(a->path, &st) < 0))
+		a->owner.state = OWNER_ENDED;
+	else
+		owner_find(&a->owner, &h, a->path, &st);
+	a->live = a->owner.state == OWNER_RUNS || a->owner.state == OWNER_UNKNOWN;
 }
 
 /* It was longer when its header was read than when it was opened: a live target makes it so. */
@@ -272,32 +309,13 @@ static int check_header(struct attach *a)
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';
+	for (size_t i = 0; i < PYPROF_UNRECORDED; i++) {
+		h->unrecorded[i][sizeof(h->unrecorded[i]) - 1] = '\0';
+		attach_make_printable(h->unrecorded[i]);
+	}
 	attach_make_printable(h->python);
 	attach_make_printable(h->shim);
 	return 0;
-}
-
-uint64_t attach_process_start(uint32_t pid)
-{
-	char path[64], text[1024];
-	FILE *f;
-	size_t n;
-	char *at;
-
-	snprintf(path, sizeof(path), "/proc/%u/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
-	text[n] = '\0';
-	/* Fields are counted behind the closing parenthesis of the command, field 2. */
-	at = strrchr(text, ')');
-	if (at && (at[2] == 'Z' || at[2] == 'X'))
-		return 0;
-	for (int field = 2; at && field < 22; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at + 1, NULL, 10) : 0;
 }
 
 int attach_open(struct attach *a, const char *path)
@@ -309,6 +327,8 @@ int attach_open(struct attach *a, const char *path)
 	err = a->path ? map_file(a) : refuse(a, -ENOMEM, "open %s: out of memory", path);
 	if (!err)
 		err = check_format(a);
+	if (!err)
+		find_owner(a);
 	if (!err)
 		err = check_header(a);
 	if (err)

@@ -14,16 +14,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "owner.h"
 #include "pyprof/abi.h"
 
 struct attach {
 	const uint8_t *base;
 	uint64_t bytes;	    /* in use, when it was opened */
 	uint64_t map_bytes; /* more than that: a live target makes the file longer */
-	struct pyprof_header header;
+	struct pyprof_header
+		header; /* after a failure too, as far as it was read: magic is not 0 then */
 	char *path;
-	bool live;	 /* the process that wrote it was running at attach_open */
-	char error[512]; /* after a failure: what was found, what was expected */
+	bool live; /* it may still be written to: its process has not ended at attach_open ... */
+	struct owner owner; /* ... as far as that can be seen from here */
+	char error[512];    /* after a failure: what was found, what was expected */
 };
 
 /* What would do things to a terminal, or break a line, becomes a question mark. */
@@ -38,9 +41,6 @@ void attach_allow_foreign(void);
 /* 0 or -errno with `error` set. */
 int attach_open(struct attach *a, const char *path);
 void attach_close(struct attach *a);
-
-/* When a process started, as header.process_start has it; 0: there is none, or it has ended. */
-uint64_t attach_process_start(uint32_t pid);
 
 /* How long the file is by now, as far as it is mapped. */
 uint64_t attach_bytes(const struct attach *a);

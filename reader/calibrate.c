@@ -49,7 +49,8 @@ static int make_folder(struct run *run)
 			    "found none beside this program and in its LIBDIR",
 			    "it where `make` or `make install` puts it");
 	/* As the launcher's: pyshim-read --clean knows from the name whose it was. */
-	snprintf(run->folder, sizeof(run->folder), "/dev/shm/pyshim.%d.XXXXXX", (int)getpid());
+	snprintf(run->folder, sizeof(run->folder), "/dev/shm/pyshim.%d.%llu.XXXXXX", (int)getpid(),
+		 (unsigned long long)owner_namespace());
 	if (!mkdtemp(run->folder)) {
 		err = fail("make", run->folder, strerror(errno), "a folder for recordings");
 	} else {

@@ -23,7 +23,7 @@ int consume_open(struct consume *c, const struct attach *a)
 	memcpy(c->cost_weight, a->header.cost_weight, sizeof(c->cost_weight));
 	c->max_between = a->header.max_between;
 	c->max_gap = a->header.max_gap;
-	c->self = PYPROF_CONSUMER(getpid(), attach_process_start((uint32_t)getpid()));
+	c->self = PYPROF_CONSUMER(getpid(), owner_process_start((uint32_t)getpid()));
 	/* The file grows; what lies beyond its end is not touched before it is there. */
 	c->map_bytes = a->bytes + EXTRA_BYTES;
 	if (!err) {

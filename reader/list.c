@@ -5,41 +5,77 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "attach.h"
+
+#define NOT_BEGUN_S \
+	60 /* a file without a header that is older than this will not get one any more */
+#define COMMAND_BYTES 200
+
+/* One pass through the folder and those in it. */
+struct pass {
+	FILE *to;
+	bool clean, force;
+	uint64_t n_foreign, n_unreadable, n_unknown; /* not shown; not removed */
+};
+
+/* A file that looks like a recording. */
+struct entry {
+	char *path;
+	struct stat st;
+	struct attach a; /* open, or what it says of why not */
+	struct owner owner;
+	uint32_t pid;
+	char fault[64]; /* "" where it can be read */
+};
+
+/* --- folders ---------------------------------------------------------------------------------------- */
 
 static int is_recording_name(const struct dirent *e)
 {
 	return !strncmp(e->d_name, "pyprof.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
 }
 
-/* The launcher's folders, one for each command that it runs: pyshim.PID.XXXXXX */
+/* The launcher's folders, one for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX ... */
 static int is_run_name(const struct dirent *e)
 {
-	return !strncmp(e->d_name, "pyshim.", 7);
+	return !strncmp(e->d_name, "pyshim.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
+}
+
+/* ... and one in it, where root's command may record as other users: run.RANDOM */
+static int is_inner_name(const struct dirent *e)
+{
+	return !strncmp(e->d_name, "run.", 4);
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /*
- * Calls `use` for each such folder in `dir`, until it gives something other than `go_on`, which is then the
- * result. What is no folder is passed over.
+ * Calls `use` for each folder of that name in `dir`, until it gives something other than `go_on`, which is then
+ * the result. What is no folder is passed over.
  */
-static int each_run(const char *dir, int go_on, int (*use)(void *arg, const char *dir), void *arg)
+static int each_folder(const char *dir, int (*has_name)(const struct dirent *), int go_on,
+		       int (*use)(void *arg, const char *dir), void *arg)
 {
 	struct dirent **entry;
-	int n = scandir(dir, &entry, is_run_name, alphasort);
+	int n = scandir(dir, &entry, has_name, alphasort);
 	int result = go_on;
 
 	for (int i = 0; i < n; i++) {
-		struct stat st;
 		char *path;
 
 		if (result == go_on && asprintf(&path, "%s/%s", dir, entry[i]->d_name) >= 0) {
-			if (lstat(path, &st) == 0 && S_ISDIR(st.st_mode))
+			if (is_folder(path))
 				result = use(arg, path);
 			free(path);
 		}
@@ -50,64 +86,212 @@ static int each_run(const char *dir, int go_on, int (*use)(void *arg, const char
 	return result;
 }
 
-/* What a recording occupies, which is less than its length where it has holes. */
-static uint64_t bytes_of(const struct attach *a)
-{
-	struct stat st;
+/* --- one file --------------------------------------------------------------------------------------- */
 
-	return stat(a->path, &st) < 0 ? 0 : (uint64_t)st.st_blocks * 512;
+static uint64_t read_magic(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	uint64_t magic = 0;
+
+	if (fd < 0)
+		return UINT64_MAX;
+	if (read(fd, &magic, sizeof(magic)) < 0)
+		magic = UINT64_MAX;
+	close(fd);
+	return magic;
 }
 
-static void print_one(FILE *to, const struct attach *a)
+static bool is_old(const struct stat *st)
 {
-	const struct pyprof_header *h = &a->header;
-	uint32_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
+	return time(NULL) - st->st_ctim.tv_sec > NOT_BEGUN_S;
+}
 
-	fprintf(to, "%8u  %-7s  %7" PRIu64 "K  %s  ", h->pid, a->live ? "running" : "ended",
-		bytes_of(a) / 1024, a->path);
-	for (uint32_t i = 0; i + 1 < n && i < 200; i++) {
-		unsigned char c = (unsigned char)h->cmdline[i];
+/* Without a header there is only the name's PID, which may be anyone's by now. */
+static void find_owner_by_name(struct entry *e)
+{
+	owner_find_process(&e->owner, e->pid, 0, 0);
+	if (owner_is_mapped(e->path, &e->st))
+		e->owner.state = OWNER_RUNS;
+	else if (is_old(&e->st))
+		e->owner.state = OWNER_ENDED;
+}
 
-		fputc(c < ' ' || c == 127 ? ' ' : c, to);
+/* What is wrong with a file that cannot be read as a recording. False: it never was one. */
+static bool find_fault(struct entry *e)
+{
+	const struct pyprof_header *h = &e->a.header;
+	uint64_t magic;
+
+	e->owner = e->a.owner;
+	if (h->magic == PYPROF_MAGIC && h->major != PYPROF_MAJOR)
+		snprintf(e->fault, sizeof(e->fault), "format %u.%u", h->major, h->minor);
+	else if (h->magic == PYPROF_MAGIC && h->file_bytes > (uint64_t)e->st.st_size)
+		snprintf(e->fault, sizeof(e->fault), "truncated: %" PRIu64 " of %" PRIu64 " bytes",
+			 (uint64_t)e->st.st_size, h->file_bytes);
+	else if (h->magic == PYPROF_MAGIC)
+		snprintf(e->fault, sizeof(e->fault), "damaged");
+	if (*e->fault)
+		return true;
+	magic = read_magic(e->path);
+	if (magic != PYPROF_MAGIC && magic != 0)
+		return false;
+	snprintf(e->fault, sizeof(e->fault), magic ? "truncated: %" PRIu64 " bytes" : "never begun",
+		 (uint64_t)e->st.st_size);
+	find_owner_by_name(e);
+	return true;
+}
+
+static bool is_foreign(const struct stat *st)
+{
+	return st->st_uid != geteuid() && st->st_uid != 0;
+}
+
+/* False: it is not to be handled, and counted where that is to be said. To be closed in any case. */
+static bool open_entry(struct entry *e, struct pass *p, char *path)
+{
+	memset(e, 0, sizeof(*e));
+	e->path = path;
+	e->pid = (uint32_t)strtoul(strrchr(path, '/') + strlen("/pyprof."), NULL, 10);
+	if (lstat(path, &e->st) < 0 || !S_ISREG(e->st.st_mode))
+		return false;
+	if (is_foreign(&e->st) && !p->force) {
+		p->n_foreign++;
+		return false;
 	}
+	if (access(path, R_OK) < 0) {
+		p->n_unreadable += errno == EACCES;
+		return false;
+	}
+	if (attach_open(&e->a, path) < 0)
+		return find_fault(e);
+	e->owner = e->a.owner;
+	e->pid = e->a.header.pid;
+	return true;
+}
+
+static void close_entry(struct entry *e)
+{
+	attach_close(&e->a);
+	free(e->path);
+}
+
+/* --- what is done with it ---------------------------------------------------------------------------- */
+
+static const char *state_name(const struct entry *e)
+{
+	static const char *const name[] = { [OWNER_ENDED] = "ended",
+					    [OWNER_RUNS] = "running",
+					    [OWNER_REPLACED] = "before execve",
+					    [OWNER_UNKNOWN] = "unknown" };
+
+	return e->a.header.replaced_mono_ns ? name[OWNER_REPLACED] : name[e->owner.state];
+}
+
+static void print_printable(FILE *to, const char *text)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return;
+	attach_make_printable(copy);
+	fputs(copy, to);
+	free(copy);
+}
+
+static void print_command(FILE *to, const struct pyprof_header *h)
+{
+	char text[COMMAND_BYTES + 1];
+	size_t n = h->cmdline_bytes < sizeof(text) ? h->cmdline_bytes : sizeof(text);
+
+	n -= n > 0; /* the last NUL, or what is too long */
+	for (size_t i = 0; i < n; i++)
+		text[i] = h->cmdline[i] ? h->cmdline[i] : ' ';
+	text[n] = '\0';
+	print_printable(to, text);
+}
+
+static void print_one(FILE *to, const struct entry *e)
+{
+	/* What it occupies, which is less than its length where it has holes. */
+	fprintf(to, "%8" PRIu32 "  %-13s  %7" PRIu64 "K  ", e->pid, state_name(e),
+		(uint64_t)e->st.st_blocks * 512 / 1024);
+	print_printable(to, e->path);
+	fputs("  ", to);
+	if (*e->fault)
+		fprintf(to, "(%s)", e->fault);
+	else
+		print_command(to, &e->a.header);
+	if (is_foreign(&e->st))
+		fprintf(to, "  (user %u)", (unsigned)e->st.st_uid);
 	fputc('\n', to);
 }
 
-static int remove_one(FILE *to, const struct attach *a)
+static void say_removed(FILE *to, const char *path)
 {
-	struct stat st;
+	fputs("removed ", to);
+	print_printable(to, path);
+	fputc('\n', to);
+}
 
-	if (a->live || lstat(a->path, &st) < 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid())
+static bool may_remove(const struct entry *e, struct pass *p)
+{
+	bool foreign_header = e->st.st_uid != geteuid() && !p->force;
+
+	if (e->owner.state == OWNER_RUNS || e->owner.state == OWNER_REPLACED || foreign_header)
+		return false;
+	if (e->owner.state == OWNER_UNKNOWN && !p->force) {
+		p->n_unknown++;
+		return false;
+	}
+	return !owner_is_mapped(e->path, &e->st);
+}
+
+static int remove_one(const struct entry *e, struct pass *p)
+{
+	struct stat now;
+
+	if (!may_remove(e, p))
 		return 0;
-	if (unlink(a->path) < 0)
+	/* A new process of this PID may have given the file another name, and its own the old one. */
+	if (lstat(e->path, &now) < 0 || now.st_ino != e->st.st_ino || now.st_dev != e->st.st_dev)
+		return 0;
+	if (unlink(e->path) < 0)
 		return -errno;
-	fprintf(to, "removed %s\n", a->path);
+	say_removed(p->to, e->path);
 	return 0;
 }
 
+/* --- all of them ------------------------------------------------------------------------------------- */
+
+static int handle(struct pass *p, char *path)
+{
+	struct entry e;
+	int err = 0;
+
+	if (open_entry(&e, p, path)) {
+		if (p->clean)
+			err = remove_one(&e, p);
+		else
+			print_one(p->to, &e);
+	}
+	close_entry(&e);
+	return err;
+}
+
 /* Goes through the folder's recordings; what is none is passed over. */
-static int each(FILE *to, const char *dir, bool clean)
+static int each(struct pass *p, const char *dir)
 {
 	struct dirent **entry;
 	int n = scandir(dir, &entry, is_recording_name, versionsort);
 	int err = n < 0 ? -errno : 0;
 
 	for (int i = 0; i < n; i++) {
-		struct attach a;
 		char *path;
 
 		if (!err && asprintf(&path, "%s/%s", dir, entry[i]->d_name) < 0)
 			err = -ENOMEM;
-		if (!err) {
-			if (attach_open(&a, path) == 0) {
-				if (clean)
-					err = remove_one(to, &a);
-				else
-					print_one(to, &a);
-				attach_close(&a);
-			}
-			free(path);
-		}
+		if (!err)
+			err = handle(p, path);
 		free(entry[i]);
 	}
 	if (n >= 0)
@@ -115,118 +299,218 @@ static int each(FILE *to, const char *dir, bool clean)
 	return err;
 }
 
-static int print_run(void *to, const char *dir)
+static int print_run(void *arg, const char *dir)
 {
-	each(to, dir, false); /* one that cannot be read is another user's, or has just gone */
-	return 0;
+	each(arg, dir); /* one that cannot be read is another user's, or has just gone */
+	return each_folder(dir, is_inner_name, 0, print_run, arg);
 }
 
-int list_print(FILE *to, const char *dir)
+static void say_what_is_left(const struct pass *p)
 {
+	const char *option = p->clean ? "--clean --force" : "--list --force";
+
+	if (p->n_foreign)
+		fprintf(p->to, "%" PRIu64 " of other users (%s %s them, for root)\n", p->n_foreign,
+			option, p->clean ? "removes" : "shows");
+	if (p->n_unreadable)
+		fprintf(p->to, "%" PRIu64 " of other users, which cannot be opened\n",
+			p->n_unreadable);
+	if (p->n_unknown)
+		fprintf(p->to,
+			"%" PRIu64 " of processes that cannot be seen from here (another PID "
+			"namespace) and may still run (%s removes them)\n",
+			p->n_unknown, option);
+}
+
+int list_print(FILE *to, const char *dir, bool force)
+{
+	struct pass p = { .to = to, .force = force };
 	int err;
 
-	fprintf(to, "%8s  %-7s  %8s  %s\n", "PID", "state", "size", "recording, command");
-	err = each(to, dir, false);
-	return err ? err : each_run(dir, 0, print_run, to);
+	fprintf(to, "%8s  %-13s  %8s  %s\n", "PID", "state", "size", "recording, command");
+	err = each(&p, dir);
+	err = err ? err : each_folder(dir, is_run_name, 0, print_run, &p);
+	say_what_is_left(&p);
+	return err;
 }
 
-/* The folder of a launcher that was killed, as far as what it ran has ended. */
-static int clean_run(void *arg, const char *dir)
+/* pyshim.PID.NAMESPACE.XXXXXX, or pyshim.PID.XXXXXX of an earlier version. False: it is none's. */
+static bool find_launcher(struct owner *o, const char *dir)
 {
-	pid_t launcher = (pid_t)atoi(strrchr(dir, '/') + strlen("/pyshim."));
-	FILE *to = arg;
-	struct stat st;
+	const char *name = strrchr(dir, '/') + 1;
+	uint64_t pid_namespace = 0;
+	unsigned pid = 0;
+	int end = 0;
+
+	if (sscanf(name, "pyshim.%u.%" SCNu64 ".%n", &pid, &pid_namespace, &end) < 2 || !end) {
+		pid_namespace = 0;
+		if (sscanf(name, "pyshim.%u.%n", &pid, &end) < 1 || !end)
+			return false;
+	}
+	owner_find_process(o, pid, 0, pid_namespace);
+	return pid && strlen(name + end) == 6; /* mkdtemp's */
+}
+
+static int clean_folder(struct pass *p, const char *dir)
+{
+	int err = each(p, dir);
 	char *link;
-	int err;
 
-	if (launcher <= 0 || kill(launcher, 0) == 0 || errno != ESRCH || lstat(dir, &st) < 0 ||
-	    st.st_uid != geteuid())
-		return 0;
-	err = each(to, dir, true);
 	if (err || asprintf(&link, "%s/libpyshim.so", dir) < 0)
 		return err;
 	unlink(link);
 	free(link);
 	if (rmdir(dir) == 0)
-		fprintf(to, "removed %s\n", dir);
+		say_removed(p->to, dir);
 	return 0;
 }
 
-int list_clean(FILE *to, const char *dir)
+static int clean_inner(void *arg, const char *dir)
 {
-	int err = each(to, dir, true);
+	return clean_folder(arg, dir);
+}
 
-	return err ? err : each_run(dir, 0, clean_run, to);
+/* The folder of a launcher that was killed, as far as what it ran has ended. */
+static int clean_run(void *arg, const char *dir)
+{
+	struct pass *p = arg;
+	struct owner launcher;
+	struct stat st;
+	int err;
+
+	if (!find_launcher(&launcher, dir) || launcher.state == OWNER_RUNS ||
+	    (launcher.state == OWNER_UNKNOWN && !p->force) || lstat(dir, &st) < 0 ||
+	    (st.st_uid != geteuid() && !p->force))
+		return 0;
+	err = each_folder(dir, is_inner_name, 0, clean_inner, p);
+	return err ? err : clean_folder(p, dir);
+}
+
+int list_clean(FILE *to, const char *dir, bool force)
+{
+	struct pass p = { .to = to, .clean = true, .force = force };
+	int err = each(&p, dir);
+
+	err = err ? err : each_folder(dir, is_run_name, 0, clean_run, &p);
+	say_what_is_left(&p);
+	return err;
 }
 
 /* --- recordings of one process ----------------------------------------------------------------------- */
 
 struct candidate {
 	char *path;
-	uint64_t process_start;
+	struct pyprof_header h; /* zeroes: it cannot be read */
+	enum owner_state state;
 };
 
-/* pyprof.PID, pyprof.PID.1, ... as far as they are there. */
-static int find_candidates(const char *dir, const char *pid, struct candidate **out, size_t *n)
-{
-	struct candidate *c = NULL;
+struct candidates {
+	struct candidate *one;
+	size_t n;
+	int err;
+};
 
-	*n = 0;
-	for (int i = 0;; i++) {
-		struct candidate *more = realloc(c, (*n + 1) * sizeof(*c));
-		struct attach a;
+static void add_candidate(struct candidates *c, char *path)
+{
+	struct candidate *more = reallocarray(c->one, c->n + 1, sizeof(*more));
+	struct attach a;
+
+	if (!more) {
+		c->err = -ENOMEM;
+		free(path);
+		return;
+	}
+	c->one = more;
+	more += c->n++;
+	memset(more, 0, sizeof(*more));
+	more->path = path;
+	if (attach_open(&a, path) < 0)
+		return;
+	more->h = a.header;
+	more->state = a.owner.state;
+	attach_close(&a);
+}
+
+/* pyprof.PID, pyprof.PID.1, ... whatever numbers are there. */
+static void find_candidates(struct candidates *c, const char *dir, const char *pid)
+{
+	struct dirent **entry;
+	int n = scandir(dir, &entry, is_recording_name, versionsort);
+	size_t length = strlen(pid);
+
+	for (int i = 0; i < n; i++) {
+		const char *name = entry[i]->d_name + strlen("pyprof.");
 		char *path;
 
-		if (!more)
-			break;
-		c = more;
-		if ((i ? asprintf(&path, "%s/pyprof.%s.%d", dir, pid, i)
-		       : asprintf(&path, "%s/pyprof.%s", dir, pid)) < 0)
-			break;
-		if (access(path, F_OK) != 0) {
-			free(path);
-			*out = c;
-			return 0;
+		if (!c->err && !strncmp(name, pid, length) &&
+		    (!name[length] || name[length] == '.')) {
+			if (asprintf(&path, "%s/%s", dir, entry[i]->d_name) < 0)
+				c->err = -ENOMEM;
+			else
+				add_candidate(c, path);
 		}
-		c[*n] = (struct candidate){ .path = path };
-		if (attach_open(&a, path) == 0) {
-			c[*n].process_start = a.header.process_start;
-			attach_close(&a);
-		}
-		(*n)++;
+		free(entry[i]);
 	}
-	while (*n)
-		free(c[--*n].path);
-	free(c);
-	return -ENOMEM;
+	if (n >= 0)
+		free(entry);
+}
+
+static bool is_same_process(const struct pyprof_header *a, const struct pyprof_header *b)
+{
+	return a->pid == b->pid && a->process_start == b->process_start &&
+	       a->pid_namespace == b->pid_namespace &&
+	       !strncmp(a->boot_id, b->boot_id, sizeof(a->boot_id));
+}
+
+/* One that runs before one that does not; of this namespace before others'; the later one. */
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	bool near_a = a->h.pid_namespace == owner_namespace();
+	bool near_b = b->h.pid_namespace == owner_namespace();
+
+	if ((a->state == OWNER_RUNS) != (b->state == OWNER_RUNS))
+		return a->state == OWNER_RUNS;
+	if (near_a != near_b)
+		return near_a;
+	return a->h.start_realtime_ns > b->h.start_realtime_ns;
+}
+
+static int by_begin(const void *a, const void *b)
+{
+	const struct candidate *x = a, *y = b;
+
+	return x->h.start_realtime_ns < y->h.start_realtime_ns	 ? -1
+	       : x->h.start_realtime_ns > y->h.start_realtime_ns ? 1
+								 : strcmp(x->path, y->path);
 }
 
 static int of_pid_in(const char *dir, const char *pid, char ***paths, size_t *n_paths)
 {
-	struct candidate *c;
-	uint64_t last = 0;
-	size_t n;
-	int err = find_candidates(dir, pid, &c, &n);
+	struct candidates c = { .one = NULL };
+	struct pyprof_header chosen;
+	size_t best = 0;
 
+	find_candidates(&c, dir, pid);
 	*n_paths = 0;
-	if (err)
-		return err;
-	for (size_t i = 0; i < n; i++)
-		last = c[i].process_start > last ? c[i].process_start : last;
-	*paths = calloc(n + 1, sizeof(**paths));
-	for (size_t i = 0; i < n; i++) {
-		if (*paths && c[i].process_start == last)
-			(*paths)[(*n_paths)++] = c[i].path;
-		else
-			free(c[i].path);
+	*paths = calloc(c.n + 1, sizeof(**paths));
+	for (size_t i = 1; i < c.n; i++)
+		best = is_better(&c.one[i], &c.one[best]) ? i : best;
+	if (c.n) {
+		chosen = c.one[best].h;
+		qsort(c.one, c.n, sizeof(*c.one), by_begin);
 	}
-	free(c);
-	if (!*paths)
-		return -ENOMEM;
-	if (*n_paths)
+	for (size_t i = 0; i < c.n; i++) {
+		if (*paths && !c.err && is_same_process(&c.one[i].h, &chosen))
+			(*paths)[(*n_paths)++] = c.one[i].path;
+		else
+			free(c.one[i].path);
+	}
+	free(c.one);
+	if (!c.err && *paths && *n_paths)
 		return 0;
+	c.err = c.err ? c.err : *paths ? -ENOENT : -ENOMEM;
 	free(*paths);
-	return -ENOENT;
+	return c.err;
 }
 
 struct wanted {
@@ -238,8 +522,9 @@ struct wanted {
 static int look_in_run(void *arg, const char *dir)
 {
 	const struct wanted *w = arg;
+	int err = of_pid_in(dir, w->pid, w->paths, w->n_paths);
 
-	return of_pid_in(dir, w->pid, w->paths, w->n_paths);
+	return err == -ENOENT ? each_folder(dir, is_inner_name, -ENOENT, look_in_run, arg) : err;
 }
 
 int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths)
@@ -247,5 +532,5 @@ int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths
 	struct wanted w = { pid, paths, n_paths };
 	int err = of_pid_in(dir, pid, paths, n_paths);
 
-	return err == -ENOENT ? each_run(dir, -ENOENT, look_in_run, &w) : err;
+	return err == -ENOENT ? each_folder(dir, is_run_name, -ENOENT, look_in_run, &w) : err;
 }

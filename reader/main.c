@@ -28,27 +28,48 @@ static int complain(const char *text)
 	return -1;
 }
 
-/* --wait: does a live target's folding until it has ended. */
-static void wait_for_end(const char *name)
+static int complain_of_unknown(const char *path)
+{
+	char *line;
+
+	if (asprintf(&line,
+		     "wait for %s: found that its process cannot be seen from here (another PID "
+		     "namespace), expected one that can (without --wait, what there is is read)",
+		     path) < 0)
+		return -1;
+	attach_make_printable(line);
+	complain(line);
+	free(line);
+	return -1;
+}
+
+/* --wait: does a live target's folding until it has ended. -1 where it has been said that nobody can tell. */
+static int wait_for_end(const char *name)
 {
 	struct consume c;
 	struct attach a;
 	unsigned nap_us = 1000;
+	int err = 0;
 	bool consumes;
 
 	if (attach_open(&a, name) < 0)
-		return; /* sources_read will say why */
-	consumes = a.live && consume_open(&c, &a) == 0;
-	while (a.live) {
+		return 0; /* sources_read will say why */
+	if (a.owner.state == OWNER_UNKNOWN)
+		err = complain_of_unknown(a.path);
+	/* The target judges by PID and start whether the holder of a claim has died. */
+	consumes = owner_is_akin(&a.owner, &a.header) && consume_open(&c, &a) == 0;
+	while (a.owner.state == OWNER_RUNS) {
 		bool busy = consumes && consume_round(&c);
 
 		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
 		usleep(nap_us);
-		a.live = attach_process_start(a.header.pid) == a.header.process_start;
+		if (!owner_runs_on(&a.owner))
+			break;
 	}
 	if (consumes)
 		consume_close(&c);
 	attach_close(&a);
+	return err;
 }
 
 /* Losses go where they are seen, also where the output is a file or the preamble is left out. */
@@ -68,19 +89,38 @@ static void warn_of_losses(const struct options *o, const struct source *sources
 static int list_or_clean(const struct options *o)
 {
 	const char *dir = sources_dir();
-	int err = o->clean ? list_clean(stdout, dir) : list_print(stdout, dir);
+	int err = o->clean ? list_clean(stdout, dir, o->force) : list_print(stdout, dir, o->force);
 
 	if (err)
 		fprintf(stderr, "pyshim-read: list %s: %s\n", dir, strerror(-err));
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-static int find_names(struct names_list *l, const struct options *o)
+/* The sources as they were named, on the command line and in a file. 0 or -1 when it has been said why. */
+static int collect_names(struct names_list *named, const struct options *o)
 {
 	int err = 0;
 
 	for (size_t i = 0; i < o->n_sources && !err; i++)
-		err = sources_find(l, o->source[i]);
+		err = sources_add_name(named, o->source[i]);
+	if (err || !o->sources_from)
+		return err;
+	err = sources_list(named, o->sources_from);
+	if (!err && named->n)
+		return 0;
+	fprintf(stderr,
+		"pyshim-read: read sources from %s: found %s, expected names that end in NUL\n",
+		o->sources_from, err ? strerror(-err) : "none");
+	return -1;
+}
+
+/* The files that they stand for by now. */
+static int find_names(struct names_list *l, const struct names_list *named)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < named->n && !err; i++)
+		err = sources_find(l, named->name[i]);
 	if (err)
 		fprintf(stderr, "pyshim-read: find recordings: %s\n", strerror(-err));
 	return err;
@@ -137,19 +177,19 @@ static int report(const struct options *o, const struct names_list *l)
 }
 
 /* As they were named: a browser finds them itself, each time that it reads. */
-static int browse_sources(const struct options *o)
+static int browse_sources(const struct options *o, const struct names_list *named)
 {
 	const struct browse_options options = { .wish = o->wish.source,
 						.exceptions = o->report.exceptions,
 						.quiet = o->quiet,
 						.verbose = o->verbose };
 
-	return browse(o->source, o->n_sources, &options) ? EXIT_FAILED : EXIT_OK;
+	return browse(named->name, named->n, &options) ? EXIT_FAILED : EXIT_OK;
 }
 
 int main(int argc, char **argv)
 {
-	struct names_list l = { 0 };
+	struct names_list named = { 0 }, l = { 0 };
 	struct options o;
 	int status;
 
@@ -163,15 +203,17 @@ int main(int argc, char **argv)
 		return calibrate(&o.calibration) ? EXIT_FAILED : EXIT_OK;
 	if (o.list || o.clean)
 		return list_or_clean(&o);
-	status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
+	status = collect_names(&named, &o) || find_names(&l, &named) ? EXIT_FAILED : EXIT_OK;
 	if (!status && o.wait) {
-		for (size_t i = 0; i < l.n; i++)
-			wait_for_end(l.name[i]);
+		for (size_t i = 0; i < l.n && !status; i++)
+			status = wait_for_end(l.name[i]) ? EXIT_FAILED : EXIT_OK;
 		sources_free(&l); /* it may have called execv meanwhile */
-		status = find_names(&l, &o) ? EXIT_FAILED : EXIT_OK;
+		if (!status)
+			status = find_names(&l, &named) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (!status)
-		status = o.browse ? browse_sources(&o) : report(&o, &l);
+		status = o.browse ? browse_sources(&o, &named) : report(&o, &l);
+	sources_free(&named);
 	sources_free(&l);
 	return status;
 }

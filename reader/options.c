@@ -2,10 +2,11 @@
 #include "options.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "option.h"
 
 #ifndef PYSHIM_VERSION
 #define PYSHIM_VERSION "unknown"
@@ -49,6 +50,8 @@ static const char usage[] =
 	"      --check           print what was lost or did not fit, and nothing else\n"
 	"      --strict          exit with 3 on any loss\n"
 	"      --force           open recordings of other users too\n"
+	"      --names-from F    sources that the file F lists, each ended by a NUL byte; -: standard input\n"
+	"      --relative-to D   show sources in the folder D by their names there\n"
 	"  -q, --quiet           no preamble\n"
 	"  -v, --verbose         more of a preamble\n"
 	"      --version, --help\n";
@@ -75,6 +78,8 @@ enum {
 	OPT_CHECK,
 	OPT_STRICT,
 	OPT_FORCE,
+	OPT_NAMES_FROM,
+	OPT_RELATIVE_TO,
 	OPT_WAIT,
 	OPT_LIST,
 	OPT_CLEAN,
@@ -108,6 +113,8 @@ static const struct option long_options[] = {
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "strict", no_argument, NULL, OPT_STRICT },
 	{ "force", no_argument, NULL, OPT_FORCE },
+	{ "names-from", required_argument, NULL, OPT_NAMES_FROM },
+	{ "relative-to", required_argument, NULL, OPT_RELATIVE_TO },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "clean", no_argument, NULL, OPT_CLEAN },
@@ -257,7 +264,7 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	case 'f':
 		return parse_format(s, argument);
 	case 'o':
-		s->o->output = argument;
+		s->o->output = strcmp(argument, "-") != 0 ? argument : NULL;
 		return -1;
 	case 's':
 		return parse_sort(s, argument);
@@ -269,6 +276,12 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 		return parse_bare_time(&s->o->wish.source.recording.bias, argument);
 	case OPT_CALIBRATE:
 		return parse_calibrate(s->o, argument);
+	case OPT_NAMES_FROM:
+		s->o->sources_from = argument;
+		return -1;
+	case OPT_RELATIVE_TO:
+		s->o->wish.source.relative_to = argument;
+		return -1;
 	case OPT_PYTHON:
 		s->o->calibration.python = argument;
 		return -1;
@@ -287,7 +300,7 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	case OPT_HELP:
 		fputs(usage, stdout);
 		return EXIT_OK;
-	default: /* getopt_long has said what is wrong */
+	default: /* it has been said what is wrong */
 		return EXIT_USAGE;
 	}
 }
@@ -343,7 +356,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	memset(o, 0, sizeof(*o));
 	o->calibration.python = "python3";
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1)
+	       (option = option_next(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1)
 		status = parse_option(&s, option, optarg);
 	if (status >= 0)
 		return status;
@@ -352,7 +365,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("read --sort: %s", error);
 	if (o->list || o->clean || o->calibrate)
 		return -1;
-	if (optind == argc && !o->browse)
+	if (optind == argc && !o->browse && !o->sources_from)
 		return wrong("read SOURCE: found %s, expected a recording's path, a PID or a "
 			     "pstats file (see --help)",
 			     "none");

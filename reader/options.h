@@ -23,6 +23,7 @@ struct options {
 	const char *output; /* NULL: standard output */
 	struct report_options report;
 	struct restriction restriction[64];
+	const char *sources_from; /* a file that lists more; "-": standard input; or NULL */
 	char **source;
 	size_t n_sources;
 	struct reading_wish wish;

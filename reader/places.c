@@ -2,9 +2,11 @@
 #include "places.h"
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 /* From BINDIR; the Makefile works it out. */
@@ -24,14 +26,25 @@ static char *look_in(const char *folder, const char *place, const char *name)
 	return real;
 }
 
+/* This program's path, of PATH_MAX bytes. Without /proc it is the one that it was executed by. */
+static bool find_self(char *path)
+{
+	const char *given = (const char *)getauxval(AT_EXECFN); /* NOLINT: an address */
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+
+	if (n >= 0) {
+		path[n] = '\0';
+		return true;
+	}
+	return given && realpath(given, path);
+}
+
 char *places_find(const char *name)
 {
 	char folder[PATH_MAX], *found;
-	ssize_t n = readlink("/proc/self/exe", folder, sizeof(folder) - 1);
 
-	if (n < 0)
+	if (!find_self(folder))
 		return NULL;
-	folder[n] = '\0';
 	*strrchr(folder, '/') = '\0';
 	found = look_in(folder, ".", name);
 	return found ? found : look_in(folder, PYSHIM_LIBDIR_FROM_BINDIR, name);

@@ -16,7 +16,8 @@ bool preamble_has_loss(const struct source *s)
 {
 	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
 		     s->summary.n_gaps + s->summary.n_blind_ends + s->summary.n_time_broken +
-		     s->summary.n_calls_broken + s->header.n_subinterpreters;
+		     s->summary.n_calls_broken + s->header.n_subinterpreters +
+		     s->header.n_images_removed;
 
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		n += s->n_lost[i];
@@ -74,6 +75,10 @@ void preamble_print_losses(FILE *to, const struct source *s)
 		      "threads were not seen after a call that took the profile hook");
 	print_line_of(to, s->header.n_subinterpreters,
 		      "subinterpreters were made; their calls are left out");
+	print_line_of(
+		to, s->header.n_images_removed,
+		"programs that this process was before, by execve, are left out: only the last "
+		"ones are kept");
 	print_line_of(to, s->summary.n_time_broken, "rings whose self times do not add up");
 	print_line_of(to, s->summary.n_calls_broken,
 		      "rings whose calls do not add up to their events");
@@ -168,6 +173,53 @@ void preamble_print_thread(FILE *to, const struct source *s, const struct rebuil
 	fputc('\n', to);
 }
 
+/* How often the name stands among the first `n`; 0: it stands before `at` already. */
+static unsigned times_named(const struct pyprof_header *h, size_t at, size_t n)
+{
+	unsigned times = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(h->unrecorded[i], h->unrecorded[at]) != 0)
+			continue;
+		if (i < at)
+			return 0;
+		times++;
+	}
+	return times;
+}
+
+/* Children that are in no report. */
+static void print_unrecorded(FILE *to, const struct pyprof_header *h)
+{
+	size_t n = h->n_unrecorded < PYPROF_UNRECORDED ? h->n_unrecorded : PYPROF_UNRECORDED;
+	const char *separator = ": ";
+
+	if (!h->n_unrecorded)
+		return;
+	fprintf(to,
+		"  %" PRIu64 " program%s started without pyshim, in no report, nor what %s started",
+		h->n_unrecorded, h->n_unrecorded == 1 ? " was" : "s were",
+		h->n_unrecorded == 1 ? "it" : "they");
+	for (size_t i = 0; i < n; i++) {
+		unsigned times = times_named(h, i, n);
+
+		if (!times)
+			continue;
+		fprintf(to, times > 1 ? "%s%s (%u)" : "%s%s", separator, h->unrecorded[i], times);
+		separator = ", ";
+	}
+	fputs(h->n_unrecorded > n ? ", ...\n" : "\n", to);
+}
+
+static const char *state_text(const struct source *s)
+{
+	if (s->header.replaced_mono_ns)
+		return ", before execve";
+	if (s->state == OWNER_UNKNOWN)
+		return ", perhaps still running (not to be seen from here: another PID namespace)";
+	return s->live ? ", still running" : "";
+}
+
 void preamble_print(FILE *to, const struct source *s, bool verbose)
 {
 	const struct pyprof_header *h = &s->header;
@@ -181,8 +233,7 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 		return;
 	}
 	fprintf(to, "pyshim: %s: CPython %.*s, process %u, child of %u%s%s\n", s->name, words,
-		h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "",
-		s->live ? ", still running" : "");
+		h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "", state_text(s));
 	print_command(to, h);
 	fprintf(to, "  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s\n", seconds,
 		sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
@@ -198,4 +249,5 @@ void preamble_print(FILE *to, const struct source *s, bool verbose)
 	if (s->seconds_per_tick == 0)
 		fputs("  times are unknown: the recording holds no second pair of clocks\n", to);
 	preamble_print_losses(to, s);
+	print_unrecorded(to, h);
 }

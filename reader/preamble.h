@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "bias.h"
+#include "owner.h"
 #include "rebuild.h"
 
 /* By what the times of a recording were corrected. */
@@ -34,8 +35,9 @@ struct source {
 	struct calib calib; /* its key is the recording's */
 	struct bias_result bias;
 	bool live;
-	char *name;	    /* printable */
-	size_t n_functions; /* of a pstats file */
+	enum owner_state state; /* of the process that was recorded */
+	char *name;		/* printable */
+	size_t n_functions;	/* of a pstats file */
 	bool is_pstats;
 };
 

@@ -130,6 +130,7 @@ int recording_read(struct source *s, const char *path, const struct recording_wi
 	*error = '\0';
 	s->header = a.header;
 	s->live = a.live;
+	s->state = a.owner.state;
 	err = choose_calibration(s, &wish->bias, error);
 	if (!err)
 		err = drain_open(&d, &a);

@@ -153,9 +153,17 @@ int sources_no_thread(const struct source_wish *wish, char *error)
 
 /* --- sources --------------------------------------------------------------------------------------------- */
 
+static const char *shown_name(const char *name, const char *folder)
+{
+	size_t n = folder ? strlen(folder) : 0;
+
+	return n && !strncmp(name, folder, n) && name[n] == '/' && name[n + 1] ? name + n + 1
+									       : name;
+}
+
 int sources_read(struct source *s, const char *name, struct sum *sum, char *error)
 {
-	s->name = strdup(name);
+	s->name = strdup(shown_name(name, sum->wish->relative_to));
 	if (!s->name)
 		return cannot_read(error, "sources", "out of memory");
 	attach_make_printable(s->name);
@@ -217,6 +225,28 @@ int sources_find(struct names_list *l, const char *source)
 	for (size_t i = 0; i < n && !err; i++)
 		err = add_name(l, path[i]);
 	free(path);
+	return err;
+}
+
+int sources_add_name(struct names_list *l, const char *name)
+{
+	return add_name(l, strdup(name));
+}
+
+int sources_list(struct names_list *l, const char *file)
+{
+	FILE *f = strcmp(file, "-") != 0 ? fopen(file, "re") : stdin;
+	char *name = NULL;
+	size_t cap = 0;
+	int err = f ? 0 : -errno;
+
+	while (!err && getdelim(&name, &cap, '\0', f) > 0)
+		err = *name ? sources_add_name(l, name) : 0;
+	if (!err && ferror(f))
+		err = -EIO;
+	if (f && f != stdin)
+		fclose(f);
+	free(name);
 	return err;
 }
 

@@ -20,6 +20,7 @@ struct source_wish {
 	const char *thread; /* only this one; recording.view is to keep threads apart. NULL: all */
 	bool no_subcalls, no_builtins; /* what is left out: shape.h */
 	bool strip_dirs;
+	const char *relative_to; /* a folder, whose files are shown by their names in it; or NULL */
 };
 
 /* What the sources add up to. */
@@ -37,6 +38,9 @@ const char *sources_dir(void);
 
 /* Adds the files that a source stands for: a PID may have several recordings. 0 or -errno. */
 int sources_find(struct names_list *l, const char *source);
+/* Adds a name as it stands, and those that a file lists, each ended by NUL ("-": standard input). 0 or -errno. */
+int sources_add_name(struct names_list *l, const char *name);
+int sources_list(struct names_list *l, const char *file);
 void sources_free(struct names_list *l);
 
 /*

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "exec.h"
 #include "log.h"
 #include "pyapi.h"
 #include "recording.h"
@@ -200,6 +201,7 @@ __attribute__((visibility("default"))) void *dlsym(void *restrict handle, const 
 __attribute__((constructor)) static void entry(void)
 {
 	find_real_dlsym();
+	exec_init();
 	if (config_disabled() || !real_dlsym)
 		return;
 	searching = !attach(RTLD_DEFAULT);

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 
 #include "process.h"
 #include "pyprof/ring.h"
@@ -39,13 +38,6 @@ struct family {
 
 static struct family *family;
 static struct slot *own;
-
-static uint64_t pid_namespace(void)
-{
-	struct stat st;
-
-	return stat("/proc/self/ns/pid", &st) == 0 ? st.st_ino : 0;
-}
 
 static bool change(struct slot *s, uint32_t from, uint32_t to)
 {
@@ -97,7 +89,7 @@ void family_join(bool forked, const struct family_numbers *numbers)
 	if (!own)
 		return;
 	own->owner = PYPROF_CONSUMER(region.pid, region.process_start);
-	own->pid_namespace = pid_namespace();
+	own->pid_namespace = process_pid_namespace();
 	own->forked = forked;
 	if (is_new)
 		own->numbers = *numbers;
@@ -154,7 +146,7 @@ static struct slot *find_ended(const struct family_numbers *numbers)
 	uint32_t n = __atomic_load_n(&family->n_used, __ATOMIC_RELAXED);
 	uint32_t first = __atomic_fetch_add(&family->next_look, 1, __ATOMIC_RELAXED);
 	uint32_t n_ended = 0, n_looks = MAX_LOOKS;
-	uint64_t here = pid_namespace(), bytes = 0;
+	uint64_t here = process_pid_namespace(), bytes = 0;
 	struct slot *best = NULL;
 
 	for (uint32_t i = 0; i < n; i++) {

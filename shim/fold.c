@@ -107,7 +107,7 @@ static uint64_t own_consumer(void)
 	return PYPROF_CONSUMER(region.pid, region.process_start);
 }
 
-/* A reader that has ended cannot give its claim back; one of another PID namespace is taken at its word. */
+/* A reader that has ended cannot give its claim back. Those of other PID namespaces take none. */
 static bool is_dead(uint64_t consumer)
 {
 	pid_t pid = (pid_t)(consumer >> 32);
@@ -119,6 +119,8 @@ static bool is_dead(uint64_t consumer)
 	filtered = process_is_filtered();
 	if (!filtered && kill(pid, 0) < 0 && errno == ESRCH)
 		return true;
+	if (!process_has_own_proc())
+		return false; /* what it says of this PID is another process's */
 	if (process_is_zombie(pid))
 		return true;
 	start = process_start(pid);

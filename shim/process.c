@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "pyprof/clock.h"
@@ -159,6 +160,24 @@ static uint64_t read_field(pid_t pid, int which)
 uint64_t process_start(pid_t pid)
 {
 	return read_field(pid, 22);
+}
+
+uint64_t process_pid_namespace(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) < 0 ? 0 : (uint64_t)st.st_ino;
+}
+
+bool process_has_own_proc(void)
+{
+	char text[4096];
+	const char *at;
+
+	text[process_read("/proc/self/status", text, sizeof(text) - 1)] = '\0';
+	/* One PID for each namespace, from that of /proc to the innermost; Linux before 4.1 does not tell. */
+	at = strstr(text, "\nNSpid:\t");
+	return !at || !memchr(at + 8, '\t', strcspn(at + 8, "\n"));
 }
 
 uint64_t process_threads(void)

@@ -10,8 +10,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* When it started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: unknown. */
+/* When it started, in clock ticks since boot (field 22 of /proc/PID/stat); 0: unknown. PID 0: this process. */
 uint64_t process_start(pid_t pid);
+
+/* The inode of this process's PID namespace; 0: unknown. */
+uint64_t process_pid_namespace(void);
+
+/* Whether /proc shows the PIDs of this process's own PID namespace, and not those of one around it. */
+bool process_has_own_proc(void);
 
 /* How many threads this process has; 0: unknown. */
 uint64_t process_threads(void);

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "family.h"
 #include "forkstack.h"
+#include "filename.h"
 #include "intern.h"
 #include "log.h"
 #include "names.h"
@@ -78,7 +79,8 @@ static void describe_process(struct pyprof_header *h)
 	process_ids(&pid, &parent);
 	h->parent_pid = (uint32_t)parent;
 	h->uid = (uint32_t)getuid();
-	h->process_start = process_start(pid);
+	h->process_start = process_start(0); /* of a PID it would be another's, where /proc is */
+	h->pid_namespace = process_pid_namespace();
 	h->pid = (uint32_t)pid;
 }
 
@@ -130,6 +132,8 @@ static bool create(bool forked)
 	h.start_realtime_ns = pyprof_clock_ns(CLOCK_REALTIME);
 	if (region_create(&h) < 0)
 		return false;
+	region.header->pid_namespace = h.pid_namespace;
+	filename_note_former(region.header);
 	start_empty();
 	if (!forked)
 		names_reset();
@@ -147,6 +151,7 @@ static void take_header(const struct pyprof_header *mine)
 	h->parent_pid = mine->parent_pid;
 	h->uid = mine->uid;
 	h->forked = 1;
+	h->pid_namespace = mine->pid_namespace;
 	h->pid = mine->pid;
 	pyprof_set(&h->n_processes, (h->n_processes ? h->n_processes : 1) + 1);
 	__atomic_store_n(&h->process_start, mine->process_start, __ATOMIC_RELEASE);
@@ -161,7 +166,7 @@ static struct {
 /* Goes on where an ended process of the family has stopped. */
 static bool adopt(void)
 {
-	static struct pyprof_header mine;
+	static struct pyprof_header mine; /* only its process */
 	struct region r = { 0 };
 	bool shared;
 	int err;
@@ -171,7 +176,7 @@ static bool adopt(void)
 	describe_process(&mine);
 	r.pid = (int)mine.pid;
 	r.process_start = mine.process_start;
-	err = region_adopt(&r);
+	err = region_adopt(&r, &mine);
 	if (!err) {
 		start_empty();
 		if (((inherited.whole && shared) || intern_reset()) && intern_adopt() &&
@@ -217,6 +222,9 @@ static bool begin_in_child(void)
 	inherited.numbers.owner = PYPROF_CONSUMER(region.pid, region.process_start);
 	inherited.numbers.n = intern_count();
 	ok = adopt() || begin_own(&parent);
+	if (!ok && parent.aside)
+		__atomic_fetch_add(&((struct pyprof_header *)parent.aside)->n_lost_children, 1,
+				   __ATOMIC_RELAXED);
 	region_unmap(&parent);
 	if (ok) {
 		region_open_for_readers();

@@ -272,7 +272,7 @@ static void log_failure(const struct region *r, int err)
 int region_create(const struct pyprof_header *preset)
 {
 	struct region r = { .pid = (int)preset->pid, .process_start = preset->process_start };
-	int fd = filename_create(r.path, sizeof(r.path), r.pid, preset->process_start);
+	int fd = filename_create(r.path, sizeof(r.path), preset);
 	int err = fd < 0 ? fd : prepare_file(&r, fd);
 
 	if (fd >= 0)
@@ -297,7 +297,7 @@ int region_create(const struct pyprof_header *preset)
 }
 
 /* Maps the recording that `r` describes, and gives it the name of process `pid`. */
-static int open_adopted(struct region *r)
+static int open_adopted(struct region *r, const struct pyprof_header *own)
 {
 	char old[sizeof(r->path)];
 	struct stat st;
@@ -316,15 +316,15 @@ static int open_adopted(struct region *r)
 	if (!err && r->map_bytes < r->reserved_bytes)
 		err = -ENOMEM;
 	if (!err)
-		err = filename_take(r->path, sizeof(r->path), old, r->pid, r->process_start);
+		err = filename_take(r->path, sizeof(r->path), old, own);
 	if (err)
 		region_unmap(r);
 	return err;
 }
 
-int region_adopt(struct region *r)
+int region_adopt(struct region *r, const struct pyprof_header *own)
 {
-	int err = open_adopted(r);
+	int err = open_adopted(r, own);
 
 	if (err)
 		return err;

@@ -55,9 +55,9 @@ void region_open_for_readers(void);
 
 /*
  * In a forked child, in place of region_create: goes on in the recording of an ended process, which
- * `r` describes but for the mapping; `r->pid` and `r->process_start` are the caller's own. 0 or -errno.
+ * `r` describes but for the mapping; its process, and that of `own`, is the caller. 0 or -errno.
  */
-int region_adopt(struct region *r);
+int region_adopt(struct region *r, const struct pyprof_header *own);
 
 /* Removes a file that region_create made and that will not be used. */
 void region_abandon(void);
@@ -98,6 +98,15 @@ static inline void *region_at(uint64_t offset)
 static inline uint64_t region_offset(const void *at)
 {
 	return (uint64_t)((const uint8_t *)at - region.base);
+}
+
+/*
+ * The header of this process's recording, or in a forked child whose own has not begun, of its
+ * parent's.
+ */
+static inline struct pyprof_header *region_shared_header(void)
+{
+	return region.aside ? (struct pyprof_header *)region.aside : region.header;
 }
 
 /* Space that was given out, by an offset that the file holds; NULL where that leads elsewhere. */

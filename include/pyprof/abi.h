@@ -12,7 +12,9 @@
  *
  * Byte order and alignment are the machine's; `magic` tells a foreign byte order apart.
  * Compatibility: a reader refuses another `major`. A newer `minor` only gave reserved fields a
- * meaning. A reader refuses an unknown bit in `required`, and ignores one in `optional`.
+ * meaning. A reader refuses an unknown bit in `required`, and ignores one in `optional`. `magic` to
+ * `start_realtime_ns` and `boot_id` stand in the same place in every major: by these anyone can tell whether
+ * the process of a recording still runs.
  */
 #ifndef PYPROF_ABI_H
 #define PYPROF_ABI_H
@@ -28,6 +30,8 @@
 #define PYPROF_EXTENT_ALIGN 4096u
 #define PYPROF_TEXT_BYTES 256u
 #define PYPROF_CMDLINE_BYTES 2048u
+#define PYPROF_UNRECORDED \
+	8u /* of the programs that were started without the shim, so many have a name */
 
 /*
  * A record: 8 bytes, published by one store. The word 0 is "not written yet", so a block needs no
@@ -191,6 +195,16 @@ struct pyprof_header {
 	uint64_t pid_namespace; /* constant: inode of /proc/self/ns/pid, 0: unknown */
 	uint64_t n_processes;	/* that wrote here one after the other, all forked; 0: one */
 	uint64_t n_threads;	/* thread numbers given so far; 0: not told */
+	/* the next program's of this process, after execve(2), which has a recording of its own */
+	uint64_t replaced_mono_ns; /* CLOCK_MONOTONIC when that began; 0: there is none */
+	/* constant */
+	uint32_t n_images;	   /* programs that this process was before, by execve(2) ... */
+	uint32_t n_images_removed; /* ... and how many of their recordings are gone: too many */
+	/* programs that this process has started without the shim, or as a setuid one; its forked children too */
+	uint64_t n_unrecorded;
+	char unrecorded[PYPROF_UNRECORDED]
+		       [24];	  /* the first of these, without their folders; NUL-terminated */
+	uint64_t n_lost_children; /* forked children that could have no recording */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");

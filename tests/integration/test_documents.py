@@ -15,7 +15,8 @@ LAUNCHER = BUILD / "pyshim"
 MANUALS = ROOT / "docs" / "man"
 COMPLETION = ROOT / "tools" / "completion.bash"
 OPTION = r"--?[a-z][a-z-]*"
-REFUSED = {"--list", "--clean", "--calibrate", "--python"}  # by the launcher
+REFUSED = {"--list", "--clean", "--calibrate", "--python", "--names-from", "--relative-to"}  # by the launcher
+LAUNCHERS_OWN = {"--keep", "--text"}
 
 
 def options_of_help(program):
@@ -68,7 +69,7 @@ def test_launcher_knows_the_readers_options(option):
 
 def test_launchers_own_documents():
     own = options_of_manual("pyshim.1")
-    assert own <= MANUAL and not own & REFUSED
+    assert own <= MANUAL | LAUNCHERS_OWN and LAUNCHERS_OWN <= own and not own & REFUSED
     assert options_of_help(LAUNCHER) <= own
     for option in MANUAL - REFUSED:
         assert "unrecognized" not in complaint_about(LAUNCHER, option), option
@@ -118,7 +119,7 @@ def complete(*words, env=None, cwd=None, setup=""):
 
 def test_options_are_completed():
     assert complete(READER, "-") == HELP
-    assert complete(LAUNCHER, "-") == HELP - REFUSED
+    assert complete(LAUNCHER, "-") == HELP - REFUSED | LAUNCHERS_OWN
     assert complete(READER, "1234", "--so") == complete(LAUNCHER, "-q", "--so") == {"--sort"}
     on_path = {"PATH": "%s:%s" % (BUILD, os.environ["PATH"])}
     assert complete("pyshim-read", "--s", env=on_path) == complete("pyshim", "--s", env=on_path)

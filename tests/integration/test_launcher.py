@@ -27,6 +27,7 @@ LAUNCHER = BUILD / "pyshim"
 C_SOURCES = Path(__file__).parent / "c"
 PYTHON = PYTHONS[-1].exe  # where the version makes no difference
 KNOWN = "def known(n): return n\nfor i in range(100): known(i)\n"
+RUN_FOLDER = r"/\S+/pyshim\.\d+\.\d+\.\w{6}(?:/run\.[0-9a-f]{32})?"  # the latter as root, where all may write
 NO_PYTHON = re.compile(r"pyshim: find recordings of \S+: found none, expected that it starts "
                        r"CPython 3\.8 or later \(.*static, setuid or free-threaded.*environment.*\)\n")
 
@@ -248,13 +249,13 @@ def test_nothing_runs_on(command):
 def test_nothing_runs_on_when_killed():
     """... also when it could not see to that itself."""
     child = start("-v", "sleep", "60", start_new_session=True)
-    pid, folder = re.fullmatch(r"pyshim: record process (\d+) and its children in (.*)\n",
+    pid, folder = re.fullmatch(r"pyshim: record process (\d+) and its children in (%s)\n" % RUN_FOLDER,
                                child.stderr.readline().decode()).groups()
     os.kill(child.pid, signal.SIGKILL)
     os.kill(int(pid), signal.SIGKILL)
     child.communicate(timeout=60)
     wait_for_end_of(child.pid)
-    Path(folder).rmdir()
+    remove_run(folder)
 
 
 def test_what_a_killed_launcher_left_is_cleaned(tmp_path):
@@ -489,6 +490,63 @@ def test_children(python, tmp_path):
     assert calls_in(tmp_path / "out") == 100 + 1000 + 2000 + 10000 + 6 * 100000
 
 
+OWN_ENVIRONMENT = """\
+import os, subprocess, sys
+def known(n): return n
+for i in range(100): known(i)
+me = [sys.executable, "-c", "pass"]
+subprocess.run(me, env={})
+subprocess.run(["true"], env={"PATH": "/nonexistent:" + os.environ["PATH"]})
+subprocess.run(me, env={k: v for k, v in os.environ.items() if k != "PYSHIM_DIR"})
+subprocess.run(me, env=dict(os.environ, MORE="1"))
+subprocess.run(["ls", "/nonexistent"], stderr=subprocess.DEVNULL)
+os.waitpid(os.posix_spawn(me[0], me, {}), 0)
+try: subprocess.run(["/nonexistent"], env={})
+except FileNotFoundError: pass
+child = os.fork()
+if not child: os.execve(me[0], me, {})
+os.waitpid(child, 0)
+del os.environ["LD_PRELOAD"]
+subprocess.run(me, close_fds=False)
+"""
+
+
+def test_children_without_the_shim_are_counted(python):
+    """Those with an environment that does not preload it, and no others; a try that fails is none."""
+    # The one without PYSHIM_DIR would record into /dev/shm.
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+        done = launch(python.exe, "-c", OWN_ENVIRONMENT, env={"PYSHIM_DIR": folder})
+    name = os.path.basename(python.exe)
+    found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, in no report, nor what \w+ started: (.*)$",
+                       done.err.decode(), flags=re.M)
+    assert sorted(found) == [("1", name), ("5", name + " (4), true")], done.err  # a fork has a report of its own
+    for path in Path("/dev/shm").glob("pyprof.*"):  # of that one
+        if b"-c\0pass\0" in path.read_bytes()[:4096]:
+            path.unlink()
+    assert b"without pyshim" not in launch(python.exe, "-c", KNOWN).err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a setuid program and become somebody else")
+def test_setuid_children_are_counted():
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        shutil.copy(shutil.which("true"), folder + "/become")
+        os.chmod(folder + "/become", 0o4755)
+        os.chmod(folder, 0o777)
+        code = KNOWN + "import subprocess; subprocess.run(['%s/become'])" % folder
+        env = _environment({"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": folder})
+        subprocess.run(["/usr/bin/python3", "-c", code], env=env, check=True)
+        (recording,) = Path(folder).glob("pyprof.*")
+        assert b"without pyshim" not in run_bare([READER, recording]).out  # root does not become anybody by it
+        recording.unlink()
+        shutil.copy(SHIM, folder)
+        env["LD_PRELOAD"] = folder + "/libpyshim.so"
+        subprocess.run(["/usr/bin/python3", "-c", code], env=env, check=True, cwd="/",
+                       preexec_fn=lambda: os.setuid(65534))
+        (recording,) = Path(folder).glob("pyprof.*")
+        out = run_bare([READER, "--force", recording]).out
+        assert b"  1 program was started without pyshim, in no report, nor what it started: become\n" in out
+
+
 def test_launcher_in_launcher(tmp_path):
     """Both report, and the outer one on all."""
     inner = [LAUNCHER, "-q", PYTHON, "-c", KNOWN]
@@ -638,8 +696,13 @@ def test_version_and_help():
 
 
 def recordings_said_to_be_in(err):
-    (folder,) = re.findall(r"^pyshim: .* (/\S+/pyshim\.\d+\.\w{6})$", err.decode(), flags=re.M)
+    (folder,) = re.findall(r"^pyshim: .* (%s)$" % RUN_FOLDER, err.decode(), flags=re.M)
     return Path(folder)
+
+
+def remove_run(folder):
+    folder = Path(folder)
+    shutil.rmtree(folder.parent if folder.name.startswith("run.") else folder)
 
 
 @pytest.mark.parametrize("status", [0, 7])
@@ -651,7 +714,7 @@ def test_report_that_fails(status, tmp_path):
     folder = recordings_said_to_be_in(done.err)
     (recording,) = folder.iterdir()
     assert reported_calls(run_bare([READER, recording]).out) == 100
-    shutil.rmtree(folder)
+    remove_run(folder)
 
 
 def test_strict():
@@ -739,7 +802,7 @@ def test_found_by_its_pid():
         assert launcher.wait(60) == 0
     assert (found.status, found.err) == (0, b"")
     assert reported_calls(found.out) == 100
-    assert re.search(r"^ *%s  running .*/pyshim\.[\w.]+/pyprof\.%s  " % (pid, pid), listed.out.decode(), re.M)
+    assert re.search(r"^ *%s  running .*/pyshim\.[\w./]+/pyprof\.%s  " % (pid, pid), listed.out.decode(), re.M)
     gone = run_bare([READER, pid])
     assert (gone.status, gone.out) == (1, b"") and b"open /dev/shm/pyprof." in gone.err
 
@@ -749,12 +812,12 @@ def test_daemon(python, tmp_path):
     done = launch("sh", "-c", BEGIN % (python.exe, DAEMON), cwd=tmp_path)
     assert reported_calls(done.err) == 100
     (folder,) = map(Path, re.findall(
-        r"^pyshim: remove (/dev/shm/pyshim\.\d+\.\w{6}): found that process \d+ still runs",
+        r"^pyshim: remove (%s): found that process \d+ still runs" % RUN_FOLDER,
         done.err.decode(), flags=re.M))
     (recording,) = folder.iterdir()
     (tmp_path / "go").touch()
     assert reported_calls(run_bare([READER, "--wait", recording]).out) == 200
-    shutil.rmtree(folder)
+    remove_run(folder)
 
 
 def test_daemon_that_is_waited_for(tmp_path):
@@ -781,3 +844,199 @@ def test_command_that_changes_its_user():
         os.chmod(folder, 0o755)
         done = run_bare([folder + "/pyshim", "-q", "/usr/bin/python3", "-c", program], cwd="/")
     assert reported_calls(done.err) == 100 and b"pyshim" not in done.err, done.err
+
+
+# What becomes of the recordings, and both reports
+
+
+def test_kept_recordings(python, tmp_path):
+    """Where one line says; further reports are made of them, and --clean removes them."""
+    done = launch("--keep", "-q", python.exe, "-c", KNOWN)
+    (folder,) = re.findall(r"^pyshim: keep recordings: they are in (%s)$" % RUN_FOLDER, done.err.decode(), flags=re.M)
+    (recording,) = Path(folder).iterdir()
+    assert reported_calls(done.err) == reported_calls(run_bare([READER, recording]).out) == 100
+    remove_run(folder)
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    done = launch("--keep", "-q", python.exe, "-c", KNOWN, env={"PYSHIM_DIR": str(kept)})
+    assert b"pyshim: keep recordings: they are in %s\n" % os.fsencode(kept) in done.err
+    assert len(list(kept.glob("pyprof.*"))) == len(list(kept.iterdir())) == 1
+
+
+def test_kept_recordings_are_cleaned(tmp_path):
+    folder = tmp_path / "a b"  # not in /dev/shm, whose other runs are not this test's to clean; the shim by a link
+    folder.mkdir()
+    for file in (LAUNCHER, SHIM, READER):
+        shutil.copy(file, folder)
+    done = run_bare([folder / "pyshim", "--keep", "-q", PYTHON, "-c", KNOWN])
+    (run,) = re.findall(r"they are in (%s)$" % RUN_FOLDER, done.err.decode(), flags=re.M)
+    assert [p.name.split(".")[0] for p in Path(run).iterdir()] == ["pyprof"]  # the link is gone
+    shutil.copytree(Path(run).parent if "/run." in run else run, folder / Path(re.search(r"pyshim\.[^/]+", run)[0]))
+    remove_run(run)
+    done = run_bare([READER, "--clean"], env={"PYSHIM_DIR": str(folder)})
+    assert done.out.count(b"removed ") == (3 if "/run." in run else 2) and not list(folder.glob("pyshim.*"))
+
+
+def test_text_and_file(tmp_path):
+    done = launch("-o", tmp_path / "out", "--text", "-s", "ncalls", PYTHON, "-c", KNOWN)
+    assert calls_in(tmp_path / "out") == reported_calls(done.err) == 100
+    assert b"Ordered by: call count" in done.err
+    done = launch("-o", tmp_path / "json", "-f", "json", "--text", PYTHON, "-c", KNOWN)
+    assert json.loads((tmp_path / "json").read_bytes()) and reported_calls(done.err) == 100
+    for args in ["--text"], ["--text", "-o", "-"]:
+        assert b"--text: found no -o FILE" in launch(*args, "touch", tmp_path / "x", status=2).err
+    assert not (tmp_path / "x").exists()
+
+
+def test_standard_output(tmp_path):
+    """-o - is no file's name."""
+    done = launch("-o", "-", PYTHON, "-c", KNOWN + "print('its own')", cwd=tmp_path)
+    assert done.out.startswith(b"its own\n") and done.err == b"" and not list(tmp_path.iterdir())
+    assert reported_calls(done.out) == 100
+    done = launch("-o-", "-fjson", PYTHON, "-c", KNOWN, cwd=tmp_path)
+    assert json.loads(done.out) and not list(tmp_path.iterdir())
+
+
+def test_no_python_and_a_file(tmp_path):
+    """A script must not take an old file for the new one."""
+    old = tmp_path / "out"
+    old.write_bytes(b"old")
+    for args, status in [["true"], 1], [["sh", "-c", "exit 7"], 7]:
+        done = launch("-o", old, *args, status=status)
+        assert old.read_bytes() == b"old" and done.err.endswith(b"; no file is written\n")
+        assert len(done.err.splitlines()) == 1
+    assert launch("-o", "-", "true", status=0).out == b""
+
+
+def test_names_are_not_those_of_a_folder_that_is_gone():
+    done = launch(PYTHON, "-c", KNOWN)
+    assert re.match(rb"pyshim: pyprof\.\d+: CPython ", done.err)
+    done = launch("--keep", PYTHON, "-c", KNOWN)
+    (name,) = re.findall(r"^pyshim: (%s/pyprof\.\d+): CPython " % RUN_FOLDER, done.err.decode(), flags=re.M)
+    assert os.path.exists(name)
+    remove_run(os.path.dirname(name))
+
+
+def test_more_recordings_than_fit_on_a_command_line():
+    code = KNOWN + ("import os, shutil\n"
+                    "p = os.environ['PYSHIM_DIR'] + '/pyprof.'\n"
+                    "data = open(p + str(os.getpid()), 'rb').read()\n"
+                    "first = p + '5000000'\n"
+                    "with open(first, 'wb') as f: f.write(data)\n"
+                    "for i in range(1500): os.link(first, p + '%d.' % (5000001 + i) + '0' * 200)\n")
+    done = run_bare(["prlimit", "--stack=1048576", LAUNCHER, "-q", "-r", "known", "-f", "text", "-o", "-",
+                     PYTHON, "-c", code])
+    # 390 KB of names; with a stack of 1 MiB the kernel takes 256
+    assert (done.status, reported_calls(done.out), done.err) == (0, 1502 * 100, b"")
+
+
+def test_typed_interrupt_and_the_report(terminal, tmp_path):
+    """The terminal shows ^C, and the cursor stays behind it: the report begins on a line of its own."""
+    (tmp_path / "app.py").write_text(KNOWN + "import signal\nsignal.signal(2, signal.SIG_DFL)\n"
+                                     "print('ready', flush=True)\nsignal.pause()\n")
+    terminal.type("'%s' '%s' app.py\n" % (LAUNCHER, PYTHON))
+    terminal.expect("ready")
+    terminal.type("\x03")
+    terminal.expect(r"\^C\npyshim: pyprof\.\d+: ")
+    assert terminal.status() == 128 + signal.SIGINT
+
+
+def test_wrong_options_say_where_to_look():
+    for program in LAUNCHER, READER:
+        for args in ["-Z"], ["--nosuch"], ["--sort"], ["--reverse=1"]:
+            done = run_bare([program, *args])
+            assert done.status == 2 and done.err.endswith(b" (see --help)\n") and done.err.count(b"\n") == 1
+
+
+NO_PROC = ["unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh"]
+needs_mounts = pytest.mark.skipif(
+    not shutil.which("unshare") or subprocess.run([*NO_PROC, "true"], stderr=subprocess.DEVNULL).returncode != 0,
+    reason="mount namespaces are refused here")
+
+
+@needs_mounts
+def test_without_proc(python, tmp_path):
+    """By an absolute path, a relative one, and by PATH; nothing stays."""
+    for program, cwd, path in (LAUNCHER, tmp_path, None), ("./pyshim", BUILD, None), ("pyshim", tmp_path, BUILD):
+        env = {"PATH": "%s:%s" % (path, os.environ["PATH"])} if path else {}
+        done = run_bare([*NO_PROC, program, "-q", python.exe, "-c", KNOWN], cwd=cwd, env=env)
+        assert (done.status, reported_calls(done.err)) == (0, 100), done.err
+        assert b"still runs" not in done.err
+    shutil.copy(LAUNCHER, tmp_path)
+    done = run_bare([*NO_PROC, tmp_path / "pyshim", "true"])
+    assert done.status == 1 and b"find pyshim-read: found none" in done.err
+
+
+# What others may put among root's recordings
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
+NOBODY = 65534
+WAITS = KNOWN + "import os, sys; print(os.environ['PYSHIM_DIR'], flush=True); sys.stdin.read()\n"
+
+
+@pytest.fixture
+def all_may_write():
+    if not os.stat("/dev/shm").st_mode & 0o1002 == 0o1002:
+        pytest.skip("/dev/shm is not for all users here")
+
+
+@as_root
+def test_others_find_and_write_nothing(all_may_write):
+    """Another user can neither list the run's folder, nor make anything in the one whose name all can see."""
+    with start("-q", PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as launcher:
+        folder = Path(launcher.stdout.readline().decode().strip())
+        outer = folder.parent
+        assert outer.stat().st_mode & 0o777 == 0o711 and folder.stat().st_mode & 0o7777 == 0o1733
+        for attempt in ["ls", outer], ["touch", outer / "pyprof.77"], ["ls", folder]:
+            done = subprocess.run(attempt, stderr=subprocess.PIPE, preexec_fn=lambda: os.setuid(NOBODY))
+            assert b"ermission denied" in done.stderr, attempt
+        launcher.stdin.close()
+        assert launcher.wait(60) == 0
+
+
+PLANTS = {
+    "folder": "mkdir -p pyprof.77/x/y; touch pyprof.77/x/y/z; mkdir other",
+    "pipe": "mkfifo pyprof.77",
+    "link": "ln -s /etc/shadow pyprof.77; ln -s /dev/zero pyprof.78; ln -s /dev/tty pyprof.79",
+    "link to a folder": "ln -s %(victim)s pyprof.77",
+    "garbage": "head -c 100000 /dev/urandom > pyprof.77",
+    "sparse": "truncate -s 3G pyprof.77",
+    "many": "for i in $(seq 500); do : > pyprof.9$i; done",
+    "steal": "for f in %(recording)s; do mv $f x; rm -f $f; done",
+}
+
+
+@as_root
+@pytest.mark.parametrize("plant", PLANTS)
+def test_planted_by_a_user_that_the_command_was(plant, all_may_write, tmp_path):
+    """Who knows the folder, since the command became that user: the report is right, and all of it is removed."""
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "file").touch()
+    with start("-q", PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as launcher:
+        folder = Path(launcher.stdout.readline().decode().strip())
+        (recording,) = folder.iterdir()
+        script = PLANTS[plant] % {"victim": victim, "recording": recording.name}
+        subprocess.run(["sh", "-c", script], cwd=folder, stderr=subprocess.DEVNULL,
+                       preexec_fn=lambda: os.setuid(NOBODY))
+        launcher.stdin.close()
+        err = launcher.stderr.read()
+        assert launcher.wait(60) == 0, err
+    assert reported_calls(err) == 100 and err.count(b"\n") < 40
+    assert not folder.exists() and not folder.parent.exists() and (victim / "file").exists()
+    assert b"pyshim: remove" not in err
+
+
+@as_root
+def test_planted_recording_of_a_running_process_is_not_waited_for(all_may_write):
+    with start(PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as other, \
+            start("-q", "--wait", PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as launcher:
+        (running,) = Path(other.stdout.readline().decode().strip()).iterdir()
+        folder = Path(launcher.stdout.readline().decode().strip())
+        shutil.copy(running, folder / "pyprof.77")
+        os.chown(folder / "pyprof.77", NOBODY, NOBODY)
+        try:
+            _, err = launcher.communicate(timeout=60)
+        finally:
+            other.communicate(timeout=60)
+        assert launcher.returncode == 0 and not folder.exists(), err

@@ -23,6 +23,8 @@ static sigset_t awaited; /* these, SIGCHLD and SIGCONT: blocked, and taken by ch
 static sigset_t original_mask;
 static struct sigaction original_chld, original_pipe;
 
+static bool was_interrupted;
+
 static pid_t witness; /* in the group; or not positive */
 
 static void keep_witness(void);
@@ -108,6 +110,8 @@ static bool was_for_group(void)
 static void pass_on(pid_t pid, const siginfo_t *info)
 {
 	/* Positive: the kernel's own, for what was typed goes to the whole foreground group. */
+	was_interrupted |=
+		info->si_code > 0 && (info->si_signo == SIGINT || info->si_signo == SIGQUIT);
 	if (info->si_code <= 0 && !was_for_group())
 		kill(pid, info->si_signo);
 }
@@ -152,6 +156,11 @@ int child_wait(pid_t pid)
 			pass_on(pid, &info);
 	}
 	return status;
+}
+
+bool child_was_interrupted(void)
+{
+	return was_interrupted;
 }
 
 /* --- beginning and end ------------------------------------------------------------------------ */

@@ -13,6 +13,7 @@
 #ifndef LAUNCHER_CHILD_H
 #define LAUNCHER_CHILD_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Before anything else here. From now on signals wait for child_wait. */
@@ -30,6 +31,9 @@ pid_t child_start(char *const *argv, void (*prepare)(void *arg), void *arg);
  * gives it. Signals that arrive later wait for the next call.
  */
 int child_wait(pid_t pid);
+
+/* Whether Ctrl-C or Ctrl-\\ was typed meanwhile: the terminal shows that without a new line. */
+bool child_was_interrupted(void);
 
 /* Ends the launcher as a child with this status ended: by the same signal, without a core. */
 void child_end_like(int status) __attribute__((noreturn));

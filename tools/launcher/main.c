@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -51,21 +52,6 @@ static void discard(int from, int to)
 		close(fd);
 }
 
-static void print_nothing(void *arg)
-{
-	const bool *errors_too = arg;
-
-	discard(STDIN_FILENO, *errors_too ? STDERR_FILENO : STDOUT_FILENO);
-}
-
-/* The command's output is not to be mixed with the report. */
-static void print_to_stderr(void *arg)
-{
-	(void)arg;
-	if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-		discard(STDOUT_FILENO, STDOUT_FILENO);
-}
-
 /* --- the other parts --------------------------------------------------------------------------- */
 
 struct parts {
@@ -87,28 +73,116 @@ static int find_parts(struct parts *p)
 
 /* --- the reader ------------------------------------------------------------------------------- */
 
-/* Its wait status; a failure to run it looks like one of its own. */
-static int run_reader(const struct parts *p, const struct options *o, char *const *source,
-		      size_t n_sources, void (*prepare)(void *), void *arg)
+#define MAX_ARGUMENT_BYTES (64u << 10) /* of sources; what is longer goes through a file */
+
+/* What is asked of the reader. */
+struct question {
+	const struct parts *parts;
+	const struct options *options;
+	char *const *source;
+	size_t n_sources;
+	const char *relative_to; /* what they are shown without, or NULL */
+	bool has_foreign;	 /* some are another user's */
+	bool text_too;		 /* this is for the text report that is wanted beside the file */
+	void (*prepare)(struct question *q);
+	bool errors_too; /* is discarded, by print_nothing */
+	int list_fd;	 /* of sources, or -1 */
+};
+
+static void print_nothing(struct question *q)
 {
-	char **argv = calloc(o->n_reader + n_sources + 4, sizeof(*argv));
-	char **at = argv;
+	discard(STDIN_FILENO, q->errors_too ? STDERR_FILENO : STDOUT_FILENO);
+}
+
+/* The command's output is not to be mixed with the report. */
+static void print_to_stderr(struct question *q)
+{
+	(void)q;
+	if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+		discard(STDOUT_FILENO, STDOUT_FILENO);
+}
+
+static void prepare_reader(void *arg)
+{
+	struct question *q = arg;
+
+	if (q->list_fd >= 0)
+		dup2(q->list_fd, STDIN_FILENO);
+	if (q->prepare)
+		q->prepare(q);
+}
+
+/* So many recordings that their names are too long for arguments: a file in memory lists them. */
+static int list_sources(const struct question *q)
+{
+	size_t bytes = 0;
+	FILE *f;
+	int fd;
+
+	for (size_t i = 0; i < q->n_sources; i++)
+		bytes += strlen(q->source[i]) + 1;
+	if (bytes <= MAX_ARGUMENT_BYTES || q->options->browse) /* which reads commands from there */
+		return -1;
+	fd = memfd_create("sources", MFD_CLOEXEC);
+	f = fd < 0 ? NULL : fdopen(dup(fd), "w");
+	for (size_t i = 0; f && i < q->n_sources; i++)
+		fwrite(q->source[i], 1, strlen(q->source[i]) + 1, f);
+	if (!f || fclose(f) != 0 || lseek(fd, 0, SEEK_SET) < 0) {
+		if (fd >= 0)
+			close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* "--output" and "--format" are for the file. */
+static bool is_of_file(const char *word)
+{
+	return !strncmp(word, "--output=", 9) || !strncmp(word, "--format=", 9);
+}
+
+static char **add_options(char **at, const struct question *q, char **relative)
+{
+	const struct options *o = q->options;
+
+	/* The command was another user, too: these are its own recordings. */
+	if (q->has_foreign)
+		*at++ = (char *)"--force";
+	if (q->relative_to && asprintf(relative, "--relative-to=%s", q->relative_to) >= 0)
+		*at++ = *relative;
+	for (size_t i = 0; i < o->n_reader; i++) {
+		if (!q->text_too || !is_of_file(o->reader[i]))
+			*at++ = o->reader[i];
+	}
+	if (q->list_fd >= 0)
+		*at++ = (char *)"--names-from=-";
+	return at;
+}
+
+/* Its wait status; a failure to run it looks like one of its own. */
+static int run_reader(struct question *q)
+{
+	char **argv = calloc(q->options->n_reader + q->n_sources + 6, sizeof(*argv));
+	char *relative = NULL, **at = argv;
 	pid_t pid;
 
 	if (!argv) {
-		say("run %s: out of memory", p->reader);
+		say("run %s: out of memory", q->parts->reader);
 		return W_EXITCODE(EXIT_FAILED, 0);
 	}
-	*at++ = p->reader;
-	if (geteuid() == 0) /* may start Python as another user: these are its own recordings too */
-		*at++ = (char *)"--force";
-	at = mempcpy(at, o->reader, o->n_reader * sizeof(*at));
+	q->list_fd = list_sources(q);
+	*at++ = q->parts->reader;
+	at = add_options(at, q, &relative);
 	*at++ = (char *)"--";
-	memcpy(at, source, n_sources * sizeof(*at));
-	pid = child_start(argv, prepare, arg);
+	if (q->list_fd < 0)
+		memcpy(at, q->source, q->n_sources * sizeof(*at));
+	pid = child_start(argv, prepare_reader, q);
 	free(argv);
+	free(relative);
+	if (q->list_fd >= 0)
+		close(q->list_fd);
 	if (pid < 0) {
-		say("run %s: %s", p->reader, strerror(-pid));
+		say("run %s: %s", q->parts->reader, strerror(-pid));
 		return W_EXITCODE(EXIT_FAILED, 0);
 	}
 	return child_wait(pid);
@@ -122,14 +196,18 @@ static int run_reader(const struct parts *p, const struct options *o, char *cons
 static int check_options(const struct parts *p, const struct options *o)
 {
 	char *source = (char *)NO_SOURCE;
-	bool errors_too = true;
-	int status = run_reader(p, o, &source, 1, print_nothing, &errors_too);
+	struct question q = { .parts = p,
+			      .options = o,
+			      .source = &source,
+			      .n_sources = 1,
+			      .prepare = print_nothing,
+			      .errors_too = true };
+	int status = run_reader(&q);
 
 	if (WIFEXITED(status) && WEXITSTATUS(status) != EXIT_USAGE)
 		return -1;
-	errors_too = false;
-	return WIFEXITED(status) ? run_reader(p, o, &source, 1, print_nothing, &errors_too)
-				 : status;
+	q.errors_too = false;
+	return WIFEXITED(status) ? run_reader(&q) : status;
 }
 
 /* --- after the command ------------------------------------------------------------------------ */
@@ -139,40 +217,67 @@ static bool has_user(struct rundir *d)
 	return rundir_collect(d, false) == 0 && rundir_user(d);
 }
 
-static void wait_for_stragglers(struct rundir *d)
+/* Whether some still run. */
+static bool wait_for_stragglers(struct rundir *d)
 {
 	struct timespec nap = { .tv_nsec = 1000000 };
 
-	for (long waited_ns = 0; waited_ns < GRACE_NS && has_user(d);) {
+	for (long waited_ns = 0; has_user(d);) {
+		if (waited_ns >= GRACE_NS)
+			return true;
 		nanosleep(&nap, NULL);
 		waited_ns += nap.tv_nsec;
 		if (nap.tv_nsec < 50000000)
 			nap.tv_nsec *= 2;
 	}
+	return false;
+}
+
+/* With -o FILE a script is to know that FILE is not what it asked for. */
+static int say_none_found(const struct options *o)
+{
+	say("find recordings of %s: found none, expected that it starts CPython 3.8 or later (what is static, "
+	    "setuid or free-threaded, or clears its environment, is not recorded)%s",
+	    o->command[0], o->output_is_file ? "; no file is written" : "");
+	return o->output_is_file ? EXIT_FAILED : EXIT_OK;
+}
+
+static int ask_reader(struct question *q)
+{
+	int status = run_reader(q);
+
+	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
 /* EXIT_OK also where there is nothing to report on; else how the reader ended. */
 static int report(const struct parts *p, const struct options *o, struct rundir *d)
 {
-	int status, err = rundir_collect(d, true);
+	struct question q = { .parts = p, .options = o };
+	int reported, err = rundir_collect(d, true);
 
 	if (err) {
 		say("look for recordings in %s: %s", d->path, strerror(-err));
 		return EXIT_FAILED;
 	}
-	if (!d->n_recordings) {
-		say("find recordings of %s: found none, expected that it starts CPython 3.8 or "
-		    "later (what is static, setuid or free-threaded, or clears its environment, is not recorded)",
-		    o->command[0]);
-		return EXIT_OK;
-	}
+	if (child_was_interrupted() && isatty(STDERR_FILENO))
+		fputc('\n', stderr);
+	if (!d->n_recordings)
+		return say_none_found(o);
 	rundir_move_up(d);
-	status = run_reader(p, o, d->recording, d->n_recordings, o->output ? NULL : print_to_stderr,
-			    NULL);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
+	q.source = d->recording;
+	q.n_sources = d->n_recordings;
+	q.has_foreign = d->has_foreign;
+	q.relative_to = d->is_kept || o->keep || o->browse ? NULL : d->path;
+	q.prepare = o->output ? NULL : print_to_stderr;
+	reported = ask_reader(&q);
+	if (!o->text || (reported != EXIT_OK && reported != EXIT_LOSS))
+		return reported;
+	q.text_too = true;
+	q.prepare = print_to_stderr;
+	return ask_reader(&q);
 }
 
-static void clean_up(struct rundir *d, bool failed)
+static void clean_up(const struct options *o, struct rundir *d, bool failed)
 {
 	pid_t user = rundir_user(d);
 	int err;
@@ -186,7 +291,10 @@ static void clean_up(struct rundir *d, bool failed)
 	if (failed && d->n_recordings && !d->is_kept) {
 		say("report on the recordings: found a failure, expected none; they stay in %s",
 		    d->path);
-		return;
+		d->stays = true;
+	} else if (o->keep && d->n_recordings) {
+		say("keep recordings: they are in %s", d->is_kept ? d->parent : d->path);
+		d->stays = !d->is_kept;
 	}
 	rundir_move_up(d); /* what was being written to until just now */
 	err = rundir_remove(d);
@@ -215,9 +323,10 @@ static int run(const struct parts *p, const struct options *o, struct rundir *d)
 	status = child_wait(pid);
 	if (geteuid() == 0)
 		attach_allow_foreign();
-	wait_for_stragglers(d);
+	if (!wait_for_stragglers(d))
+		rundir_shut(d);
 	reported = report(p, o, d);
-	clean_up(d, reported != EXIT_OK && reported != EXIT_LOSS);
+	clean_up(o, d, reported != EXIT_OK && reported != EXIT_LOSS);
 	return status ? status : W_EXITCODE(reported, 0);
 }
 

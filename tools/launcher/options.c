@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "option.h"
 #include "say.h"
 
 #ifndef PYSHIM_VERSION
@@ -21,16 +21,20 @@ static const char usage[] =
 	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        and all other options of pyshim-read (see pyshim-read --help),\n"
 	"                        but --list, --clean, --calibrate and --python\n"
-	"  -v, --verbose         say where the recordings are, too\n"
+	"      --text            the text report, too, where -o writes a file\n"
+	"      --keep            keep the recordings, and say where they are\n"
+	"  -v, --verbose         say at the start where the recordings are\n"
 	"      --version, --help\n"
 	"\n"
-	"Exit status: COMMAND's, where that is not 0; else 0, or 1 where there is no report, 3 on a\n"
-	"loss with --strict. 2: wrong usage, 126: COMMAND cannot be run, 127: there is none.\n"
-	"Recordings are removed, but kept in PYSHIM_DIR where that is set.\n";
+	"Exit status: COMMAND's, where that is not 0; else 0, or 1 where a report or FILE could not be\n"
+	"written, 3 on a loss with --strict. 2: wrong usage, 126: COMMAND cannot be run, 127: no such\n"
+	"COMMAND. Recordings are removed, but kept with --keep, and in PYSHIM_DIR where that is set.\n";
 
 enum {
 	OPT_HELP = 256,
 	OPT_VERSION,
+	OPT_KEEP,
+	OPT_TEXT,
 	OPT_OF_READER, /* handed on */
 	OPT_REFUSED,   /* there is nothing that it could mean here */
 };
@@ -67,6 +71,10 @@ static const struct option long_options[] = {
 	{ "clean", no_argument, NULL, OPT_REFUSED },
 	{ "calibrate", required_argument, NULL, OPT_REFUSED },
 	{ "python", required_argument, NULL, OPT_REFUSED },
+	{ "names-from", required_argument, NULL, OPT_REFUSED },
+	{ "relative-to", required_argument, NULL, OPT_REFUSED },
+	{ "keep", no_argument, NULL, OPT_KEEP },
+	{ "text", no_argument, NULL, OPT_TEXT },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
@@ -121,13 +129,36 @@ static int parse_option(struct options *o, int option, const char *name)
 		say("read --%s: found an option of pyshim-read alone, expected one for a report",
 		    name);
 		return EXIT_USAGE;
-	case '?': /* getopt_long has said what is wrong */
-		return EXIT_USAGE;
+	case OPT_KEEP:
+		o->keep = true;
+		return -1;
+	case OPT_TEXT:
+		o->text = true;
+		return -1;
 	}
 	o->verbose |= !strcmp(name, "verbose");
 	o->browse |= !strcmp(name, "browse");
-	o->output |= !strcmp(name, "output");
+	if (!strcmp(name, "output")) {
+		o->output = true;
+		o->output_is_file = strcmp(optarg, "-") != 0;
+	}
+	o->format |= !strcmp(name, "format");
 	return hand_on(o, name, optarg);
+}
+
+/* What is written to standard output is for reading, if nothing else is said. */
+static int complete(struct options *o)
+{
+	return o->output && !o->output_is_file && !o->format ? hand_on(o, "format", "text") : -1;
+}
+
+static int check_together(const struct options *o)
+{
+	if (!o->text || o->output_is_file)
+		return -1;
+	say("read --text: found no -o FILE beside it, expected one: without it the report is text, or what -f "
+	    "says (see --help)");
+	return EXIT_USAGE;
 }
 
 int options_parse(struct options *o, int argc, char **argv)
@@ -135,10 +166,10 @@ int options_parse(struct options *o, int argc, char **argv)
 	int option, status = -1, at = -1;
 
 	memset(o, 0, sizeof(*o));
-	/* Each option is one word here at most, but letters: "-qv" is two. */
+	/* Each option is one word here at most, but letters: "-qv" is two. One more is added at the end. */
 	for (int i = 1; i < argc; i++)
 		o->n_reader += strlen(argv[i]);
-	o->reader = calloc(o->n_reader + 1, sizeof(*o->reader));
+	o->reader = calloc(o->n_reader + 2, sizeof(*o->reader));
 	o->n_reader = 0;
 	if (!o->reader) {
 		say("read options: out of memory");
@@ -146,10 +177,16 @@ int options_parse(struct options *o, int argc, char **argv)
 	}
 	/* "+": what follows the first word that is no option is the command's. */
 	while (status < 0 &&
-	       (option = getopt_long(argc, argv, "+f:o:s:r:qv", long_options, &at)) != -1) {
-		status = parse_option(o, option, at < 0 ? NULL : long_options[at].name);
+	       (option = option_next(argc, argv, "+f:o:s:r:qv", long_options, &at)) != -1) {
+		status = option == '?'
+				 ? EXIT_USAGE
+				 : parse_option(o, option, at < 0 ? NULL : long_options[at].name);
 		at = -1;
 	}
+	if (status < 0)
+		status = check_together(o);
+	if (status < 0)
+		status = complete(o);
 	if (status < 0 && optind == argc) {
 		say("read COMMAND: found none, expected a program to run (see --help)");
 		status = EXIT_USAGE;

@@ -16,8 +16,12 @@ struct options {
 	size_t n_reader;
 	char **command; /* ends in NULL; a part of argv */
 	bool verbose;
+	bool keep;   /* the recordings stay where they are */
+	bool text;   /* the text report as well as the file */
 	bool browse; /* the reader will want standard input */
-	bool output; /* ... and perhaps standard output, for which /dev/stdout stands */
+	bool output; /* ... and perhaps standard output, for which - and /dev/stdout stand */
+	bool output_is_file; /* not - */
+	bool format;
 };
 
 /* -1: go on; else the exit code. */

@@ -4,37 +4,70 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "attach.h"
+#include "owner.h"
 #include "say.h"
 
 #define MAX_NAMES 1000 /* of one PID, as the shim has it */
+#define MAX_DEPTH 100  /* of folders in the run's */
 
 /* --- making it -------------------------------------------------------------------------------- */
 
-/* A new folder in `parent`, or NULL with errno. Its name tells `pyshim-read --clean` whose it is. */
+/*
+ * A new folder in `parent`, or NULL with errno. Its name tells `pyshim-read --clean` whose it is: PID and PID
+ * namespace.
+ */
 static char *make_folder(const char *parent)
 {
-	struct stat st;
 	char *path;
 
-	if (asprintf(&path, "%s/pyshim.%d.XXXXXX", parent, (int)getpid()) < 0)
+	if (asprintf(&path, "%s/pyshim.%d.%" PRIu64 ".XXXXXX", parent, (int)getpid(),
+		     owner_namespace()) < 0)
 		return NULL;
 	if (!mkdtemp(path)) {
 		free(path);
 		return NULL;
 	}
-	/* A command of root's may start Python as another user, who could record into `parent`. */
-	if (geteuid() == 0 && stat(parent, &st) == 0 && (st.st_mode & S_ISVTX) &&
-	    chmod(path, st.st_mode & 07777) < 0)
-		say("chmod %s: %s, expected to open it to other users", path, strerror(errno));
 	return path;
+}
+
+/* Whether other users could record there as well, if the command became one of them. */
+static bool is_for_all(const char *parent)
+{
+	struct stat st;
+
+	return geteuid() == 0 && stat(parent, &st) == 0 && (st.st_mode & S_ISVTX) &&
+	       (st.st_mode & S_IWOTH);
+}
+
+/* 0 or -errno. */
+static int open_to_others(struct rundir *d)
+{
+	uint64_t secret[2];
+
+	if (getrandom(secret, sizeof(secret), 0) != (ssize_t)sizeof(secret))
+		return -errno;
+	d->outer = d->path;
+	if (asprintf(&d->path, "%s/run.%016" PRIx64 "%016" PRIx64, d->outer, secret[0], secret[1]) <
+	    0) {
+		d->path = NULL;
+		return -ENOMEM;
+	}
+	/* Sticky: nobody removes or renames what is another's. */
+	if (mkdir(d->path, 0700) < 0 || chmod(d->path, S_ISVTX | 0733) < 0 ||
+	    chmod(d->outer, 0711) < 0)
+		return -errno;
+	return 0;
 }
 
 /* ld.so splits LD_PRELOAD at blanks and colons, and puts something else for "$LIB" and the like. */
@@ -48,6 +81,8 @@ static int find_preload(struct rundir *d, const char *shim)
 	if (!d->link_folder)
 		d->link_folder = make_folder("/tmp");
 	if (!d->link_folder)
+		return -errno;
+	if (is_for_all("/dev/shm") && chmod(d->link_folder, 0711) < 0)
 		return -errno;
 	if (asprintf(&d->preload, "%s/libpyshim.so", d->link_folder) < 0) {
 		d->preload = NULL;
@@ -74,6 +109,14 @@ int rundir_open(struct rundir *d, const char *shim)
 		say("make a folder in %s: %s, expected a place for recordings (PYSHIM_DIR names "
 		    "another)",
 		    d->parent, strerror(errno));
+		return -1;
+	}
+	err = is_for_all(d->parent) ? open_to_others(d) : 0;
+	if (err) {
+		say("open %s to users that the command may become: %s",
+		    d->path ? d->path : d->outer, strerror(-err));
+		rundir_remove(d);
+		rundir_fini(d);
 		return -1;
 	}
 	err = find_preload(d, shim);
@@ -124,6 +167,14 @@ static pid_t find_with_setting(const char *setting)
 	return found;
 }
 
+/* Without /proc there is only the PID, which is of this namespace: nothing was seen to say otherwise. */
+static bool may_run(const struct attach *a)
+{
+	if (a->owner.state != OWNER_UNKNOWN || owner_namespace())
+		return a->live;
+	return kill((pid_t)a->header.pid, 0) == 0 || errno == EPERM;
+}
+
 /* Who has overwritten its environment, as a program does that changes its title, still has this. */
 static pid_t find_recorded(const struct rundir *d)
 {
@@ -134,8 +185,8 @@ static pid_t find_recorded(const struct rundir *d)
 
 		if (attach_open(&a, d->recording[i]) < 0)
 			continue;
-		if (a.live)
-			found = (pid_t)a.header.pid;
+		if (may_run(&a))
+			found = (pid_t)(a.owner.pid ? a.owner.pid : a.header.pid);
 		attach_close(&a);
 	}
 	return found;
@@ -172,15 +223,42 @@ static int is_recording_name(const struct dirent *e)
 	return !strncmp(e->d_name, "pyprof.", 7);
 }
 
-static bool look_at(struct begun *b, char *path, bool complain)
-{
-	struct attach a;
+#define MAX_COMPLAINTS 10
 
-	if (attach_open(&a, path) < 0) {
-		if (complain)
-			say("%s", a.error);
+/* What the command's users could have put there as well, other than a recording of theirs. */
+static const char *find_strange(const struct stat *st)
+{
+	return S_ISLNK(st->st_mode)    ? "a symbolic link"
+	       : S_ISDIR(st->st_mode)  ? "a folder"
+	       : !S_ISREG(st->st_mode) ? "no regular file"
+				       : NULL;
+}
+
+/* Of very many only the first are named. */
+static void complain(unsigned *n_wrong, const char *path, const char *strange, const char *error)
+{
+	if (++*n_wrong > MAX_COMPLAINTS)
+		return;
+	if (strange)
+		say("read %s: found %s, expected a recording", path, strange);
+	else
+		say("%s", error);
+}
+
+static bool look_at(struct rundir *d, struct begun *b, char *path, unsigned *n_wrong)
+{
+	const char *strange;
+	struct attach a;
+	struct stat st;
+
+	if (lstat(path, &st) < 0)
+		return false;
+	strange = find_strange(&st);
+	if (strange || attach_open(&a, path) < 0) {
+		complain(n_wrong, path, strange, strange ? NULL : a.error);
 		return false;
 	}
+	d->has_foreign |= st.st_uid != 0 && st.st_uid != geteuid();
 	*b = (struct begun){ path, a.header.start_mono_ns };
 	attach_close(&a);
 	return true;
@@ -206,8 +284,9 @@ static int keep_sorted(struct rundir *d, struct begun *begun, size_t n)
 	return 0;
 }
 
-int rundir_collect(struct rundir *d, bool complain)
+int rundir_collect(struct rundir *d, bool complains)
 {
+	unsigned n_wrong = complains ? 0 : MAX_COMPLAINTS;
 	struct dirent **entry;
 	struct begun *begun;
 	int n = scandir(d->path, &entry, is_recording_name, versionsort);
@@ -223,13 +302,16 @@ int rundir_collect(struct rundir *d, bool complain)
 
 		if (!err && asprintf(&path, "%s/%s", d->path, entry[i]->d_name) < 0)
 			err = -ENOMEM;
-		if (!err && look_at(&begun[n_begun], path, complain))
+		if (!err && look_at(d, &begun[n_begun], path, &n_wrong))
 			n_begun++;
 		else if (!err)
 			free(path);
 		free(entry[i]);
 	}
 	free(entry);
+	if (complains && n_wrong > MAX_COMPLAINTS)
+		say("read %s: found %u more files that are no recordings, expected none", d->path,
+		    n_wrong - MAX_COMPLAINTS);
 	if (!err)
 		err = keep_sorted(d, begun, n_begun);
 	while (err && n_begun)
@@ -262,7 +344,7 @@ static char *move_up(const char *parent, const char *path)
 static bool has_ended(const char *path)
 {
 	struct attach a;
-	bool ended = attach_open(&a, path) == 0 && !a.live;
+	bool ended = attach_open(&a, path) == 0 && !may_run(&a);
 
 	attach_close(&a);
 	return ended;
@@ -287,31 +369,59 @@ void rundir_move_up(struct rundir *d)
 
 /* --- the end ---------------------------------------------------------------------------------- */
 
-/* Also what was left out as broken: of a process that was killed before it had begun. */
-static int remove_recordings(const struct rundir *d)
+/*
+ * Removes what is in a folder, other than through links; its descriptor is closed. Users that the command was
+ * could have put anything there, and may still move it about: so nothing is reached by a path.
+ */
+static int empty_folder(int fd, unsigned depth)
 {
-	DIR *folder = opendir(d->path);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *e;
 	int err = folder ? 0 : -errno;
 
 	while (folder && (e = readdir(folder))) {
-		if (is_recording_name(e) && unlinkat(dirfd(folder), e->d_name, 0) < 0)
+		int flags = 0;
+
+		if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+			continue;
+		if (e->d_type == DT_DIR && depth < MAX_DEPTH) {
+			empty_folder(openat(dirfd(folder), e->d_name,
+					    O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+				     depth + 1);
+			flags = AT_REMOVEDIR;
+		}
+		if (unlinkat(dirfd(folder), e->d_name, flags) < 0)
 			err = -errno;
 	}
 	if (folder)
 		closedir(folder);
+	else if (fd >= 0)
+		close(fd);
 	return err;
+}
+
+void rundir_shut(const struct rundir *d)
+{
+	if (d->outer)
+		chmod(d->path, 0700);
 }
 
 int rundir_remove(struct rundir *d)
 {
-	int err = d->is_kept ? 0 : remove_recordings(d);
+	int err = 0;
 
+	if (!d->is_kept && !d->stays && d->path)
+		err = empty_folder(open(d->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC),
+				   0);
 	if (d->preload && d->link_folder)
 		unlink(d->preload);
 	if (d->link_folder && rmdir(d->link_folder) < 0)
 		err = -errno;
-	if (rmdir(d->path) < 0)
+	if (d->stays)
+		return err;
+	if (d->path && rmdir(d->path) < 0 && errno != ENOENT)
+		err = -errno;
+	if (d->outer && rmdir(d->outer) < 0)
 		err = -errno;
 	return err;
 }
@@ -320,6 +430,7 @@ void rundir_fini(struct rundir *d)
 {
 	forget(d);
 	free(d->path);
+	free(d->outer);
 	free(d->preload);
 	free(d->link_folder);
 	memset(d, 0, sizeof(*d));

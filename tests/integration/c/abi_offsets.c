@@ -19,6 +19,8 @@ int main(void)
 	FIELD(header, optional);
 	FIELD(header, block_bytes);
 	FIELD(header, max_gap);
+	FIELD(header, pid);
+	FIELD(header, process_start);
 	FIELD(header, clock);
 	FIELD(header, engine);
 	FIELD(header, cmdline_bytes);
