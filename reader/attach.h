@@ -42,6 +42,12 @@ void attach_close(struct attach *a);
 /* When a process started, as header.process_start has it; 0: there is none, or it has ended. */
 uint64_t attach_process_start(uint32_t pid);
 
+/*
+ * Whether the process writes this recording still: after execve the PID is another program's. Where that
+ * cannot be seen, it is taken for so.
+ */
+bool attach_is_mapped(const struct attach *a);
+
 /* How long the file is by now, as far as it is mapped. */
 uint64_t attach_bytes(const struct attach *a);
 
