@@ -28,13 +28,13 @@ static int complain(const char *text)
 	return -1;
 }
 
-/* --wait: does a live target's folding until it has ended. */
+/* --wait: does a live target's folding until it has ended, and notes when that was. */
 static void wait_for_end(const char *name)
 {
 	struct consume c;
 	struct attach a;
 	unsigned nap_us = 1000;
-	bool consumes;
+	bool writes = false, consumes;
 
 	if (attach_open(&a, name) < 0)
 		return; /* sources_read will say why */
@@ -43,11 +43,15 @@ static void wait_for_end(const char *name)
 		bool busy = consumes && consume_round(&c);
 
 		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
+		writes = attach_is_mapped(&a);
 		usleep(nap_us);
 		a.live = attach_process_start(a.header.pid) == a.header.process_start;
 	}
-	if (consumes)
+	if (consumes) {
+		if (writes)
+			consume_note_end(&c);
 		consume_close(&c);
+	}
 	attach_close(&a);
 }
 
@@ -56,13 +60,8 @@ static void warn_of_losses(const struct options *o, const struct source *sources
 {
 	if (!o->quiet && !o->output)
 		return;
-	for (size_t i = 0; i < n; i++) {
-		if (!preamble_has_loss(&sources[i]))
-			continue;
-		fprintf(stderr, "pyshim-read: read %s: found losses, expected none:\n",
-			sources[i].name);
-		preamble_print_losses(stderr, &sources[i]);
-	}
+	for (size_t i = 0; i < n; i++)
+		preamble_warn(stderr, &sources[i]);
 }
 
 static int list_or_clean(const struct options *o)
