@@ -171,11 +171,11 @@ static int map_file(struct attach *a)
 			     "(--force follows it)",
 			     a->path, (unsigned)st.st_uid);
 	else if (fd < 0 || fstat(fd, &st) < 0)
-		err = refuse(a, -errno, "open %s: %s, expected a recording", a->path,
-			     strerror(errno));
+		err = refuse(a, -errno, "open %s: %s, expected a recording or a pstats file",
+			     a->path, strerror(errno));
 	else if (!S_ISREG(st.st_mode))
-		err = refuse(a, -EINVAL, "open %s: found %s, expected a recording", a->path,
-			     S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+		err = refuse(a, -EINVAL, "open %s: found %s, expected a recording or a pstats file",
+			     a->path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
 	else if (is_foreign(&st) && !allows_foreign)
 		err = refuse(
 			a, -EPERM,
@@ -183,7 +183,8 @@ static int map_file(struct attach *a)
 			"it)",
 			a->path, (unsigned)st.st_uid);
 	else if (st.st_size == 0)
-		err = refuse(a, -EINVAL, "open %s: found an empty file, expected a recording",
+		err = refuse(a, -EINVAL,
+			     "open %s: found an empty file, expected a recording or a pstats file",
 			     a->path);
 	if (err)
 		goto out;
@@ -217,6 +218,8 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->n_images_removed = h->n_images_removed;
 	to->n_unrecorded = pyprof_get(&h->n_unrecorded);
 	pyprof_copy(to->unrecorded, h->unrecorded, sizeof(to->unrecorded));
+	to->n_lost_children = pyprof_get(&h->n_lost_children);
+	to->paused_ticks = pyprof_get(&h->paused_ticks);
 }
 
 static int check_format(struct attach *a)
@@ -242,8 +245,10 @@ static int check_format(struct attach *a)
 			"read %s: found a recording that was never begun, expected a whole one",
 			a->path);
 	if (magic != PYPROF_MAGIC)
-		return refuse(a, -EINVAL,
-			      "read %s: found another kind of file, expected a recording", a->path);
+		return refuse(
+			a, -EINVAL,
+			"read %s: found another kind of file, expected a recording or a pstats file",
+			a->path);
 	if (a->bytes < PYPROF_HEADER_BYTES)
 		return refuse(a, -EINVAL,
 			      "read %s: found %" PRIu64
@@ -316,6 +321,28 @@ static int check_header(struct attach *a)
 	attach_make_printable(h->python);
 	attach_make_printable(h->shim);
 	return 0;
+}
+
+bool attach_is_mapped(const struct attach *a)
+{
+	char name[64], line[4096];
+	struct stat st;
+	bool found = false;
+	FILE *maps;
+
+	snprintf(name, sizeof(name), "/proc/%" PRIu32 "/maps", a->header.pid);
+	maps = fopen(name, "re");
+	if (!maps || stat(a->path, &st) < 0)
+		found = true;
+	while (!found && fgets(line, sizeof(line), maps)) {
+		uint64_t inode;
+
+		found = sscanf(line, "%*s %*s %*s %*s %" SCNu64, &inode) == 1 &&
+			inode == (uint64_t)st.st_ino;
+	}
+	if (maps)
+		fclose(maps);
+	return found;
 }
 
 int attach_open(struct attach *a, const char *path)

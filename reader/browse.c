@@ -203,7 +203,8 @@ static void print_report(struct browser *b, struct text argument, report *print)
 {
 	struct report_options options = { .sort = b->sort,
 					  .reverse = b->reverse,
-					  .exceptions = b->options->exceptions };
+					  .exceptions = b->options->exceptions,
+					  .escape = isatty(STDOUT_FILENO) };
 	struct restriction *restriction = NULL;
 	struct terms t;
 	int rc = terms_split(&t, argument);

@@ -120,11 +120,10 @@ static int say_as_python(struct load_error *e, const char *name, const char *lin
 static void print_source(const struct source *s, const struct browse_options *options)
 {
 	if (!options->quiet) {
-		preamble_print(stdout, s, options->verbose);
+		preamble_print(stdout, s, options->verbose, true);
 		putchar('\n');
-	} else if (preamble_has_loss(s)) {
-		fprintf(stderr, "pyshim-read: read %s: found losses, expected none:\n", s->name);
-		preamble_print_losses(stderr, s);
+	} else {
+		preamble_warn(stderr, s);
 	}
 }
 

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pyprof/clock.h"
 #include "pyprof/ring.h"
 
 #define EXTRA_BYTES (1ull << 30)
@@ -206,4 +207,19 @@ size_t consume_round(struct consume *c)
 		offset = pyprof_observe(&x->next); /* C5 */
 	}
 	return n;
+}
+
+void consume_note_end(struct consume *c)
+{
+	struct pyprof_header *h = (struct pyprof_header *)c->base;
+	uint64_t none = 0, now;
+
+	if (h->clock == PYPROF_CLOCK_TSC)
+		now = pyprof_tsc();
+	else if (h->clock == PYPROF_CLOCK_WALL)
+		now = pyprof_clock_ns(CLOCK_MONOTONIC);
+	else
+		return; /* its own clocks ended with it */
+	__atomic_compare_exchange_n(&h->end_ticks, &none, now, false, __ATOMIC_RELAXED,
+				    __ATOMIC_RELAXED);
 }

@@ -37,4 +37,7 @@ void consume_close(struct consume *c);
 /* Folds what is there. How many blocks that were. */
 size_t consume_round(struct consume *c);
 
+/* The process has just ended: header.end_ticks. */
+void consume_note_end(struct consume *c);
+
 #endif

@@ -343,8 +343,7 @@ static void put_process(struct json *j, const struct source *s)
 	key_bool(j, "running", s->live);
 	put_command(j, h);
 	key_seconds(j, "started", (double)h->start_realtime_ns * 1e-9);
-	key_seconds(j, "recorded_s",
-		    (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick);
+	key_seconds(j, "recorded_s", preamble_recorded_s(s));
 	key_count(j, "events", sum->n_events);
 	key_count(j, "n_threads", sum->n_threads);
 	put_key(j, "threads");
@@ -352,7 +351,7 @@ static void put_process(struct json *j, const struct source *s)
 	for (size_t i = 0; i < sum->n_listed; i++)
 		put_thread(j, &sum->thread[i]);
 	end(j, "]");
-	key_count(j, "open_calls", sum->n_open);
+	key_count(j, "open_calls", sum->n_running);
 	key_count(j, "unmatched_returns", sum->n_unmatched);
 }
 

@@ -43,14 +43,17 @@ static int complain_of_unknown(const char *path)
 	return -1;
 }
 
-/* --wait: does a live target's folding until it has ended. -1 where it has been said that nobody can tell. */
+/*
+ * --wait: does a live target's folding until it has ended, and notes when that was. -1 where it has
+ * been said that nobody can tell.
+ */
 static int wait_for_end(const char *name)
 {
 	struct consume c;
 	struct attach a;
 	unsigned nap_us = 1000;
+	bool writes = false, consumes;
 	int err = 0;
-	bool consumes;
 
 	if (attach_open(&a, name) < 0)
 		return 0; /* sources_read will say why */
@@ -62,12 +65,16 @@ static int wait_for_end(const char *name)
 		bool busy = consumes && consume_round(&c);
 
 		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
+		writes = attach_is_mapped(&a);
 		usleep(nap_us);
 		if (!owner_runs_on(&a.owner))
 			break;
 	}
-	if (consumes)
+	if (consumes) {
+		if (writes)
+			consume_note_end(&c);
 		consume_close(&c);
+	}
 	attach_close(&a);
 	return err;
 }
@@ -77,13 +84,8 @@ static void warn_of_losses(const struct options *o, const struct source *sources
 {
 	if (!o->quiet && !o->output)
 		return;
-	for (size_t i = 0; i < n; i++) {
-		if (!preamble_has_loss(&sources[i]))
-			continue;
-		fprintf(stderr, "pyshim-read: read %s: found losses, expected none:\n",
-			sources[i].name);
-		preamble_print_losses(stderr, &sources[i]);
-	}
+	for (size_t i = 0; i < n; i++)
+		preamble_warn(stderr, &sources[i]);
 }
 
 static int list_or_clean(const struct options *o)

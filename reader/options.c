@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "option.h"
 
@@ -20,12 +21,14 @@ static const char usage[] =
 	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
 	"\n"
 	"  -f, --format NAME     text (default), pstats or json\n"
-	"  -o, --output FILE     write there (pstats, where no format is given)\n"
+	"  -o, --output FILE     write there (pstats, where no format is given); -: standard output\n"
 	"  -s, --sort KEY        a sort key of pstats, or -1, 0, 1, 2; may be repeated\n"
 	"                        (default: cumulative)\n"
 	"  -r, --restrict R      a count, a fraction from 0 to 1, or a regular expression of Python's;\n"
 	"                        may be repeated, each applied to what the one before has left\n"
+	"                        (default: all, on a terminal as many as fit on the screen)\n"
 	"      --reverse         turn the order around\n"
+	"      --qualnames       qualified names of functions, where they are known (3.11 and later)\n"
 	"      --strip-dirs      leave out the folders of file names, and add up what is then the same\n"
 	"      --callers         list who called each function\n"
 	"      --callees         list what each function called\n"
@@ -52,13 +55,14 @@ static const char usage[] =
 	"      --force           open recordings of other users too\n"
 	"      --names-from F    sources that the file F lists, each ended by a NUL byte; -: standard input\n"
 	"      --relative-to D   show sources in the folder D by their names there\n"
-	"  -q, --quiet           no preamble\n"
+	"  -q, --quiet           no preamble, but which thread or source each of several tables is of\n"
 	"  -v, --verbose         more of a preamble\n"
 	"      --version, --help\n";
 
 enum {
 	OPT_REVERSE = 256,
 	OPT_STRIP_DIRS,
+	OPT_QUALNAMES,
 	OPT_CALLERS,
 	OPT_CALLEES,
 	OPT_BROWSE,
@@ -94,6 +98,7 @@ static const struct option long_options[] = {
 	{ "restrict", required_argument, NULL, 'r' },
 	{ "reverse", no_argument, NULL, OPT_REVERSE },
 	{ "strip-dirs", no_argument, NULL, OPT_STRIP_DIRS },
+	{ "qualnames", no_argument, NULL, OPT_QUALNAMES },
 	{ "callers", no_argument, NULL, OPT_CALLERS },
 	{ "callees", no_argument, NULL, OPT_CALLEES },
 	{ "browse", no_argument, NULL, OPT_BROWSE },
@@ -163,14 +168,28 @@ static int parse_sort(struct parsing *s, const char *key)
 	return -1;
 }
 
+static int wrong_restriction(const char *text, int err)
+{
+	if (err == -EINVAL)
+		return wrong(
+			"read --restrict: found '%s', expected a count, a fraction or a regular "
+			"expression of Python's",
+			text);
+	return wrong("read --restrict: %s", report_error(err));
+}
+
 static int parse_restriction(struct options *o, const char *text)
 {
 	struct restriction *r = &o->restriction[o->report.n_restrictions];
+	int err;
 
 	if (o->report.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
 		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
 			     text);
 	restriction_parse(text, r);
+	err = restriction_check(r);
+	if (err)
+		return wrong_restriction(text, err);
 	o->report.n_restrictions++;
 	return -1;
 }
@@ -226,6 +245,7 @@ static bool *find_switch(struct options *o, int option)
 	} table[] = {
 		{ OPT_REVERSE, &o->report.reverse },
 		{ OPT_STRIP_DIRS, &o->wish.source.strip_dirs },
+		{ OPT_QUALNAMES, &o->report.qualnames },
 		{ OPT_BROWSE, &o->browse },
 		{ OPT_THREADS, &o->wish.threads },
 		{ OPT_EACH, &o->wish.each },
@@ -311,8 +331,9 @@ static bool asks_for_report(const struct parsing *s)
 	const struct options *o = s->o;
 
 	return s->has_format || s->n_keys || o->output || o->report.n_restrictions ||
-	       o->report.reverse || o->wish.source.strip_dirs || o->listing != LISTING_FUNCTIONS ||
-	       o->check || o->strict || o->wish.threads || o->wish.each;
+	       o->report.reverse || o->report.qualnames || o->wish.source.strip_dirs ||
+	       o->listing != LISTING_FUNCTIONS || o->check || o->strict || o->wish.threads ||
+	       o->wish.each;
 }
 
 /* What cannot be done together. -1, or the exit code. */
@@ -331,6 +352,12 @@ static int check_together(const struct parsing *s)
 		return wrong("read --format: found pstats with %s, expected text or json: a pstats "
 			     "file holds one report",
 			     several);
+	if (s->o->format == FORMAT_PSTATS && s->o->output && !strcmp(s->o->output, "-") &&
+	    isatty(STDOUT_FILENO))
+		return wrong(
+			"read --output: found %s, expected a file or a pipe for pstats (-f text "
+			"is for reading)",
+			"a terminal");
 	if ((w->threads || w->source.thread) && w->source.recording.bias.bare_s > 0)
 		return wrong("read --bare-time: found it with %s, expected a report on all threads",
 			     w->source.thread ? "--thread" : "--threads");

@@ -2,14 +2,25 @@
 #include "preamble.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
-static const char *const loss_text[PYPROF_LOST_CAUSES] = {
-	"events lost: the buffer was full (PYSHIM_BUFFER)",
-	"events lost: the file could not grow",
-	"events lost: a reader held the ring and did not go on",
-	"events lost: unknown cause",
+/* What is said of one, and of several. */
+struct words {
+	const char *one, *many;
+};
+
+static const struct words lost_events[PYPROF_LOST_CAUSES] = {
+	{ "event lost: the buffer was full (PYSHIM_BUFFER makes it larger)",
+	  "events lost: the buffer was full (PYSHIM_BUFFER makes it larger)" },
+	{ "event lost: the file could not grow (no space or no permission; PYSHIM_DIR names another "
+	  "folder)",
+	  "events lost: the file could not grow (no space or no permission; PYSHIM_DIR names "
+	  "another folder)" },
+	{ "event lost: a reader held the ring and did not go on",
+	  "events lost: a reader held the ring and did not go on" },
+	{ "event lost: unknown cause", "events lost: unknown cause" },
 };
 
 bool preamble_has_loss(const struct source *s)
@@ -17,27 +28,33 @@ bool preamble_has_loss(const struct source *s)
 	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
 		     s->summary.n_gaps + s->summary.n_blind_ends + s->summary.n_time_broken +
 		     s->summary.n_calls_broken + s->header.n_subinterpreters +
-		     s->header.n_images_removed;
+		     s->header.n_images_removed + s->header.n_lost_children;
 
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		n += s->n_lost[i];
 	return n != 0;
 }
 
-static void print_command(FILE *to, const struct pyprof_header *h)
+void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes)
 {
-	uint32_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
+	size_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
+	size_t end = n ? n - 1 : 0;
 
-	fputs("  command: ", to);
-	for (uint32_t i = 0; i + 1 < n; i++) {
+	if (bytes && end > bytes) {
+		end = bytes > 3 ? bytes - 3 : 0;
+		while (end && ((unsigned char)h->cmdline[end] & 0xc0) == 0x80)
+			end--; /* not within a character */
+	}
+	for (size_t i = 0; i < end; i++) {
 		unsigned char c = (unsigned char)h->cmdline[i];
 
 		fputc(c ? c < ' ' || c == 127 ? '?' : c : ' ', to);
 	}
-	fputc('\n', to);
+	if (end + 1 < n)
+		fputs("...", to);
 }
 
-static const char *clock_name(uint32_t clock)
+const char *preamble_clock_name(uint32_t clock)
 {
 	static const char *const name[] = { "?",
 					    "wall clock",
@@ -49,41 +66,115 @@ static const char *clock_name(uint32_t clock)
 	return name[clock];
 }
 
-static void print_line_of(FILE *to, uint64_t n, const char *text)
+static void print_number(FILE *to, uint64_t n, struct words w)
 {
 	if (n)
-		fprintf(to, "  %" PRIu64 " %s\n", n, text);
+		fprintf(to, "  %" PRIu64 " %s\n", n, n == 1 ? w.one : w.many);
+}
+
+#define ONE_OR_MANY(...) ((struct words){ __VA_ARGS__ })
+
+static void print_gaps(FILE *to, const struct source *s)
+{
+	double gap_s = (double)s->summary.gap_ticks * s->seconds_per_tick;
+
+	if (s->summary.n_gaps == 1)
+		fprintf(to,
+			"  %.3f s in 1 gap was not seen: the program had the profile hook for itself\n",
+			gap_s);
+	else if (s->summary.n_gaps)
+		fprintf(to,
+			"  %.3f s in %" PRIu64
+			" gaps were not seen: the program had the profile hook for itself\n",
+			gap_s, s->summary.n_gaps);
+}
+
+/* What should not be, whatever the program does. */
+static void print_faults(FILE *to, const struct source *s)
+{
+	print_number(to, s->summary.n_time_broken,
+		     ONE_OR_MANY("ring whose self times do not add up",
+				 "rings whose self times do not add up"));
+	print_number(to, s->summary.n_calls_broken,
+		     ONE_OR_MANY("ring whose calls do not add up to their events",
+				 "rings whose calls do not add up to their events"));
 }
 
 void preamble_print_losses(FILE *to, const struct source *s)
 {
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
-		print_line_of(to, s->n_lost[i], loss_text[i]);
-	print_line_of(to, s->n_bad,
-		      "places of the file made no sense; what lay behind them is lost");
-	print_line_of(to, s->summary.n_lost_here, "events lost: out of memory here");
-	print_line_of(to, s->header.n_unnamed,
-		      "functions without a name: no space for it was left");
-	print_line_of(to, s->summary.n_closed,
-		      "calls whose return is missing, ended with their caller");
-	if (s->summary.n_gaps)
-		fprintf(to,
-			"  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
-			"hook for itself\n",
-			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
-	print_line_of(to, s->summary.n_blind_ends,
-		      "threads were not seen after a call that took the profile hook");
-	print_line_of(to, s->header.n_subinterpreters,
-		      "subinterpreters were made; their calls are left out");
-	print_line_of(
+		print_number(to, s->n_lost[i], lost_events[i]);
+	print_number(to, s->n_bad,
+		     ONE_OR_MANY("place of the file made no sense; what lay behind it is lost",
+				 "places of the file made no sense; what lay behind them is lost"));
+	print_number(to, s->summary.n_lost_here,
+		     ONE_OR_MANY("event lost: out of memory here",
+				 "events lost: out of memory here"));
+	print_number(to, s->header.n_unnamed,
+		     ONE_OR_MANY("function without a name: no space for it was left",
+				 "functions without a name: no space for them was left"));
+	print_number(
+		to, s->summary.n_closed,
+		ONE_OR_MANY("call without a return (as greenlets leave some): it counts up to "
+			    "the end of its caller",
+			    "calls without a return (as greenlets leave some): they count up to "
+			    "the end of their caller"));
+	print_gaps(to, s);
+	print_number(
+		to, s->summary.n_blind_ends,
+		ONE_OR_MANY("thread was not seen any more after a call that took the profile hook",
+			    "threads were not seen any more after a call that took the profile "
+			    "hook"));
+	print_number(to, s->header.n_subinterpreters,
+		     ONE_OR_MANY("subinterpreter was made; its calls are left out (mod_wsgi: "
+				 "WSGIApplicationGroup %{GLOBAL} does without)",
+				 "subinterpreters were made; their calls are left out (mod_wsgi: "
+				 "WSGIApplicationGroup %{GLOBAL} does without)"));
+	print_number(
 		to, s->header.n_images_removed,
-		"programs that this process was before, by execve, are left out: only the last "
-		"ones are kept");
-	print_line_of(to, s->summary.n_time_broken, "rings whose self times do not add up");
-	print_line_of(to, s->summary.n_calls_broken,
-		      "rings whose calls do not add up to their events");
-	print_line_of(to, s->summary.n_open,
-		      "calls were running at the end and are counted up to it");
+		ONE_OR_MANY("program that this process was before, by execve, is left out: only "
+			    "the last ones are kept",
+			    "programs that this process was before, by execve, are left out: only "
+			    "the last ones are kept"));
+	print_number(to, s->header.n_lost_children,
+		     ONE_OR_MANY("forked child could not be recorded: no file could be made for it",
+				 "forked children could not be recorded: no file could be made for "
+				 "them"));
+	print_faults(to, s);
+}
+
+void preamble_warn(FILE *to, const struct source *s)
+{
+	if (!preamble_has_loss(s))
+		return;
+	fprintf(to, "pyshim-read: read %s: something was lost, or does not add up:\n", s->name);
+	preamble_print_losses(to, s);
+}
+
+void preamble_print_running(FILE *to, const struct source *s)
+{
+	bool paused = s->header.paused_ticks != 0;
+
+	print_number(to, s->summary.n_found,
+		     ONE_OR_MANY("call ran already when recording began or went on: it has time, "
+				 "but counts as none",
+				 "calls ran already when recording began or went on: they have "
+				 "time, but count as none"));
+	print_number(
+		to, s->summary.n_running,
+		paused ? ONE_OR_MANY(
+				 "call was running when the program stopped recording, and is "
+				 "counted up to it",
+				 "calls were running when the program stopped recording, and are "
+				 "counted up to it")
+		       : ONE_OR_MANY("call was running at the end and is counted up to it",
+				     "calls were running at the end and are counted up to it"));
+}
+
+static void print_law(FILE *to, const char *law, size_t n_rings, uint64_t n_broken)
+{
+	fprintf(to, "  %s: %s (%zu of %zu ring%s)\n", law, n_broken ? "NO" : "yes",
+		n_rings - n_broken, n_rings, n_rings == 1 ? "" : "s");
 }
 
 void preamble_print_checks(FILE *to, const struct source *s)
@@ -95,14 +186,13 @@ void preamble_print_checks(FILE *to, const struct source *s)
 		return;
 	}
 	fprintf(to,
-		"  %" PRIu64 " returns without a call were left out; %" PRIu64
-		" calls without a return were ended with their caller, %" PRIu64 " at the end\n",
-		sum->n_unmatched, sum->n_closed, sum->n_open);
-	fprintf(to, "  self times add up to the root's time: %s (%zu of %zu rings)\n",
-		sum->n_time_broken ? "NO" : "yes", sum->n_rings - sum->n_time_broken, sum->n_rings);
-	fprintf(to, "  caller edges add up to the calls: %s (%zu of %zu rings)\n",
-		sum->n_calls_broken ? "NO" : "yes", sum->n_rings - sum->n_calls_broken,
-		sum->n_rings);
+		"  %" PRIu64 " return%s without a call left out; calls without a return: %" PRIu64
+		" ended with their caller, %" PRIu64 " at the end, %" PRIu64
+		" at a gap, a pause or the end of their thread\n",
+		sum->n_unmatched, sum->n_unmatched == 1 ? "" : "s", sum->n_closed, sum->n_running,
+		sum->n_open - sum->n_running);
+	print_law(to, "self times add up to the root's time", sum->n_rings, sum->n_time_broken);
+	print_law(to, "caller edges add up to the calls", sum->n_rings, sum->n_calls_broken);
 	if (!preamble_has_loss(s))
 		fputs("  nothing was lost\n", to);
 }
@@ -149,9 +239,11 @@ static void print_correction(FILE *to, const struct source *s)
 	fputc('\n', to);
 	if (b->n_bounded)
 		fprintf(to,
-			"  %zu functions took less than the cost of their calls: 0, and %.6f s from their "
+			"  %zu function%s took less than the cost of %s calls: 0, and %.6f s from %s "
 			"callers\n",
-			b->n_bounded, b->moved_s);
+			b->n_bounded, b->n_bounded == 1 ? "" : "s",
+			b->n_bounded == 1 ? "its" : "their", b->moved_s,
+			b->n_bounded == 1 ? "its" : "their");
 	if (b->left_s > 1e-6)
 		fprintf(to, "  %.6f s of the cost found no time to be taken from\n", b->left_s);
 }
@@ -220,34 +312,112 @@ static const char *state_text(const struct source *s)
 	return s->live ? ", still running" : "";
 }
 
-void preamble_print(FILE *to, const struct source *s, bool verbose)
+double preamble_recorded_s(const struct source *s)
+{
+	const struct rebuild_summary *sum = &s->summary;
+	uint64_t ticks = sum->last_ticks - sum->first_ticks;
+
+	if (s->header.clock == PYPROF_CLOCK_THREAD)
+		ticks = sum->span_ticks;
+	return (double)ticks * s->seconds_per_tick;
+}
+
+/* By more than what is rounded off, and by more than a hundredth. */
+bool preamble_differ(double a_s, double b_s)
+{
+	double by_s = fabs(a_s - b_s);
+
+	return by_s >= 0.001 && by_s > 0.01 * fmax(a_s, b_s);
+}
+
+/* A part of a difference, where it is large enough to be seen. */
+static void print_part(FILE *to, const char **before, double seconds, const char *what)
+{
+	if (seconds < 0.0005)
+		return;
+	fprintf(to, "%s%.3f s %s", *before, seconds, what);
+	*before = "; ";
+}
+
+static void print_total(FILE *to, const struct source *s)
+{
+	const struct rebuild_summary *sum = &s->summary;
+	double recorded_s = preamble_recorded_s(s), tick_s = s->seconds_per_tick;
+	double span_s = (double)sum->span_ticks * tick_s;
+	double skipped_s = (double)sum->skipped_ticks * tick_s;
+	double gap_s = (double)sum->gap_ticks * tick_s;
+	double outside_s = span_s - skipped_s - gap_s - s->bias.cost_s - s->self_s;
+	const char *before = ": ";
+
+	if (s->header.clock == PYPROF_CLOCK_COUNT || !preamble_differ(s->self_s, recorded_s))
+		return;
+	fprintf(to, "  %.3f s in functions", s->self_s);
+	if (sum->n_threads > 1 && preamble_differ(span_s, recorded_s)) {
+		fprintf(to, ": %zu threads, %.3f s together", sum->n_threads, span_s);
+		before = "; ";
+	}
+	print_part(to, &before, skipped_s, "the shim's own work, left out");
+	print_part(to, &before, s->bias.cost_s, "the cost of calls, taken out");
+	print_part(to, &before, gap_s, "not seen");
+	print_part(to, &before, outside_s, "outside of functions, such as the interpreter's exit");
+	fputc('\n', to);
+}
+
+void preamble_print_label(FILE *to, const struct source *s)
+{
+	const struct pyprof_header *h = &s->header;
+	int words = (int)strcspn(h->python, " ");
+
+	if (s->is_pstats)
+		fprintf(to, "pyshim: %s: a pstats file, %zu function%s\n", s->name, s->n_functions,
+			s->n_functions == 1 ? "" : "s");
+	else
+		fprintf(to, "pyshim: %s: CPython %.*s, process %u, child of %u%s%s\n", s->name,
+			words, h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "",
+			state_text(s));
+}
+
+static void print_details(FILE *to, const struct source *s)
+{
+	const struct pyprof_header *h = &s->header;
+
+	fprintf(to, "  %s; engine %s; %s\n", h->shim,
+		h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",
+		h->builtins ? "C functions too" : "no C functions");
+	print_number(to, s->summary.n_unmatched,
+		     ONE_OR_MANY("return from a function that was entered before recording began",
+				 "returns from functions that were entered before recording "
+				 "began"));
+}
+
+void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 {
 	const struct pyprof_header *h = &s->header;
 	const struct rebuild_summary *sum = &s->summary;
-	double seconds = (double)(sum->last_ticks - sum->first_ticks) * s->seconds_per_tick;
-	int words = (int)strcspn(h->python, " ");
 
-	if (s->is_pstats) {
-		fprintf(to, "pyshim: %s: a pstats file, %zu function%s\n", s->name, s->n_functions,
-			s->n_functions == 1 ? "" : "s");
+	preamble_print_label(to, s);
+	if (s->is_pstats)
 		return;
-	}
-	fprintf(to, "pyshim: %s: CPython %.*s, process %u, child of %u%s%s\n", s->name, words,
-		h->python, h->pid, h->parent_pid, h->forked ? " (forked)" : "", state_text(s));
-	print_command(to, h);
-	fprintf(to, "  %.3f s recorded, %" PRIu64 " events, %zu thread%s, %s\n", seconds,
-		sum->n_events, sum->n_threads, sum->n_threads == 1 ? "" : "s",
-		clock_name(h->clock));
+	if (h->n_processes > 1)
+		fprintf(to, "  and %" PRIu64 " forked process%s that ended before it\n",
+			h->n_processes - 1, h->n_processes == 2 ? "" : "es");
+	fputs("  command: ", to);
+	preamble_print_command(to, h, 0);
+	fprintf(to, "\n  %.3f s recorded, %" PRIu64 " event%s, %zu thread%s, %s\n",
+		preamble_recorded_s(s), sum->n_events, sum->n_events == 1 ? "" : "s",
+		sum->n_threads, sum->n_threads == 1 ? "" : "s", preamble_clock_name(h->clock));
 	print_correction(to, s);
-	if (verbose) {
-		fprintf(to, "  %s; engine %s; %s\n", h->shim,
-			h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",
-			h->builtins ? "C functions too" : "no C functions");
-		print_line_of(to, sum->n_unmatched,
-			      "returns from functions that were entered before recording began");
-	}
+	if (total)
+		print_total(to, s);
+	if (h->clock == PYPROF_CLOCK_CPU && sum->n_threads > 1)
+		fputs("  the time of each thread holds that of the others: the clock is the "
+		      "process's (PYSHIM_CLOCK=thread tells them apart)\n",
+		      to);
+	if (verbose)
+		print_details(to, s);
 	if (s->seconds_per_tick == 0)
 		fputs("  times are unknown: the recording holds no second pair of clocks\n", to);
 	preamble_print_losses(to, s);
+	preamble_print_running(to, s);
 	print_unrecorded(to, h);
 }

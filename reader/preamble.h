@@ -31,6 +31,8 @@ struct source {
 	uint64_t n_lost[PYPROF_LOST_CAUSES];
 	uint64_t n_bad; /* places of the file that made no sense */
 	double seconds_per_tick;
+	double self_s; /* in functions, of all threads, as reported */
+	double cpu_s;  /* processor time of the process, or NAN */
 	enum correction correction;
 	struct calib calib; /* its key is the recording's */
 	struct bias_result bias;
@@ -44,10 +46,27 @@ struct source {
 /* Whether anything is missing or does not fit. */
 bool preamble_has_loss(const struct source *s);
 
-void preamble_print(FILE *to, const struct source *s, bool verbose);
+/* From the first event to the end; with a clock of each thread's own, of all threads together. */
+double preamble_recorded_s(const struct source *s);
+
+/* Whether two times, of which a reader would expect that they are one, are not. */
+bool preamble_differ(double a_s, double b_s);
+
+/* `total`: what makes the sum of the times differ from the time that was recorded is said, too. */
+void preamble_print(FILE *to, const struct source *s, bool verbose, bool total);
+/* Only which source it is, in one line. */
+void preamble_print_label(FILE *to, const struct source *s);
 /* Which thread of the source a report is on. */
 void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t);
+/* What is missing or does not fit. */
 void preamble_print_losses(FILE *to, const struct source *s);
+/* One line and those, where something is; for when nobody sees a preamble. */
+void preamble_warn(FILE *to, const struct source *s);
+/* What ran before the first event, and at the end. */
+void preamble_print_running(FILE *to, const struct source *s);
+/* The command, `bytes` of it at most (0: all there is), without a newline. */
+void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes);
+const char *preamble_clock_name(uint32_t clock);
 
 /* --check: the conservation laws, and how unmatched returns were resolved. */
 void preamble_print_checks(FILE *to, const struct source *s);

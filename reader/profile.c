@@ -593,12 +593,28 @@ struct profile_counts profile_total(const struct profile *p)
 
 #define LINE_BYTES sizeof(":-9223372036854775808()")
 
-static size_t label_put(const struct profile_fn *fn, char *to)
+/* What tells functions of one name apart (f#2) is in the name only. */
+static struct text ordinal_of(const struct profile_fn *fn)
 {
-	size_t n = fn->name.n;
-	const char *name = fn->name.bytes;
+	const char *hash = memrchr(fn->name.bytes, '#', fn->name.n);
+	size_t base = hash ? (size_t)(hash - fn->name.bytes) : 0;
+	struct text qual = fn->qualname;
+
+	if (!hash || qual.n < base || memcmp(qual.bytes + qual.n - base, fn->name.bytes, base))
+		return (struct text){ "", 0 };
+	return (struct text){ hash, fn->name.n - base };
+}
+
+static size_t label_put(const struct profile_fn *fn, bool qualified, char *to)
+{
+	struct text shown = qualified && fn->qualname.n ? fn->qualname : fn->name;
+	struct text ordinal = { "", 0 };
+	size_t n = shown.n;
+	const char *name = shown.bytes;
 	char *at = to;
 
+	if (qualified && fn->qualname.n)
+		ordinal = ordinal_of(fn);
 	if (fn->file.n == 1 && *fn->file.bytes == '~' && !fn->line) {
 		memcpy(to, name, n);
 		if (n > 1 && name[0] == '<' && name[n - 1] == '>') {
@@ -610,27 +626,38 @@ static size_t label_put(const struct profile_fn *fn, char *to)
 	at = mempcpy(at, fn->file.bytes, fn->file.n);
 	at += sprintf(at, ":%" PRId64 "(", fn->line);
 	at = mempcpy(at, name, n);
+	at = mempcpy(at, ordinal.bytes, ordinal.n);
 	*at++ = ')';
 	return (size_t)(at - to);
 }
 
-struct text *profile_labels(const struct profile *p)
+static struct text *make_labels(const struct profile *p, bool qualified)
 {
 	size_t bytes = (p->n_fns + 1) * sizeof(struct text);
 	struct text *label;
 	char *at;
 
 	for (size_t i = 0; i < p->n_fns; i++)
-		bytes += p->fn[i].file.n + p->fn[i].name.n + LINE_BYTES;
+		bytes += p->fn[i].file.n + p->fn[i].name.n + p->fn[i].qualname.n + LINE_BYTES;
 	label = malloc(bytes);
 	if (!label)
 		return NULL;
 	at = (char *)(label + p->n_fns + 1);
 	for (size_t i = 0; i < p->n_fns; i++) {
-		label[i] = (struct text){ at, label_put(&p->fn[i], at) };
+		label[i] = (struct text){ at, label_put(&p->fn[i], qualified, at) };
 		at += label[i].n;
 	}
 	return label;
+}
+
+struct text *profile_labels(const struct profile *p)
+{
+	return make_labels(p, false);
+}
+
+struct text *profile_qualified_labels(const struct profile *p)
+{
+	return make_labels(p, true);
 }
 
 int profile_fn_cmp(const struct profile_fn *a, const struct profile_fn *b)

@@ -138,6 +138,9 @@ struct profile_counts profile_total(const struct profile *p);
  */
 struct text *profile_labels(const struct profile *p);
 
+/* The same with qualified names, where they are known. */
+struct text *profile_qualified_labels(const struct profile *p);
+
 /* By bytes, which is by code point: surrogates are encoded as what they are. */
 static inline int text_cmp(struct text a, struct text b)
 {

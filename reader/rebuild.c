@@ -9,12 +9,14 @@
 #include "cost.h"
 #include "pyprof/fold.h"
 #include "replay.h"
+#include "ticks.h"
 
 struct rebuild {
 	struct profile *profile;
 	struct drain *drain;
 	struct names *names;
 	double seconds_per_tick;
+	uint64_t end;		   /* ticks_end() */
 	const struct calib *calib; /* NULL: none */
 	const struct rebuild_view *view;
 	uint32_t *ordinal; /* by number: among those that share file, line and name; NULL: all 0 */
@@ -24,10 +26,12 @@ struct rebuild {
 	bool any; /* first_ticks is set */
 };
 
-static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
+/* Of one thread, or of several in one ring. */
+static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 {
 	struct rebuild_summary *sum = r->summary;
 
+	pyprof_fold_settle_losses(s);
 	if (s->n_records) {
 		if (!r->any || s->first_ticks < sum->first_ticks)
 			sum->first_ticks = s->first_ticks;
@@ -42,6 +46,7 @@ static void add_summary(struct rebuild *r, const struct pyprof_fold_state *s)
 	sum->n_unmatched += s->n_unmatched;
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
+	sum->n_found += s->n_found;
 	sum->n_lost_here += s->n_lost;
 }
 
@@ -307,7 +312,7 @@ void rebuild_summary_fini(struct rebuild_summary *summary)
 /* --- rings ----------------------------------------------------------------------------------------------- */
 
 /* Tables that are closed. */
-static int add_piece(struct rebuild *r, const struct pyprof_fold *f, uint32_t thread)
+static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 {
 	int err = refresh_names(r, f);
 
@@ -321,23 +326,61 @@ static int add_piece(struct rebuild *r, const struct pyprof_fold *f, uint32_t th
 	return err;
 }
 
+/* What runs at the end of the records is closed there: where that is known, at the end of all threads. */
+static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
+{
+	struct pyprof_fold_state *s = &ring->f.s;
+	uint64_t end = ring->ended ? ring->ended_ticks : r->end;
+
+	if (!ring->ended)
+		r->summary->n_running += s->depth;
+	if (s->depth && r->end && !blind && !ring->lost &&
+	    (int64_t)(end - s->skipped_ticks - s->now) > 0)
+		s->now = end - s->skipped_ticks;
+	pyprof_fold_close(&ring->f);
+}
+
+/* How long its threads were recorded. */
+static void add_span(struct rebuild_summary *sum, const struct replay *ring)
+{
+	const struct pyprof_fold_state *last = &ring->f.s;
+	const struct pyprof_fold_state *first = ring->n_before ? &ring->before[0].f.s : last;
+
+	if (!first->n_records)
+		return;
+	sum->span_ticks += last->now + last->skipped_ticks - first->first_ticks;
+	sum->skipped_ticks += last->skipped_ticks;
+}
+
+/* Events for which there was no room, in the target's tables and in ours. */
+static void add_lost(struct rebuild *r, const struct replay *ring, uint64_t n_lost)
+{
+	uint64_t there = ring->n_lost_there < n_lost ? ring->n_lost_there : n_lost;
+
+	r->summary->n_lost_here -= there;
+	r->drain->n_lost[PYPROF_LOST_STORAGE] += there;
+}
+
 static int add_ring(void *arg, struct replay *ring)
 {
 	struct rebuild *r = arg;
 	struct rebuild_summary *sum = r->summary;
+	uint64_t n_lost = sum->n_lost_here;
 	int err = refresh_names(r, &ring->f);
+	bool blind;
 
 	if (err)
 		return err;
-	sum->n_blind_ends += ends_blind(r, &ring->f);
-	pyprof_fold_close(&ring->f);
+	blind = ends_blind(r, &ring->f);
+	sum->n_blind_ends += blind;
+	close_ring(r, ring, blind);
 	check_laws(sum, ring);
+	add_span(sum, ring);
 	for (size_t i = 0; i < ring->n_before && !err; i++)
 		err = add_piece(r, &ring->before[i].f, ring->before[i].thread);
 	if (!err)
 		err = add_piece(r, &ring->f, ring->thread);
-	sum->n_lost_here -= ring->n_lost_there;
-	r->drain->n_lost[PYPROF_LOST_STORAGE] += ring->n_lost_there;
+	add_lost(r, ring, sum->n_lost_here - n_lost);
 	return err;
 }
 
@@ -350,6 +393,7 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 			     .drain = d,
 			     .names = names,
 			     .seconds_per_tick = seconds_per_tick,
+			     .end = ticks_end(d),
 			     .calib = calib,
 			     .view = view,
 			     .summary = summary };

@@ -43,9 +43,13 @@ struct rebuild_summary {
 	uint64_t n_events;
 	uint64_t n_unmatched;
 	uint64_t n_closed;
-	uint64_t n_open;
-	uint64_t n_lost_here;		  /* for want of memory in the reader */
-	uint64_t first_ticks, last_ticks; /* of all threads; slow paths left out */
+	uint64_t n_open;      /* at a gap, a pause, the end of a thread, or of the records ... */
+	uint64_t n_running;   /* ... and of these, those that ran at the end of the records */
+	uint64_t n_found;     /* calls that were running when recording began, or went on */
+	uint64_t n_lost_here; /* for want of memory in the reader */
+	uint64_t first_ticks, last_ticks; /* the clock; of all threads */
+	uint64_t span_ticks;		  /* first to last, of each thread, added up ... */
+	uint64_t skipped_ticks; /* ... and of it, the shim's own work, left out of times */
 	uint64_t n_gaps;
 	uint64_t gap_ticks;    /* of all threads */
 	uint64_t n_blind_ends; /* threads whose last call may have taken the profile hook */

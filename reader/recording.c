@@ -2,6 +2,7 @@
 #include "recording.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "attach.h"
 #include "drain.h"
 #include "names.h"
+#include "pyprof/clock.h"
 #include "ticks.h"
 
 #define ERROR_BYTES 512
@@ -115,6 +117,18 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 	return err;
 }
 
+/* What the process has used so far; known where that is its clock, or while it runs. */
+static double cpu_seconds(const struct source *s)
+{
+	clockid_t cpu;
+
+	if (s->header.clock == PYPROF_CLOCK_CPU || s->header.clock == PYPROF_CLOCK_THREAD)
+		return preamble_recorded_s(s);
+	if (s->live && clock_getcpuclockid((pid_t)s->header.pid, &cpu) == 0)
+		return (double)pyprof_clock_ns(cpu) * 1e-9;
+	return NAN;
+}
+
 int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
 		   struct profile *p, char *error)
 {
@@ -143,6 +157,7 @@ int recording_read(struct source *s, const char *path, const struct recording_wi
 			      is_corrected(s) ? &s->calib : NULL, &wish->view, &s->summary);
 	if (!err)
 		err = correct(s, &wish->bias, p, error);
+	s->cpu_s = cpu_seconds(s);
 	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
 	s->n_bad = d.n_bad + names.n_bad;
 	names_fini(&names);

@@ -86,12 +86,27 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
 
+/* How the ring's records end. */
+static void note_end(struct replay *out, const struct pyprof_ring *ring)
+{
+	uint64_t skipped = pyprof_get(&ring->skipped_ticks);
+
+	out->ended_ticks = pyprof_get(&ring->ended_ticks);
+	out->ended = out->ended_ticks != 0;
+	out->lost = false;
+	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
+		out->lost |= pyprof_get(&ring->n_lost[i]) != 0;
+	if (skipped > out->f.s.skipped_ticks)
+		out->f.s.skipped_ticks = skipped;
+}
+
 /* -EAGAIN where a live target has folded on meanwhile. */
 static int feed(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
 		const struct replay_wish *wish)
 {
 	struct pyprof_fold *f = &out->f;
 	uint64_t table, folded;
+	int err;
 
 	out->n_lost_there = 0;
 	f->weight = d->attach->header.cost_weight;
@@ -99,8 +114,7 @@ static int feed(struct replay *out, struct drain_ring *r, const struct drain *d,
 	f->max_gap = d->attach->header.max_gap;
 	drain_ring_start(r, d, i, &table, &folded);
 	if (folded) {
-		int err = tables_load(f, d->attach, table, folded);
-
+		err = tables_load(f, d->attach, table, folded);
 		if (!drain_is_current(r))
 			return -EAGAIN;
 		if (err == -EINVAL)
@@ -111,7 +125,9 @@ static int feed(struct replay *out, struct drain_ring *r, const struct drain *d,
 		if (f->s.n_threads == 1)
 			out->thread = f->s.thread;
 	}
-	return feed_blocks(out, r, wish);
+	err = feed_blocks(out, r, wish);
+	note_end(out, r->ring);
+	return err;
 }
 
 static void replay_fini(struct replay *ring)

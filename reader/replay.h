@@ -31,6 +31,9 @@ struct replay_piece {
 struct replay {
 	struct pyprof_fold f;  /* with what is still open on its stack */
 	uint64_t n_lost_there; /* events for which the target found no space in its table */
+	bool ended;	       /* its thread has, at ... */
+	uint64_t ended_ticks;
+	bool lost; /* the target has lost events of this ring: nobody knows what ran at the end */
 	/* by_thread: `f` is of the last one, and ... */
 	uint32_t thread;
 	struct replay_piece *before; /* ... these are of those who had the ring before it */

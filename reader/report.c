@@ -9,12 +9,14 @@
 #include <string.h>
 
 #include "match.h"
+#include "shown.h"
 
 /* What one report shows: the functions left after all restrictions, in order. */
 struct listing {
 	size_t *fn;
 	size_t n;
 	struct text *label; /* of every function of the profile */
+	struct shown shown; /* what some of them lead to */
 	char *heading;	    /* how it was ordered and reduced */
 	size_t n_heading;
 	int width; /* of the widest label, in code points, and 2 */
@@ -227,7 +229,21 @@ static void listing_close(struct listing *l)
 {
 	free(l->fn);
 	free(l->label);
+	shown_close(&l->shown);
 	free(l->heading);
+}
+
+/* From the labels that pstats has to those that are printed. */
+static int listing_show(struct listing *l, const struct profile *p,
+			const struct report_options *options)
+{
+	int rc = 0;
+
+	if (!options->qualnames)
+		rc = shown_tell_apart(&l->shown, p, l->fn, l->n, l->label);
+	if (!rc && options->escape)
+		rc = shown_escape(&l->shown, l->label, p->n_fns);
+	return rc;
 }
 
 static int listing_open(struct listing *l, const struct profile *p,
@@ -237,7 +253,7 @@ static int listing_open(struct listing *l, const struct profile *p,
 
 	memset(l, 0, sizeof(*l));
 	l->fn = reallocarray(NULL, p->n_listed + 1, sizeof(*l->fn));
-	l->label = profile_labels(p);
+	l->label = options->qualnames ? profile_qualified_labels(p) : profile_labels(p);
 	if (!l->fn || !l->label)
 		goto out;
 	l->n = p->n_listed;
@@ -245,6 +261,8 @@ static int listing_open(struct listing *l, const struct profile *p,
 	if (rc)
 		goto out;
 	rc = listing_reduce(l, options);
+	if (!rc)
+		rc = listing_show(l, p, options);
 	l->width = listing_width(l);
 out:
 	if (rc)
@@ -267,6 +285,60 @@ int report_choose(const struct profile *p, const struct report_options *options,
 	return 0;
 }
 
+/* --- how much of it there is room for --------------------------------------------------------------- */
+
+#define LINES_BEHIND 3 /* what tells of the rest, and two empty ones */
+
+struct lines {
+	size_t left; /* SIZE_MAX: no limit */
+	size_t columns;
+};
+
+static struct lines lines_of(const struct report_options *options)
+{
+	return (struct lines){ .left = options->max_lines ? options->max_lines : SIZE_MAX,
+			       .columns = options->columns };
+}
+
+/* Takes `n` lines; fewer may be there. */
+static void lines_take(struct lines *lines, size_t n)
+{
+	if (lines->left != SIZE_MAX)
+		lines->left -= n < lines->left ? n : lines->left;
+}
+
+static void lines_take_text(struct lines *lines, const char *text, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		lines_take(lines, text[i] == '\n');
+}
+
+/* As many as a line of this width takes. */
+static size_t lines_wide(const struct lines *lines, size_t width)
+{
+	return lines->columns && width ? (width + lines->columns - 1) / lines->columns : 1;
+}
+
+/* Whether `n` more fit, with something below them where they are not the last. */
+static bool lines_fit(const struct lines *lines, size_t n, bool last)
+{
+	return lines->left == SIZE_MAX || n + (last ? 2 : LINES_BEHIND) <= lines->left;
+}
+
+/* Of `n` functions, `first` are printed. */
+static void put_rest(FILE *to, size_t n, size_t first)
+{
+	size_t rest = n - first;
+
+	if (!rest)
+		return;
+	fprintf(to, "   %zu more row%s: -r . lists %s", rest, rest == 1 ? "" : "s",
+		rest == 1 ? "it" : "all");
+	if (rest > first)
+		fprintf(to, ", -r %zu the first %zu", 2 * first, 2 * first);
+	fputc('\n', to);
+}
+
 /* The stream's state after what was just printed. */
 static int stream_error(FILE *to)
 {
@@ -282,8 +354,17 @@ static int stream_finish(FILE *to)
 	return stream_error(to);
 }
 
+static void put_name(FILE *to, struct text name, bool escape)
+{
+	struct shown shown = { .n_escaped = 0 };
+
+	if (!escape || !shown_escape(&shown, &name, 1))
+		put_text(to, name);
+	shown_close(&shown);
+}
+
 /* pstats names the functions that a fake one of its earliest days called. */
-static void put_top_level(FILE *to, const struct profile *p)
+static void put_top_level(FILE *to, const struct profile *p, bool escape)
 {
 	struct text file = { "jprofile", 8 }, name = { "profiler", 8 };
 	size_t top = profile_find(p, file, 0, name);
@@ -297,7 +378,7 @@ static void put_top_level(FILE *to, const struct profile *p)
 			if (fn->caller[k].caller != top)
 				continue;
 			fputs("         ", to);
-			put_text(to, fn->name);
+			put_name(to, fn->name, escape);
 			fputc('\n', to);
 		}
 	}
@@ -328,30 +409,63 @@ static void put_row(FILE *to, const struct profile_counts *counts, struct text l
 	fputc('\n', to);
 }
 
+static void put_columns(FILE *to, const struct report_options *options)
+{
+	fputs(options->sampled ? " nsamples  tottime persample cumtime persample"
+			       : "   ncalls  tottime  percall  cumtime  percall",
+	      to);
+	fputs(options->exceptions ? "   raised filename:lineno(function)\n"
+				  : " filename:lineno(function)\n",
+	      to);
+}
+
+#define COLUMNS_WIDTH 71   /* their titles */
+#define ROW_WIDTH 46	   /* before a label */
+#define EXCEPTIONS_WIDTH 9 /* more */
+
+/* The functions, as many as there is room for. */
+static int put_rows(FILE *to, const struct profile *p, const struct listing *l,
+		    const struct report_options *options, struct lines *lines)
+{
+	size_t before = ROW_WIDTH + (options->exceptions ? EXCEPTIONS_WIDTH : 0), i;
+	int rc = 0;
+
+	for (i = 0; i < l->n && !(rc = stream_error(to)); i++) {
+		struct text label = l->label[l->fn[i]];
+		size_t n = lines_wide(lines, before + (size_t)text_width(label));
+
+		if (i && !lines_fit(lines, n, i + 1 == l->n))
+			break;
+		put_row(to, &p->fn[l->fn[i]].counts, label, options->exceptions);
+		lines_take(lines, n);
+	}
+	put_rest(to, rc ? i : l->n, i);
+	return rc;
+}
+
 int report_print(FILE *to, const struct profile *p, const struct report_options *options)
 {
 	struct profile_counts total = options->total ? *options->total : profile_total(p);
+	struct lines lines = lines_of(options);
 	struct listing l;
 	int rc = listing_open(&l, p, options);
 
 	if (rc)
 		return rc;
 	errno = 0;
-	put_top_level(to, p);
+	put_top_level(to, p, options->escape);
 	put_sums(to, &total);
+	lines_take(&lines, 2);
 	if (l.n) {
 		fwrite(l.heading, 1, l.n_heading, to);
-		fputs(options->sampled ? " nsamples  tottime persample cumtime persample"
-				       : "   ncalls  tottime  percall  cumtime  percall",
-		      to);
-		fputs(options->exceptions ? "   raised filename:lineno(function)\n"
-					  : " filename:lineno(function)\n",
-		      to);
-	}
-	for (size_t i = 0; i < l.n && !(rc = stream_error(to)); i++)
-		put_row(to, &p->fn[l.fn[i]].counts, l.label[l.fn[i]], options->exceptions);
-	if (l.n)
+		lines_take_text(&lines, l.heading, l.n_heading);
+		put_columns(to, options);
+		lines_take(&lines, lines_wide(&lines, COLUMNS_WIDTH + (options->exceptions
+									       ? EXCEPTIONS_WIDTH
+									       : 0)));
+		rc = put_rows(to, p, &l, options, &lines);
 		fputs("\n\n", to);
+	}
 	listing_close(&l);
 	return rc ? rc : stream_finish(to);
 }
@@ -477,13 +591,31 @@ static void put_call(FILE *to, const struct call *call, int width, bool first)
 	fputc('\n', to);
 }
 
-static int put_calls(FILE *to, const struct listing *l, const struct calls *c, const char *arrow)
+#define CALL_WIDTH 30 /* before the label of a call, the arrow among it */
+
+/* How many lines a function takes, with those it calls or is called by. */
+static size_t lines_of_calls(const struct lines *lines, const struct calls *c, size_t fn, int width)
 {
+	size_t n = 0;
+
+	for (size_t k = c->start[fn]; lines->left != SIZE_MAX && k < c->start[fn + 1]; k++)
+		n += lines_wide(lines, (size_t)(width + CALL_WIDTH + text_width(c->call[k].label)));
+	return n ? n : 1;
+}
+
+static int put_calls(FILE *to, const struct listing *l, const struct calls *c, const char *arrow,
+		     struct lines *lines)
+{
+	size_t i;
 	int rc = 0;
 
-	for (size_t i = 0; i < l->n && !(rc = stream_error(to)); i++) {
+	for (i = 0; i < l->n && !(rc = stream_error(to)); i++) {
 		size_t first = c->start[l->fn[i]], end = c->start[l->fn[i] + 1];
+		size_t n = lines_of_calls(lines, c, l->fn[i], l->width);
 
+		if (i && !lines_fit(lines, n, i + 1 == l->n))
+			break;
+		lines_take(lines, n);
 		put_padded(to, l->label[l->fn[i]], l->width);
 		fputs(arrow, to);
 		for (size_t k = first; k < end; k++)
@@ -491,12 +623,16 @@ static int put_calls(FILE *to, const struct listing *l, const struct calls *c, c
 		if (first == end)
 			fputc('\n', to);
 	}
+	put_rest(to, rc ? i : l->n, i);
 	return rc;
 }
+
+#define TITLE_WIDTH 16 /* "was called by..." */
 
 static int report_calls(FILE *to, const struct profile *p, const struct report_options *options,
 			bool by_caller)
 {
+	struct lines lines = lines_of(options);
 	struct listing l;
 	struct calls c;
 	int rc = listing_open(&l, p, options);
@@ -510,9 +646,12 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 	errno = 0;
 	if (l.n) {
 		fwrite(l.heading, 1, l.n_heading, to);
+		lines_take_text(&lines, l.heading, l.n_heading);
+		lines_take(&lines, lines_wide(&lines, (size_t)l.width + TITLE_WIDTH));
+		lines_take(&lines, lines_wide(&lines, (size_t)l.width + CALL_WIDTH));
 		put_call_heading(to, p, l.width, by_caller ? "called..." : "was called by...",
 				 options->sampled);
-		rc = put_calls(to, &l, &c, by_caller ? "-> " : "<- ");
+		rc = put_calls(to, &l, &c, by_caller ? "-> " : "<- ", &lines);
 		fputs("\n\n", to);
 	}
 	if (!rc)
@@ -542,6 +681,26 @@ const char *report_error(int error)
 		return "found a regular expression that takes too many steps on some name, expected "
 		       "a simpler one";
 	return strerror(-error);
+}
+
+int restriction_check(const struct restriction *r)
+{
+	struct match m;
+
+	if (r->kind != RESTRICT_PATTERN)
+		return 0;
+	switch (match_open(&m, r->pattern)) {
+	case PATTERN_OK:
+		match_close(&m);
+		return 0;
+	case PATTERN_INVALID:
+		return -EINVAL;
+	case PATTERN_UNSUPPORTED:
+		return -EOPNOTSUPP;
+	case PATTERN_NO_MEMORY:
+		break;
+	}
+	return -ENOMEM;
 }
 
 /* What strtod takes and Python's float does not: hexadecimal, and nan(...). */

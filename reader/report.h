@@ -3,7 +3,7 @@
  * Profile -> text, byte for byte what the methods of pstats.Stats print for the same data, without
  * the lines that name the input files. Pure but for the stream. LC_NUMERIC must be C.
  *
- * Names are printed as their bytes, newlines and NUL too; a surrogate, which Python could not print
+ * Names are printed as their bytes, newlines and NUL too, unless options.escape is set; a surrogate, which Python could not print
  * either, as \udcXX, as with PYTHONIOENCODING=utf-8:backslashreplace.
  */
 #ifndef READER_REPORT_H
@@ -41,8 +41,12 @@ struct report_options {
 	 * before others were added to it (profile_merge), so that it has the same indices.
 	 */
 	const struct profile *edges;
-	bool exceptions; /* a column of them, before the names */
-	bool sampled;	 /* the counts are samples, and the columns say so, as in Python 3.15 */
+	bool exceptions;  /* a column of them, before the names */
+	bool sampled;	  /* the counts are samples, and the columns say so, as in Python 3.15 */
+	bool qualnames;	  /* qualified names, where they are known; patterns look for them, too */
+	bool escape;	  /* control characters in names: it is for a terminal */
+	size_t max_lines; /* of the report; what is left out is told in its last one. 0: no limit */
+	size_t columns;	  /* beyond which a line takes several; 0: it does not matter */
 };
 
 /*
@@ -50,6 +54,9 @@ struct report_options {
  * `text` must outlive `out`.
  */
 void restriction_parse(const char *text, struct restriction *out);
+
+/* Whether `text` is a pattern that can be used: 0, -EINVAL, or an error of report_error(). */
+int restriction_check(const struct restriction *r);
 
 /* What an error of those below means, in words. */
 const char *report_error(int error);

@@ -73,6 +73,7 @@ static int add_recording(struct source *s, const char *name, struct sum *sum, ch
 
 	profile_init(&one);
 	err = recording_read(s, name, &sum->wish->recording, &one, error);
+	s->self_s = profile_total(&one).self_s;
 	if (!err)
 		return add_profile(sum, s->name, &one, error);
 	profile_fini(&one);
@@ -92,6 +93,14 @@ static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struc
 	return add_total(sum, s->name, &f.total, error);
 }
 
+/* What -f json writes begins as a pstats file does. */
+static bool is_json_report(const char *bytes, size_t n)
+{
+	static const char head[] = "{\"format\": \"pyshim-profile\"";
+
+	return n >= sizeof(head) - 1 && !memcmp(bytes, head, sizeof(head) - 1);
+}
+
 static int add_whole(struct source *s, const char *name, struct sum *sum, char *error)
 {
 	size_t n_bytes;
@@ -102,7 +111,12 @@ static int add_whole(struct source *s, const char *name, struct sum *sum, char *
 		return cannot_read(error, s->name, strerror(-err));
 	if (!bytes)
 		return add_recording(s, name, sum, error);
-	err = add_pstats(s, bytes, n_bytes, sum, error);
+	if (is_json_report(bytes, n_bytes))
+		err = cannot_read(error, s->name,
+				  "found a report in JSON, expected a recording or a pstats file "
+				  "(-f pstats writes one)");
+	else
+		err = add_pstats(s, bytes, n_bytes, sum, error);
 	free(bytes);
 	return err;
 }

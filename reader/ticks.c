@@ -87,3 +87,110 @@ double ticks_seconds(const struct drain *d)
 		return 0;
 	return (double)(last.ns - first.ns) / (double)(last.ticks - first.ticks) * 1e-9;
 }
+
+/* --- the end of the records --------------------------------------------------------------------------- */
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The clock at the last event of a block. `skipped`: the ring's. */
+static uint64_t block_end(const struct attach *a, const struct pyprof_block *b, uint64_t skipped)
+{
+	size_t n = (a->header.block_bytes - sizeof(*b)) / sizeof(uint64_t);
+	uint64_t base = pyprof_get(&b->base_ticks), latest = base, record;
+
+	for (size_t i = 0; i < n && (record = pyprof_take(&b->record[i])); i++) {
+		if (pyprof_record_kind(record) != PYPROF_SYNC)
+			latest = base + pyprof_record_ticks(record);
+		else if (!pyprof_record_fn(record))
+			base += pyprof_record_ticks(record) << PYPROF_SYNC_SHIFT;
+	}
+	return latest + later(pyprof_get(&b->skipped_ticks), skipped);
+}
+
+/* The ring's last block, or NULL. `left`: how many blocks the rings still to come can have in all. */
+static const struct pyprof_block *last_block(const struct attach *a, const struct pyprof_ring *ring,
+					     uint64_t *left)
+{
+	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
+	const struct pyprof_block *last = NULL;
+
+	for (; offset && *left; --*left) {
+		const struct pyprof_block *b = attach_at(a, offset, a->header.block_bytes);
+
+		if (!b || b->kind != PYPROF_EXTENT_BLOCK)
+			break;
+		last = b;
+		offset = pyprof_observe(&b->next); /* C2 */
+	}
+	return last;
+}
+
+/* The clock at the last event that is in the ring's fold table. */
+static uint64_t table_end(const struct attach *a, const struct pyprof_ring *ring, uint64_t folded,
+			  uint64_t skipped)
+{
+	uint64_t offset = pyprof_observe(&ring->fold); /* C10 */
+	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
+	struct pyprof_fold_state s;
+
+	if (!offset || !t || t->extent.kind != PYPROF_EXTENT_FOLD)
+		return 0;
+	pyprof_copy(&s, &t->state[folded & 1], sizeof(s));
+	return s.now + later(s.skipped_ticks, skipped);
+}
+
+static uint64_t ring_end(const struct drain *d, size_t i, uint64_t *left)
+{
+	const struct attach *a = d->attach;
+	const struct pyprof_ring *ring = attach_at(a, d->offset[i], sizeof(*ring));
+	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
+	uint64_t skipped = pyprof_get(&ring->skipped_ticks);
+	const struct pyprof_block *b = last_block(a, ring, left);
+
+	if (b && pyprof_get(&b->sequence) > folded)
+		return block_end(a, b, skipped);
+	return folded ? table_end(a, ring, folded, skipped) : 0;
+}
+
+/* Of a process that has ended: nothing of this moves any more. */
+static uint64_t latest_event(const struct drain *d)
+{
+	uint64_t left = attach_bytes(d->attach) / d->attach->header.block_bytes;
+	uint64_t latest = 0;
+
+	for (size_t i = 0; i < d->n_rings; i++)
+		latest = later(latest, ring_end(d, i, &left));
+	return latest;
+}
+
+/* A living process's clock now, or 0. */
+static uint64_t clock_of(const struct pyprof_header *h)
+{
+	clockid_t cpu;
+
+	switch (h->clock) {
+	case PYPROF_CLOCK_TSC:
+		return pyprof_tsc();
+	case PYPROF_CLOCK_WALL:
+		return pyprof_clock_ns(CLOCK_MONOTONIC);
+	default:
+		return clock_getcpuclockid((pid_t)h->pid, &cpu) ? 0 : pyprof_clock_ns(cpu);
+	}
+}
+
+uint64_t ticks_end(const struct drain *d)
+{
+	const struct attach *a = d->attach;
+	const struct pyprof_header *h = &a->header;
+
+	if (h->clock == PYPROF_CLOCK_THREAD || h->clock == PYPROF_CLOCK_COUNT)
+		return 0;
+	if (h->paused_ticks)
+		return h->paused_ticks;
+	if (!a->live || !attach_is_mapped(a))
+		return later(latest_event(d), h->end_ticks);
+	return same_boot(h) ? clock_of(h) : 0;
+}

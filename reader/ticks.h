@@ -17,4 +17,12 @@
  */
 double ticks_seconds(const struct drain *d);
 
+/*
+ * The clock up to which calls count that run at the end of the records: now, where the process runs; where the
+ * program has stopped recording, that moment; else the latest event of any thread, or when a reader
+ * saw the process end. It is the same for all threads, and for an ended recording at every read.
+ * 0: each thread's calls count up to its own last event, for its clock is its own, or nothing is known.
+ */
+uint64_t ticks_end(const struct drain *d);
+
 #endif

@@ -32,7 +32,7 @@
 #endif
 
 /* Address space beyond the rings, for names and tables; it grows in place where more is needed. */
-#define EXTRA_BYTES (64ull << 20)
+#define EXTRA_BYTES (56ull << 20)
 
 /* Where a limit forbids that: for all. The rings are smaller then, and are folded. */
 static const uint64_t scant_bytes[] = { 64ull << 20, 16ull << 20, 4ull << 20, 1ull << 20 };

@@ -145,6 +145,7 @@ int pyshim_stop(void)
 	pyapi_pending_save(&pending);
 	engine->stop();
 	recording.state = RECORDING_PAUSED;
+	thread_note_pause();
 	pyapi_pending_restore(&pending);
 	return 0;
 }

@@ -84,6 +84,8 @@ void thread_slow_leave(uint64_t entered)
 	passed = clock_read() - entered;
 	thread_self.base += passed;
 	thread_self.skipped_ticks += passed;
+	if (thread_self.ring)
+		pyprof_set(&thread_self.ring->shared->skipped_ticks, thread_self.skipped_ticks);
 }
 
 bool thread_is_slow(void)
@@ -187,6 +189,7 @@ static void go_on_in(struct thread_ring *ring)
 	s->base = left->base;
 	s->lookahead = FIRST_LOOKAHEAD;
 	s->named = false;
+	pyprof_set(&ring->shared->ended_ticks, 0);
 }
 
 /* A record that tells of the thread, and is no event. */
@@ -203,6 +206,17 @@ static void put_thread(uint64_t now)
 	tell(PYPROF_THREAD, thread_self.number, now);
 }
 
+/* What ran when recording was stopped, and then started, is closed at the stop. */
+static void tell_pause(void)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t paused = s->paused_ticks;
+
+	s->paused_ticks = 0;
+	if (paused && (int64_t)(paused - s->base) >= 0)
+		tell(PYPROF_THREAD_END, s->number, paused);
+}
+
 /* Closes what was recorded as running, and records what does run. */
 static void catch_up(uint64_t now, bool entering)
 {
@@ -211,10 +225,45 @@ static void catch_up(uint64_t now, bool entering)
 
 	s->n_restarts = recording.n_restarts;
 	s->blind = false;
+	tell_pause();
 	if (blind)
 		tell(PYPROF_GAP, 0, now);
 	put_thread(now);
 	hook_open_frames(entering, now);
+}
+
+/* A clock that all threads have in common. */
+static bool has_common_clock(void)
+{
+	return recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT;
+}
+
+/* When what this thread has recorded as running ended: with a pause, or now. 0: not known. */
+static uint64_t end_of_thread(void)
+{
+	if (thread_self.paused_ticks)
+		return thread_self.paused_ticks;
+	if (recording.state == RECORDING_PAUSED && has_common_clock())
+		return pyprof_get(&region.header->paused_ticks);
+	return recording.state == RECORDING_ON ? clock_event() : 0;
+}
+
+/* Into the room that is left in the block: none can be made here. */
+static void put_thread_end(uint64_t at)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t ticks = at - s->base;
+
+	if (!at || !s->next || s->next >= s->end || (int64_t)ticks < 0)
+		return;
+	if (ticks >> PYPROF_TICK_BITS && s->end - s->next > 1) {
+		pyprof_put(s->next++, pyprof_record(PYPROF_SYNC, 0, ticks >> PYPROF_SYNC_SHIFT));
+		s->base += ticks >> PYPROF_SYNC_SHIFT << PYPROF_SYNC_SHIFT;
+		ticks = at - s->base;
+	}
+	if (ticks >> PYPROF_TICK_BITS)
+		ticks = (1ull << PYPROF_TICK_BITS) - 1;
+	pyprof_put(s->next++, pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 }
 
 /* A destructor of thread-specific data: runs in the thread, without the GIL. */
@@ -222,18 +271,14 @@ static void thread_exit(void *arg)
 {
 	struct thread_ring *ring = arg;
 	struct thread_self *s = &thread_self;
+	uint64_t at;
 
 	if (s->ring != ring) /* in a forked child it is nobody's, see thread_reset() */
 		return;
-	/* While paused, what is open ended with the pause, as the reader will find. */
-	if (s->next && s->next < s->end && recording.state == RECORDING_ON) {
-		uint64_t ticks = clock_event() - s->base;
-
-		if (ticks >> PYPROF_TICK_BITS)
-			ticks = (1ull << PYPROF_TICK_BITS) - 1;
-		pyprof_put(s->next++,
-			   pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
-	}
+	at = end_of_thread();
+	put_thread_end(at);
+	if (recording.state != RECORDING_OFF)
+		pyprof_set(&ring->shared->ended_ticks, at ? at : 1);
 	ring->last = clock_read();
 	ring->left = *s;
 	memset(s, 0, sizeof(*s));
@@ -457,15 +502,34 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	return room ? s->next : NULL;
 }
 
+void thread_note_pause(void)
+{
+	uint64_t now = clock_read();
+
+	pyprof_set(&region.header->paused_ticks, now ? now : 1);
+}
+
+static uint64_t end_pause(void)
+{
+	uint64_t paused = pyprof_get(&region.header->paused_ticks);
+
+	pyprof_set(&region.header->paused_ticks, 0);
+	return has_common_clock() ? paused : 0;
+}
+
 void thread_begin_anew(void)
 {
+	uint64_t paused = end_pause();
 	struct thread_ring *ring;
 
 	recording.n_restarts++;
 	cds_list_for_each_entry_rcu(ring, &registry, node) {
 		/* The GIL is ours, so no thread is writing: the next event takes the slow path. */
-		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) == RING_TAKEN)
-			ring->owner->stop = ring->owner->next;
+		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN)
+			continue;
+		ring->owner->stop = ring->owner->next;
+		if (!ring->owner->paused_ticks)
+			ring->owner->paused_ticks = paused;
 	}
 }
 
@@ -543,6 +607,7 @@ static bool adopt_ring(struct pyprof_ring *shared)
 		return false;
 	}
 	ring->last = ring->left.count;
+	pyprof_set(&shared->ended_ticks, ring->last ? ring->last : 1);
 	ring->left.count = 0;
 	ring->state = RING_FREE;
 	recording.n_blocks += ring->n_blocks;

@@ -36,6 +36,8 @@ struct thread_self {
 	uint32_t number;
 	uint32_t lookahead;  /* records until the next soft stop */
 	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
+	uint64_t
+		paused_ticks; /* the clock at a pause that is over, and that this thread has not told */
 	bool named;
 	bool blind;   /* a gap is to be told with the next event */
 	bool telling; /* the record at hand is no event: its loss is none */
@@ -59,6 +61,8 @@ void thread_slow_leave(uint64_t entered);
 
 /* Whether the calling thread is between two such brackets. */
 bool thread_is_slow(void);
+/* The program stops recording: what runs is counted up to here. */
+void thread_note_pause(void);
 
 /*
  * The frames that threads run now are not those that they have recorded: each closes the latter

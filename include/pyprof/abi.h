@@ -182,13 +182,13 @@ struct pyprof_header {
 	char cmdline[PYPROF_CMDLINE_BYTES]; /* /proc/self/cmdline: arguments end in NUL */
 
 	/* the target moves these on; a cache line of their own */
-	_Alignas(64) uint64_t file_bytes;    /* release: what lies below is reserved and mapped */
-	uint64_t names;			     /* offset of the first names extent */
-	uint64_t rings;			     /* offset of the first rings extent */
-	uint64_t sync_ticks;		     /* the latest pair of clocks ... */
-	uint64_t sync_mono_ns;		     /* ... release; 0 before the first */
-	uint64_t end_ticks;		     /* set on an orderly end, else 0 */
-	uint64_t n_unnamed;		     /* functions that share PYPROF_FN_OVERFLOW */
+	_Alignas(64) uint64_t file_bytes; /* release: what lies below is reserved and mapped */
+	uint64_t names;			  /* offset of the first names extent */
+	uint64_t rings;			  /* offset of the first rings extent */
+	uint64_t sync_ticks;		  /* the latest pair of clocks ... */
+	uint64_t sync_mono_ns;		  /* ... release; 0 before the first */
+	uint64_t end_ticks; /* a reader's: the clock when it saw the process end (--wait); or 0 */
+	uint64_t n_unnamed; /* functions that share PYPROF_FN_OVERFLOW */
 	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events of threads that got no ring */
 	uint64_t n_subinterpreters; /* interpreters beside the main one, whose calls are left out */
 	/* minor 1; 0 where the recording is older */
@@ -205,6 +205,7 @@ struct pyprof_header {
 	char unrecorded[PYPROF_UNRECORDED]
 		       [24];	  /* the first of these, without their folders; NUL-terminated */
 	uint64_t n_lost_children; /* forked children that could have no recording */
+	uint64_t paused_ticks;	  /* the clock when the program stopped recording; 0: it goes on */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
@@ -280,7 +281,10 @@ struct pyprof_ring {
 	uint64_t consumer; /* who may fold: PYPROF_CONSUMER of a process, or 0 */
 	/* a reader's */
 	uint64_t wants_table; /* 1: there is no fold table, or it is too small for the next block */
-	uint64_t reserved1[6];
+	/* the target's, minor 1 */
+	uint64_t ended_ticks;	/* the clock when the ring's thread ended, 0: it has not */
+	uint64_t skipped_ticks; /* as in struct pyprof_block, by now; 0: as in the last block */
+	uint64_t reserved1[4];
 };
 
 /* A process that may fold: told apart from a later one of the same PID by its start. */
@@ -386,7 +390,11 @@ _Static_assert(sizeof(struct pyprof_fold_frame) == 64, "format");
  * is the undo of a fold that a kill has cut off. State and stack exist twice, by parity of N.
  */
 struct pyprof_fold_state {
-	uint64_t base, now, n_records, n_unmatched, n_closed, n_open, n_lost;
+	uint64_t base, now, n_records;
+	uint64_t n_unmatched; /* returns without a call, less lost calls whose return is to come */
+	uint64_t n_closed;    /* calls without a return, ended with their caller ... */
+	uint64_t n_open;      /* ... at a gap, a pause, or the end of the thread or the records */
+	uint64_t n_lost;      /* events for which there was no room in the tables */
 	uint32_t n_fns, n_edges, depth, thread;
 	uint32_t n_threads;
 	uint32_t n_found;     /* frames found running */

@@ -216,6 +216,25 @@ static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold 
 	return n < f->max_between ? n : f->max_between;
 }
 
+/*
+ * A call for which there is no room is lost, and its return with it: that is counted here, and will be found
+ * to be without a call. While such a call runs, n_unmatched is one too low; see pyprof_fold_settle_losses.
+ */
+static __attribute__((noinline, unused)) void pyprof_fold_lose_call(struct pyprof_fold *f)
+{
+	f->s.n_lost += 2;
+	f->s.n_unmatched--;
+}
+
+/* At the end: the return of a call that was lost, and still runs, is no event. */
+static inline void pyprof_fold_settle_losses(struct pyprof_fold_state *s)
+{
+	if ((int64_t)s->n_unmatched < 0) {
+		s->n_lost += s->n_unmatched;
+		s->n_unmatched = 0;
+	}
+}
+
 /* `gap`: what counts of the time since the event before, in events. */
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
 						 uint32_t flags, bool through_c, uint64_t gap)
@@ -230,14 +249,14 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	if (__builtin_expect(f->fn[caller].last_number != number || e - 1 >= f->cap_edges, 0)) {
 		e = pyprof_fold_edge_to(f, caller, number);
 		if (!e) {
-			f->s.n_lost++;
+			pyprof_fold_lose_call(f);
 			return;
 		}
 		f->fn[caller].last_edge = e; /* a guess: no need to undo it */
 		f->fn[caller].last_number = number;
 	}
 	if (__builtin_expect(depth == f->cap_depth, 0) && !f->grow(f)) {
-		f->s.n_lost++;
+		pyprof_fold_lose_call(f);
 		return;
 	}
 	slot = pyprof_fold_callee(f, e);
@@ -359,7 +378,10 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 		pyprof_fold_leave_top(f, end, 0);
 }
 
-/* The thread ends, or its records do: what is running still is closed at the last known time. */
+/*
+ * The thread ends, or its records do: what still runs is closed at `now`. At the end of the records, the reader
+ * first moves that on to when the process ended, or to the present.
+ */
 static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
 {
 	while (f->s.depth) {

@@ -325,14 +325,14 @@ def test_other_formats_and_cut_files_are_listed_and_cleaned(folder, abi):
         whole = path.read_bytes()
         dead = bytearray(whole)
         struct.pack_into("<Q", dead, abi["header.process_start"], 1)
-        for name, data in (("11", dead[:200000]), (FREE + "2", dead[:3000]), (FREE + "3", bytes(262144)),
+        for name, data in (("11", dead[:40000]), (FREE + "2", dead[:3000]), (FREE + "3", bytes(262144)),
                            (FREE + "4", b""), ("15", dead[:4096])):
             (folder / ("pyprof." + name)).write_bytes(data)
         (folder / "pyprof.16").write_bytes(dead)
         patch(folder / "pyprof.16", abi["header.major"], struct.pack("<HH", 3, 0))
         (folder / "pyprof.17").write_bytes(b"not a recording at all")
         listed = ask(folder, "--list")
-        for name, fault in (("11", "truncated: 200000 of 262144 bytes"), (FREE + "2", "truncated: 3000 bytes"),
+        for name, fault in (("11", "truncated: 40000 of 65536 bytes"), (FREE + "2", "truncated: 3000 bytes"),
                             (FREE + "3", "never begun"), (FREE + "4", "never begun"), ("16", "format 3.0")):
             assert re.search(r"pyprof\.%s  \(%s\)$" % (name, fault), listed, flags=re.M), listed
         assert "pyprof.17" not in listed

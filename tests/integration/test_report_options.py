@@ -282,9 +282,14 @@ def test_json_of_nothing(tmp_path):
     assert document["reports"][0]["functions"] == []
 
 
-def test_json_with_a_wrong_pattern_is_no_half_document(recording):
-    done = run_bare([READER, "-f", "json", "-r", r"\N{DIGIT ONE}", recording])
-    assert (done.status, done.out) == (1, b"") and done.err.count(b"\n") == 1
+@pytest.mark.parametrize("pattern", ["(", "a**", "[z-a]", r"\N{DIGIT ONE}", "x{70000}"])
+def test_wrong_patterns_are_refused_first(pattern, recording, tmp_path):
+    """Before anything is read or written."""
+    for options in [], ["-f", "json"], ["-o", tmp_path / "out"], ["--callers", "-r", "3"]:
+        done = run_bare([READER, *options, "-r", pattern, "nothing", recording])
+        assert (done.status, done.out) == (2, b"") and done.err.count(b"\n") == 1
+        assert done.err.startswith(b"pyshim-read: read --restrict: found ")
+    assert not list(tmp_path.iterdir())
 
 
 # What is counted
@@ -542,7 +547,9 @@ def test_each_source(python, run_shim, tmp_path):
     for report in alone:
         assert report.pop("source") is None
     assert each == alone
-    assert read("-q", "--each", a, b).out == read("-q", a).out + read("-q", b).out
+    labels = [read(s).out.split(b"\n")[0] + b"\n\n" for s in (a, b)]
+    assert read("-q", "--each", a, b).out == (
+        labels[0] + read("-q", a).out + labels[1] + read("-q", b).out)
     text = read("--each", a, b).out.decode()
     assert [text.count(str(s)) for s in (a, b)] == [1, 1]
     assert text.index(str(a)) < text.index(":3(even)") < text.index(

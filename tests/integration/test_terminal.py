@@ -2,11 +2,15 @@
 """What pyshim-read shows on a terminal while it works, what it never shows there, and readers that
 close the pipe."""
 
+import fcntl
+import marshal
 import os
 import pty
 import re
 import resource
+import struct
 import subprocess
+import termios
 import time
 import tty
 
@@ -46,10 +50,12 @@ def report(long_work):
     return done.out
 
 
-def on_terminal(args, *, out=None, **env):
-    """Runs a command in the foreground of a terminal -> what that showed, and when first."""
+def on_terminal(args, *, out=None, size=(0, 0), **env):
+    """Runs a command in the foreground of a terminal of so many lines and columns (0: not known) -> what that
+    showed, and when first."""
     pid, fd = pty.fork()
     if pid == 0:
+        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
         tty.setraw(1)  # the bytes as they are
         os.write(1, b"!")
         if out:
@@ -118,6 +124,112 @@ def test_no_colours(recording, env):
     for args in ["-r", "5"], ["--callers"], ["--check"], ["-f", "json"], ["--help"]:
         shown, _ = on_terminal([READER, *args, recording], **env)
         assert shown == read(*args, recording).out and b"\x1b" not in shown
+
+
+# As much as there is room for
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """A pstats file of 200 functions, some with long names, each called by the two before it."""
+    stats = {}
+    for i in range(200):
+        name = "f%03d" % i + "x" * (100 if i % 7 == 3 else 0)
+        key = ("/folder/file%d.py" % (i % 3), i, name)
+        callers = {k: (1, 1, 0.5, 0.5) for k in list(stats)[-2:]}
+        stats[key] = (i + 1, i + 1, 1.0 / (i + 1), 300.0 - i, callers)
+    path = tmp_path_factory.mktemp("many") / "many.pstats"
+    path.write_bytes(marshal.dumps(stats))
+    return path
+
+
+def lines_on(columns, text):
+    """How many lines of a terminal a text takes."""
+    return sum(max(1, -(-len(line) // columns)) for line in text.split(b"\n")[:-1])
+
+
+@pytest.mark.parametrize("size", [(24, 80), (24, 200), (50, 60), (18, 300)], ids=str)
+@pytest.mark.parametrize("options", [(), ("-q",), ("--callers",), ("-q", "--callees"),
+                                     ("--exceptions",), ("--reverse", "-s", "name")], ids=" ".join)
+def test_a_screenful(many, options, size):
+    """As many rows as fit, the first ones, and a line that says how many more there are."""
+    whole = read(*options, many).out
+    shown, _ = on_terminal([READER, *options, many], size=size)
+    assert lines_on(size[1], shown) < size[0]
+    body, rest = re.fullmatch(rb"(.*\n)   (\d+ more rows: -r \. lists all(?:, -r \d+ the first \d+)?)"
+                              rb"\n\n\n", shown, flags=re.S).groups()
+    assert whole.startswith(body)
+    pattern = rb"(?m)^.*\(f\d+x*\) *(?:->|<-)" if b"Function" in whole else rb"(?m)^ +\d.*\(f\d+x*\)$"
+    n = len(re.findall(pattern, body))
+    assert n >= 1 and n + int(rest.split()[0]) == len(re.findall(pattern, whole)) == 200
+    # One row more would not have fitted.
+    following = whole[len(body):].split(b"\n")
+    height = next((i for i, line in enumerate(following[1:], 1) if re.match(pattern, line)), 1)
+    more = b"".join(line + b"\n" for line in following[:height])
+    assert lines_on(size[1], shown + more) >= size[0]
+
+
+@pytest.mark.parametrize("options, size", [
+    (("-r", "."), (24, 80)), (("-r", "50"), (24, 80)), (("-r", "file1", "--callers"), (24, 80)),
+    ((), (0, 0)), ((), (500, 200)), (("-f", "json"), (24, 80))], ids=str)
+def test_all_where_it_fits_or_was_asked_for(many, options, size):
+    assert on_terminal([READER, *options, many], size=size)[0] == read(*options, many).out
+
+
+def test_a_small_window(many):
+    """There the table alone is a screenful."""
+    shown, _ = on_terminal([READER, many], size=(10, 300))
+    assert lines_on(300, shown.split(b"\n\n", 1)[1]) < 10 and b" more rows: -r . " in shown
+
+
+def test_a_screenful_of_one_row(tmp_path):
+    stats = {("f.py", i, "f" + "x" * 300): (1, 1, 0.0, 0.0, {}) for i in range(2)}
+    path = tmp_path / "long.pstats"
+    path.write_bytes(marshal.dumps(stats))
+    shown, _ = on_terminal([READER, path], size=(12, 40))
+    assert b"   1 more row: -r . lists it\n\n\n" in shown
+
+
+def test_files_and_pipes_have_all(many, tmp_path):
+    out = tmp_path / "out"
+    shown, _ = on_terminal([READER, many], out=out, size=(24, 80))
+    assert shown == b"" and out.read_bytes() == read(many).out
+    assert on_terminal([READER, "-f", "text", "-o", out, many], size=(24, 80))[0] == b""
+    assert out.read_bytes() == read(many).out
+
+
+# Names that would do things to a terminal
+
+
+ODD = ["esc\x1b]0;title\x07", "line\nfeed", "tab\tcr\r", "nul\0del\x7f", "csi\x9b31m", "caf\u00e9 \u20ac",
+       "back\\x1b", "\x80\x9f"]
+
+
+@pytest.mark.parametrize("options", [(), ("--callers",), ("--callees",)], ids=str)
+def test_control_characters_are_escaped(options, tmp_path):
+    """On a terminal only; elsewhere they are pstats' bytes. Columns stay in line."""
+    stats = {("~", 0, "<top>"): (1, 1, 1.0, 1.0, {})}
+    for i, name in enumerate(ODD):
+        stats["/x/%s.py" % name, i, name] = (1, 1, 1.0, 1.0, {("~", 0, "<top>"): (1, 1, 1.0, 1.0)})
+    path = tmp_path / "odd.pstats"
+    path.write_bytes(marshal.dumps(stats))
+    shown = on_terminal([READER, "-q", *options, path])[0].decode()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
+    for name in ODD:
+        escaped = "".join(repr(c)[1:-1] if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in name)
+        assert "(%s)" % escaped in shown and shown.count("/x/%s.py:" % escaped) >= 1, escaped
+    piped = read("-q", *options, path).out.decode()
+    assert all("(%s)" % name in piped for name in ODD)
+    if options:
+        arrows = [m.start() for line in shown.split("\n") if (m := re.search("->|<-", line))]
+        assert len(set(arrows)) == 1
+
+
+def test_standard_output_is_no_place_for_pstats_on_a_terminal(many):
+    command = '"$0" -o - "$1"; test $? = 2'
+    shown, _ = on_terminal(["/bin/sh", "-c", command, READER, many])
+    assert re.fullmatch(rb"pyshim-read: read --output: found a terminal, expected [^\n]*\n", shown)
+    assert on_terminal([READER, "-o", "-", "-f", "text", many])[0] == read(many).out
 
 
 # A closed pipe

@@ -219,6 +219,132 @@ START_TEST(open_frames_are_closed)
 }
 END_TEST
 
+/* F calls G at 0 and 10 and hangs there; another thread goes on up to 100. */
+static struct recording_ring hang_beside_another(void)
+{
+	struct recording_ring other = recording_ring(&r);
+
+	put(PYPROF_CALL, F, 0);
+	put(PYPROF_CALL, G, 10);
+	recording_put(&r, &other, PYPROF_C_CALL, LEN, 95);
+	recording_put(&r, &other, PYPROF_C_RETURN, LEN, 100);
+	return other;
+}
+
+static void check_hang(double until)
+{
+	read_back();
+	check_fn(f(), 1, 1, 10, until);
+	check_fn(g(), 1, 1, until - 10, until - 10);
+	check_edge(f(), g(), 1, 1, until - 10, until - 10);
+}
+
+START_TEST(what_hangs_is_closed_at_the_end_of_all)
+{
+	hang_beside_another();
+	check_hang(100);
+	ck_assert_uint_eq(summary.n_running, 2);
+	ck_assert_uint_eq(summary.last_ticks - summary.first_ticks, 100);
+}
+END_TEST
+
+/* What the other thread says may lie in blocks further on, or in a pause, and leaves out slow paths. */
+START_TEST(the_end_is_the_last_event_in_real_time)
+{
+	struct recording_ring other = hang_beside_another();
+
+	for (uint64_t i = 0; i < RECORDING_BLOCK_RECORDS; i++)
+		recording_put(&r, &other, PYPROF_C_CALL + i % 2, LEN, 101 + i);
+	recording_put(&r, &other, PYPROF_SYNC, 0, other.block->base_ticks + 1);
+	recording_put(&r, &other, PYPROF_C_CALL, LEN, other.block->base_ticks + 7);
+	other.block->skipped_ticks = 1000;
+	other.shared->skipped_ticks = 1600;
+	ring.shared->skipped_ticks = 200;
+	check_hang((double)(other.block->base_ticks + (1u << PYPROF_SYNC_SHIFT) + 7 + 1600 - 200));
+	ck_assert_uint_eq(summary.skipped_ticks, 1800);
+}
+END_TEST
+
+START_TEST(a_thread_that_ended_ends_there)
+{
+	hang_beside_another();
+	ring.shared->ended_ticks = 40; /* there was no room for PYPROF_THREAD_END */
+	check_hang(40);
+	ck_assert_uint_eq(summary.n_running, 0);
+}
+END_TEST
+
+START_TEST(a_reader_has_seen_the_end)
+{
+	hang_beside_another();
+	r.header->end_ticks = 5000;
+	check_hang(5000);
+}
+END_TEST
+
+START_TEST(a_recording_that_was_stopped_ends_there)
+{
+	hang_beside_another();
+	r.header->paused_ticks = 300;
+	r.header->end_ticks = 5000;
+	check_hang(300);
+}
+END_TEST
+
+/* Each thread's CPU time is its own, and so is a count of its events. */
+START_TEST(clocks_of_their_own_end_with_the_thread)
+{
+	hang_beside_another();
+	r.header->clock = _i ? PYPROF_CLOCK_COUNT : PYPROF_CLOCK_THREAD;
+	r.header->end_ticks = 5000;
+	check_hang(10);
+	ck_assert_uint_eq(summary.span_ticks, 15);
+}
+END_TEST
+
+/* What ran when the buffer was full may have ended long ago. */
+START_TEST(where_events_are_lost_nothing_is_known_of_the_end)
+{
+	hang_beside_another();
+	ring.shared->n_lost[PYPROF_LOST_BUDGET] = 1;
+	check_hang(10);
+}
+END_TEST
+
+/* 3.8 to 3.11: nothing is known of what followed. */
+START_TEST(a_thread_that_was_blinded_ends_there)
+{
+	struct pyprof_name *name = (void *)((char *)r.names + sizeof(*r.names));
+
+	name = (void *)((char *)name + name->bytes); /* G's */
+	name->flags = PYPROF_NAME_TAKES_HOOK;
+	r.header->engine = PYPROF_ENGINE_TRACEFUNC;
+	hang_beside_another();
+	check_hang(10);
+	ck_assert_uint_eq(summary.n_blind_ends, 1);
+}
+END_TEST
+
+/* Frames that were closed at a gap, or with their thread, are not running at the end. */
+START_TEST(only_what_runs_at_the_end_is_running)
+{
+	put(PYPROF_CALL, F, 0);
+	put(PYPROF_CALL, G, 10);
+	put(PYPROF_GAP, 0, 20);
+	put(PYPROF_THREAD, 0, 20);
+	put(PYPROF_OPEN, F, 20);
+	put(PYPROF_RETURN, F, 30);
+	put(PYPROF_CALL, F, 30);
+	put(PYPROF_THREAD_END, 1, 40);
+	put(PYPROF_THREAD, 2, 50);
+	put(PYPROF_CALL, G, 50);
+	read_back();
+	ck_assert_uint_eq(summary.n_running, 1);
+	ck_assert_uint_eq(summary.n_open, 4);
+	ck_assert_uint_eq(summary.n_found, 1);
+}
+END_TEST
+
 /* Frames that ran before recording began take time, and their callees have a caller; no calls. */
 START_TEST(frames_found_running)
 {
@@ -602,6 +728,15 @@ int main(void)
 	tcase_add_test(t, generators_count_resumes);
 	tcase_add_test(t, exceptions_are_counted);
 	tcase_add_test(t, open_frames_are_closed);
+	tcase_add_test(t, what_hangs_is_closed_at_the_end_of_all);
+	tcase_add_test(t, the_end_is_the_last_event_in_real_time);
+	tcase_add_test(t, a_thread_that_ended_ends_there);
+	tcase_add_test(t, a_reader_has_seen_the_end);
+	tcase_add_test(t, a_recording_that_was_stopped_ends_there);
+	tcase_add_loop_test(t, clocks_of_their_own_end_with_the_thread, 0, 2);
+	tcase_add_test(t, where_events_are_lost_nothing_is_known_of_the_end);
+	tcase_add_test(t, a_thread_that_was_blinded_ends_there);
+	tcase_add_test(t, only_what_runs_at_the_end_is_running);
 	tcase_add_test(t, frames_found_running);
 	tcase_add_test(t, unmatched_returns_are_ignored);
 	tcase_add_test(t, missing_returns_are_closed_with_the_caller);

@@ -820,6 +820,88 @@ START_TEST(a_full_disk_is_an_error)
 }
 END_TEST
 
+/* What is shown of labels */
+
+static void add_qualified(struct profile *p, struct text file, struct text name,
+			  struct text qualname)
+{
+	size_t fn = profile_fn_add(p, file, 0, name, qualname);
+
+	p->fn[fn].counts.n_calls = p->fn[fn].counts.n_primitive = 1;
+}
+
+#define ROW "        1    0.000    0.000    0.000    0.000 "
+#define ABOVE(n)                                                         \
+	"         " n " function calls in 0.000 seconds\n\n"             \
+	"   Random listing order was used\n\n"                           \
+	"   ncalls  tottime  percall  cumtime  percall filename:lineno(" \
+	"function)\n"
+
+/* By qualified names, where rows would be the same; else only where it is asked for. */
+START_TEST(rows_that_read_alike_are_told_apart)
+{
+	struct report_options options = { .n_restrictions = 0 };
+	struct profile p;
+
+	profile_init(&p);
+	add_qualified(&p, T("~"), T("<f>"), T("A.f"));
+	add_qualified(&p, T("~"), T("{f}"), T("B.f"));
+	add_qualified(&p, T("g.py"), T("f"), T("C.f"));
+	ASSERT_REPORT(report_print, &p, &options,
+		      ABOVE("3") ROW "A.f\n" ROW "B.f\n" ROW "g.py:0(f)\n\n\n");
+	options.qualnames = true;
+	ASSERT_REPORT(report_print, &p, &options,
+		      ABOVE("3") ROW "A.f\n" ROW "B.f\n" ROW "g.py:0(C.f)\n\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(rows_that_nothing_tells_apart_stay)
+{
+	struct report_options options = { .n_restrictions = 0 };
+	struct profile p;
+
+	profile_init(&p);
+	add_qualified(&p, T("~"), T("<f>"), NONE);
+	add_qualified(&p, T("~"), T("{f}"), NONE);
+	ASSERT_REPORT(report_print, &p, &options, ABOVE("2") ROW "{f}\n" ROW "{f}\n\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+/* Of f and f#2, two code objects of one name, the second keeps its number. */
+START_TEST(a_qualified_name_keeps_its_number)
+{
+	struct report_options options = { .qualnames = true };
+	struct profile p;
+
+	profile_init(&p);
+	add_qualified(&p, T("g.py"), T("f"), T("A.f"));
+	add_qualified(&p, T("g.py"), T("f#2"), T("A.f"));
+	add_qualified(&p, T("h.py"), T("f#2"), T("A.f#2"));
+	ASSERT_REPORT(report_print, &p, &options,
+		      ABOVE("3") ROW "g.py:0(A.f)\n" ROW "g.py:0(A.f#2)\n" ROW
+				     "h.py:0(A.f#2)\n\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
+START_TEST(a_terminal_gets_no_control_characters)
+{
+	struct report_options options = { .escape = true };
+	struct profile p;
+
+	profile_init(&p);
+	add_qualified(&p, T("a\n\t\r"), T("\0\x1b[m\x7f\xc2\x9b\xc3\xa9\\"), NONE);
+	ASSERT_REPORT(report_print, &p, &options,
+		      ABOVE("1") ROW "a\\n\\t\\r:0(\\x00\\x1b[m\\x7f\\x9b\xc3\xa9\\)\n\n\n");
+	options.escape = false;
+	ASSERT_REPORT(report_print, &p, &options,
+		      ABOVE("1") ROW "a\n\t\r:0(\0\x1b[m\x7f\xc2\x9b\xc3\xa9\\)\n\n\n");
+	profile_fini(&p);
+}
+END_TEST
+
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
 int main(void)
@@ -852,5 +934,9 @@ int main(void)
 	tcase_add_test(tcase, widths_count_code_points);
 	tcase_add_test(tcase, callers_are_sorted_by_key);
 	tcase_add_test(tcase, a_full_disk_is_an_error);
+	tcase_add_test(tcase, rows_that_read_alike_are_told_apart);
+	tcase_add_test(tcase, rows_that_nothing_tells_apart_stay);
+	tcase_add_test(tcase, a_qualified_name_keeps_its_number);
+	tcase_add_test(tcase, a_terminal_gets_no_control_characters);
 	return run_case("report", tcase);
 }

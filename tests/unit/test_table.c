@@ -342,6 +342,53 @@ START_TEST(nonsense_is_not_taken_over)
 }
 END_TEST
 
+/* --- no room ---------------------------------------------------------------------------------------------- */
+
+static void record(struct pyprof_fold *f, unsigned kind, uint32_t fn)
+{
+	pyprof_fold_record_as(f, pyprof_record(kind, fn, 0), false, false);
+}
+
+/* Functions 1 .. CAP_FNS fill the table; then come calls of others, each with its return. */
+static void fill_and_lose(struct pyprof_table *t, uint32_t n_lost_calls)
+{
+	for (uint32_t fn = 1; fn <= CAP_FNS; fn++) {
+		record(&t->view, PYPROF_CALL, fn);
+		record(&t->view, PYPROF_RETURN, fn);
+	}
+	for (uint32_t i = 1; i <= n_lost_calls; i++) {
+		record(&t->view, PYPROF_CALL, CAP_FNS + i);
+		record(&t->view, PYPROF_RETURN, CAP_FNS + i);
+	}
+}
+
+static void check_lost(struct pyprof_fold_state s, uint64_t n_lost, uint64_t n_unmatched)
+{
+	uint64_t n_found_fns = s.n_fns;
+
+	ck_assert_uint_eq(s.n_records, 2 * n_found_fns + s.n_unmatched + s.n_lost);
+	pyprof_fold_settle_losses(&s);
+	ck_assert_uint_eq(s.n_lost, n_lost);
+	ck_assert_uint_eq(s.n_unmatched, n_unmatched);
+}
+
+/* A call for which there is no room is two events, and no return without a call. */
+START_TEST(lost_events_are_counted_as_events)
+{
+	struct pyprof_table t;
+
+	take_over(&t);
+	fill_and_lose(&t, 3);
+	check_lost(t.view.s, 6, 0);
+	record(&t.view, PYPROF_CALL, 1000);
+	check_lost(t.view.s, 7, 0); /* one that still runs */
+	record(&t.view, PYPROF_RETURN, 1000);
+	record(&t.view, PYPROF_C_RETURN, 7); /* whose call was before recording began */
+	check_lost(t.view.s, 8, 1);
+	pyprof_table_free(&t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("table");
@@ -356,5 +403,6 @@ int main(void)
 	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
 	tcase_add_test(t, two_sides_fold_in_turns);
 	tcase_add_test(t, nonsense_is_not_taken_over);
+	tcase_add_test(t, lost_events_are_counted_as_events);
 	return run_case("table", t);
 }

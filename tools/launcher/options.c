@@ -47,6 +47,7 @@ static const struct option long_options[] = {
 	{ "restrict", required_argument, NULL, OPT_OF_READER },
 	{ "reverse", no_argument, NULL, OPT_OF_READER },
 	{ "strip-dirs", no_argument, NULL, OPT_OF_READER },
+	{ "qualnames", no_argument, NULL, OPT_OF_READER },
 	{ "callers", no_argument, NULL, OPT_OF_READER },
 	{ "callees", no_argument, NULL, OPT_OF_READER },
 	{ "threads", no_argument, NULL, OPT_OF_READER },

@@ -31,6 +31,9 @@ int main(void)
 	FIELD(header, file_bytes);
 	FIELD(header, names);
 	FIELD(header, rings);
+	FIELD(header, n_unnamed);
+	FIELD(header, n_lost);
+	FIELD(header, n_subinterpreters);
 	SIZE(extent);
 	FIELD(extent, kind);
 	FIELD(extent, bytes);
