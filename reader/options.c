@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "option.h"
 
@@ -352,12 +351,6 @@ static int check_together(const struct parsing *s)
 		return wrong("read --format: found pstats with %s, expected text or json: a pstats "
 			     "file holds one report",
 			     several);
-	if (s->o->format == FORMAT_PSTATS && s->o->output && !strcmp(s->o->output, "-") &&
-	    isatty(STDOUT_FILENO))
-		return wrong(
-			"read --output: found %s, expected a file or a pipe for pstats (-f text "
-			"is for reading)",
-			"a terminal");
 	if ((w->threads || w->source.thread) && w->source.recording.bias.bare_s > 0)
 		return wrong("read --bare-time: found it with %s, expected a report on all threads",
 			     w->source.thread ? "--thread" : "--threads");

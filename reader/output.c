@@ -322,7 +322,7 @@ int output_write(const struct reading *r, const struct options *o)
 	FILE *to;
 	int err;
 
-	if (!o->output || !strcmp(o->output, "-"))
+	if (!o->output)
 		return write_to(stdout, r, o);
 	if (is_replaceable(o->output))
 		return write_file(r, o);

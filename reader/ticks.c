@@ -190,7 +190,7 @@ uint64_t ticks_end(const struct drain *d)
 		return 0;
 	if (h->paused_ticks)
 		return h->paused_ticks;
-	if (!a->live || !attach_is_mapped(a))
+	if (a->owner.state != OWNER_RUNS || !attach_is_mapped(a))
 		return later(latest_event(d), h->end_ticks);
 	return same_boot(h) ? clock_of(h) : 0;
 }

@@ -239,7 +239,7 @@ def test_living_program_has_the_plain_name(python, folder, tmp_path):
             assert ask(folder, folder / name).splitlines()[0].endswith(text)
         assert ask(folder, "--clean") == "" and len(list(folder.iterdir())) == 3
         together = ask(folder, str(target.process.pid))
-        assert together.count("pyshim: ") == 3 and re.search(r"^ +1 .*s\.py:2\(known\)$|^ +2 .*", together, re.M)
+        assert together.count("pyshim: /") == 3 and re.search(r"^ +1 .*s\.py:2\(known\)$|^ +2 .*", together, re.M)
     assert states(folder) == {plain: "ended", plain + ".1": "before execve", plain + ".2": "before execve"}
     done = ask(folder, "-r", "known", str(target.process.pid))
     assert sum(int(n) for n in re.findall(r"^ +(\d+) .*\(known\)$", done, flags=re.M)) == 3
@@ -254,7 +254,7 @@ def test_many_execs_are_recorded_to_the_last(folder, tmp_path):
         kept = len(list(folder.iterdir()))
         assert kept == 1 + 32
         assert states(folder)["pyprof.%d" % pid] == "running"
-    text = ask(folder, "--strict", str(pid), status=3)
+    text = ask(folder, "--strict", "-v", str(pid), status=3)
     assert "  %d programs that this process was before, by execve, are left out" % (n - 32) in text
     assert re.search(r"^ +%d .*\(known\)$" % kept, text, flags=re.M)
 
