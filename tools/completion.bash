@@ -134,7 +134,7 @@ _pyshim() {
         _pyshim_argument "$previous" "$current"
     else
         _pyshim_words "$current" "$(_pyshim_options "$reader" |
-            grep -Evx -- '--(list|clean|calibrate|python)')"
+            grep -Evx -- '--(list|clean|calibrate|python|keep-anyway)')"
     fi
 }
 

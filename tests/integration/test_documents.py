@@ -15,7 +15,7 @@ LAUNCHER = BUILD / "pyshim"
 MANUALS = ROOT / "docs" / "man"
 COMPLETION = ROOT / "tools" / "completion.bash"
 OPTION = r"--?[a-z][a-z-]*"
-REFUSED = {"--list", "--clean", "--calibrate", "--python"}  # by the launcher
+REFUSED = {"--list", "--clean", "--calibrate", "--python", "--keep-anyway"}  # by the launcher
 
 
 def options_of_help(program):
@@ -201,7 +201,7 @@ def check_works(launcher, cwd):
 
 
 def check_calibrates(reader, config):
-    done = run_bare([reader, "--calibrate", "1000", "--python", PYTHONS[0].exe],
+    done = run_bare([reader, "--calibrate", "1000", "--python", PYTHONS[0].exe, "--keep-anyway"],
                     env={"XDG_CONFIG_HOME": str(config)})
     assert done.status == 0, done.err
     assert [p for p in config.rglob("*") if p.is_file()]

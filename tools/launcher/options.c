@@ -20,7 +20,7 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        and all other options of pyshim-read (see pyshim-read --help),\n"
-	"                        but --list, --clean, --calibrate and --python\n"
+	"                        but --list, --clean, --calibrate, --python and --keep-anyway\n"
 	"  -v, --verbose         say where the recordings are, too\n"
 	"      --version, --help\n"
 	"\n"
@@ -66,6 +66,7 @@ static const struct option long_options[] = {
 	{ "clean", no_argument, NULL, OPT_REFUSED },
 	{ "calibrate", required_argument, NULL, OPT_REFUSED },
 	{ "python", required_argument, NULL, OPT_REFUSED },
+	{ "keep-anyway", no_argument, NULL, OPT_REFUSED },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
