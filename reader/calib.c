@@ -38,6 +38,13 @@ double calib_bias(const struct calib *c)
 	return (c->cost[0].in_s + c->cost[0].out_s) / 2;
 }
 
+double calib_disturbed(const struct calib_quality *q)
+{
+	uint64_t n = q->n_waited + q->n_slower + q->n_crowded;
+
+	return q->n_slices ? (double)n / (double)q->n_slices : 0;
+}
+
 void calib_processor(char *name, size_t cap)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
@@ -88,6 +95,28 @@ char *calib_path(const struct calib_key *key)
 	return n < 0 ? NULL : path;
 }
 
+static void read_quality(struct calib_quality *q, const char *name, const char *value)
+{
+	if (!strcmp(name, "trusted")) {
+		q->known = true;
+		q->trusted = !strcmp(value, "yes");
+	}
+	if (!strcmp(name, "slices"))
+		q->n_slices = strtoull(value, NULL, 10);
+	if (!strcmp(name, "waited"))
+		q->n_waited = strtoull(value, NULL, 10);
+	if (!strcmp(name, "slower"))
+		q->n_slower = strtoull(value, NULL, 10);
+	if (!strcmp(name, "crowded"))
+		q->n_crowded = strtoull(value, NULL, 10);
+	if (!strcmp(name, "others"))
+		q->others = strtod(value, NULL);
+	if (!strcmp(name, "steal"))
+		q->steal = strtod(value, NULL);
+	if (!strcmp(name, "reference"))
+		q->reference_s = strtod(value, NULL) * 1e-9;
+}
+
 /* "name value" lines; what is not known is left alone. */
 static void read_line(struct calib *c, const char *name, const char *value)
 {
@@ -125,6 +154,15 @@ static void read_line(struct calib *c, const char *name, const char *value)
 		c->n_calls = strtoull(value, NULL, 10);
 	if (!strcmp(name, "rounds"))
 		c->n_rounds = strtoull(value, NULL, 10);
+	read_quality(&c->quality, name, value);
+}
+
+static int is_sensible_quality(const struct calib_quality *q)
+{
+	return q->n_waited <= q->n_slices && q->n_slower <= q->n_slices - q->n_waited &&
+	       q->n_crowded <= q->n_slices - q->n_waited - q->n_slower && q->others >= 0 &&
+	       q->others <= 1 && q->steal >= 0 && q->steal <= 1 && q->reference_s >= 0 &&
+	       q->reference_s < 1;
 }
 
 /* Beyond these it is no calibration: nothing that is read may make times infinite. */
@@ -136,6 +174,8 @@ static int is_sensible(const struct calib *c)
 		if (!(cost->in_s > -1 && cost->in_s < 1 && cost->out_s > -1 && cost->out_s < 1))
 			return 0;
 	}
+	if (!is_sensible_quality(&c->quality))
+		return 0;
 	return c->bytecode >= 1 && c->bytecode < 1000 && c->cold >= 0 && c->cold < 1 &&
 	       c->error >= 0 && c->error < 1000;
 }
@@ -181,6 +221,15 @@ static int make_folder_of(const char *path)
 	return err;
 }
 
+static void write_quality(FILE *f, const struct calib_quality *q)
+{
+	fprintf(f,
+		"trusted %s\nslices %" PRIu64 "\nwaited %" PRIu64 "\nslower %" PRIu64
+		"\ncrowded %" PRIu64 "\nothers %.4f\nsteal %.4f\nreference %.1f\n",
+		q->trusted ? "yes" : "no", q->n_slices, q->n_waited, q->n_slower, q->n_crowded,
+		q->others, q->steal, q->reference_s * 1e9);
+}
+
 int calib_save(const struct calib *c, const char *path)
 {
 	char *temporary;
@@ -204,6 +253,8 @@ int calib_save(const struct calib *c, const char *path)
 				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 		fprintf(f, "cold %.5f\nbytecode %.4f\nerror %.4f\n", c->cold * 1e9, c->bytecode,
 			c->error);
+		if (c->quality.known)
+			write_quality(f, &c->quality);
 		if (ferror(f))
 			err = -EIO;
 		if (fclose(f) && !err)

@@ -48,6 +48,17 @@ struct calib_key {
 	char clock[16];
 };
 
+/* How much other work disturbed a calibration, and whether it is to be trusted. */
+struct calib_quality {
+	bool known; /* older files do not tell */
+	bool trusted;
+	uint64_t n_slices;
+	uint64_t n_waited, n_slower, n_crowded; /* of these disturbed: slices.h tells by what */
+	double others,
+		steal; /* of the machine's time, the part that other processes had, and other machines */
+	double reference_s; /* how long a fixed piece of work took */
+};
+
 struct calib {
 	struct calib_key key;
 	struct calib_cost cost[CALIB_KINDS];
@@ -64,6 +75,7 @@ struct calib {
 	double error;
 	int64_t made; /* seconds since the epoch */
 	uint64_t n_calls, n_rounds;
+	struct calib_quality quality;
 };
 
 /* The same cost for each event: half in, half out. What profile.Profile.calibrate means by a bias. */
@@ -85,6 +97,9 @@ void calib_processor(char *name, size_t cap);
 
 /* Where the calibration of a key is kept: a malloced path below XDG_CONFIG_HOME, or NULL. */
 char *calib_path(const struct calib_key *key);
+
+/* Disturbed slices, as a part of all. */
+double calib_disturbed(const struct calib_quality *q);
 
 /* 0; -errno; -EINVAL where the file is something else. The folder is made where it is missing. */
 int calib_load(struct calib *c, const char *path);

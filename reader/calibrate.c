@@ -9,16 +9,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "fit.h"
+#include "machine.h"
 #include "places.h"
 #include "recording.h"
+#include "slices.h"
 #include "solve.h"
 
-#define SLICES 20 /* of a loop in a round */
 #define MANY \
 	20000 /* calls: fewer are disturbed by anything, and more rounds of them are of no use */
 
@@ -28,6 +30,9 @@ struct run {
 	char shim[96];
 	int n_loops; /* that the program has */
 	struct source source;
+	struct slices slices;
+	struct rounds rounds;
+	struct calib_quality quality;
 };
 
 static int fail(const char *verb, const char *object, const char *found, const char *expected)
@@ -93,19 +98,31 @@ static _Noreturn void become_target(const struct run *run, bool recorded, int ou
 }
 
 /* How many loops there were. */
-static int read_times(FILE *from, uint64_t n_calls, double *seconds)
+static int read_slices(FILE *from, uint64_t n_calls, struct slices_run *to)
 {
-	uint64_t ns;
-	int n = 0;
+	unsigned loop, k;
+	uint64_t elapsed, cpu, n_switches, reference, n_running;
+	int n_loops = 0;
 
-	while (n < MAX_LOOPS && fscanf(from, "%" SCNu64, &ns) == 1)
-		seconds[n++] = (double)ns * 1e-9 / (double)(n_calls / SLICES);
-	return n;
+	while (fscanf(from, "%u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64, &loop,
+		      &k, &elapsed, &cpu, &n_switches, &reference, &n_running) == 7 &&
+	       loop < MAX_LOOPS && k < SLICES_MAX) {
+		to->at[loop][k] = (struct slice){ .elapsed_s = (double)elapsed * 1e-9,
+						  .cpu_s = (double)cpu * 1e-9,
+						  .n_switches = n_switches,
+						  .reference_s = (double)reference * 1e-9,
+						  .n_running = n_running };
+		to->at[loop][k].total_s =
+			to->at[loop][k].elapsed_s / (double)(n_calls / SLICES_MAX);
+		n_loops = (int)loop < n_loops ? n_loops : (int)loop + 1;
+	}
+	return n_loops;
 }
 
-static int run_target(struct run *run, bool recorded, double *seconds)
+/* Waits for it. What it prints is read meanwhile. */
+static int run_process(const struct run *run, bool recorded, struct slices_run *to, int *status)
 {
-	int out[2], status = 0, n_loops = 0;
+	int out[2], n_loops = 0;
 	FILE *from = NULL;
 	pid_t pid = -1;
 
@@ -117,11 +134,39 @@ static int run_target(struct run *run, bool recorded, double *seconds)
 		from = fdopen(out[0], "r");
 	}
 	if (pid > 0 && from)
-		n_loops = read_times(from, run->c->n_calls, seconds);
+		n_loops = read_slices(from, run->c->n_calls, to);
 	if (from)
 		fclose(from);
 	if (pid > 0)
-		waitpid(pid, &status, 0);
+		waitpid(pid, status, 0);
+	return n_loops;
+}
+
+/* Processor time of this process and of those that it waited for. */
+static double own_time(void)
+{
+	struct rusage used[2];
+	double s = 0;
+
+	getrusage(RUSAGE_SELF, &used[0]);
+	getrusage(RUSAGE_CHILDREN, &used[1]);
+	for (int i = 0; i < 2; i++) {
+		s += (double)(used[i].ru_utime.tv_sec + used[i].ru_stime.tv_sec);
+		s += (double)(used[i].ru_utime.tv_usec + used[i].ru_stime.tv_usec) * 1e-6;
+	}
+	return s;
+}
+
+static int run_target(struct run *run, bool recorded, struct slices_run *to)
+{
+	struct machine_time before, after;
+	double own_s = own_time();
+	int n_loops, status = 0;
+
+	machine_read(&before);
+	n_loops = run_process(run, recorded, to, &status);
+	machine_read(&after);
+	to->load = machine_compare(&before, &after, own_time() - own_s);
 	if (status || n_loops <= LOOP_MIXED || (run->n_loops && n_loops != run->n_loops))
 		return fail("run", run->c->python, "it did not finish its loops",
 			    "a CPython from 3.8 on");
@@ -148,39 +193,52 @@ static double self_of(const struct profile_fn *loop, const struct profile *p, co
 	return 0;
 }
 
-/* Each slice is a function of its own by name: the fastest counts. */
-static int read_loop(const struct profile *p, double n_calls, int loop, struct round *round)
+/* "loop_c 3": the loop, and which slice. -1: of no loop. */
+static int loop_of(const struct profile_fn *fn, int n_loops, unsigned *slice)
 {
-	char prefix[32];
+	char text[64], name[64];
+	int loop;
 
-	if (loop < LOOP_MIXED)
-		snprintf(prefix, sizeof(prefix), "%s ", loop_facts[loop].name);
-	else
-		snprintf(prefix, sizeof(prefix), "mixed_%d ", loop - LOOP_MIXED);
-	round->total[loop] = INFINITY;
-	for (size_t k = 0; k < p->n_fns; k++) {
-		const struct profile_fn *fn = &p->fn[k];
-		double total = (fn->counts.total_s + fn->counts.total_cost_s) / n_calls;
-
-		if (fn->name.n < strlen(prefix) || memcmp(fn->name.bytes, prefix, strlen(prefix)) ||
-		    total >= round->total[loop])
-			continue;
-		round->total[loop] = total;
-		round->cost[loop] = fn->counts.total_cost_s / n_calls;
-		if (loop < LOOP_MIXED)
-			round->callee[loop] = self_of(fn, p, loop_facts[loop].callee) / n_calls;
+	snprintf(text, sizeof(text), "%.*s", fn->name.n < 63 ? (int)fn->name.n : 63,
+		 (const char *)fn->name.bytes);
+	if (sscanf(text, "mixed_%d %u", &loop, slice) == 2)
+		return *slice < SLICES_MAX && loop >= 0 && loop < n_loops - LOOP_MIXED
+			       ? LOOP_MIXED + loop
+			       : -1;
+	if (sscanf(text, "%63s %u", name, slice) != 2 || *slice >= SLICES_MAX)
+		return -1;
+	for (loop = 0; loop < LOOP_MIXED; loop++) {
+		if (!strcmp(name, loop_facts[loop].name))
+			return loop;
 	}
-	return isinf(round->total[loop]) ? -1 : 0;
+	return -1;
 }
 
-static int read_loops(const struct run *run, const struct profile *p, struct round *round)
+/* Each slice is a function of its own by name. -1: a loop has none. */
+static int read_loops(const struct run *run, const struct profile *p, struct slices_run *to)
 {
-	double n_calls = (double)(run->c->n_calls / SLICES);
-	int err = 0;
+	double n_calls = (double)(run->c->n_calls / SLICES_MAX);
+	bool found[MAX_LOOPS] = { 0 };
+	unsigned k;
 
-	for (int i = 0; i < run->n_loops && !err; i++)
-		err = read_loop(p, n_calls, i, round);
-	return err;
+	for (size_t i = 0; i < p->n_fns; i++) {
+		const struct profile_fn *fn = &p->fn[i];
+		int loop = loop_of(fn, run->n_loops, &k);
+
+		if (loop < 0)
+			continue;
+		found[loop] = true;
+		to->at[loop][k].total_s = (fn->counts.total_s + fn->counts.total_cost_s) / n_calls;
+		to->at[loop][k].cost_s = fn->counts.total_cost_s / n_calls;
+		if (loop < LOOP_MIXED)
+			to->at[loop][k].callee_s =
+				self_of(fn, p, loop_facts[loop].callee) / n_calls;
+	}
+	for (int i = 0; i < run->n_loops; i++) {
+		if (!found[i])
+			return -1;
+	}
+	return 0;
 }
 
 /* The one recording in the folder. */
@@ -201,7 +259,7 @@ static int find_recording(const struct run *run, char *path, size_t cap)
 	return err;
 }
 
-static int read_recording(struct run *run, const struct recording_wish *wish, struct round *round)
+static int read_recording(struct run *run, const struct recording_wish *wish, struct slices_run *to)
 {
 	char path[512], error[512] = "";
 	struct profile p;
@@ -211,7 +269,7 @@ static int read_recording(struct run *run, const struct recording_wish *wish, st
 	memset(&run->source, 0, sizeof(run->source));
 	if (!err)
 		err = recording_read(&run->source, path, wish, &p, error);
-	if (!err && read_loops(run, &p, round))
+	if (!err && read_loops(run, &p, to))
 		err = -EINVAL;
 	profile_fini(&p);
 	if (*error)
@@ -232,7 +290,7 @@ static void forget_recording(const struct run *run)
 /* --- fitting to programs -------------------------------------------------------------------------------- */
 
 /* What a calibration says of the last round. */
-static int apply(struct run *run, const struct calib *c, struct round *costs)
+static int apply(struct run *run, const struct calib *c, struct slices_run *costs)
 {
 	char path[128];
 	struct recording_wish wish = { .bias = { .kind = BIAS_FILE, .path = path } };
@@ -254,14 +312,22 @@ static double step_of(int unknown)
 	return unknown == FIT_COLD ? 1e-11 : 1e-9;
 }
 
+static double cost_of(const struct slices_run *costs, int loop)
+{
+	const struct slice *s = slices_fastest(costs, loop);
+
+	return s ? s->cost_s : 0;
+}
+
 /* What the costs so far say of each mixed program, and how much more a second more of each unknown. */
 static int find_model(struct run *run, const struct calib *c, struct fit_program *program)
 {
-	struct round known, costs;
+	struct slices_run known = run->slices.run[run->slices.n_rounds - 1][SLICES_RECORDED];
+	struct slices_run costs = known;
 	int err = apply(run, c, &known);
 
 	for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
-		program[i - LOOP_MIXED].known_s = known.cost[i];
+		program[i - LOOP_MIXED].known_s = cost_of(&known, i);
 	for (int k = 0; k < FIT_UNKNOWNS && !err; k++) {
 		struct calib tried = *c;
 
@@ -269,12 +335,26 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 		err = apply(run, &tried, &costs);
 		for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
 			program[i - LOOP_MIXED].by[k] =
-				(costs.cost[i] - known.cost[i]) / step_of(k);
+				(cost_of(&costs, i) - cost_of(&known, i)) / step_of(k);
 	}
 	return err;
 }
 
 /* --- telling -------------------------------------------------------------------------------------------- */
+
+static double part_of(uint64_t n, const struct calib_quality *q)
+{
+	return q->n_slices ? (double)n / (double)q->n_slices : 0;
+}
+
+static void print_quality(const struct calib_quality *q, uint64_t n_rounds)
+{
+	printf("  calibrated: %" PRIu64
+	       " rounds, %.0f %% of slices disturbed by other work: %.0f %% waited, "
+	       "%.0f %% slower, %.0f %% crowded\n",
+	       n_rounds, calib_disturbed(q) * 100, part_of(q->n_waited, q) * 100,
+	       part_of(q->n_slower, q) * 100, part_of(q->n_crowded, q) * 100);
+}
 
 static void print(const struct run *run, const struct calib *c, double unrest)
 {
@@ -304,6 +384,7 @@ static void print(const struct run *run, const struct calib *c, double unrest)
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
+	print_quality(&c->quality, c->n_rounds);
 	if (unrest > SOLVE_UNREST)
 		printf("  the fastest rounds differ by %.1f %%: better calibrate again %s\n",
 		       unrest * 100,
@@ -311,46 +392,104 @@ static void print(const struct run *run, const struct calib *c, double unrest)
 					 : "when the machine is less busy with other things");
 }
 
-static int keep(const struct calib *c)
+static int write_kept(const struct calib *c, const char *path)
 {
-	char *path = calib_path(&c->key);
 	int err = path ? calib_save(c, path) : -ENOENT;
 
 	if (err)
-		fail("keep", path ? path : "the calibration", strerror(-err),
-		     "a folder below XDG_CONFIG_HOME or HOME that can be written to");
-	else
-		printf("  kept in %s\n", path);
-	free(path);
-	return err ? -1 : 0;
+		return fail("keep", path ? path : "the calibration", strerror(-err),
+			    "a folder below XDG_CONFIG_HOME or HOME that can be written to");
+	printf("  kept in %s\n", path);
+	return 0;
 }
 
-static int run_round(struct run *run, struct round *round)
+static int refuse(const struct run *run, const char *path)
 {
-	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
+	const struct calib_quality *q = &run->quality;
+	struct calib kept;
+	double load = 0;
+
+	getloadavg(&load, 1);
+	fprintf(stderr,
+		"pyshim-read: keep the calibration: %.0f %% of its slices were disturbed by other work and "
+		"%d rounds undisturbed (load %.1f, steal %.0f %%), expected at most %.0f %% and at least "
+		"%d: calibrate again when this machine is quiet, or add --keep-anyway%s\n",
+		calib_disturbed(q) * 100, run->rounds.n_fewest, load, q->steal * 100,
+		SLICES_MOST_DISTURBED * 100, SOLVE_ENOUGH,
+		path && !calib_load(&kept, path) ? "; the one that was kept before stays" : "");
+	return -1;
+}
+
+static int keep(const struct run *run, const struct calib *c)
+{
+	char *path = calib_path(&c->key);
 	int err;
 
-	forget_recording(run);
-	err = run_target(run, false, round->bare);
-	if (!err)
-		err = run_target(run, true, round->total);
-	if (!err)
-		err = read_recording(run, &raw, round);
+	if (c->quality.trusted || run->c->keep_anyway)
+		err = write_kept(c, path);
+	else
+		err = refuse(run, path);
+	free(path);
 	return err;
 }
 
+static int run_round(struct run *run)
+{
+	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
+	struct slices_run *side = run->slices.run[run->slices.n_rounds];
+	int err;
+
+	forget_recording(run);
+	err = run_target(run, false, &side[SLICES_BARE]);
+	if (!err)
+		err = run_target(run, true, &side[SLICES_RECORDED]);
+	if (!err)
+		err = read_recording(run, &raw, &side[SLICES_RECORDED]);
+	run->slices.n_rounds++;
+	run->slices.n_loops = run->n_loops;
+	return err;
+}
+
+/* What a kept calibration that is trusted says of how fast this machine is, or 0. */
+static double known_reference(const struct run *run)
+{
+	char *path = calib_path(&run->source.calib.key);
+	struct calib kept;
+	double s = 0;
+
+	if (path && !calib_load(&kept, path) && kept.quality.trusted)
+		s = kept.quality.reference_s;
+	free(path);
+	return s;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
 /* More of them where the machine does other things as well. */
-static int run_rounds(struct run *run, struct rounds *r)
+static int run_rounds(struct run *run)
 {
 	bool shows = isatty(2);
 	int most = run->c->n_calls < MANY ? SOLVE_ROUNDS : SOLVE_MAX_ROUNDS;
+	double begun = now(), own_s = own_time();
+	struct rounds *r = &run->rounds;
 	int err = 0, n;
 
 	while (!err && r->n < (n = solve_rounds(r, most))) {
+		if (r->n % SOLVE_FASTEST == 0 &&
+		    slices_are_late(r->n, now() - begun, own_time() - own_s))
+			break;
 		if (shows)
 			fprintf(stderr, "\rround %d of %d", r->n + 1, n);
-		err = run_round(run, &r->at[r->n++]);
-		r->n_loops = run->n_loops;
+		err = run_round(run);
+		r->n = run->slices.n_rounds;
+		if (!err && r->n >= SOLVE_ROUNDS && r->n % SOLVE_FASTEST == 0)
+			slices_select(&run->slices, known_reference(run), r, &run->quality);
 	}
 	if (shows)
 		fputs("\r\033[K", stderr);
@@ -358,15 +497,17 @@ static int run_rounds(struct run *run, struct rounds *r)
 }
 
 /* The costs of calls in loops of them, then what programs make of these. */
-static int work_out(struct run *run, const struct rounds *r, struct calib *c)
+static int work_out(struct run *run, struct calib *c)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
 	struct fit_program program[MAX_LOOPS - LOOP_MIXED] = { 0 };
+	const struct rounds *r = &run->rounds;
 	int err;
 
 	c->key = run->source.calib.key;
 	c->made = time(NULL);
 	c->n_rounds = (uint64_t)r->n;
+	c->quality = run->quality;
 	solve(c, r, monitoring);
 	for (int i = LOOP_MIXED; i < run->n_loops; i++) {
 		double bare = solve_bare(r, i);
@@ -382,19 +523,21 @@ static int work_out(struct run *run, const struct rounds *r, struct calib *c)
 
 int calibrate(const struct calibration *c)
 {
-	struct run run = { .c = c };
-	static struct rounds rounds;
+	static struct run run; /* megabytes */
 	struct calib result = { .n_calls = c->n_calls };
-	int err = make_folder(&run);
+	int err;
 
+	run.c = c;
+	run.slices.n_processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
+	err = make_folder(&run);
 	if (!err)
-		err = run_rounds(&run, &rounds);
+		err = run_rounds(&run);
 	if (!err)
-		err = work_out(&run, &rounds, &result);
+		err = work_out(&run, &result);
 	forget_recording(&run);
 	remove_folder(&run);
 	if (err)
 		return err;
-	print(&run, &result, solve_unrest(&rounds));
-	return keep(&result);
+	print(&run, &result, solve_unrest(&run.rounds));
+	return keep(&run, &result);
 }

@@ -6,6 +6,7 @@
 #ifndef READER_CALIBRATE_H
 #define READER_CALIBRATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define CALIBRATE_MIN_CALLS 1000
@@ -14,11 +15,15 @@
 struct calibration {
 	uint64_t n_calls;   /* of each loop in each round */
 	const char *python; /* the interpreter, found in PATH */
+	bool keep_anyway;   /* what cannot be trusted, too */
 };
 
 extern const char calibrate_program[];
 
-/* Prints what was measured, and keeps it. 0, or -1 when it has been said what is wrong. */
+/*
+ * Prints what was measured, and keeps it if other work did not disturb it too much. 0, or -1 when it has been said
+ * what is wrong.
+ */
 int calibrate(const struct calibration *c);
 
 #endif

@@ -380,6 +380,26 @@ static void put_losses(struct json *j, const struct source *s)
 	key_bool(j, "is_whole", !preamble_has_loss(s));
 }
 
+/* null: the file does not tell. */
+static void put_quality(struct json *j, const struct calib_quality *q)
+{
+	put_key(j, "quality");
+	if (!q->known) {
+		put_null(j);
+		return;
+	}
+	begin(j, "{");
+	key_bool(j, "is_trusted", q->trusted);
+	key_count(j, "n_slices", q->n_slices);
+	key_count(j, "n_waited", q->n_waited);
+	key_count(j, "n_slower", q->n_slower);
+	key_count(j, "n_crowded", q->n_crowded);
+	key_seconds(j, "others", q->others);
+	key_seconds(j, "steal", q->steal);
+	key_seconds(j, "reference_s", q->reference_s);
+	end(j, "}");
+}
+
 static void put_calibration(struct json *j, const struct calib *c)
 {
 	put_key(j, "calibration");
@@ -390,6 +410,7 @@ static void put_calibration(struct json *j, const struct calib *c)
 	key_seconds(j, "error", c->error);
 	put_key(j, "made");
 	put_int(j, c->made);
+	put_quality(j, &c->quality);
 	put_key(j, "costs");
 	begin(j, "{");
 	for (int i = 0; i < CALIB_KINDS; i++) {

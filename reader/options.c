@@ -46,6 +46,7 @@ static const char usage[] =
 	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
 	"      --calibrate N     measure what recording costs, with N calls a round, and keep it\n"
 	"      --python EXE      ... of this interpreter (python3)\n"
+	"      --keep-anyway     ... even if other work disturbed it\n"
 	"      --wait            wait for the target to end first, and fold in its stead meanwhile\n"
 	"      --list            the recordings that there are\n"
 	"      --clean           remove those of processes that have ended\n"
@@ -78,6 +79,7 @@ enum {
 	OPT_BARE_TIME,
 	OPT_CALIBRATE,
 	OPT_PYTHON,
+	OPT_KEEP_ANYWAY,
 	OPT_CHECK,
 	OPT_STRICT,
 	OPT_FORCE,
@@ -114,6 +116,7 @@ static const struct option long_options[] = {
 	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
 	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
 	{ "python", required_argument, NULL, OPT_PYTHON },
+	{ "keep-anyway", no_argument, NULL, OPT_KEEP_ANYWAY },
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "strict", no_argument, NULL, OPT_STRICT },
 	{ "force", no_argument, NULL, OPT_FORCE },
@@ -256,6 +259,7 @@ static bool *find_switch(struct options *o, int option)
 		{ OPT_NO_BUILTINS, &o->wish.source.no_builtins },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
+		{ OPT_KEEP_ANYWAY, &o->calibration.keep_anyway },
 		{ OPT_FORCE, &o->force },
 		{ OPT_WAIT, &o->wait },
 		{ OPT_LIST, &o->list },

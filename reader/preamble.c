@@ -237,6 +237,11 @@ static void print_correction(FILE *to, const struct source *s)
 	if (b->scale != 1)
 		fprintf(to, ", %.3f times as calibrated to meet --bare-time", b->scale);
 	fputc('\n', to);
+	if (s->calib.quality.known && !s->calib.quality.trusted)
+		fprintf(to,
+			"  that calibration was kept although %.0f %% of its slices were disturbed by other "
+			"work: its costs may be wrong\n",
+			calib_disturbed(&s->calib.quality) * 100);
 	if (b->n_bounded)
 		fprintf(to,
 			"  %zu function%s took less than the cost of %s calls: 0, and %.6f s from %s "

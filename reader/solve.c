@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "solve.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "pyprof/abi.h"
@@ -59,19 +60,30 @@ static double half_iqr(const struct timed *sorted, int n)
 	return (sorted[n * 3 / 4].s - sorted[n / 4].s) / 2;
 }
 
-static void sort_bare(const struct rounds *r, int loop, struct timed *sorted)
+/* How many rounds have a time. */
+static int sort_bare(const struct rounds *r, int loop, struct timed *sorted)
 {
-	for (int i = 0; i < r->n; i++)
-		sorted[i] = (struct timed){ r->at[i].bare[loop], 0 };
-	qsort(sorted, (size_t)r->n, sizeof(*sorted), compare);
+	int n = 0;
+
+	for (int i = 0; i < r->n; i++) {
+		if (!isinf(r->at[i].bare[loop]))
+			sorted[n++] = (struct timed){ r->at[i].bare[loop], 0 };
+	}
+	qsort(sorted, (size_t)n, sizeof(*sorted), compare);
+	return n;
 }
 
 /* Of the recorded rounds, with the callee's own time in the same ones. */
-static void sort_total(const struct rounds *r, int loop, struct timed *sorted)
+static int sort_total(const struct rounds *r, int loop, struct timed *sorted)
 {
-	for (int i = 0; i < r->n; i++)
-		sorted[i] = (struct timed){ r->at[i].total[loop], r->at[i].callee[loop] };
-	qsort(sorted, (size_t)r->n, sizeof(*sorted), compare);
+	int n = 0;
+
+	for (int i = 0; i < r->n; i++) {
+		if (!isinf(r->at[i].total[loop]))
+			sorted[n++] = (struct timed){ r->at[i].total[loop], r->at[i].callee[loop] };
+	}
+	qsort(sorted, (size_t)n, sizeof(*sorted), compare);
+	return n;
 }
 
 double solve_bare(const struct rounds *r, int loop)
@@ -116,7 +128,8 @@ int solve_rounds(const struct rounds *r, int most)
 
 	if (r->n < SOLVE_ROUNDS)
 		return SOLVE_ROUNDS;
-	if (r->n < whole || r->n >= most || solve_unrest(r) <= SOLVE_UNREST)
+	if (r->n < whole || r->n >= most ||
+	    (r->n_fewest >= SOLVE_ENOUGH && solve_unrest(r) <= SOLVE_UNREST))
 		return whole;
 	return whole + SOLVE_FASTEST;
 }
@@ -153,15 +166,13 @@ static struct calib_cost cost_of(const struct rounds *r, enum loop loop, double 
 	struct timed bare[SOLVE_MAX_ROUNDS], total[SOLVE_MAX_ROUNDS];
 	double body = solve_bare(r, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
 		      (facts->n_inside ? facts->n_inside : 1);
-	double callee;
+	int n_bare = sort_bare(r, loop, bare), n_total = sort_total(r, loop, total);
+	double callee = typical(total).with;
 
-	sort_bare(r, loop, bare);
-	sort_total(r, loop, total);
-	callee = typical(total).with;
 	return (struct calib_cost){ .in_s = callee - body - facts->n_inside * slow,
 				    .out_s = typical(total).s - callee - (typical(bare).s - body) -
 					     facts->n_outside * slow,
-				    .spread_s = half_iqr(bare, r->n) + half_iqr(total, r->n) };
+				    .spread_s = half_iqr(bare, n_bare) + half_iqr(total, n_total) };
 }
 
 static struct calib_cost minus(struct calib_cost a, struct calib_cost b)

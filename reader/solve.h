@@ -14,6 +14,7 @@
 #define SOLVE_ROUNDS 15
 #define SOLVE_MAX_ROUNDS 45 /* on a machine that does other things as well */
 #define SOLVE_FASTEST 5	    /* rounds that count, with the one that is faster still */
+#define SOLVE_ENOUGH 10	    /* rounds in which each loop has been undisturbed */
 #define SOLVE_UNREST 0.01   /* from there on they are too far apart */
 
 /* What calibrate_program runs, in this order. */
@@ -46,7 +47,7 @@ struct loop_facts {
 
 extern const struct loop_facts loop_facts[LOOP_MIXED];
 
-/* Seconds a call, of the fastest slice. */
+/* Seconds a call, of the fastest slice; INFINITY where the loop was disturbed. */
 struct round {
 	double bare[MAX_LOOPS];
 	double total[MAX_LOOPS];  /* as recorded */
@@ -57,6 +58,7 @@ struct round {
 struct rounds {
 	int n; /* SOLVE_ROUNDS to SOLVE_MAX_ROUNDS */
 	int n_loops;
+	int n_fewest; /* rounds in which a loop was undisturbed: of the loops, but for a few that were more often */
 	struct round at[SOLVE_MAX_ROUNDS];
 };
 
@@ -73,7 +75,10 @@ double solve_total(const struct rounds *r, int loop);
  */
 double solve_unrest(const struct rounds *r);
 
-/* How many rounds there are to be, by those so far: SOLVE_ROUNDS, and SOLVE_FASTEST more while they are restless, up to `most`. */
+/*
+ * How many rounds there are to be, by those so far: SOLVE_ROUNDS, and SOLVE_FASTEST more while they are restless or
+ * too few of them are undisturbed, up to `most`.
+ */
 int solve_rounds(const struct rounds *r, int most);
 
 /* The costs, and their spread. `monitoring`: the engine of 3.12+. */

@@ -134,7 +134,7 @@ _pyshim() {
         _pyshim_argument "$previous" "$current"
     else
         _pyshim_words "$current" "--keep --text $(_pyshim_options "$reader" |
-            grep -Evx -- '--(list|clean|calibrate|python|names-from|relative-to)')"
+            grep -Evx -- '--(list|clean|calibrate|python|keep-anyway|names-from|relative-to)')"
     fi
 }
 

@@ -11,6 +11,7 @@ import json
 import os
 import pty
 import re
+import shlex
 import shutil
 import subprocess
 import time
@@ -62,20 +63,50 @@ def config(tmp_path):
     return tmp_path / "config"
 
 
-def calibrate(python, config, *, status=0, env=None):
-    return run_bare([READER, "--calibrate", "1000", "--python", python.exe],
+QUIET = "cpu=$elapsed switches=0 reference=1000 running=1"
+INTERPRETER = "#!/bin/sh\n" """\
+%s "$@" | while read loop slice elapsed cpu switches reference running; do
+    %s
+    echo $loop $slice $elapsed $cpu $switches $reference $running
+done
+"""
+
+
+@pytest.fixture
+def interpreter(tmp_path):
+    """interpreter(python, edit): a program that is that interpreter, but for what it says of the machine.
+
+    However busy the machine is: it is edited by a line of shell. The loops and their recordings are real.
+    """
+    def make(python, edit=QUIET):
+        path = tmp_path / "interpreter"
+        path.write_text(INTERPRETER % (shlex.quote(python.exe), edit))
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+def calibrate(exe, config, *options, env=None):
+    return run_bare([READER, "--calibrate", "1000", "--python", exe, *options],
                     env={"XDG_CONFIG_HOME": str(config), **(env or {})})
 
 
+@pytest.fixture
+def keep(kept_once, interpreter):
+    """keep(python, config): as if it had been calibrated, on a quiet machine."""
+    return lambda python, config: kept_once(python, config, interpreter(python))
+
+
 @pytest.fixture(scope="session")
-def keep(tmp_path_factory):
-    """keep(python, config): as if it had been calibrated; it is once, for a calibration takes seconds."""
+def kept_once(tmp_path_factory):
+    """It is calibrated once, for that takes seconds."""
     folder = tmp_path_factory.mktemp("calibrations")
 
-    def keep(python, config):
+    def keep(python, config, exe):
         made = folder / python.tag
         if not made.exists():
-            assert calibrate(python, made).status == 0
+            assert calibrate(exe, made).status == 0
         shutil.copytree(made, config, dirs_exist_ok=True)
 
     return keep
@@ -448,8 +479,8 @@ def test_too_much(recording, config):
 # --- calibrations that are kept -------------------------------------------------------------------------
 
 
-def test_calibrate(python, recording, config):
-    done = calibrate(python, config)
+def test_calibrate(python, recording, config, interpreter):
+    done = calibrate(interpreter(python), config)
     assert (done.status, done.err) == (0, b""), done
     (path,) = kept(config)
     text = path.read_text()
@@ -479,11 +510,11 @@ def folders_of(pid):
     return glob.glob("/dev/shm/pyshim.%d.*" % pid)
 
 
-def test_calibrate_leaves_nothing(python, config, keep):
+def test_calibrate_leaves_nothing(python, config, keep, interpreter):
     keep(python, config)
     (path,) = kept(config)
     old = path.read_bytes()
-    command = [READER, "--calibrate", "1000", "--python", python.exe]
+    command = [READER, "--calibrate", "1000", "--python", interpreter(python)]
     with subprocess.Popen(command, env={**os.environ, "XDG_CONFIG_HOME": str(config)},
                           stdout=subprocess.PIPE) as process:
         while process.poll() is None and not (made := folders_of(process.pid)):
@@ -520,12 +551,12 @@ def test_other_keys(python, recording, config, keep):
 
 
 @pytest.mark.parametrize("clock", ["cpu", "thread"])
-def test_other_clock(python, run_shim, config, clock, keep):
+def test_other_clock(python, run_shim, config, clock, keep, interpreter):
     """A clock has a calibration of its own: it costs what it costs."""
     env = {"PYSHIM_CLOCK": clock}
     wall = run_shim([python.exe, "-S", "-c", PROGRAM]).recording
     other = run_shim([python.exe, "-S", "-c", PROGRAM], env=env).recording
-    assert calibrate(python, config, env=env).status == 0
+    assert calibrate(interpreter(python), config, env=env).status == 0
     (path,) = kept(config)
     assert re.search("^clock %s$" % clock, path.read_text(), re.M)
     assert "hours old" in report(other, config)[3]
@@ -535,25 +566,26 @@ def test_other_clock(python, run_shim, config, clock, keep):
     assert "hours old" in report(wall, config)[3]
 
 
-def test_home(python, recording, tmp_path):
+def test_home(python, recording, tmp_path, interpreter):
     """Without XDG_CONFIG_HOME, below HOME."""
     env = {"XDG_CONFIG_HOME": "", "HOME": str(tmp_path)}
-    done = run_bare([READER, "--calibrate", "1000", "--python", python.exe], env=env)
+    done = run_bare([READER, "--calibrate", "1000", "--python", interpreter(python)], env=env)
     assert done.status == 0, done
     assert len(kept(tmp_path / ".config")) == 1
     done = run_bare([READER, "-r", "0", recording], env=env)
     assert b"hours old" in done.out
 
 
-def test_progress(config):
+def test_progress(config, interpreter):
     """On a terminal, and there only; see test_calibrate for the contrary."""
+    exe = interpreter(PYTHONS[0])
     ours, theirs = pty.openpty()
     pid = os.fork()
     if not pid:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         os.dup2(theirs, 2)
         os.environ["XDG_CONFIG_HOME"] = str(config)
-        os.execv(READER, [str(READER), "--calibrate", "1000", "--python", PYTHONS[0].exe])
+        os.execv(READER, [str(READER), "--calibrate", "1000", "--python", str(exe)])
     os.close(theirs)
     said = b""
     try:
@@ -564,6 +596,100 @@ def test_progress(config):
     os.close(ours)
     assert os.waitpid(pid, 0)[1] == 0
     assert b"\rround 1 of 15" in said and b"\rround 15 of 15" in said and said.endswith(b"\r\033[K")
+
+
+# --- calibrations that other work disturbed: of one interpreter, for what is judged is the same of all ---------
+
+DISTURBED = {"waited": "cpu=$((elapsed / 2))", "slower": "reference=2000", "crowded": "running=1000000"}
+
+
+def disturbed(cause, slices):
+    """So many of five slices. With three of them each loop has undisturbed ones in each round nonetheless."""
+    return "%s; [ $((slice %% 5)) -lt %d ] && %s" % (QUIET, slices, DISTURBED[cause])
+
+
+def share_of(done):
+    return int(re.search(r"^  calibrated: 15 rounds, (\d+) % of slices disturbed by other work: ",
+                         done.out.decode(), re.M)[1])
+
+
+def check_not_kept(done, share, n_rounds, before=""):
+    assert done.status == 1 and b"  kept in" not in done.out
+    assert re.fullmatch(r"pyshim-read: keep the calibration: %d %% of its slices were disturbed by other work "
+                        r"and %d rounds undisturbed \(load [\d.]+, steal \d+ %%\), expected at most 50 %% and "
+                        r"at least 10: calibrate again when this machine is quiet, or add --keep-anyway%s\n"
+                        % (share, n_rounds, before), done.err.decode()), done.err
+
+
+@pytest.fixture
+def one_kept(keep, config):
+    """The path of a calibration that was made on a quiet machine."""
+    keep(PYTHONS[0], config)
+    (path,) = kept(config)
+    return path
+
+
+def test_some_disturbed_slices(config, interpreter):
+    """A few do no harm, for others are fast enough."""
+    done = calibrate(interpreter(PYTHONS[0], disturbed("slower", 1)), config)
+    assert (done.status, done.err) == (0, b""), done
+    assert 20 <= share_of(done) <= 25, "4 of 20 slices of a loop, 3 of 12 of a program"
+    assert re.search(r"^trusted yes\nslices \d+\nwaited 0\nslower \d+\ncrowded 0\n",
+                     kept(config)[0].read_text(), re.M)
+
+
+def test_always_crowded(config, interpreter):
+    """Others run all the time: nothing tells whether that makes the loops slower."""
+    done = calibrate(interpreter(PYTHONS[0], disturbed("crowded", 5)), config)
+    check_not_kept(done, 100, 0)
+    assert not config.exists()
+
+
+def test_keep_anyway(any_recording, config, interpreter, one_kept):
+    """It takes the place of another only where it is told to, and then each report says so."""
+    good = one_kept.read_bytes()
+    exe = interpreter(PYTHONS[0], disturbed("waited", 3))
+    done = calibrate(exe, config)
+    share = share_of(done)
+    check_not_kept(done, share, 15, "; the one that was kept before stays")
+    assert 60 <= share <= 67, "12 of 20 slices of a loop, 8 of 12 of a program"
+    assert kept(config) == [one_kept] and one_kept.read_bytes() == good
+
+    assert calibrate(exe, config, "--keep-anyway").status == 0
+    assert kept(config) == [one_kept] and b"\ntrusted no\n" in one_kept.read_bytes()
+    doubt = ("  that calibration was kept although %d %% of its slices were disturbed by other work: its "
+             "costs may be wrong" % share)
+    assert report(any_recording, config)[4] == doubt
+    assert report(any_recording, config, "--bias", one_kept)[4] == doubt
+    assert doubt not in report(any_recording, config, "--bias", "none")
+
+    assert calibrate(interpreter(PYTHONS[0]), config).status == 0
+    assert kept(config) == [one_kept] and doubt not in report(any_recording, config)
+
+
+def test_slower_than_before(config, interpreter, one_kept):
+    """All of it by the same factor: only what was kept tells, if that can be trusted."""
+    slow = interpreter(PYTHONS[0], QUIET.replace("reference=1000", "reference=1200"))
+    done = calibrate(slow, config)
+    check_not_kept(done, 100, 0, "; the one that was kept before stays")
+    assert b": 0 % waited, 100 % slower, 0 % crowded" in done.out
+    one_kept.write_text(one_kept.read_text().replace("\ntrusted yes\n", "\ntrusted no\n"))
+    assert calibrate(slow, config).status == 0
+
+
+def test_quality_in_json(any_recording, tmp_path):
+    def quality(bias):
+        (source,) = json.loads(read("-f", "json", "--bias", bias, any_recording).out)["sources"]
+        return source["correction"]["calibration"]["quality"]
+
+    told = {"trusted": "no", "slices": 1000, "waited": 300, "slower": 200, "crowded": 100,
+            "others": 0.5, "steal": 0.25, "reference": 35000}
+    assert quality(write_calibration(tmp_path / "mine", **told)) == {
+        "is_trusted": False, "n_slices": 1000, "n_waited": 300, "n_slower": 200, "n_crowded": 100,
+        "others": 0.5, "steal": 0.25,
+        "reference_s": pytest.approx(3.5e-5)}
+    assert quality(write_calibration(tmp_path / "older")) is None
+    assert quality("1e-10") is None
 
 
 # --- the bare run's time --------------------------------------------------------------------------------
@@ -672,9 +798,10 @@ def test_calibrate_what_is_no_python(config):
     assert not config.exists()
 
 
-def test_calibration_that_cannot_be_kept():
+def test_calibration_that_cannot_be_kept(interpreter):
     env = {"XDG_CONFIG_HOME": "/dev/null/x"}
-    done = run_bare([READER, "--calibrate", "1000", "--python", PYTHONS[0].exe], env=env)
+    exe = interpreter(PYTHONS[0])
+    done = run_bare([READER, "--calibrate", "1000", "--python", exe], env=env)
     assert done.status == 1
     assert b"one number per event" in done.out
     assert re.fullmatch(r"pyshim-read: keep /dev/null/x/pyshim/calibration-\w+: Not a directory, expected "

@@ -15,7 +15,8 @@ LAUNCHER = BUILD / "pyshim"
 MANUALS = ROOT / "docs" / "man"
 COMPLETION = ROOT / "tools" / "completion.bash"
 OPTION = r"--?[a-z][a-z-]*"
-REFUSED = {"--list", "--clean", "--calibrate", "--python", "--names-from", "--relative-to"}  # by the launcher
+REFUSED = {"--list", "--clean", "--calibrate", "--python", "--keep-anyway", "--names-from",
+           "--relative-to"}  # by the launcher
 LAUNCHERS_OWN = {"--keep", "--text"}
 
 
@@ -202,7 +203,7 @@ def check_works(launcher, cwd):
 
 
 def check_calibrates(reader, config):
-    done = run_bare([reader, "--calibrate", "1000", "--python", PYTHONS[0].exe],
+    done = run_bare([reader, "--calibrate", "1000", "--python", PYTHONS[0].exe, "--keep-anyway"],
                     env={"XDG_CONFIG_HOME": str(config)})
     assert done.status == 0, done.err
     assert [p for p in config.rglob("*") if p.is_file()]

@@ -225,13 +225,6 @@ def test_control_characters_are_escaped(options, tmp_path):
         assert len(set(arrows)) == 1
 
 
-def test_standard_output_is_no_place_for_pstats_on_a_terminal(many):
-    command = '"$0" -o - "$1"; test $? = 2'
-    shown, _ = on_terminal(["/bin/sh", "-c", command, READER, many])
-    assert re.fullmatch(rb"pyshim-read: read --output: found a terminal, expected [^\n]*\n", shown)
-    assert on_terminal([READER, "-o", "-", "-f", "text", many])[0] == read(many).out
-
-
 # A closed pipe
 
 

@@ -40,6 +40,15 @@ static struct calib sample(void)
 		.made = 1700000000,
 		.n_calls = 100000,
 		.n_rounds = 9,
+		.quality = { .known = true,
+			     .trusted = true,
+			     .n_slices = 1000,
+			     .n_waited = 20,
+			     .n_slower = 30,
+			     .n_crowded = 50,
+			     .others = 0.125,
+			     .steal = 0.0625,
+			     .reference_s = 34.5e-6 },
 	};
 }
 
@@ -56,6 +65,19 @@ static void teardown(void)
 
 	snprintf(command, sizeof(command), "rm -rf %s", folder);
 	ck_assert_int_eq(system(command), 0);
+}
+
+static void check_equal_quality(const struct calib_quality *a, const struct calib_quality *b)
+{
+	ck_assert_int_eq(a->known, b->known);
+	ck_assert_int_eq(a->trusted, b->trusted);
+	ck_assert_uint_eq(a->n_slices, b->n_slices);
+	ck_assert_uint_eq(a->n_waited, b->n_waited);
+	ck_assert_uint_eq(a->n_slower, b->n_slower);
+	ck_assert_uint_eq(a->n_crowded, b->n_crowded);
+	ck_assert_double_eq_tol(a->others, b->others, 1e-9);
+	ck_assert_double_eq_tol(a->steal, b->steal, 1e-9);
+	ck_assert_double_eq_tol(a->reference_s, b->reference_s, 1e-15);
 }
 
 static void check_equal(const struct calib *a, const struct calib *b)
@@ -76,6 +98,7 @@ static void check_equal(const struct calib *a, const struct calib *b)
 	ck_assert_int_eq(a->made, b->made);
 	ck_assert_uint_eq(a->n_calls, b->n_calls);
 	ck_assert_uint_eq(a->n_rounds, b->n_rounds);
+	check_equal_quality(&a->quality, &b->quality);
 }
 
 START_TEST(round_trip)
@@ -89,6 +112,19 @@ START_TEST(round_trip)
 	ck_assert_int_eq(calib_save(&saved, path), 0);
 	ck_assert_int_eq(calib_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
+}
+END_TEST
+
+/* One that cannot be trusted is kept as such. */
+START_TEST(untrusted)
+{
+	struct calib saved = sample(), loaded;
+
+	saved.quality.trusted = false;
+	ck_assert_int_eq(calib_save(&saved, path), 0);
+	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	check_equal(&loaded, &saved);
+	ck_assert_double_eq_tol(calib_disturbed(&loaded.quality), 0.1, 1e-9);
 }
 END_TEST
 
@@ -189,12 +225,32 @@ START_TEST(broken_files)
 		HEAD COSTS "cold nan\nbytecode 1\n",
 		HEAD COSTS "bytecode 1\nerror -0.1\n",
 		HEAD COSTS "bytecode 1\nerror nan\n",
+		HEAD COSTS "bytecode 1\nsteal 1.1\n",
+		HEAD COSTS "bytecode 1\nothers nan\n",
+		HEAD COSTS "bytecode 1\nreference -1\n",
+		HEAD COSTS "bytecode 1\nslices 10\nwaited 11\n",
+		HEAD COSTS "bytecode 1\nslices 10\nwaited 5\nslower 4\ncrowded 2\n",
 	};
 
 	for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++)
 		ck_assert_msg(load_text(text[i]) == -EINVAL, "taken for a calibration:\n%s",
 			      text[i]);
 	ck_assert_int_eq(load_text(HEAD COSTS "bytecode 1\n"), 0);
+}
+END_TEST
+
+/* A file of before it was told how much a calibration was disturbed. */
+START_TEST(older_files)
+{
+	struct calib c;
+
+	ck_assert_int_eq(load_text(HEAD COSTS "bytecode 1\n"), 0);
+	ck_assert_int_eq(calib_load(&c, path), 0);
+	ck_assert(!c.quality.known && !c.quality.trusted);
+	ck_assert_double_eq(calib_disturbed(&c.quality), 0);
+	ck_assert_int_eq(calib_save(&c, path), 0); /* that stays so */
+	ck_assert_int_eq(calib_load(&c, path), 0);
+	ck_assert(!c.quality.known);
 }
 END_TEST
 
@@ -288,6 +344,8 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, round_trip);
+	tcase_add_test(t, untrusted);
+	tcase_add_test(t, older_files);
 	tcase_add_test(t, long_keys);
 	tcase_add_test(t, folders_are_made);
 	tcase_add_test(t, places_that_cannot_be);

@@ -118,6 +118,7 @@ static void setup(void)
 	memset(&rounds, 0, sizeof(rounds));
 	rounds.n = SOLVE_ROUNDS;
 	rounds.n_loops = LOOP_MIXED;
+	rounds.n_fewest = SOLVE_ENOUGH;
 }
 
 START_TEST(monitoring)
@@ -223,6 +224,38 @@ START_TEST(more_rounds)
 }
 END_TEST
 
+/* As many as it takes until each loop was undisturbed in enough of them, however much alike they are. */
+START_TEST(more_rounds_where_some_do_not_count)
+{
+	rounds.n = SOLVE_MAX_ROUNDS;
+	make(0, 1);
+	rounds.n_fewest = SOLVE_ENOUGH - 1;
+	ck_assert_int_eq(rounds_after(15, 45), 20);
+	ck_assert_int_eq(rounds_after(15, 15), 15);
+	ck_assert_int_eq(rounds_after(40, 45), 45);
+	ck_assert_int_eq(rounds_after(45, 45), 45);
+	rounds.n_fewest = SOLVE_ENOUGH;
+	ck_assert_int_eq(rounds_after(20, 45), 20);
+}
+END_TEST
+
+/* Rounds in which a loop has no time do not count for that loop, bare or recorded. */
+START_TEST(rounds_without_a_time)
+{
+	make(0, 1);
+	for (int r = 0; r < rounds.n - SOLVE_FASTEST; r++) {
+		rounds.at[r].bare[LOOP_C] = INFINITY;
+		rounds.at[rounds.n - 1 - r].total[LOOP_PYTHON] = INFINITY;
+		rounds.at[rounds.n - 1 - r].callee[LOOP_PYTHON] = 0;
+	}
+	ck_assert_double_eq_tol(solve_unrest(&rounds), 0, 1e-9);
+	solve(&c, &rounds, true);
+	check_costs(1);
+	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].spread_s, 0, 1e-15);
+	ck_assert_double_eq_tol(c.cost[PYPROF_COST_C].spread_s, 0, 1e-15);
+}
+END_TEST
+
 /* More of them, of which most are slow, say the same. */
 START_TEST(many_rounds)
 {
@@ -246,6 +279,8 @@ int main(void)
 	tcase_add_test(t, spread_says_how_busy);
 	tcase_add_test(t, many_rounds);
 	tcase_add_test(t, more_rounds);
+	tcase_add_test(t, more_rounds_where_some_do_not_count);
+	tcase_add_test(t, rounds_without_a_time);
 	tcase_add_loop_test(t, unrest, SOLVE_ROUNDS, SOLVE_ROUNDS + 2);
 	return run_case("solve", t);
 }

@@ -20,7 +20,7 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        and all other options of pyshim-read (see pyshim-read --help),\n"
-	"                        but --list, --clean, --calibrate and --python\n"
+	"                        but --list, --clean, --calibrate, --python and --keep-anyway\n"
 	"      --text            the text report, too, where -o writes a file\n"
 	"      --keep            keep the recordings, and say where they are\n"
 	"  -v, --verbose         say at the start where the recordings are\n"
@@ -76,6 +76,7 @@ static const struct option long_options[] = {
 	{ "relative-to", required_argument, NULL, OPT_REFUSED },
 	{ "keep", no_argument, NULL, OPT_KEEP },
 	{ "text", no_argument, NULL, OPT_TEXT },
+	{ "keep-anyway", no_argument, NULL, OPT_REFUSED },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
