@@ -193,6 +193,7 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->end_ticks = pyprof_get(&h->end_ticks);
 	to->n_unnamed = pyprof_get(&h->n_unnamed);
 	to->n_subinterpreters = pyprof_get(&h->n_subinterpreters);
+	to->is_paused = pyprof_get(&h->is_paused);
 }
 
 static int check_format(struct attach *a)

@@ -54,6 +54,20 @@ static void print_line_of(FILE *to, uint64_t n, const char *text)
 		fprintf(to, "  %" PRIu64 " %s\n", n, text);
 }
 
+static void print_blind_ends(FILE *to, const struct source *s)
+{
+	const struct rebuild_summary *sum = &s->summary;
+	uint64_t from = sum->blind_from_ticks - sum->first_ticks;
+
+	if (!sum->n_blind_ends)
+		return;
+	fprintf(to,
+		"  %" PRIu64 " thread%s not seen from %.3f s on, %.3f s up to the end: the program "
+		"took the profile hook and did not give it back\n",
+		sum->n_blind_ends, sum->n_blind_ends == 1 ? " was" : "s were",
+		(double)from * s->seconds_per_tick, (double)sum->blind_ticks * s->seconds_per_tick);
+}
+
 void preamble_print_losses(FILE *to, const struct source *s)
 {
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
@@ -70,8 +84,7 @@ void preamble_print_losses(FILE *to, const struct source *s)
 			"  %.3f s in %" PRIu64 " gaps were not seen: the program had the profile "
 			"hook for itself\n",
 			(double)s->summary.gap_ticks * s->seconds_per_tick, s->summary.n_gaps);
-	print_line_of(to, s->summary.n_blind_ends,
-		      "threads were not seen after a call that took the profile hook");
+	print_blind_ends(to, s);
 	print_line_of(to, s->header.n_subinterpreters,
 		      "subinterpreters were made; their calls are left out");
 	print_line_of(to, s->summary.n_time_broken, "rings whose self times do not add up");
