@@ -30,6 +30,8 @@
 #include "thread.h"
 
 #define GRACE_NS 1000000000ull
+#define FIRST_NS \
+	50000000ull /* so long is a function's first call looked after, if it does not return */
 #define LOOK_NS 10000000ull /* at most so often are all threads looked at */
 
 static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -48,6 +50,14 @@ static bool has_foreign_key;
 
 static __thread bool foreign __attribute__((tls_model("initial-exec")));
 static __thread bool watched __attribute__((tls_model("initial-exec")));
+
+/*
+ * Threads that have called a C function for the first time, and no Python function since. One may wait in it for
+ * ever, so after a while they do not count.
+ */
+static int n_first;
+static uint64_t first_until_ns;
+static __thread bool watched_first __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
 static __thread void *passing __attribute__((tls_model("initial-exec"))); /* pass_on() */
 
@@ -146,15 +156,31 @@ void spawn_note_new(void)
 		note_foreign();
 }
 
+/* The GIL is held. */
+static void end_first(void)
+{
+	if (watched_first && n_first)
+		n_first--;
+	watched_first = false;
+}
+
+static bool expects_first(void)
+{
+	if (n_first && pyprof_clock_ns(CLOCK_MONOTONIC) > first_until_ns)
+		n_first = 0;
+	return n_first;
+}
+
 static bool hook_is_over(void)
 {
 	if (!tracefunc_wanted())
 		return true;
 	if (!inlines_calls())
-		return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !covers_threads;
+		return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !covers_threads &&
+		       !expects_first();
 	if (stack_is_short())
 		return true;
-	return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) &&
+	return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !expects_first() &&
 	       !__atomic_load_n(&n_foreign, __ATOMIC_RELAXED) &&
 	       pyprof_clock_ns(CLOCK_MONOTONIC) >
 		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
@@ -202,6 +228,8 @@ static PyObject *evaluate_hook(void *a, void *b, void *c)
 
 	if (__builtin_expect(needs_look(thread), 0))
 		look(thread);
+	if (watched_first)
+		end_first();
 	if (hook_is_over())
 		remove_hook();
 	if (__builtin_expect(evaluate != py._PyEval_EvalFrameDefault, 0))
@@ -280,8 +308,12 @@ void spawn_watch(void)
 
 void spawn_watch_first(void)
 {
-	if (py.version < 0x030c00)
-		spawn_watch();
+	if (!tracefunc_wanted() || py.version >= 0x030c00)
+		return;
+	n_first += !watched_first;
+	watched_first = true;
+	first_until_ns = pyprof_clock_ns(CLOCK_MONOTONIC) + FIRST_NS;
+	set_hook();
 }
 
 void spawn_unwatch(void)

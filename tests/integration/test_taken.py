@@ -301,6 +301,24 @@ def test_evaluators_of_frames_in_any_order(python, steps, record):
     assert losses(recording) == {}
 
 
+def test_the_frame_hook_of_311_is_gone_soon(python, record):
+    """Also where a thread waits in a C function that it calls for the first time."""
+    if not (3, 11) <= python.version < (3, 12):
+        pytest.skip("3.8 to 3.10 may keep it: it costs next to nothing there")
+    record(python, """
+        readable, writable = os.pipe()
+        t = threading.Thread(target=lambda: os.read(readable, 1), daemon=True); t.start()
+        time.sleep(1.2)
+        api = ctypes.pythonapi
+        for f in api.PyInterpreterState_Main, api._PyInterpreterState_GetEvalFrameFunc:
+            f.restype = ctypes.c_void_p
+        api._PyInterpreterState_GetEvalFrameFunc.argtypes = [ctypes.c_void_p]
+        more()
+        is_set = api._PyInterpreterState_GetEvalFrameFunc(api.PyInterpreterState_Main())
+        assert is_set == ctypes.cast(api._PyEval_EvalFrameDefault, ctypes.c_void_p).value
+        """)
+
+
 # --- sys.monitoring ----------------------------------------------------------------------------------
 
 OURS = """
