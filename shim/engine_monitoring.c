@@ -49,9 +49,8 @@ static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments *
 /* Of the interpreter at hand: sys.monitoring has all of them, or is not used. */
 static struct callable *callable_of[N_EVENTS];
 static bool registered;
-static long events_wanted;   /* what the tool is to be told of now */
-static PyObject *monitoring; /* sys.monitoring, whatever the program puts in its place */
-static PyObject *tool_name;  /* the tool whose name this very object is, is ours */
+static long events_wanted;  /* what the tool is to be told of now */
+static PyObject *tool_name; /* the tool whose name this very object is, is ours */
 
 /* --- callbacks --------------------------------------------------------------------------------- */
 
@@ -303,17 +302,22 @@ static bool succeeded(PyObject *result)
 	return true;
 }
 
-static bool set_events(long events)
+static bool set_events_of(PyObject *m, long events)
 {
 	bool was_off = guard_is_off, ok;
 
 	events_wanted = events;
-	if (!monitoring || tool_id < 0)
+	if (!m || tool_id < 0)
 		return false;
 	guard_is_off = true;
-	ok = succeeded(py.PyObject_CallMethod(monitoring, "set_events", "il", tool_id, events));
+	ok = succeeded(py.PyObject_CallMethod(m, "set_events", "il", tool_id, events));
 	guard_is_off = was_off;
 	return ok;
+}
+
+static bool set_events(long events)
+{
+	return set_events_of(pyapi_monitoring(), events);
 }
 
 static bool register_callback(PyObject *m, enum event event, PyObject *callable)
@@ -423,7 +427,7 @@ static bool has_tool(PyObject *m)
 static void set_up_tool(PyObject *m)
 {
 	if (register_callbacks(m))
-		set_events(events_wanted);
+		set_events_of(m, events_wanted);
 }
 
 /* There may be none for a while: what passes then is a gap of this thread, and the others go on where they are. */
@@ -443,17 +447,16 @@ static void find_tool(PyObject *m, int but)
 	}
 }
 
-static void restore(void)
+static void restore(PyObject *m)
 {
-	if (has_tool(monitoring))
-		set_up_tool(monitoring);
+	if (has_tool(m))
+		set_up_tool(m);
 	else
-		find_tool(monitoring, -1);
+		find_tool(m, -1);
 }
 
-static void give_way(void)
+static void give_way(PyObject *m)
 {
-	PyObject *m = monitoring;
 	int old = tool_id;
 
 	if (!has_tool(m))
@@ -482,11 +485,8 @@ static bool prepare(void)
 	tool_name = py.PyUnicode_FromString("pyshim");
 	registered = m && tool_name && read_constants(m) && take_tool(m, -1) && make_callables() &&
 		     register_callbacks(m);
-	if (registered) {
-		py.Py_IncRef(m);
-		monitoring = m;
+	if (registered)
 		guard_monitoring(m, &on_tool);
-	}
 	return registered;
 }
 

@@ -41,21 +41,21 @@ static bool is_watched(void)
 	return guard && !guard_is_off && pyapi_in_main_interpreter();
 }
 
-static void restore(void)
+static void restore(PyObject *module)
 {
 	struct pyapi_pending pending;
 
 	pyapi_pending_save(&pending);
 	guard_is_off = true;
-	guard->restore();
+	guard->restore(module);
 	guard_is_off = false;
 	pyapi_pending_restore(&pending);
 }
 
-static void give_way(void)
+static void give_way(PyObject *module)
 {
 	guard_is_off = true;
-	guard->give_way();
+	guard->give_way(module);
 	guard_is_off = false;
 }
 
@@ -76,10 +76,10 @@ static PyObject *call(int i, PyObject *module, PyObject *const *args, ssize_t n,
 	if (!is_watched())
 		return function[i].real(module, args, n);
 	if (i == USE_TOOL && tool == guard->tool())
-		give_way();
+		give_way(module);
 	result = function[i].real(module, args, n);
 	if (tool == guard->tool() || (i == FREE_TOOL && guard->tool() == -1))
-		restore();
+		restore(module);
 	return i == REGISTER ? without_ours(result) : result;
 }
 

@@ -22,9 +22,9 @@ struct guard {
 	/* Whether this is one of our callbacks. */
 	bool (*is_ours)(const PyObject *callback);
 	/* The program is about to take our id for a tool of its own. */
-	void (*give_way)(void);
+	void (*give_way)(PyObject *monitoring);
 	/* The program has changed our tool, or another one while we have none. No exception is pending. */
-	void (*restore)(void);
+	void (*restore)(PyObject *monitoring);
 };
 
 /* Once in each interpreter that is initialised. `guard` is kept. */
