@@ -220,6 +220,7 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	pyprof_copy(to->unrecorded, h->unrecorded, sizeof(to->unrecorded));
 	to->n_lost_children = pyprof_get(&h->n_lost_children);
 	to->paused_ticks = pyprof_get(&h->paused_ticks);
+	to->is_paused = pyprof_get(&h->is_paused);
 }
 
 static int check_format(struct attach *a)

@@ -100,6 +100,20 @@ static void print_faults(FILE *to, const struct source *s)
 				 "rings whose calls do not add up to their events"));
 }
 
+static void print_blind_ends(FILE *to, const struct source *s)
+{
+	const struct rebuild_summary *sum = &s->summary;
+	uint64_t from = sum->blind_from_ticks - sum->first_ticks;
+
+	if (!sum->n_blind_ends)
+		return;
+	fprintf(to,
+		"  %" PRIu64 " thread%s not seen from %.3f s on, %.3f s up to the end: the program "
+		"took the profile hook and did not give it back\n",
+		sum->n_blind_ends, sum->n_blind_ends == 1 ? " was" : "s were",
+		(double)from * s->seconds_per_tick, (double)sum->blind_ticks * s->seconds_per_tick);
+}
+
 void preamble_print_losses(FILE *to, const struct source *s)
 {
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
@@ -120,11 +134,7 @@ void preamble_print_losses(FILE *to, const struct source *s)
 			    "calls without a return (as greenlets leave some): they count up to "
 			    "the end of their caller"));
 	print_gaps(to, s);
-	print_number(
-		to, s->summary.n_blind_ends,
-		ONE_OR_MANY("thread was not seen any more after a call that took the profile hook",
-			    "threads were not seen any more after a call that took the profile "
-			    "hook"));
+	print_blind_ends(to, s);
 	print_number(to, s->header.n_subinterpreters,
 		     ONE_OR_MANY("subinterpreter was made; its calls are left out (mod_wsgi: "
 				 "WSGIApplicationGroup %{GLOBAL} does without)",

@@ -23,8 +23,14 @@ struct rebuild {
 	size_t n_ordinals;
 	struct profile listed; /* the threads in the summary, by number: a function's line here */
 	struct rebuild_summary *summary;
-	bool any; /* first_ticks is set */
+	bool any;		 /* first_ticks is set */
+	uint64_t blind_from_sum; /* of all threads that were not seen any more */
 };
+
+static uint64_t less(uint64_t n, uint64_t by)
+{
+	return n > by ? n - by : 0;
+}
 
 /* Of one thread, or of several in one ring. */
 static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
@@ -51,11 +57,6 @@ static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 }
 
 /* --- what the view makes of it -------------------------------------------------------------------------- */
-
-static uint64_t less(uint64_t n, uint64_t by)
-{
-	return n > by ? n - by : 0;
-}
 
 static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint64_t n_recursive)
 {
@@ -214,15 +215,11 @@ static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
 	return 0;
 }
 
-/* 3.8 to 3.11: the last that was seen is a call that may have taken the profile hook for good. */
-static bool ends_blind(const struct rebuild *r, const struct pyprof_fold *f)
+/* The program took the profile hook, and nothing was seen after that. */
+static bool ends_blind(uint64_t last_record)
 {
-	uint32_t top;
-
-	if (!f->s.depth || r->drain->attach->header.engine != PYPROF_ENGINE_TRACEFUNC)
-		return false;
-	top = f->fn[f->edge[f->stack[f->s.depth - 1].edge].callee].number;
-	return names_fn(r->names, top)->flags & PYPROF_NAME_TAKES_HOOK;
+	return pyprof_record_kind(last_record) == PYPROF_GAP &&
+	       pyprof_record_fn(last_record) == PYPROF_GAP_BEGINS;
 }
 
 /*
@@ -337,7 +334,7 @@ static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 	if (s->depth && r->end && !blind && !ring->lost &&
 	    (int64_t)(end - s->skipped_ticks - s->now) > 0)
 		s->now = end - s->skipped_ticks;
-	pyprof_fold_close(&ring->f);
+	pyprof_fold_close(&ring->f, !blind && !r->drain->attach->header.is_paused);
 }
 
 /* How long its threads were recorded. */
@@ -361,18 +358,39 @@ static void add_lost(struct rebuild *r, const struct replay *ring, uint64_t n_lo
 	r->drain->n_lost[PYPROF_LOST_STORAGE] += there;
 }
 
+static void add_blind_end(struct rebuild *r, const struct pyprof_fold_state *s)
+{
+	struct rebuild_summary *sum = r->summary;
+	uint64_t from = s->now + s->skipped_ticks;
+
+	if (!sum->n_blind_ends++ || from < sum->blind_from_ticks)
+		sum->blind_from_ticks = from;
+	r->blind_from_sum += from;
+}
+
+/* Once all rings are there: the end of the recording is known. */
+static void measure_blind_ends(struct rebuild *r)
+{
+	struct rebuild_summary *sum = r->summary;
+	uint64_t end = r->end ? r->end : r->drain->attach->header.end_ticks;
+
+	if (end < sum->last_ticks)
+		end = sum->last_ticks;
+	sum->blind_ticks = less(sum->n_blind_ends * end, r->blind_from_sum);
+}
+
 static int add_ring(void *arg, struct replay *ring)
 {
 	struct rebuild *r = arg;
 	struct rebuild_summary *sum = r->summary;
 	uint64_t n_lost = sum->n_lost_here;
+	bool blind = ends_blind(ring->last_record);
 	int err = refresh_names(r, &ring->f);
-	bool blind;
 
 	if (err)
 		return err;
-	blind = ends_blind(r, &ring->f);
-	sum->n_blind_ends += blind;
+	if (blind)
+		add_blind_end(r, &ring->f.s);
 	close_ring(r, ring, blind);
 	check_laws(sum, ring);
 	add_span(sum, ring);
@@ -401,6 +419,7 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 	memset(summary, 0, sizeof(*summary));
 	profile_init(&r.listed);
 	err = replay_rings(d, &r.view->replay, add_ring, &r);
+	measure_blind_ends(&r);
 	free(r.ordinal);
 	profile_fini(&r.listed);
 	return err;

@@ -51,8 +51,11 @@ struct rebuild_summary {
 	uint64_t span_ticks;		  /* first to last, of each thread, added up ... */
 	uint64_t skipped_ticks; /* ... and of it, the shim's own work, left out of times */
 	uint64_t n_gaps;
-	uint64_t gap_ticks;    /* of all threads */
-	uint64_t n_blind_ends; /* threads whose last call may have taken the profile hook */
+	uint64_t gap_ticks; /* of all threads */
+	uint64_t
+		n_blind_ends; /* threads that were not seen any more when the profile hook was taken */
+	uint64_t blind_from_ticks; /* the first of these, from then on */
+	uint64_t blind_ticks;	   /* of all of these, up to the end as far as it is known */
 	/* Laws that hold for each ring; how many rings break them. */
 	uint64_t n_time_broken;	 /* the self times add up to the root's time */
 	uint64_t n_calls_broken; /* the caller edges add up to the events */

@@ -27,7 +27,7 @@ static int put_aside(struct replay *out)
 	out->before = more;
 	more += out->n_before;
 	more->thread = out->thread;
-	pyprof_fold_close(&out->f);
+	pyprof_fold_close(&out->f, false);
 	err = tables_copy(&more->f, &out->f);
 	if (err)
 		return err;
@@ -63,6 +63,8 @@ static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_
 			err = change_thread(out, pyprof_record_fn(record));
 		pyprof_fold_record_as(f, record, through_c, gaps);
 	}
+	if (batch->n)
+		out->last_record = batch->record[batch->n - 1];
 	return err;
 }
 

@@ -30,6 +30,7 @@ struct replay_piece {
 /* What one ring says. */
 struct replay {
 	struct pyprof_fold f;  /* with what is still open on its stack */
+	uint64_t last_record;  /* of the last thread; 0: all are in the table */
 	uint64_t n_lost_there; /* events for which the target found no space in its table */
 	bool ended;	       /* its thread has, at ... */
 	uint64_t ended_ticks;

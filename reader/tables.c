@@ -109,6 +109,7 @@ int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
 	size_t edge_bytes = (from->s.n_edges + 1ull) * sizeof(*from->edge);
 
 	*to = (struct pyprof_fold){ .s = from->s,
+				    .n_cut = from->n_cut,
 				    .weight = from->weight,
 				    .max_between = from->max_between,
 				    .max_gap = from->max_gap };
@@ -129,6 +130,7 @@ void tables_clear(struct pyprof_fold *f)
 					   .now = f->s.now,
 					   .first_ticks = f->s.now + f->s.skipped_ticks,
 					   .skipped_ticks = f->s.skipped_ticks };
+	f->n_cut = 0;
 	f->fn[0] = (struct pyprof_fold_fn){ 0 };
 	f->stack[-1] = pyprof_fold_root();
 	memset(f->fn_index, 0, (f->fn_mask + 1ull) * sizeof(*f->fn_index));
@@ -140,6 +142,7 @@ void tables_clear(struct pyprof_fold *f)
 /* A checked copy of a table's state, and where its arrays lie. */
 struct source {
 	struct pyprof_fold_state state;
+	uint64_t n_cut;
 	const struct pyprof_fold_fn *fn, *fn_before;
 	const struct pyprof_fold_edge *edge, *edge_before;
 	const struct pyprof_fold_frame *stack;
@@ -157,6 +160,7 @@ static bool find_arrays(struct source *s, const struct attach *a, uint64_t offse
 		return false;
 	pyprof_copy(&head, t, offsetof(struct pyprof_fold_table, state));
 	pyprof_copy(&s->state, &t->state[folded & 1], sizeof(s->state));
+	s->n_cut = pyprof_get(&t->n_cut[folded & 1]);
 	s->folded = (uint32_t)folded;
 	if (head.extent.kind != PYPROF_EXTENT_FOLD || head.cap_fns > MAX_ENTRIES ||
 	    head.cap_edges > MAX_ENTRIES || head.cap_depth > MAX_ENTRIES)
@@ -290,5 +294,6 @@ int tables_load(struct pyprof_fold *f, const struct attach *a, uint64_t offset, 
 		return -EINVAL;
 	}
 	f->s = s.state;
+	f->n_cut = s.n_cut;
 	return 0;
 }

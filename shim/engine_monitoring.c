@@ -9,6 +9,7 @@
 
 #include "config.h"
 #include "engine.h"
+#include "toolguard.h"
 #include "hook.h"
 #include "log.h"
 #include "recording.h"
@@ -48,6 +49,8 @@ static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments *
 /* Of the interpreter at hand: sys.monitoring has all of them, or is not used. */
 static struct callable *callable_of[N_EVENTS];
 static bool registered;
+static long events_wanted;  /* what the tool is to be told of now */
+static PyObject *tool_name; /* the tool whose name this very object is, is ours */
 
 /* --- callbacks --------------------------------------------------------------------------------- */
 
@@ -299,25 +302,46 @@ static bool succeeded(PyObject *result)
 	return true;
 }
 
-static bool set_events(long events)
+static bool set_events_of(PyObject *m, long events)
 {
-	PyObject *m = pyapi_monitoring();
+	bool was_off = guard_is_off, ok;
 
-	return m && tool_id >= 0 &&
-	       succeeded(py.PyObject_CallMethod(m, "set_events", "il", tool_id, events));
+	events_wanted = events;
+	if (!m || tool_id < 0)
+		return false;
+	guard_is_off = true;
+	ok = succeeded(py.PyObject_CallMethod(m, "set_events", "il", tool_id, events));
+	guard_is_off = was_off;
+	return ok;
 }
 
-/* The callable is kept for good, for start() changes what it calls. */
-static bool register_callback(PyObject *m, PyObject *type, enum event event)
+static bool set_events(long events)
 {
-	PyObject *callable = py.PyObject_CallObject(type, NULL);
+	return set_events_of(pyapi_monitoring(), events);
+}
 
-	if (!callable)
-		return succeeded(NULL);
-	callable_of[event] = (struct callable *)callable;
-	callable_of[event]->call = callbacks_other[event];
+static bool register_callback(PyObject *m, enum event event, PyObject *callable)
+{
 	return succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", tool_id,
 						event_bit[event], callable));
+}
+
+/* They are kept for good, for start() changes what they call. */
+static bool make_callables(void)
+{
+	PyObject *type = make_type();
+	bool ok = type != NULL;
+
+	for (int i = 0; ok && i < N_EVENTS; i++) {
+		callable_of[i] = (struct callable *)py.PyObject_CallObject(type, NULL);
+		ok = callable_of[i] != NULL;
+		if (ok)
+			callable_of[i]->call = callbacks_other[i];
+	}
+	py.PyErr_Clear();
+	if (type)
+		py.Py_DecRef(type);
+	return ok;
 }
 
 /*
@@ -326,24 +350,28 @@ static bool register_callback(PyObject *m, PyObject *type, enum event event)
  */
 static bool register_callbacks(PyObject *m)
 {
-	PyObject *type = make_type();
-	bool ok = type != NULL;
+	bool ok = true;
 
 	for (int i = 0; ok && i < N_EVENTS; i++)
-		ok = register_callback(m, type, (enum event)i);
-	if (type)
-		py.Py_DecRef(type);
+		ok = register_callback(m, (enum event)i, (PyObject *)callable_of[i]);
 	return ok;
 }
 
-/* An id that cProfile (2), coverage (1) and debuggers (0) do not use. */
-static bool take_tool(PyObject *m)
+static bool take_id(PyObject *m, int id)
+{
+	if (!succeeded(py.PyObject_CallMethod(m, "use_tool_id", "iO", id, tool_name)))
+		return false;
+	tool_id = id;
+	return true;
+}
+
+/* An id that cProfile (2), coverage (1) and debuggers (0) do not use, nor `but`. */
+static bool take_tool(PyObject *m, int but)
 {
 	static const int ids[] = { 4, 3, 5 };
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		tool_id = ids[i];
-		if (succeeded(py.PyObject_CallMethod(m, "use_tool_id", "is", tool_id, "pyshim")))
+		if (ids[i] != but && take_id(m, ids[i]))
 			return true;
 	}
 	tool_id = -1;
@@ -369,13 +397,96 @@ static bool read_constants(PyObject *m)
 	return ok && missing;
 }
 
+/* --- when the program uses our tool --------------------------------------------------------------- */
+
+static int tool(void)
+{
+	return registered ? tool_id : GUARD_NONE;
+}
+
+static bool is_ours(const PyObject *object)
+{
+	for (int i = 0; i < N_EVENTS; i++) {
+		if (object == (const PyObject *)callable_of[i])
+			return true;
+	}
+	return false;
+}
+
+static bool has_tool(PyObject *m)
+{
+	PyObject *name = tool_id < 0 ? NULL : py.PyObject_CallMethod(m, "get_tool", "i", tool_id);
+
+	py.PyErr_Clear();
+	if (name)
+		py.Py_DecRef(name); /* the interpreter keeps it */
+	return name == tool_name;
+}
+
+/* All that a tool has, at the id that it has now. */
+static void set_up_tool(PyObject *m)
+{
+	if (register_callbacks(m))
+		set_events_of(m, events_wanted);
+}
+
+/* There may be none for a while: what passes then is a gap of this thread, and the others go on where they are. */
+static void find_tool(PyObject *m, int but)
+{
+	bool had = tool_id >= 0;
+
+	if (take_tool(m, but)) {
+		set_up_tool(m);
+		if (!had && events_wanted) {
+			thread_end_gap();
+			thread_begin_anew();
+		}
+	} else if (had && events_wanted) {
+		log_debug("the program took all tools of sys.monitoring");
+		thread_mark_taken();
+	}
+}
+
+static void restore(PyObject *m)
+{
+	if (has_tool(m))
+		set_up_tool(m);
+	else
+		find_tool(m, -1);
+}
+
+static void give_way(PyObject *m)
+{
+	int old = tool_id;
+
+	if (!has_tool(m))
+		return;
+	find_tool(m, old);
+	for (int i = 0; i < N_EVENTS; i++)
+		succeeded(py.PyObject_CallMethod(m, "register_callback", "ilO", old, event_bit[i],
+						 py._Py_NoneStruct));
+	succeeded(py.PyObject_CallMethod(m, "set_events", "ii", old, 0));
+	succeeded(py.PyObject_CallMethod(m, "free_tool_id", "i", old));
+}
+
+static const struct guard on_tool = {
+	.tool = tool,
+	.is_ours = is_ours,
+	.give_way = give_way,
+	.restore = restore,
+};
+
 /* A tool id belongs to one interpreter. */
 static bool prepare(void)
 {
 	PyObject *m = pyapi_monitoring();
 
 	pyapi_types_find();
-	registered = m && read_constants(m) && take_tool(m) && register_callbacks(m);
+	tool_name = py.PyUnicode_FromString("pyshim");
+	registered = m && tool_name && read_constants(m) && take_tool(m, -1) && make_callables() &&
+		     register_callbacks(m);
+	if (registered)
+		guard_monitoring(m, &on_tool);
 	return registered;
 }
 

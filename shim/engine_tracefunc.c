@@ -13,6 +13,7 @@
 #include "recording.h"
 #include "spawn.h"
 #include "start.h"
+#include "taken.h"
 
 /* The function that every thread's profile hook should be now, and what it was before; NULL: none. */
 static py_tracefunc wanted, former;
@@ -240,11 +241,16 @@ py_tracefunc tracefunc_former(void)
 	return former;
 }
 
+static __thread bool within __attribute__((tls_model("initial-exec")));
+
+bool tracefunc_sets(void)
+{
+	return within;
+}
+
 /* By the C-API: for the first time, or where PyThreadState is not as it should be. */
 static void set_loudly(void *other)
 {
-	static __thread bool within __attribute__((tls_model("initial-exec")));
-
 	if (within) /* an audit hook in Python, whose frames have come by our frame hook */
 		return;
 	within = true;
@@ -292,6 +298,7 @@ static bool prepare(void)
 	is_quiet = pyapi_profile_is(py.PyThreadState_Get(), wanted);
 	want(NULL);
 	tracefunc_set_here();
+	taken_prepare();
 	return true;
 }
 
@@ -309,6 +316,7 @@ static bool start(void)
 	stop_waiting();
 	traced = choose_trace();
 	want(config.builtins ? traced : trace_python);
+	pyapi_audit_switch(true);
 	tracefunc_set_here();
 	spawn_cover_threads();
 	return true;
@@ -317,6 +325,9 @@ static bool start(void)
 static void stop(void)
 {
 	stop_waiting();
+	if (thread_self.taken)
+		thread_end_gap();
+	pyapi_audit_switch(false);
 	want(NULL);
 	tracefunc_set_here();
 	spawn_cover_threads();

@@ -13,6 +13,9 @@ py_tracefunc tracefunc_wanted(void);
 /* What it was before that: a thread that still has this one has none of the program's own. */
 py_tracefunc tracefunc_former(void);
 
+/* Whether the calling thread's function is being set by us, through the C-API. */
+bool tracefunc_sets(void);
+
 /* Makes it the calling thread's, or another's; a program's own is left there. */
 void tracefunc_set_here(void);
 void tracefunc_set_in(void *thread);

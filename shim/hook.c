@@ -6,6 +6,7 @@
 #include "recording.h"
 #include "setprofile.h"
 #include "spawn.h"
+#include "takers.h"
 
 static uint32_t first_code(PyObject *code)
 {
@@ -29,6 +30,8 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 
 	pyapi_pending_save(&pending);
 	setprofile_meet(def, self);
+	takers_meet(def, self);
+	spawn_watch_first(); /* it may take the hook in ways that nobody is told of */
 	if (recording_ready())
 		fn = intern_c(def, self, module);
 	pyapi_pending_restore(&pending);
@@ -36,32 +39,79 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 	return fn;
 }
 
+/*
+ * 3.11 and later: frames that were recorded as found running, though the interpreter may not have told yet that they are
+ * entered: recording began in a signal handler that runs at their very start. Until it has told, or they end, all events
+ * take the slow path, MAX_STARTING_EVENTS at most.
+ */
+#define MAX_STARTING 4u
+#define MAX_STARTING_EVENTS 100000u
+
+static __thread struct {
+	const PyObject *frame[MAX_STARTING];
+	unsigned n;
+	unsigned n_events; /* until it is given up */
+} starting __attribute__((tls_model("initial-exec")));
+
+/* An event of one of these: if it is entered only now, what was found running was not yet. */
+static HOOK_COLD void settle_starting(uint64_t head, uint64_t now, bool entering)
+{
+	const PyObject *frame = py.PyEval_GetFrame();
+	unsigned n = starting.n_events-- ? starting.n : 0;
+
+	starting.n = 0; /* for the record below */
+	for (unsigned i = 0; i < n; i++) {
+		if (starting.frame[i] != frame)
+			continue;
+		if (entering)
+			hook_put(PYPROF_RETURN, (uint32_t)head & ~PYPROF_KIND_MASK, now, false,
+				 NULL);
+		starting.frame[i] = starting.frame[--n];
+		break;
+	}
+	starting.n = n;
+}
+
 void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 {
 	uint64_t ticks;
-	uint64_t *at = thread_room(now, &ticks, entering);
+	uint64_t *at;
 
+	if (starting.n && !thread_self.telling && pyprof_record_kind(head) != PYPROF_OPEN)
+		settle_starting(head, now, entering);
+	at = thread_room(now, &ticks, entering);
+	spawn_look();
 	if (at) {
 		pyprof_put(at, head | ticks << PYPROF_TICK_SHIFT);
 		thread_self.next = at + 1;
 	}
+	if (starting.n)
+		thread_self.stop = thread_self.next;
 	return result;
 }
 
-void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
+/* `entering`: a Python function has just started, and its record follows. */
+static HOOK_COLD void put_other(uint32_t n, unsigned far, bool entering)
 {
 	uint64_t ticks, now = thread_slow_enter();
 	uint64_t *at = NULL;
 
 	thread_self.telling = true;
 	if (thread_self.ring) /* a ring begins with an event that has a time */
-		at = thread_room(now, &ticks, false);
+		at = thread_room(now, &ticks, entering);
 	thread_self.telling = false;
 	if (at) {
 		pyprof_put(at, pyprof_record(PYPROF_SYNC | far, n, 0));
 		thread_self.next = at + 1;
 	}
+	if (starting.n)
+		thread_self.stop = thread_self.next;
 	thread_slow_leave(now);
+}
+
+void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
+{
+	put_other(n, far, false);
 	return result;
 }
 
@@ -83,8 +133,10 @@ static uint32_t code_number(PyObject *code, uint64_t *now, bool tells)
 
 	if (!fn) {
 		if (tells)
-			hook_put_other(others_of_new(code), 0, NULL);
-		fn = first_code(code);
+			put_other(others_of_new(code), 0, true);
+		/* It may be known now: the record before was the first after a pause, and named what runs. */
+		fn = intern_look_up_code(code);
+		fn = fn ? fn : first_code(code);
 		*now = 0;
 	}
 	if (!*now)
@@ -117,12 +169,8 @@ void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t no
 			   : first_c(def, first, NULL);
 		now = 0;
 	}
-	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK) {
+	if (kind == PYPROF_C_CALL && fn & INTERN_TAKES_HOOK)
 		setprofile_called(def);
-		spawn_watch();
-	} else if (fn & INTERN_TAKES_HOOK) {
-		spawn_watch_return();
-	}
 	if (!now)
 		now = hook_now(HOOK_CLOCK_OTHER);
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, result);
@@ -135,8 +183,15 @@ static uint32_t fn_of(PyObject *code)
 	return (fn ? fn : first_code(code)) & ~INTERN_FLAGS;
 }
 
+static void note_starting(PyObject *frame)
+{
+	starting.n_events = MAX_STARTING_EVENTS;
+	if (starting.n < MAX_STARTING && pyapi_frame_starts(frame))
+		starting.frame[starting.n++] = frame;
+}
+
 /* The functions of the running frames' code, innermost first; how many, or 0 without memory. */
-static size_t walk_frames(uint32_t **out)
+static size_t walk_frames(uint32_t **out, bool entering)
 {
 	PyObject *frame = py.PyEval_GetFrame();
 	uint32_t *fns = NULL;
@@ -157,6 +212,8 @@ static size_t walk_frames(uint32_t **out)
 				fns = more;
 			}
 		}
+		if (n || !entering)
+			note_starting(frame);
 		if (n < cap && fns)
 			fns[n++] = fn_of(pyapi_code_of(frame));
 		py.Py_DecRef(frame);
@@ -200,9 +257,10 @@ void hook_open_frames(bool entering, uint64_t now)
 	size_t n;
 
 	forkstack_born = (struct forkstack){ 0 };
+	starting.n = 0;
 	if (!born.complete) {
 		pyapi_pending_save(&pending);
-		n = walk_frames(&fns);
+		n = walk_frames(&fns, entering);
 		py.PyErr_Clear();
 		pyapi_pending_restore(&pending);
 		/* The innermost of these are among those that the child was born in. */

@@ -11,6 +11,7 @@
 #include "pyprof/abi.h"
 #include "pyprof/ring.h"
 #include "region.h"
+#include "setprofile.h"
 
 #define CO_GENERATORS (0x20 | 0x80 | 0x200) /* CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR */
 #define FIRST_SLOTS 4096u
@@ -354,23 +355,6 @@ uint32_t intern_code(PyObject *code)
 	return fn;
 }
 
-/*
- * sys.setprofile, _lsprof.Profiler.enable, yappi's start and their like. One name too many costs
- * little: a look at the hook with the next frame.
- */
-static bool takes_hook(const struct py_method_def *def)
-{
-	static const char *const names[] = { "setprofile", "_setprofileallthreads",
-					     "enable",	   "start",
-					     "begin",	   "profile" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		if (!strcmp(def->ml_name, names[i]))
-			return true;
-	}
-	return false;
-}
-
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 {
 	uintptr_t key = (uintptr_t)def + 1;
@@ -383,12 +367,32 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 	if (old->key)
 		forget(old);
 	label_of_c(&label, def, self, module);
-	if (takes_hook(def))
+	if (setprofile_is(def))
 		label.entry.flags |= PYPROF_NAME_TAKES_HOOK;
 	fn = assign(&label.entry, key, label.entry.flags ? INTERN_TAKES_HOOK : 0,
 		    intern_check(def));
 	label_fini(&label);
 	return fn;
+}
+
+struct py_method_def *intern_c_def(uint32_t fn)
+{
+	uint32_t n = number_of(fn);
+	uintptr_t key = n && n <= n_numbers ? numbers[n].key : 0;
+
+	return is_c(key) ? (struct py_method_def *)(key - 1) : NULL;
+}
+
+void intern_c_changed(const struct py_method_def *def)
+{
+	uintptr_t key = (uintptr_t)def + 1;
+	struct intern_slot *s = table_find(key);
+
+	if (!s->key)
+		return;
+	s->check = intern_check(def);
+	if (intern_cached(key)->key == key)
+		*intern_cached(key) = *s;
 }
 
 /* --- forked children ---------------------------------------------------------------------------- */

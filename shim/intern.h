@@ -25,7 +25,7 @@
  * that what is found needs only the kind and the ticks, with these flags. 0: not known.
  */
 #define INTERN_GENERATOR (1u << 31)  /* a generator or coroutine, whose events want a closer look */
-#define INTERN_TAKES_HOOK (1u << 30) /* a C function that, by its name, may take the profile hook */
+#define INTERN_TAKES_HOOK (1u << 30) /* sys.setprofile, whose calls setprofile.c wants to know */
 #define INTERN_FLAGS (INTERN_GENERATOR | INTERN_TAKES_HOOK)
 #define INTERN_OVERFLOW (PYPROF_FN_OVERFLOW << PYPROF_FN_SHIFT)
 
@@ -92,6 +92,12 @@ bool intern_init(void);
  */
 uint32_t intern_code(PyObject *code);
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
+
+/* The C function with this number, as a record has it, or NULL. */
+struct py_method_def *intern_c_def(uint32_t fn);
+
+/* Its address or name was changed, but it is the same function. */
+void intern_c_changed(const struct py_method_def *def);
 
 /* What the recording of a forked child needs to know of a number. 0 and overflow: nothing. */
 void intern_describe(uint32_t number, struct forkstack_frame *frame);

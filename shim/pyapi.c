@@ -153,6 +153,49 @@ PyObject *pyapi_code_of(PyObject *frame)
 	return code;
 }
 
+/* Two bytes of a code object's bytecode, as it was compiled; {0, 0} where there are none. */
+static void read_instruction(PyObject *code, ssize_t place, uint8_t to[2])
+{
+	PyObject *bytecode = py.PyObject_GetAttrString(code, "co_code");
+	char *bytes;
+	ssize_t n;
+
+	memset(to, 0, 2);
+	if (bytecode && !py.PyBytes_AsStringAndSize(bytecode, &bytes, &n) && place >= 0 &&
+	    place + 2 <= n)
+		memcpy(to, bytes + place, 2);
+	py.PyErr_Clear();
+	if (bytecode)
+		py.Py_DecRef(bytecode);
+}
+
+/* The number of RESUME: what any code without variables of other functions begins with. */
+static uint8_t find_resume(void)
+{
+	PyObject *code = py.PyCode_NewEmpty ? py.PyCode_NewEmpty("", "", 1) : NULL;
+	uint8_t first[2] = { 0 };
+
+	if (code) {
+		read_instruction(code, 0, first);
+		py.Py_DecRef(code);
+	}
+	py.PyErr_Clear();
+	return first[0];
+}
+
+bool pyapi_frame_starts(PyObject *frame)
+{
+	static uint8_t resume;
+	uint8_t now[2];
+
+	if (py.version < 0x030b00 || !py.PyFrame_GetLasti)
+		return false;
+	if (!resume)
+		resume = find_resume();
+	read_instruction(pyapi_code_of(frame), py.PyFrame_GetLasti(frame), now);
+	return resume && now[0] == resume && (now[1] & 3) < 2; /* others are no place for signals */
+}
+
 /* PyFrameObject.f_lasti: 3.8 and 3.9 at 104, 3.10 at 96; below 0 before the first instruction. */
 static int frame_lasti(const PyObject *frame)
 {
@@ -223,6 +266,114 @@ bool pyapi_profile_set(void *thread, py_tracefunc f)
 	else /* PyThreadState.tracing: within a trace function nothing is traced */
 		*(uint8_t *)tracing_flag(thread) = on && ((int *)thread)[11] <= 0 ? 255 : 0;
 	return true;
+}
+
+struct pyapi_position pyapi_position(const void *thread)
+{
+	const void *const *words = thread;
+	struct pyapi_position p;
+
+	if (py.version >= 0x030b00) { /* PyThreadState.cframe->current_frame, its prev_instr */
+		p.frame = ((const void *const *)words[7])[1];
+		p.instruction = p.frame ? ((const intptr_t *)p.frame)[7] : 0;
+	} else { /* PyThreadState.frame */
+		p.frame = words[3];
+		p.instruction = p.frame ? frame_lasti(p.frame) : 0;
+	}
+	return p;
+}
+
+bool pyapi_is_tracing(const void *thread)
+{
+	return ((const int *)thread)[11] > 0; /* PyThreadState.tracing */
+}
+
+uint64_t pyapi_state_id(void *thread)
+{
+	if (py.PyThreadState_GetID)
+		return py.PyThreadState_GetID(thread);
+	return py.version < 0x030900 ? ((const uint64_t *)thread)[32] : 0;
+}
+
+/* --- audit hooks ------------------------------------------------------------------------------ */
+
+/* What PySys_AddAuditHook makes; the interpreter frees those that are in its list when it ends. */
+struct audit_entry {
+	struct audit_entry *next;
+	py_audithook hook;
+	void *arg;
+};
+
+static struct audit_entry *audit_entry; /* NULL: none that can be taken out of the list */
+
+/* _PyRuntime.audit_hook_head */
+static struct audit_entry **audit_head(void)
+{
+	size_t place = py.version >= 0x030b00 ? 656 : py.version >= 0x030900 ? 648 : 1456;
+
+	return (struct audit_entry **)((char *)py._PyRuntime + place);
+}
+
+bool pyapi_audit_make(py_audithook hook)
+{
+	audit_entry = NULL;
+	if (py.version >= 0x030c00 || !py._PyRuntime || !py.PySys_AddAuditHook || *audit_head())
+		return false;
+	if (py.PySys_AddAuditHook(hook, NULL) < 0) {
+		py.PyErr_Clear();
+		return false;
+	}
+	if (!*audit_head() || (*audit_head())->hook != hook)
+		return true; /* the list is elsewhere: the hook stays in it */
+	audit_entry = *audit_head();
+	pyapi_audit_switch(false);
+	return true;
+}
+
+void pyapi_audit_switch(bool on)
+{
+	struct audit_entry **at;
+
+	if (!audit_entry)
+		return;
+	at = audit_head();
+	while (*at && *at != audit_entry)
+		at = &(*at)->next;
+	if (on && !*at) {
+		audit_entry->next = *audit_head();
+		*audit_head() = audit_entry;
+	} else if (!on && *at) {
+		*at = audit_entry->next;
+	}
+}
+
+/* --- methods ---------------------------------------------------------------------------------- */
+
+static bool is_element(const struct py_method_def *array, const struct py_method_def *def)
+{
+	while (array && array->ml_name && array != def)
+		array++;
+	return array == def;
+}
+
+struct py_method_def *pyapi_methods_around(const struct py_method_def *def, PyObject *self)
+{
+	struct py_method_def *array;
+
+	if (!self)
+		return NULL;
+	if (pyapi_type(self) == py.PyModule_Type && py.PyModule_GetDef) {
+		void **module_def = py.PyModule_GetDef(self);
+
+		array = module_def ? module_def[8] : NULL; /* PyModuleDef.m_methods */
+		return is_element(array, def) ? array : NULL;
+	}
+	for (void **type = (void **)pyapi_type(self); type; type = type[32]) { /* tp_base */
+		array = type[29]; /* PyTypeObject.tp_methods */
+		if (is_element(array, def))
+			return array;
+	}
+	return NULL;
 }
 
 uint32_t pyapi_code_bytes(PyObject *code)
@@ -386,11 +537,16 @@ bool pyapi_others_see_calls(void)
 	return n > 1;
 }
 
+void *pyapi_thread_current(void)
+{
+	return py.PyThreadState_GetUnchecked	? py.PyThreadState_GetUnchecked()
+	       : py._PyThreadState_UncheckedGet ? py._PyThreadState_UncheckedGet()
+						: NULL;
+}
+
 void *pyapi_thread_holding_gil(void)
 {
-	void *current = py.PyThreadState_GetUnchecked	 ? py.PyThreadState_GetUnchecked()
-			: py._PyThreadState_UncheckedGet ? py._PyThreadState_UncheckedGet()
-							 : NULL;
+	void *current = pyapi_thread_current();
 
 	if (!current || current != py.PyGILState_GetThisThreadState() ||
 	    !pyapi_in_main_interpreter())

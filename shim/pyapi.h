@@ -19,6 +19,7 @@ typedef struct _object PyObject;
 /* Py_tracefunc gives an int, which has the same register: so ours ends in tail calls. NULL: all is well. */
 typedef void *(*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject *arg);
 typedef PyObject *(*py_evalfunc)(void *, void *, void *);
+typedef int (*py_audithook)(const char *event, PyObject *args, void *arg);
 
 /* `what` of a py_tracefunc */
 enum {
@@ -63,6 +64,7 @@ struct py_method_def {
 	S(PyDict_GetItem, 1, PyObject *(*)(PyObject *, PyObject *))                            \
 	S(PyDict_GetItemString, 1, PyObject *(*)(PyObject *, const char *))                    \
 	S(PyModule_GetDict, 1, PyObject *(*)(PyObject *))                                      \
+	S(PyModule_GetDef, 0, void *(*)(PyObject *))                                           \
 	S(PyImport_GetModuleDict, 1, PyObject *(*)(void))                                      \
 	S(PyErr_Occurred, 1, PyObject *(*)(void))                                              \
 	S(PyErr_Clear, 1, void (*)(void))                                                      \
@@ -75,12 +77,18 @@ struct py_method_def {
 	S(PyEval_GetFrame, 1, PyObject *(*)(void))                                             \
 	S(PyEval_GetGlobals, 1, PyObject *(*)(void))                                           \
 	S(PyFrame_GetCode, 0, PyObject *(*)(PyObject *))                                       \
+	S(PyFrame_GetLasti, 0, int (*)(PyObject *))                                            \
+	S(PyCode_NewEmpty, 0, PyObject *(*)(const char *, const char *, int))                  \
 	S(PyGILState_GetThisThreadState, 1, void *(*)(void))                                   \
 	S(_PyThreadState_UncheckedGet, 0, void *(*)(void))                                     \
 	S(PyThreadState_GetUnchecked, 0, void *(*)(void))                                      \
 	S(PyThreadState_Get, 1, void *(*)(void))                                               \
 	S(PyThreadState_Next, 1, void *(*)(void *))                                            \
 	S(PyThreadState_GetInterpreter, 0, void *(*)(void *))                                  \
+	S(PyThreadState_GetID, 0, uint64_t (*)(void *))                                        \
+	S(Py_AddPendingCall, 0, int (*)(int (*)(void *), void *))                              \
+	S(PySys_AddAuditHook, 0, int (*)(py_audithook, void *))                                \
+	S(_PyRuntime, 0, void *)                                                               \
 	S(PyInterpreterState_Main, 1, void *(*)(void))                                         \
 	S(PyInterpreterState_ThreadHead, 1, void *(*)(void *))                                 \
 	S(_PyInterpreterState_GetEvalFrameFunc, 0, py_evalfunc (*)(void *))                    \
@@ -107,6 +115,8 @@ struct py_method_def {
 	S(PyType_Type, 1, PyObject *)                                                          \
 	S(PyBaseObject_Type, 1, PyObject *)                                                    \
 	S(PyModuleDef_Type, 1, PyObject *)                                                     \
+	S(PyModule_Type, 1, PyObject *)                                                        \
+	S(PyLong_Type, 1, PyObject *)                                                          \
 	S(PyUnicode_Type, 1, PyObject *)
 
 struct pyapi {
@@ -228,6 +238,12 @@ bool pyapi_type_initialises_quickly(const PyObject *type);
 /* A frame's code, borrowed, in any version. To ask for the attribute f_code would tell audit hooks. */
 PyObject *pyapi_code_of(PyObject *frame);
 
+/*
+ * 3.11 and later: whether a frame is at its first instruction, or the first behind a yield. Some versions handle signals
+ * there before they tell that it is entered. No exception may be pending.
+ */
+bool pyapi_frame_starts(PyObject *frame);
+
 /* --- frames, 3.8 to 3.11 only ---------------------------------------------------------------- */
 
 /* Where the code object hangs: in the frame object, or in the interpreter's frame behind it. */
@@ -274,6 +290,37 @@ bool pyapi_profile_is(const void *thread, py_tracefunc f);
  */
 bool pyapi_profile_set(void *thread, py_tracefunc f);
 
+/*
+ * Where a thread is: its innermost frame, and the instruction that the frame executes. Valid until the
+ * frame returns. 3.8 to 3.11.
+ */
+struct pyapi_position {
+	const void *frame;
+	intptr_t instruction;
+};
+
+struct pyapi_position pyapi_position(const void *thread);
+
+/* Whether the thread is inside a trace function or an audit hook in Python. 3.8 to 3.11. */
+bool pyapi_is_tracing(const void *thread);
+
+/* A number that no other PyThreadState of the process has had; 0: not known. */
+uint64_t pyapi_state_id(void *thread);
+
+/*
+ * An audit hook in C, 3.8 to 3.11. Made once for each interpreter that is initialised, before the program can have
+ * hooks in Python; then it is out of the interpreter's list until it is switched on, so that nothing is audited for
+ * it. False: there is none. That is so where the host has hooks of its own, which would be told of ours.
+ */
+bool pyapi_audit_make(py_audithook hook);
+void pyapi_audit_switch(bool on);
+
+/*
+ * The array of methods that `def` is an element of: those of the module `self`, or of the type of `self` or a base of
+ * it. NULL: it is in none of them. The array ends with an entry without a name.
+ */
+struct py_method_def *pyapi_methods_around(const struct py_method_def *def, PyObject *self);
+
 /* --- what is pending -------------------------------------------------------------------------- */
 
 /* In the program, while the shim does what the program is not to notice: an exception, and errno. */
@@ -316,6 +363,9 @@ PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n);
  * for those of the code at hand is not worth it.
  */
 bool pyapi_others_see_calls(void);
+
+/* The PyThreadState whose GIL the calling thread holds; on 3.8 to 3.11 perhaps that of another thread. May be NULL. */
+void *pyapi_thread_current(void);
 
 /* The calling thread's PyThreadState where it holds the GIL of the main interpreter, else NULL. */
 void *pyapi_thread_holding_gil(void);

@@ -151,6 +151,7 @@ static void take_header(const struct pyprof_header *mine)
 	h->parent_pid = mine->parent_pid;
 	h->uid = mine->uid;
 	h->forked = 1;
+	h->end_ticks = h->paused_ticks = h->is_paused = 0;
 	h->pid_namespace = mine->pid_namespace;
 	h->pid = mine->pid;
 	pyprof_set(&h->n_processes, (h->n_processes ? h->n_processes : 1) + 1);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "taken.h"
+
 #define N_FUNCTIONS 2
 #define N_WORDS \
 	24 /* of PyThreadState: the profile function and its object lie below, in every version */
@@ -67,6 +69,7 @@ static PyObject *call(int i, PyObject *module, PyObject *arg)
 	called = false;
 	memcpy(before, thread, sizeof(before));
 	result = function[i].real(module, arg);
+	taken_look(TAKEN_IN_CALL);
 	if (!result || !alone || arg == py._Py_NoneStruct)
 		return result;
 	place = find_place(thread, before, arg);
@@ -102,7 +105,12 @@ void setprofile_meet(struct py_method_def *def, PyObject *self)
 	}
 }
 
+bool setprofile_is(const struct py_method_def *def)
+{
+	return def == function[0].def || def == function[1].def;
+}
+
 void setprofile_called(const struct py_method_def *def)
 {
-	called = def == function[0].def || def == function[1].def;
+	called = setprofile_is(def);
 }

@@ -15,6 +15,9 @@
 /* A C function is seen for the first time: if it is sys.setprofile, it is called through us from now on. */
 void setprofile_meet(struct py_method_def *def, PyObject *self);
 
+/* Whether this is one that is called through us. */
+bool setprofile_is(const struct py_method_def *def);
+
 /* The program calls `def`, the next call that this thread makes, and the shim was told of it. */
 void setprofile_called(const struct py_method_def *def);
 

@@ -26,15 +26,19 @@
 #include "process.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
+#include "taken.h"
 #include "thread.h"
 
 #define GRACE_NS 1000000000ull
+#define FIRST_NS \
+	50000000ull /* so long is a function's first call looked after, if it does not return */
+#define LOOK_NS 10000000ull /* at most so often are all threads looked at */
 
 static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
-/* The evaluator that stood there before ours; NULL while ours is not set. */
+/* The evaluator that stood there before ours, which ours goes on to; NULL until ours is set for the first time. */
 static py_evalfunc evaluate;
-static int n_watching;	    /* threads whose profile function may be somebody else's */
+static int n_watching;	    /* threads that are `watched` */
 static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
 static size_t profile_word; /* PyThreadState: the word that holds the profile function */
 
@@ -48,11 +52,14 @@ static __thread bool foreign __attribute__((tls_model("initial-exec")));
 static __thread bool watched __attribute__((tls_model("initial-exec")));
 
 /*
- * Calls of such functions that are running as far as is known: until the last has returned, that the hook
- * is ours still says nothing. An audit hook may be a Python function that is called before it is set.
+ * Threads that have called a C function for the first time, and no Python function since. One may wait in it for
+ * ever, so after a while they do not count.
  */
-static __thread unsigned n_takers __attribute__((tls_model("initial-exec")));
+static int n_first;
+static uint64_t first_until_ns;
+static __thread bool watched_first __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
+static __thread void *passing __attribute__((tls_model("initial-exec"))); /* pass_on() */
 
 static bool inlines_calls(void)
 {
@@ -61,15 +68,9 @@ static bool inlines_calls(void)
 
 /* --- the profile function of a thread ----------------------------------------------------------- */
 
-static void *current_thread(void)
-{
-	return py.PyThreadState_GetUnchecked ? py.PyThreadState_GetUnchecked()
-					     : py._PyThreadState_UncheckedGet();
-}
-
 void spawn_learn(void)
 {
-	void **words = current_thread();
+	void **words = pyapi_thread_current();
 
 	for (size_t i = 1; !profile_word && words && i < 24; i++) {
 		if (words[i] == (void *)tracefunc_wanted())
@@ -94,15 +95,20 @@ bool spawn_is_free(void *thread)
 	return !f || f == tracefunc_wanted() || f == tracefunc_former();
 }
 
+bool spawn_has_ours(void *thread)
+{
+	return profile_word && profile_of(thread) == (void *)tracefunc_wanted();
+}
+
 /* --- the frame hook -------------------------------------------------------------------------------- */
 
+static PyObject *evaluate_hook(void *a, void *b, void *c);
+
+/* An evaluator that was set since keeps its place; it calls ours, which then only goes on. */
 static void remove_hook(void)
 {
-	py_evalfunc previous = evaluate;
-
-	/* Whoever has set another one since keeps it; it calls ours, which then only goes on. */
-	if (previous)
-		pyapi_eval_set(previous);
+	if (pyapi_eval_get() == evaluate_hook)
+		pyapi_eval_set(evaluate);
 }
 
 /* Whether this thread has used a quarter of its stack; asked on 3.11 only. */
@@ -144,59 +150,99 @@ static void note_foreign(void)
 	__atomic_add_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
 }
 
-static void first_frame(void)
+void spawn_note_new(void)
 {
-	struct pyapi_pending pending;
-
-	pyapi_pending_save(&pending);
-	if (watched) /* else this is a new PyThreadState, as each PyGILState_Ensure makes one */
-		thread_note_gap();
-	n_takers = 0;
-	tracefunc_set_here();
-	if (inlines_calls() && !watched && !foreign)
+	if (inlines_calls() && !foreign)
 		note_foreign();
-	pyapi_pending_restore(&pending);
+}
+
+/* The GIL is held. */
+static void end_first(void)
+{
+	if (watched_first && n_first)
+		n_first--;
+	watched_first = false;
+}
+
+static bool expects_first(void)
+{
+	if (n_first && pyprof_clock_ns(CLOCK_MONOTONIC) > first_until_ns)
+		n_first = 0;
+	return n_first;
 }
 
 static bool hook_is_over(void)
 {
 	if (!tracefunc_wanted())
 		return true;
-	if (watched && profile_of(current_thread()) != (void *)tracefunc_wanted()) {
-		n_takers = 0;
-	} else if (watched && !n_takers) {
-		watched = false;
-		n_watching--;
-	}
 	if (!inlines_calls())
-		return !n_watching && !covers_threads;
+		return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !covers_threads &&
+		       !expects_first();
 	if (stack_is_short())
 		return true;
-	return !n_watching && !__atomic_load_n(&n_foreign, __ATOMIC_RELAXED) &&
+	return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !expects_first() &&
+	       !__atomic_load_n(&n_foreign, __ATOMIC_RELAXED) &&
 	       pyprof_clock_ns(CLOCK_MONOTONIC) >
 		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
+}
+
+/* Before each frame: whether the thread's profile function is not what it should be, or what it is to be is not known. */
+static inline bool needs_look(void *thread)
+{
+	void *f = profile_of(thread);
+
+	if (f == (void *)tracefunc_wanted())
+		return watched;
+	return !f || !taken_by_others;
+}
+
+static __attribute__((noinline)) void look(void *thread)
+{
+	/* An audit hook in Python runs before the function is taken: it is too early then. */
+	if (profile_word && tracefunc_wanted() &&
+	    (py.version >= 0x030c00 || !pyapi_is_tracing(thread)))
+		taken_look(TAKEN_AT_FRAME);
+}
+
+/*
+ * To another tool's evaluator. It may go on to ours in its turn, where it was set when ours was: the same frame comes
+ * back then, and is evaluated by the interpreter.
+ */
+static __attribute__((noinline)) PyObject *pass_on(void *a, void *b, void *c)
+{
+	void *frame = py.version >= 0x030900 ? b : a, *outer = passing;
+	PyObject *result;
+
+	if (frame == outer)
+		return py._PyEval_EvalFrameDefault(a, b, c);
+	passing = frame;
+	result = evaluate(a, b, c);
+	passing = outer;
+	return result;
 }
 
 /* 3.8: (frame, throwing); later: (thread, frame, throwing) */
 static PyObject *evaluate_hook(void *a, void *b, void *c)
 {
-	if (__builtin_expect(has_no_profile(current_thread()), 0) && tracefunc_wanted())
-		first_frame();
+	void *thread = pyapi_thread_current();
+
+	if (__builtin_expect(needs_look(thread), 0))
+		look(thread);
+	if (watched_first)
+		end_first();
 	if (hook_is_over())
 		remove_hook();
+	if (__builtin_expect(evaluate != py._PyEval_EvalFrameDefault, 0))
+		return pass_on(a, b, c);
 	return evaluate(a, b, c);
 }
 
+/* In front of whatever is there; what that was before does not matter, it may have been set and removed in any order. */
 static void set_hook(void)
 {
 	py_evalfunc now = pyapi_eval_get();
 
-	if (!now || now == evaluate_hook)
-		return;
-	/* Somebody else's in front of ours goes on to ours; in front of it, we would go round. */
-	if (evaluate && now != evaluate)
-		return;
-	if (!profile_word)
+	if (!now || now == evaluate_hook || !profile_word || !py._PyEval_EvalFrameDefault)
 		return;
 	evaluate = now;
 	pyapi_eval_set(evaluate_hook);
@@ -204,8 +250,18 @@ static void set_hook(void)
 
 /* --- threads ---------------------------------------------------------------------------------------- */
 
+/* The thread has no function: it is new, or its function was taken in a way that nobody was told of. */
+static void cover_free(void *thread)
+{
+	uint64_t id = pyapi_state_id(thread);
+
+	if (id)
+		thread_note_gap_of(id);
+	tracefunc_set_in(thread);
+}
+
 /*
- * Gives the function to all threads of the main interpreter that have none, or one that we gave them
+ * Gives the function to all other threads of the main interpreter that have none, or, `replace`, one that we gave them
  * before; how many that were.
  */
 static int cover_listed(bool replace)
@@ -217,26 +273,54 @@ static int cover_listed(bool replace)
 	for (; thread; thread = py.PyThreadState_Next(thread)) {
 		if (thread == self || !(replace ? spawn_is_free(thread) : has_no_profile(thread)))
 			continue;
-		tracefunc_set_in(thread);
+		if (replace)
+			tracefunc_set_in(thread);
+		else
+			cover_free(thread);
 		n++;
 	}
 	return n;
+}
+
+void spawn_look(void)
+{
+	static uint64_t next_ns;
+	uint64_t now;
+
+	if (!tracefunc_wanted())
+		return;
+	now = pyprof_clock_ns(CLOCK_MONOTONIC);
+	if (now < next_ns)
+		return;
+	next_ns = now + LOOK_NS;
+	cover_listed(false);
 }
 
 void spawn_watch(void)
 {
 	if (!tracefunc_wanted())
 		return;
-	n_watching += !watched;
+	if (!watched)
+		__atomic_add_fetch(&n_watching, 1, __ATOMIC_RELAXED);
 	watched = true;
-	n_takers++;
 	set_hook();
 }
 
-void spawn_watch_return(void)
+void spawn_watch_first(void)
 {
-	if (n_takers)
-		n_takers--;
+	if (!tracefunc_wanted() || py.version >= 0x030c00)
+		return;
+	n_first += !watched_first;
+	watched_first = true;
+	first_until_ns = pyprof_clock_ns(CLOCK_MONOTONIC) + FIRST_NS;
+	set_hook();
+}
+
+void spawn_unwatch(void)
+{
+	if (watched)
+		__atomic_sub_fetch(&n_watching, 1, __ATOMIC_RELAXED);
+	watched = false;
 }
 
 /* There are threads that may enter Python. */

@@ -14,14 +14,24 @@ void spawn_learn(void);
 /* Whether a thread has a profile function of ours, or none. Needs the GIL. */
 bool spawn_is_free(void *thread);
 
+/* Whether the thread has the very function that it should have. Needs the GIL. */
+bool spawn_has_ours(void *thread);
+
 /*
- * The program is about to call something that may take this thread's profile function away: from
- * its next frames on, the hook is looked after until it is ours again. Needs the GIL.
+ * This thread's profile function may be, or become, somebody else's: before its next frame it is looked at
+ * (taken_look), and again before each until spawn_unwatch(), which needs no GIL.
  */
 void spawn_watch(void);
+void spawn_unwatch(void);
 
-/* It has returned, and its return was seen. Needs the GIL. */
-void spawn_watch_return(void);
+/* The same where a C function is called for the first time: before 3.12, for most have no business with the hook. */
+void spawn_watch_first(void);
+
+/* This thread's first frame was found by the frame hook. Needs the GIL. */
+void spawn_note_new(void);
+
+/* Now and then, beside a record that took the slow path: whether another thread has lost its function. Needs the GIL. */
+void spawn_look(void);
 
 /* Sets tracefunc_wanted() in every thread there is. Needs the GIL. */
 void spawn_cover_threads(void);

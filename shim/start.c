@@ -8,7 +8,9 @@
 #include "engine.h"
 #include "intern.h"
 #include "log.h"
+#include "pyprof/ring.h"
 #include "recording.h"
+#include "region.h"
 #include "thread.h"
 
 static const struct engine *engine;
@@ -68,6 +70,11 @@ void start_interpreter(void)
 	pyapi_pending_restore(&pending);
 	log_debug("CPython %s, engine %s: %s", py.Py_GetVersion(), engine->name,
 		  ok ? "ready" : "cannot be used, off");
+}
+
+static __attribute__((destructor)) void note_end(void)
+{
+	thread_note_end();
 }
 
 /* The outermost frame of the thread, once the start-up of the interpreter is over. */
@@ -130,8 +137,10 @@ int pyshim_start(void)
 		return 0;
 	pyapi_pending_save(&pending);
 	ok = start_begin() && engine->start();
-	if (ok)
+	if (ok) {
+		pyprof_set(&region.header->is_paused, 0);
 		thread_begin_anew();
+	}
 	pyapi_pending_restore(&pending);
 	return ok ? 0 : -1;
 }
@@ -146,6 +155,7 @@ int pyshim_stop(void)
 	engine->stop();
 	recording.state = RECORDING_PAUSED;
 	thread_note_pause();
+	pyprof_set(&region.header->is_paused, 1);
 	pyapi_pending_restore(&pending);
 	return 0;
 }

@@ -23,6 +23,7 @@
 #include "recording.h"
 #include "region.h"
 #include "sandbox.h"
+#include "spawn.h"
 #include "start.h"
 #include "threadname.h"
 
@@ -266,6 +267,20 @@ static void put_thread_end(uint64_t at)
 	pyprof_put(s->next++, pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 }
 
+/* Without the GIL there can be no block more. */
+static void put_end(unsigned kind, uint32_t number)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t ticks;
+
+	if (!s->next || s->next >= s->end)
+		return;
+	ticks = clock_event() - s->base;
+	if (ticks >> PYPROF_TICK_BITS)
+		ticks = (1ull << PYPROF_TICK_BITS) - 1;
+	pyprof_put(s->next++, pyprof_record(kind, number, ticks));
+}
+
 /* A destructor of thread-specific data: runs in the thread, without the GIL. */
 static void thread_exit(void *arg)
 {
@@ -273,9 +288,14 @@ static void thread_exit(void *arg)
 	struct thread_self *s = &thread_self;
 	uint64_t at;
 
+	spawn_unwatch();
 	if (s->ring != ring) /* in a forked child it is nobody's, see thread_reset() */
 		return;
 	at = end_of_thread();
+	if (recording.state == RECORDING_ON && s->taken) { /* what is open ended unseen */
+		put_end(PYPROF_GAP, 0);
+		put_end(PYPROF_THREAD, s->number & 0xffffff);
+	}
 	put_thread_end(at);
 	if (recording.state != RECORDING_OFF)
 		pyprof_set(&ring->shared->ended_ticks, at ? at : 1);
@@ -406,6 +426,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	}
 	s->number = ++n_threads;
 	pyprof_set(&region.header->n_threads, n_threads);
+	s->state = pyapi_state_id(py.PyThreadState_Get());
 	go_on_in(ring);
 	ahead = clock_continue(ring->last);
 	*now += ahead;
@@ -533,14 +554,61 @@ void thread_begin_anew(void)
 	}
 }
 
-void thread_note_gap(void)
+void thread_mark_taken(void)
 {
 	struct thread_self *s = &thread_self;
 
-	if (!s->ring || recording.state != RECORDING_ON)
+	if (!s->ring || s->taken || recording.state != RECORDING_ON)
+		return;
+	tell(PYPROF_GAP, PYPROF_GAP_BEGINS, clock_read());
+	s->taken = true;
+}
+
+void thread_end_gap(void)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t ticks;
+
+	s->taken = false;
+	if (recording.state != RECORDING_ON && recording.state != RECORDING_FORKED)
 		return;
 	s->blind = true;
 	s->stop = s->next;
+	if (s->ring)
+		thread_room(clock_read(), &ticks, false);
+	s->stop =
+		s->next; /* what was found running may want the next event to take the slow path */
+}
+
+bool thread_note_gap_of(uint64_t state)
+{
+	struct thread_ring *ring;
+
+	cds_list_for_each_entry_rcu(ring, &registry, node) {
+		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN ||
+		    ring->owner->state != state)
+			continue;
+		ring->owner->blind = true;
+		ring->owner->stop = ring->owner->next; /* as in thread_begin_anew() */
+		return true;
+	}
+	return false;
+}
+
+uint32_t thread_call_at_hand(void)
+{
+	const struct thread_self *s = &thread_self;
+	uint64_t r = s->ring && s->next > s->block->record ? s->next[-1] : 0;
+
+	return pyprof_record_kind(r) == PYPROF_C_CALL ? pyprof_record_fn(r) << PYPROF_FN_SHIFT : 0;
+}
+
+void thread_note_end(void)
+{
+	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
+		return;
+	if (recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT)
+		pyprof_set(&region.header->end_ticks, clock_read());
 }
 
 const struct pyprof_ring *thread_ring_of_self(void)
@@ -650,8 +718,12 @@ bool thread_adopt(void)
 
 void thread_reset(void)
 {
+	bool blind = thread_self.blind && recording.state != RECORDING_FORKED;
+
 	CDS_INIT_LIST_HEAD(&registry);
 	memset(&thread_self, 0, sizeof(thread_self));
+	thread_self.blind =
+		blind; /* a child's recording begins only after its thread was not seen */
 	last_rings = NULL;
 	n_threads = 0;
 	patience_ns = BLOCK_PATIENCE_NS;

@@ -38,8 +38,10 @@ struct thread_self {
 	uint32_t n_restarts; /* of the recording, that this thread has taken part in */
 	uint64_t
 		paused_ticks; /* the clock at a pause that is over, and that this thread has not told */
+	uint64_t state;	      /* pyapi_state_id() of the PyThreadState whose events these are */
 	bool named;
 	bool blind;   /* a gap is to be told with the next event */
+	bool taken;   /* PYPROF_GAP_BEGINS is told, and the profile hook may be others' still */
 	bool telling; /* the record at hand is no event: its loss is none */
 };
 
@@ -71,10 +73,25 @@ void thread_note_pause(void);
 void thread_begin_anew(void);
 
 /*
- * This thread's events have not been seen for a while; they will be again. What passed since its last
- * record is told as a gap, and the frames that it runs now are recorded with its next event.
+ * The profile hook of this thread is being taken, or has been: tells so, for no record may follow. Once, until `taken`
+ * is cleared.
  */
-void thread_note_gap(void);
+void thread_mark_taken(void);
+
+/*
+ * This thread's events have not been seen for a while, and are again from now on. What passed is told as a gap, and then
+ * the frames that it runs now.
+ */
+void thread_end_gap(void);
+
+/* The same of the thread that runs this PyThreadState, with its next event; false: it is none that has recorded. */
+bool thread_note_gap_of(uint64_t state);
+
+/* The function of this thread's last record, as a record has it, where that is the call of a C function; else 0. */
+uint32_t thread_call_at_hand(void);
+
+/* The process ends: says when, which is after the last event. Needs no GIL. */
+void thread_note_end(void);
 
 /* The ring that this thread writes, or NULL. */
 const struct pyprof_ring *thread_ring_of_self(void);

@@ -69,9 +69,16 @@ enum pyprof_kind {
 	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause; or, with a
 				 * number, a call of what is neither a Python nor a C function, which
 				 * costs so many PYPROF_OTHERS of one of object() */
-	PYPROF_GAP = 14,	/* from the thread's record before this on, nothing was seen */
+	PYPROF_GAP = 14, /* from the thread's record before this on, nothing was seen; or, with
+				 * PYPROF_GAP_BEGINS as number, nothing may be seen from here on */
 	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
 };
+
+/*
+ * The program is taking the profile hook. If an event follows, it has not; if a PYPROF_GAP follows, it gave the hook back;
+ * where this is a thread's last record, the thread was not seen any more.
+ */
+#define PYPROF_GAP_BEGINS 1u
 
 #define PYPROF_SYNC_SHIFT 24
 #define PYPROF_OTHERS 8u /* into so many parts the cost of such a call is divided */
@@ -87,6 +94,8 @@ static inline uint64_t pyprof_record(unsigned kind, uint32_t fn, uint64_t ticks)
 {
 	return ticks << PYPROF_TICK_SHIFT | (uint64_t)fn << PYPROF_FN_SHIFT | kind;
 }
+
+#define PYPROF_KIND_MASK ((1u << PYPROF_KIND_BITS) - 1)
 
 static inline unsigned pyprof_record_kind(uint64_t r)
 {
@@ -206,6 +215,7 @@ struct pyprof_header {
 		       [24];	  /* the first of these, without their folders; NUL-terminated */
 	uint64_t n_lost_children; /* forked children that could have no recording */
 	uint64_t paused_ticks;	  /* the clock when the program stopped recording; 0: it goes on */
+	uint64_t is_paused;	  /* 1: pyshim_stop() was called, and no pyshim_start() after it */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
@@ -410,11 +420,15 @@ struct pyprof_fold_state {
 struct pyprof_fold_table {
 	struct pyprof_extent extent;		/* constant: kind FOLD; `used` and `next` are 0 */
 	uint32_t cap_fns, cap_edges, cap_depth; /* constant */
-	uint32_t reserved[13];
+	uint32_t reserved;
+	uint64_t n_cut
+		[2]; /* of state[].n_open, calls that did not run at the end; 0 before minor 1 */
+	uint32_t reserved1[8];
 	struct pyprof_fold_state state[2];
 };
 
 _Static_assert(sizeof(struct pyprof_fold_state) == 136, "format");
 _Static_assert(sizeof(struct pyprof_fold_table) == 400, "format");
+_Static_assert(offsetof(struct pyprof_fold_table, state) == 128, "format");
 
 #endif

@@ -47,6 +47,7 @@ struct pyprof_fold {
 		low_depth; /* the lowest depth that was reached since the owner set it */
 	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
 	struct pyprof_fold_state s;
+	uint64_t n_cut;		       /* belongs to it: struct pyprof_fold_table */
 	const int32_t *weight;	       /* header.cost_weight */
 	uint32_t max_between, max_gap; /* header.* */
 	/*
@@ -379,15 +380,17 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 }
 
 /*
- * The thread ends, or its records do: what still runs is closed at `now`. At the end of the records, the reader
- * first moves that on to when the process ended, or to the present.
+ * What still runs is closed at `now`. `running`: because the thread ends, or its records do, so these
+ * calls were running at the end; else their ends were not seen. At the end of the records, the reader
+ * first moves `now` on to when the process ended, or to the present.
  */
-static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
+static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f, bool running)
 {
-	while (f->s.depth) {
-		f->s.n_open++;
+	f->s.n_open += f->s.depth;
+	if (!running)
+		f->n_cut += f->s.depth;
+	while (f->s.depth)
 		pyprof_fold_leave_top(f, PYPROF_RETURN, 0);
-	}
 }
 
 /* --- records ---------------------------------------------------------------------------------------- */
@@ -404,16 +407,31 @@ static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bo
 	f->s.cost += (uint64_t)weight;
 }
 
+/*
+ * While nothing is seen, no time passes: what runs then is told by the records that follow. A gap that a recording begins
+ * with, in a forked child, has no known length.
+ */
+static inline void pyprof_fold_gap(struct pyprof_fold *f, bool begins, uint64_t now)
+{
+	bool later = (int64_t)(now - f->s.now) > 0;
+
+	if (begins) {
+		f->s.now = later ? now : f->s.now;
+		return;
+	}
+	f->s.n_gaps++;
+	if (later && f->s.n_records)
+		f->s.gap_ticks += now - f->s.now;
+}
+
 /* Records that tell of the thread and its clock. */
 static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 {
 	uint64_t ticks = pyprof_record_ticks(r);
 
 	switch (pyprof_record_kind(r)) {
-	case PYPROF_GAP: /* no time passes: what runs now is told by the records that follow */
-		f->s.n_gaps++;
-		if ((int64_t)(f->s.base + ticks - f->s.now) > 0)
-			f->s.gap_ticks += f->s.base + ticks - f->s.now;
+	case PYPROF_GAP:
+		pyprof_fold_gap(f, pyprof_record_fn(r) == PYPROF_GAP_BEGINS, f->s.base + ticks);
 		break;
 	case PYPROF_SYNC:
 		if (pyprof_record_fn(r))
@@ -421,8 +439,8 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 		else
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
-	case PYPROF_THREAD:
-		pyprof_fold_close(f);
+	case PYPROF_THREAD: /* after a gap or a pause, or another thread's */
+		pyprof_fold_close(f, false);
 		f->s.now = f->s.base + ticks;
 		f->s.n_threads += pyprof_record_fn(r) != f->s.thread;
 		f->s.thread = pyprof_record_fn(r);
@@ -430,7 +448,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 	case PYPROF_THREAD_END:
 		if ((int64_t)(f->s.base + ticks - f->s.now) > 0)
 			f->s.now = f->s.base + ticks;
-		pyprof_fold_close(f);
+		pyprof_fold_close(f, true);
 		break;
 	}
 }

@@ -17,6 +17,7 @@
 #include "shim/setprofile.h"
 #include "shim/spawn.h"
 #include "shim/start.h"
+#include "shim/takers.h"
 #include "shim/threadname.h"
 #include "sides.h"
 
@@ -46,8 +47,28 @@ void spawn_watch(void)
 {
 }
 
-void spawn_watch_return(void)
+void spawn_watch_first(void)
 {
+}
+
+void spawn_look(void)
+{
+}
+
+void spawn_unwatch(void)
+{
+}
+
+void takers_meet(struct py_method_def *def, PyObject *self)
+{
+	(void)def;
+	(void)self;
+}
+
+bool setprofile_is(const struct py_method_def *def)
+{
+	(void)def;
+	return false;
 }
 
 void setprofile_meet(struct py_method_def *def, PyObject *self)
@@ -64,6 +85,13 @@ void setprofile_called(const struct py_method_def *def)
 bool sandbox_is_closed(void)
 {
 	return false;
+}
+
+static void *thread_state(void)
+{
+	static char state[4096];
+
+	return state;
 }
 
 static const char *version(void)
@@ -99,6 +127,7 @@ void target_prepare(void)
 				  .overflow = PYPROF_OVERFLOW_FOLD,
 				  .clock = CONFIG_CLOCK_COUNT };
 	py.Py_GetVersion = version;
+	py.PyThreadState_Get = thread_state;
 	thread_init();
 }
 
