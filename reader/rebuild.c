@@ -329,7 +329,7 @@ static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 	struct pyprof_fold_state *s = &ring->f.s;
 	uint64_t end = ring->ended ? ring->ended_ticks : r->end;
 
-	if (!ring->ended)
+	if (!ring->ended && !blind)
 		r->summary->n_running += s->depth;
 	if (s->depth && r->end && !blind && !ring->lost &&
 	    (int64_t)(end - s->skipped_ticks - s->now) > 0)

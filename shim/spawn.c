@@ -26,6 +26,7 @@
 #include "process.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
+#include "sandbox.h"
 #include "taken.h"
 #include "thread.h"
 
@@ -122,7 +123,9 @@ static bool stack_is_short(void)
 		size_t bytes;
 
 		stack_floor = here - (128u << 10);
-		if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+		/* It asks for the processors, which a filter may forbid. */
+		if (!process_is_filtered() && !sandbox_is_closed() &&
+		    pthread_getattr_np(pthread_self(), &attr) == 0) {
 			if (pthread_attr_getstack(&attr, &low, &bytes) == 0)
 				stack_floor = (uintptr_t)low + bytes / 4 * 3;
 			pthread_attr_destroy(&attr);
