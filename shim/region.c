@@ -141,6 +141,8 @@ int region_create(const struct pyprof_header *preset)
 	memcpy((char *)region.header + sizeof(preset->magic),
 	       (const char *)preset + sizeof(preset->magic),
 	       offsetof(struct pyprof_header, file_bytes) - sizeof(preset->magic));
+	region.header->file_device = st.st_dev;
+	region.header->file_inode = st.st_ino;
 	pyprof_set(&region.header->file_bytes, FIRST_BYTES);
 out:
 	if (fd >= 0)

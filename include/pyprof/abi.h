@@ -191,6 +191,14 @@ struct pyprof_header {
 	uint64_t pid_namespace; /* constant: inode of /proc/self/ns/pid, 0: unknown */
 	uint64_t
 		n_processes; /* that have written here one after the other: forked children; 0: one */
+	/*
+	 * How many blocks have been begun, in all rings together; moved on before a block takes its
+	 * number. A block with a higher number than this was written after the header: the two are of
+	 * different times, as in a file that was copied while the target wrote.
+	 */
+	uint64_t n_blocks;
+	uint64_t file_device,
+		file_inode; /* constant: where the target made it; a copy lies elsewhere */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
@@ -283,7 +291,7 @@ struct pyprof_block {
 	uint64_t mono_ns; /* CLOCK_MONOTONIC at base_ticks + skipped_ticks; 0 where ticks are ns */
 	uint64_t next;	  /* release: the following block, or 0 */
 	uint64_t prev;	  /* constant: the preceding block, or 0 */
-	uint64_t reserved;
+	uint64_t number;  /* header.n_blocks when it was begun; 0 before minor 1 */
 	uint64_t record[];
 };
 
