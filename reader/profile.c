@@ -39,21 +39,6 @@ static void *grow(void *array, size_t n, size_t *cap, size_t element_bytes)
 	return array;
 }
 
-size_t text_sequence(const unsigned char *s, size_t n)
-{
-	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (s[0] > 0xf4 || want > n)
-		return 0;
-	for (size_t i = 1; i < want; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return want;
-}
-
 static size_t utf8_valid_bytes(struct text t)
 {
 	size_t at = 0;

@@ -26,7 +26,20 @@ struct text {
 };
 
 /* Bytes of the UTF-8 sequence at `s`, a surrogate being one, or 0 where there is none; n > 0. */
-size_t text_sequence(const unsigned char *s, size_t n);
+static inline size_t text_sequence(const unsigned char *s, size_t n)
+{
+	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (s[0] > 0xf4 || want > n)
+		return 0;
+	for (size_t i = 1; i < want; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return want;
+}
 
 /* Whether it is UTF-8, surrogates passed. */
 bool text_is_utf8(struct text t);

@@ -47,6 +47,7 @@ struct rebuild_summary {
 	uint64_t first_ticks, last_ticks; /* of all threads; slow paths left out */
 	uint64_t n_gaps;
 	uint64_t gap_ticks;    /* of all threads */
+	uint64_t n_unnamed;    /* functions in the records that have no name in the recording */
 	uint64_t n_blind_ends; /* threads whose last call may have taken the profile hook */
 	/* Laws that hold for each ring; how many rings break them. */
 	uint64_t n_time_broken;	 /* the self times add up to the root's time */

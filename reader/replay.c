@@ -86,32 +86,54 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
 
-/* -EAGAIN where a live target has folded on meanwhile. */
-static int feed(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
-		const struct replay_wish *wish)
+/*
+ * The table as of the last block that any of its entries is as of: by the records of the blocks before, which were
+ * copied before it was read. They are added as the target does, whatever the wish: it has folded them.
+ */
+static int catch_up(struct replay *out, struct drain_ring *r, struct tables_source *s)
 {
-	struct pyprof_fold *f = &out->f;
-	uint64_t table, folded;
+	uint64_t latest = tables_latest(s), at = s->folded;
+	struct drain_batch batch;
+	int err = 0;
 
-	out->n_lost_there = 0;
-	f->weight = d->attach->header.cost_weight;
-	f->max_between = d->attach->header.max_between;
-	f->max_gap = d->attach->header.max_gap;
-	drain_ring_start(r, d, i, &table, &folded);
-	if (folded) {
-		int err = tables_load(f, d->attach, table, folded);
-
-		if (!drain_is_current(r))
+	if (!drain_ring_skip(r, s->folded) || latest > drain_ring_saved(r))
+		return -EAGAIN;
+	while (at < latest && !err) {
+		if (drain_next(r, &batch) != DRAIN_BATCH)
 			return -EAGAIN;
-		if (err == -EINVAL)
-			r->n_bad++;
-		else if (err)
-			return err;
-		out->n_lost_there = f->s.n_lost;
-		if (f->s.n_threads == 1)
-			out->thread = f->s.thread;
+		feed_batch(out, &batch, false, false, out->f.max_gap);
+		at = batch.sequence;
+		err = tables_apply_late(&out->f, s, at);
 	}
-	return feed_blocks(out, r, wish);
+	return err;
+}
+
+/* -EAGAIN where a live target was faster. */
+static int load(struct replay *out, struct drain_ring *r, uint64_t table)
+{
+	struct tables_source s = { .attach = r->attach, .ring = r->ring, .offset = table };
+	struct pyprof_fold *f = &out->f;
+	int err = tables_load_state(f, &s);
+
+	if (!err)
+		err = tables_load_entries(f, &s);
+	if (!err)
+		err = catch_up(out, r, &s);
+	if (err == -EAGAIN && !r->attach->live)
+		err = -EINVAL;
+	r->torn |= s.torn || (err == -EINVAL && !r->attach->live);
+	tables_source_fini(&s);
+	if (err == -EINVAL) {
+		r->n_bad++;
+		tables_clear(f);
+		f->s = (struct pyprof_fold_state){ .n_fns = 0 };
+	} else if (err) {
+		return err;
+	}
+	out->n_lost_there = f->s.n_lost;
+	if (f->s.n_threads == 1)
+		out->thread = f->s.thread;
+	return 0;
 }
 
 static void replay_fini(struct replay *ring)
@@ -122,20 +144,42 @@ static void replay_fini(struct replay *ring)
 	free(ring->before);
 }
 
-/* From the start as often as a live target folds on behind our back. */
-static int replay_ring(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
+/* -EAGAIN where a live target has folded on meanwhile. */
+static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
+		const struct replay_wish *wish)
+{
+	const struct pyprof_header *h = &r->attach->header;
+	int err;
+
+	*out = (struct replay){ .thread = REPLAY_SEVERAL };
+	if (!r->first && !r->before) /* a ring that nobody has written in */
+		return 0;
+	err = tables_init(&out->f);
+	out->f.weight = h->cost_weight;
+	out->f.max_between = h->max_between;
+	out->f.max_gap = h->max_gap;
+	if (!err && r->before)
+		err = load(out, r, table);
+	if (!err)
+		err = feed_blocks(out, r, wish);
+	if (err)
+		replay_fini(out);
+	return err;
+}
+
+/* Goes on behind a newer table as often as a live target folds on behind our back. */
+static int replay_ring(struct replay *out, struct drain_ring *r, size_t i,
 		       const struct replay_wish *wish)
 {
-	int err = -EAGAIN;
+	uint64_t table;
+	int err = drain_ring_start(r, i, &table);
 
+	if (!err)
+		err = feed(out, r, table, wish);
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
-		*out = (struct replay){ .thread = REPLAY_SEVERAL };
-		err = tables_init(&out->f);
-		if (err)
-			return err;
-		err = feed(out, r, d, i, wish);
-		if (err)
-			replay_fini(out);
+		err = drain_ring_again(r, &table);
+		if (!err)
+			err = feed(out, r, table, wish);
 	}
 	return err;
 }
@@ -149,7 +193,7 @@ static int replay_in_turn(struct drain *d, const struct replay_wish *wish,
 	for (size_t i = 0; i < d->n_rings && !err; i++) {
 		struct replay ring;
 
-		err = replay_ring(&ring, &r, d, i, wish);
+		err = replay_ring(&ring, &r, i, wish);
 		if (err)
 			break;
 		drain_count_losses(d, &r);
@@ -170,7 +214,7 @@ struct result {
 };
 
 struct pool {
-	const struct drain *d;
+	struct drain *d;
 	const struct replay_wish *wish;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a result is there, or has been used */
@@ -206,7 +250,7 @@ static void *work(void *arg)
 	while (take_ring(p, &i)) {
 		struct result *result = &p->result[i % p->n_results];
 
-		result->err = err ? err : replay_ring(&result->ring, &r, p->d, i, p->wish);
+		result->err = err ? err : replay_ring(&result->ring, &r, i, p->wish);
 		result->drained = r;
 		pthread_mutex_lock(&p->lock);
 		result->done = true;
@@ -288,6 +332,7 @@ int replay_rings(struct drain *d, const struct replay_wish *wish,
 	pthread_t worker[MAX_WORKERS];
 	int err;
 
+	drain_rewind(d);
 	p.n_results = n_wanted * RUN_AHEAD;
 	if (n_wanted > 1)
 		p.result = calloc(p.n_results, sizeof(*p.result));

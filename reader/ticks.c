@@ -46,17 +46,19 @@ static bool header_pair(const struct attach *a, struct pair *p)
 }
 
 /* The latest of all blocks: each has one, though not read so close together. */
-static bool block_pair(const struct drain *d, struct pair *latest)
+static bool block_pair(struct drain *d, struct pair *latest)
 {
 	struct drain_batch batch;
 	struct drain_ring r;
-	uint64_t table, folded;
+	uint64_t table;
 	bool any = false;
 
 	if (drain_ring_open(&r, d))
 		return false;
+	drain_rewind(d);
 	for (size_t i = 0; i < d->n_rings; i++) {
-		drain_ring_start(&r, d, i, &table, &folded);
+		if (drain_ring_start(&r, i, &table))
+			break;
 		while (drain_next(&r, &batch) == DRAIN_BATCH) {
 			struct pair p = { batch.base_ticks + batch.skipped_ticks, batch.mono_ns };
 
@@ -70,7 +72,7 @@ static bool block_pair(const struct drain *d, struct pair *latest)
 	return any;
 }
 
-double ticks_seconds(const struct drain *d)
+double ticks_seconds(struct drain *d)
 {
 	const struct pyprof_header *h = &d->attach->header;
 	struct pair first = { h->start_ticks, h->start_mono_ns }, last;

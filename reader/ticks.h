@@ -15,6 +15,6 @@
  * takes the last one's place, on the same boot of the same machine. 0 where there is nothing to
  * fit (a recording that was cut off before its first block, and carried away).
  */
-double ticks_seconds(const struct drain *d);
+double ticks_seconds(struct drain *d);
 
 #endif

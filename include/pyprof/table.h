@@ -91,6 +91,8 @@ static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint
 	free(v->edge_index);
 	v->fn_index = fn_index;
 	v->edge_index = edge_index;
+	if (!v->multiplier)
+		v->multiplier = PYPROF_FOLD_MULTIPLIER;
 	v->fn_mask = fns * 2 - 1;
 	v->edge_mask = edges * 2 - 1;
 	return true;
