@@ -177,7 +177,7 @@ static struct pyprof_table *table_for(struct consume *c, size_t i, struct pyprof
 			return NULL;
 		c->ring = more;
 		memset(&c->ring[i], 0, sizeof(c->ring[i]));
-		c->ring[i].view.multiplier = seed_odd(0);
+		c->ring[i].view.multiplier = seed_odd[0];
 		c->n_rings++;
 	}
 	c->ring[i].ring = ring;

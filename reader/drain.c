@@ -83,6 +83,7 @@ static uint64_t most_blocks(const struct attach *a)
 void drain_rewind(struct drain *d)
 {
 	d->n_blocks = 0;
+	d->table_bytes = 0;
 	d->most_blocks = most_blocks(d->attach);
 }
 
@@ -392,6 +393,7 @@ int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
 	r->n_bad = 0;
 	r->torn = false;
 	r->n_counted = 0;
+	r->table_bytes = 0;
 	r->n_saved = 0;
 	r->next_saved = 0;
 	r->most_saved = 0;
@@ -435,6 +437,17 @@ int drain_ring_again(struct drain_ring *r, uint64_t *table)
 	if (r->most_saved > most)
 		r->most_saved = most ? most : 1;
 	return start(r, table);
+}
+
+bool drain_count_table(struct drain_ring *r, uint64_t bytes)
+{
+	uint64_t most = attach_real_bytes(r->attach) * (r->attach->live ? 2 : 1), sum;
+
+	if (bytes <= r->table_bytes)
+		return true;
+	sum = __atomic_add_fetch(&r->drain->table_bytes, bytes - r->table_bytes, __ATOMIC_RELAXED);
+	r->table_bytes = bytes;
+	return bytes <= most && sum <= most;
 }
 
 enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)

@@ -29,6 +29,7 @@ struct drain {
 	bool torn;	/* parts of the file are of different times */
 	/* A block belongs to one ring, so all chains together have no more than the file holds. */
 	uint64_t n_blocks, most_blocks;
+	uint64_t table_bytes; /* of what all fold tables hold: the same */
 };
 
 struct drain_batch {
@@ -57,6 +58,7 @@ struct drain_ring {
 	uint64_t n_visited,
 		n_counted; /* blocks of the chain; and how many drain.n_blocks has of them */
 	uint32_t n_walks, n_again;
+	uint64_t table_bytes; /* how many drain.table_bytes has of this ring */
 	uint64_t n_bad;
 	bool torn;
 	/* Of a live ring: copies of the first blocks behind the table. */
@@ -97,6 +99,9 @@ enum drain_result {
 	DRAIN_END,
 	DRAIN_OVERTAKEN, /* the target has folded what was to be read */
 };
+
+/* Whether so many bytes of tables are this ring's, beside those of others. */
+bool drain_count_table(struct drain_ring *r, uint64_t bytes);
 
 /* The next block of the ring. The batch is good until the next call. */
 enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch);

@@ -105,24 +105,54 @@ static int catch_up(struct replay *out, struct drain_ring *r, struct tables_sour
 		at = batch.sequence;
 		err = tables_apply_late(&out->f, s, at);
 	}
+	r->folded = at;
 	return err;
 }
 
-/* -EAGAIN where a live target was faster. */
-static int load(struct replay *out, struct drain_ring *r, uint64_t table)
+void replay_fini(struct replay *ring)
 {
-	struct tables_source s = { .attach = r->attach, .ring = r->ring, .offset = table };
-	struct pyprof_fold *f = &out->f;
-	int err = tables_load_state(f, &s);
+	tables_fini(&ring->f);
+	while (ring->n_before)
+		tables_fini(&ring->before[--ring->n_before].f);
+	free(ring->before);
+}
+
+static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
+{
+	struct tables_source s = { .ring = r, .offset = table };
+	int err = tables_load_state(&out->f, &s);
 
 	if (!err)
-		err = tables_load_entries(f, &s);
+		err = tables_load_entries(&out->f, &s);
 	if (!err)
 		err = catch_up(out, r, &s);
 	if (err == -EAGAIN && !r->attach->live)
 		err = -EINVAL;
 	r->torn |= s.torn || (err == -EINVAL && !r->attach->live);
 	tables_source_fini(&s);
+	return err;
+}
+
+static int init(struct replay *out, const struct pyprof_header *h)
+{
+	int err;
+
+	*out = (struct replay){ .thread = REPLAY_SEVERAL };
+	err = tables_init(&out->f);
+	out->f.weight = h->cost_weight;
+	out->f.max_between = h->max_between;
+	out->f.max_gap = h->max_gap;
+	return err;
+}
+
+int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
+{
+	struct pyprof_fold *f = &out->f;
+	int err = init(out, &r->attach->header);
+
+	if (err)
+		return err;
+	err = load_table(out, r, table);
 	if (err == -EINVAL) {
 		r->n_bad++;
 		tables_clear(f);
@@ -136,30 +166,16 @@ static int load(struct replay *out, struct drain_ring *r, uint64_t table)
 	return 0;
 }
 
-static void replay_fini(struct replay *ring)
-{
-	tables_fini(&ring->f);
-	while (ring->n_before)
-		tables_fini(&ring->before[--ring->n_before].f);
-	free(ring->before);
-}
-
 /* -EAGAIN where a live target has folded on meanwhile. */
 static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 		const struct replay_wish *wish)
 {
-	const struct pyprof_header *h = &r->attach->header;
 	int err;
 
 	*out = (struct replay){ .thread = REPLAY_SEVERAL };
 	if (!r->first && !r->before) /* a ring that nobody has written in */
 		return 0;
-	err = tables_init(&out->f);
-	out->f.weight = h->cost_weight;
-	out->f.max_between = h->max_between;
-	out->f.max_gap = h->max_gap;
-	if (!err && r->before)
-		err = load(out, r, table);
+	err = r->before ? replay_table(out, r, table) : init(out, &r->attach->header);
 	if (!err)
 		err = feed_blocks(out, r, wish);
 	if (err)

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "drain.h"
 #include "pyprof/ring.h"
 #include "pyprof/table.h"
 #include "seed.h"
@@ -89,7 +88,7 @@ int tables_init(struct pyprof_fold *f)
 {
 	memset(f, 0, sizeof(*f));
 	f->grow = grow;
-	f->multiplier = seed_odd(0);
+	f->multiplier = seed_odd[0];
 	if (resize_fns(f, FIRST_ENTRIES) && resize_edges(f, FIRST_ENTRIES) &&
 	    resize_stack(f, FIRST_ENTRIES))
 		return 0;
@@ -127,16 +126,44 @@ int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
 	return 0;
 }
 
+/* Empties an index of n entries; where these are few, without a look at all of it. */
+static void clear_index(uint32_t *index, uint32_t mask, uint32_t n,
+			uint32_t (*hash_of)(const struct pyprof_fold *f, uint32_t i),
+			const struct pyprof_fold *f)
+{
+	if (n > mask / 64) {
+		memset(index, 0, (mask + 1ull) * sizeof(*index));
+		return;
+	}
+	for (uint32_t i = 1; i <= n; i++) {
+		uint32_t at = hash_of(f, i);
+
+		while (index[at & mask] != i)
+			at++;
+		index[at & mask] = 0;
+	}
+}
+
+static uint32_t fn_hash(const struct pyprof_fold *f, uint32_t slot)
+{
+	return pyprof_fold_hash(f, 0, f->fn[slot].number);
+}
+
+static uint32_t edge_hash(const struct pyprof_fold *f, uint32_t e)
+{
+	return pyprof_fold_hash(f, f->edge[e].caller, f->fn[f->edge[e].callee].number);
+}
+
 void tables_clear(struct pyprof_fold *f)
 {
+	clear_index(f->fn_index, f->fn_mask, f->s.n_fns, fn_hash, f);
+	clear_index(f->edge_index, f->edge_mask, f->s.n_edges, edge_hash, f);
 	f->s = (struct pyprof_fold_state){ .base = f->s.base,
 					   .now = f->s.now,
 					   .first_ticks = f->s.now + f->s.skipped_ticks,
 					   .skipped_ticks = f->s.skipped_ticks };
 	f->fn[0] = (struct pyprof_fold_fn){ 0 };
 	f->stack[-1] = pyprof_fold_root();
-	memset(f->fn_index, 0, (f->fn_mask + 1ull) * sizeof(*f->fn_index));
-	memset(f->edge_index, 0, (f->edge_mask + 1ull) * sizeof(*f->edge_index));
 }
 
 /* --- loading -------------------------------------------------------------------------------------- */
@@ -204,10 +231,18 @@ static bool fits(const struct arrays *t, const struct pyprof_fold_state *s)
 	return s->n_fns <= t->cap_fns && s->n_edges <= t->cap_edges && s->depth <= t->cap_depth;
 }
 
+/* What the table has to say takes no more than the file holds, together with those of other rings. */
+static bool is_paid(const struct tables_source *s, const struct pyprof_fold_state *state)
+{
+	return drain_count_table(s->ring, state->n_fns * sizeof(struct pyprof_fold_fn) +
+						  state->n_edges * sizeof(struct pyprof_fold_edge) +
+						  state->depth * sizeof(struct pyprof_fold_frame));
+}
+
 /* Where nothing has been folded since, what made no sense makes none. */
 static int odd(const struct tables_source *s)
 {
-	return drain_folded_by_now(s->ring) == s->folded ? -EINVAL : -EAGAIN;
+	return drain_folded_by_now(s->ring->ring) == s->folded ? -EINVAL : -EAGAIN;
 }
 
 /*
@@ -219,14 +254,14 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 	struct pyprof_fold_state state;
 	struct arrays t;
 
-	if (!find_arrays(&t, s->attach, s->offset))
+	if (!find_arrays(&t, s->ring->attach, s->offset))
 		return odd(s);
 	for (int look = 0; look < 2; look++) {
 		int err;
 
-		s->folded = pyprof_observe(&s->ring->folded); /* C9 */
+		s->folded = pyprof_observe(&s->ring->ring->folded); /* C9 */
 		pyprof_copy(&state, &t.state[s->folded & 1], sizeof(state));
-		if (!fits(&t, &state))
+		if (!fits(&t, &state) || !is_paid(s, &state))
 			return odd(s);
 		err = make_room(f, &state);
 		if (err)
@@ -234,7 +269,7 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 	}
 	pyprof_copy(f->stack, t.stack[s->folded & 1], state.depth * sizeof(*f->stack));
 	f->s = state;
-	return drain_folded_by_now(s->ring) == s->folded ? 0 : -EAGAIN;
+	return drain_folded_by_now(s->ring->ring) == s->folded ? 0 : -EAGAIN;
 }
 
 /* --- entries ---------------------------------------------------------------------------------------- */
@@ -263,11 +298,11 @@ static int read_late(struct tables_source *s, const struct entry *e, uint64_t *a
 		uint32_t mark = pyprof_marked(e->mark);
 		uint64_t changed = sequence_of(s, mark);
 
-		s->torn |= !s->attach->live && changed > s->folded + 1;
-		if (changed > pyprof_observe(&s->ring->folded)) { /* C9 */
+		s->torn |= !s->ring->attach->live && changed > s->folded + 1;
+		if (changed > pyprof_observe(&s->ring->ring->folded)) { /* C9 */
 			pyprof_copy(e->to, e->before, e->bytes);
 			*as_of = sequence_of(s, __atomic_load_n(e->mark_before, __ATOMIC_RELAXED));
-			if (drain_folded_by_now(s->ring) >= changed)
+			if (drain_folded_by_now(s->ring->ring) >= changed)
 				continue;
 		} else {
 			pyprof_copy(e->to, e->now, e->bytes);
@@ -276,7 +311,7 @@ static int read_late(struct tables_source *s, const struct entry *e, uint64_t *a
 			if (pyprof_marked(e->mark) != mark)
 				continue;
 		}
-		if (pyprof_get(&s->ring->fold) != s->offset)
+		if (pyprof_get(&s->ring->ring->fold) != s->offset)
 			return -EAGAIN;
 		if (*as_of < s->folded)
 			*as_of = s->folded;
@@ -454,7 +489,7 @@ static int by_sequence(const void *a, const void *b)
 int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
 {
 	struct arrays t;
-	int err = find_arrays(&t, s->attach, s->offset) && fits(&t, &f->s) ? 0 : -EINVAL;
+	int err = find_arrays(&t, s->ring->attach, s->offset) && fits(&t, &f->s) ? 0 : -EINVAL;
 
 	err = err ? err : read_fns(f, s, &t);
 	err = err ? err : read_edges(f, s, &t);

@@ -7,7 +7,7 @@
 #ifndef READER_TABLES_H
 #define READER_TABLES_H
 
-#include "attach.h"
+#include "drain.h"
 #include "pyprof/fold.h"
 
 /* 0 or -ENOMEM. */
@@ -30,8 +30,7 @@ struct tables_late {
 
 /* A ring's fold table that is being taken over. */
 struct tables_source {
-	const struct attach *attach;
-	const struct pyprof_ring *ring;
+	struct drain_ring *ring;
 	uint64_t offset;	  /* of the table */
 	uint64_t folded;	  /* out: the block that state and stack are as of */
 	struct tables_late *late; /* out, for tables_source_fini: in the order of their blocks */

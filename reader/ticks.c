@@ -72,20 +72,37 @@ static bool block_pair(struct drain *d, struct pair *latest)
 	return any;
 }
 
+static bool last_pair(struct drain *d, struct pair *last)
+{
+	const struct pyprof_header *h = &d->attach->header;
+	bool known = header_pair(d->attach, last) || block_pair(d, last);
+
+	if ((!known || last->ns - h->start_mono_ns < FAR_ENOUGH_NS) && same_boot(h)) {
+		pyprof_clock_pair(&last->ticks, &last->ns);
+		known = true;
+	}
+	return known;
+}
+
+void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns)
+{
+	struct pair last = { 0, 0 };
+
+	if (!last_pair(d, &last))
+		last = (struct pair){ 0, 0 };
+	*ticks = last.ticks;
+	*mono_ns = last.ns;
+}
+
 double ticks_seconds(struct drain *d)
 {
 	const struct pyprof_header *h = &d->attach->header;
-	struct pair first = { h->start_ticks, h->start_mono_ns }, last;
-	bool known;
+	const struct pair first = { h->start_ticks, h->start_mono_ns };
+	struct pair last;
 
 	if (h->clock != PYPROF_CLOCK_TSC)
 		return 1.0 / 1e9;
-	known = header_pair(d->attach, &last) || block_pair(d, &last);
-	if ((!known || last.ns - first.ns < FAR_ENOUGH_NS) && same_boot(h)) {
-		pyprof_clock_pair(&last.ticks, &last.ns);
-		known = true;
-	}
-	if (!known || !is_before(&first, &last))
+	if (!last_pair(d, &last) || !is_before(&first, &last))
 		return 0;
 	return (double)(last.ns - first.ns) / (double)(last.ticks - first.ticks) * 1e-9;
 }

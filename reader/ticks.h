@@ -17,4 +17,7 @@
  */
 double ticks_seconds(struct drain *d);
 
+/* The last pair of clocks, ticks and CLOCK_MONOTONIC, that it goes by; both 0 where there is none. */
+void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns);
+
 #endif

@@ -98,7 +98,7 @@ static struct tables_source source;
 static void load_state(void)
 {
 	tables_fini(&f);
-	source = (struct tables_source){ .attach = &a, .ring = r.ring, .offset = table };
+	source = (struct tables_source){ .ring = &r, .offset = table };
 	need(tables_init(&f) == 0 && tables_load_state(&f, &source) == 0,
 	     "the state of the fold table makes no sense");
 }
