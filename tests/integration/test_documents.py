@@ -15,7 +15,7 @@ LAUNCHER = BUILD / "pyshim"
 MANUALS = ROOT / "docs" / "man"
 COMPLETION = ROOT / "tools" / "completion.bash"
 OPTION = r"--?[a-z][a-z-]*"
-REFUSED = {"--list", "--clean", "--calibrate", "--python"}  # by the launcher
+REFUSED = {"--list", "--clean", "--snapshot", "--calibrate", "--python"}  # by the launcher
 
 
 def options_of_help(program):

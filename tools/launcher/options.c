@@ -20,7 +20,7 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        and all other options of pyshim-read (see pyshim-read --help),\n"
-	"                        but --list, --clean, --calibrate and --python\n"
+	"                        but --list, --clean, --snapshot, --calibrate and --python\n"
 	"  -v, --verbose         say where the recordings are, too\n"
 	"      --version, --help\n"
 	"\n"
@@ -63,6 +63,7 @@ static const struct option long_options[] = {
 	{ "quiet", no_argument, NULL, OPT_OF_READER },
 	{ "verbose", no_argument, NULL, OPT_OF_READER },
 	{ "list", no_argument, NULL, OPT_REFUSED },
+	{ "snapshot", required_argument, NULL, OPT_REFUSED },
 	{ "clean", no_argument, NULL, OPT_REFUSED },
 	{ "calibrate", required_argument, NULL, OPT_REFUSED },
 	{ "python", required_argument, NULL, OPT_REFUSED },
