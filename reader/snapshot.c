@@ -16,6 +16,7 @@
 #include "drain.h"
 #include "input.h"
 #include "names.h"
+#include "pyprof/clock.h"
 #include "pyprof/ring.h"
 #include "pyprof/table.h"
 #include "replay.h"
@@ -142,7 +143,9 @@ static int write_ring(struct snapshot *s, struct pyprof_ring *ring, uint64_t tab
 	struct replay tables = { .thread = REPLAY_SEVERAL };
 	int err = 0;
 
-	*ring = (struct pyprof_ring){ .n_waits = pyprof_get(&s->r.ring->n_waits) };
+	pyprof_copy(ring, s->r.ring, sizeof(*ring)); /* counts, and what a later minor has */
+	ring->first_block = ring->folded = ring->fold = 0;
+	ring->consumer = ring->wants_table = 0;
 	if (s->r.before) {
 		err = replay_table(&tables, &s->r, table);
 		ring->folded = s->r.folded;
@@ -265,6 +268,26 @@ static int copy_names(struct snapshot *s)
 
 /* --- the whole ---------------------------------------------------------------------------------------- */
 
+/*
+ * The last pair of clocks, and when what still runs has run to. Of a live recording that is now, when all rings have been
+ * copied; its clocks are this machine's.
+ */
+static void set_clocks(struct snapshot *s)
+{
+	const struct pyprof_header *now = (const void *)s->a.base;
+	struct pyprof_header *h = &s->header;
+
+	h->end_ticks = pyprof_get(&now->end_ticks);
+	if (h->clock == PYPROF_CLOCK_TSC && s->a.live)
+		pyprof_clock_pair(&h->sync_ticks, &h->sync_mono_ns);
+	else if (h->clock == PYPROF_CLOCK_TSC)
+		ticks_last_pair(&s->d, &h->sync_ticks, &h->sync_mono_ns);
+	if (h->clock == PYPROF_CLOCK_TSC && s->a.live)
+		h->end_ticks = h->sync_ticks;
+	else if (h->clock == PYPROF_CLOCK_WALL && s->a.live)
+		h->end_ticks = pyprof_clock_ns(CLOCK_MONOTONIC);
+}
+
 /* The device and number of the source, if there are none: who reads the copy knows it for one. */
 static int write_header(struct snapshot *s)
 {
@@ -276,13 +299,11 @@ static int write_header(struct snapshot *s)
 	h->minor = PYPROF_MINOR;
 	h->file_bytes = s->end;
 	h->n_blocks = s->n_blocks;
-	h->end_ticks = pyprof_get(&now->end_ticks);
 	h->n_unnamed = pyprof_get(&now->n_unnamed);
 	h->n_subinterpreters = pyprof_get(&now->n_subinterpreters);
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		h->n_lost[i] = pyprof_get(&now->n_lost[i]);
-	if (h->clock == PYPROF_CLOCK_TSC)
-		ticks_last_pair(&s->d, &h->sync_ticks, &h->sync_mono_ns);
+	set_clocks(s);
 	if (!h->file_inode && fstat(s->a.fd, &st) == 0) {
 		h->file_device = st.st_dev;
 		h->file_inode = st.st_ino;

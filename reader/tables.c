@@ -268,8 +268,10 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 			return err;
 	}
 	pyprof_copy(f->stack, t.stack[s->folded & 1], state.depth * sizeof(*f->stack));
-	f->s = state;
-	return drain_folded_by_now(s->ring->ring) == s->folded ? 0 : -EAGAIN;
+	if (drain_folded_by_now(s->ring->ring) != s->folded)
+		return -EAGAIN;
+	f->s = state; /* before, the tables are empty, as their indices are */
+	return 0;
 }
 
 /* --- entries ---------------------------------------------------------------------------------------- */
