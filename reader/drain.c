@@ -172,7 +172,7 @@ static const struct pyprof_block *block_at(const struct drain_ring *r, uint64_t 
 
 static void go_to_first(struct drain_ring *r)
 {
-	r->before = pyprof_observe(&r->ring->folded);	  /* C9 */
+	r->before = pyprof_get(&r->ring->folded);
 	r->first = pyprof_observe(&r->ring->first_block); /* C3 */
 	r->next = r->first;
 	r->folded = r->before;

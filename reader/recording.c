@@ -122,10 +122,10 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 static int check_copy(const struct attach *a, const struct drain *d, const struct names *names,
 		      const struct rebuild_summary *sum, char *error)
 {
-	bool odd = d->n_bad || names->n_bad || sum->n_unnamed || sum->n_time_broken ||
+	bool odd = d->torn || d->n_bad || names->n_bad || sum->n_unnamed || sum->n_time_broken ||
 		   sum->n_calls_broken;
 
-	if (!d->torn && !(a->copied && odd))
+	if (!a->copied || !odd)
 		return 0;
 	snprintf(
 		error, ERROR_BYTES,

@@ -239,6 +239,12 @@ static bool is_paid(const struct tables_source *s, const struct pyprof_fold_stat
 						  state->depth * sizeof(struct pyprof_fold_frame));
 }
 
+/* Whether the table was the ring's still when the block was folded that was looked for last. */
+static bool is_current(const struct tables_source *s)
+{
+	return pyprof_get(&s->ring->ring->fold) == s->offset;
+}
+
 /* Where nothing has been folded since, what made no sense makes none. */
 static int odd(const struct tables_source *s)
 {
@@ -268,7 +274,7 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 			return err;
 	}
 	pyprof_copy(f->stack, t.stack[s->folded & 1], state.depth * sizeof(*f->stack));
-	if (drain_folded_by_now(s->ring->ring) != s->folded)
+	if (drain_folded_by_now(s->ring->ring) != s->folded || !is_current(s))
 		return -EAGAIN;
 	f->s = state; /* before, the tables are empty, as their indices are */
 	return 0;
@@ -313,7 +319,7 @@ static int read_late(struct tables_source *s, const struct entry *e, uint64_t *a
 			if (pyprof_marked(e->mark) != mark)
 				continue;
 		}
-		if (pyprof_get(&s->ring->ring->fold) != s->offset)
+		if (!is_current(s))
 			return -EAGAIN;
 		if (*as_of < s->folded)
 			*as_of = s->folded;

@@ -15,7 +15,7 @@ import pytest
 from conftest import READER, SHIM, PYTHONS, _environment, run_bare
 
 MIB = 1 << 20
-CPU_SECONDS = 20  # of a second or so that each takes
+CPU_SECONDS = 10  # of a second or so that each takes
 DATA_BYTES = 1 << 30
 KIND = {"names": 0x454d414e, "rings": 0x474e4952, "block": 0x4b434c42, "fold": 0x444c4f46}
 CALL, RETURN, THREAD = 1, 2, 12
@@ -85,8 +85,8 @@ class Recording:
         self.put("header.rings", 0, "<Q", at)
         return at
 
-    def block(self, records, sequence=1, following=0):
-        at = self.take(self.block_bytes, 4096)
+    def block(self, records, sequence=1, following=0, align=4096):
+        at = self.take(self.block_bytes, align)
         self.put("block.kind", at, "<II", KIND["block"], 1)
         self.put("block.sequence", at, "<Q", sequence)
         self.put("block.next", at, "<Q", following)
@@ -131,11 +131,12 @@ def shared_chain(header, abi, path):
 
 def shared_round_chain(header, abi, path):
     """Of small blocks, each folded, which lead to each other for ever."""
-    r = Recording(header, abi, 4096)
-    first = r.take(0, 4096)
-    for i in range(512):
-        r.block(b"", 1, first + (i + 1) % 512 * 4096)
-    r.rings([(first, 1 << 40, 0)] * 16384)
+    size = abi["sizeof block"] + 8
+    r = Recording(header, abi, size)
+    first, n = r.take(0, 4096), 60000
+    for i in range(n):
+        r.block(b"", 1, first + (i + 1) % n * size, 8)
+    r.rings([(first, 1 << 40, 0)] * 50000)
     return r.save(path)
 
 
@@ -154,7 +155,7 @@ def same_edges(header, abi, path):
     r = Recording(header, abi)
     edge = struct.pack("<II", 0, 1) + bytes(abi["sizeof fold_edge"] - 8)
     fn = struct.pack("<I", 1) + bytes(abi["sizeof fold_fn"] - 4)
-    table, end = r.table(1, 60000, fn, edge * 60000)
+    table, end = r.table(1, 300000, fn, edge * 300000)
     r.take(end - len(r.bytes))
     r.rings([(0, 1, table)])
     return r.save(path)
@@ -173,8 +174,8 @@ def colliding_numbers(header, abi, path):
 
 def many_threads(header, abi, path):
     """Tables that are large once, and that begin anew with each record from there on."""
-    r = Recording(header, abi, 4 * MIB)
-    n = 250000
+    r = Recording(header, abi, 8 * MIB)
+    n = 500000
     records = new_functions(n) + b"".join(record(THREAD, 2 + i % 2) + record(CALL, 1)
                                           for i in range(n // 2))
     block = r.block(records)

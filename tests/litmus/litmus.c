@@ -249,10 +249,8 @@ static void put_and_take_out(void)
 
 static void see_block_taken_out(void)
 {
-	uint64_t before = r.first;
-
-	start();
-	need(r.first != before, "the first block is still the same");
+	/* Not by drain_ring_start, whose fences order more. */
+	need(pyprof_observe(&r.ring->first_block) != r.first, "the first block is still the same");
 	need_word();
 }
 
@@ -671,6 +669,21 @@ static void attach_and_load_state(void)
 	load_state();
 }
 
+static void see_whole_entries(void)
+{
+	load_entries();
+	need(source.n_late && tables_latest(&source) == 2, "the entries are not of block 2");
+}
+
+/* The state is that of block 1, and all entries are those of block 2. */
+START_TEST(later_entries)
+{
+	take_turns(&(struct turns){ begin_with_two_functions, attach_and_load_state, put_and_fold,
+				    see_whole_entries, NULL });
+	ck_assert(was_held());
+}
+END_TEST
+
 /* Block 2 is folded, then the first record of 3, and when the reader has looked the rest of it and 4. */
 static void put_and_fold_on(void)
 {
@@ -682,12 +695,6 @@ static void put_and_fold_on(void)
 	put_call();
 }
 
-static void see_late_entries(void)
-{
-	load_entries();
-	need(source.n_late && tables_latest(&source) == 2, "the entries are not of block 2");
-}
-
 /*
  * The state is that of block 1, and the entries are those of block 2: one whole, one as it was before block 3
  * has changed it.
@@ -695,7 +702,7 @@ static void see_late_entries(void)
 START_TEST(late_entries)
 {
 	take_turns(&(struct turns){ begin_with_two_functions, attach_and_load_state,
-				    put_and_fold_on, see_late_entries, NULL });
+				    put_and_fold_on, see_whole_entries, NULL });
 	ck_assert(was_held());
 }
 END_TEST
@@ -793,7 +800,7 @@ int main(void)
 	ADD("P6", file_bytes, file_bytes_to_fold);
 	ADD("P7", magic);
 	ADD("P8", half_a_pair, pair);
-	ADD("P9", folded_block, folded_by_reader, folded_before_a_fork, late_entries);
+	ADD("P9", folded_block, folded_by_reader, folded_before_a_fork, later_entries);
 	ADD("P10", larger_table);
 	ADD("P11", block_serves_anew, state_serves_anew, late_entries);
 	ADD("P12", entry, late_entries);

@@ -432,6 +432,17 @@ START_TEST(a_table_that_was_replaced_is_not_read_on)
 {
 	struct pyprof_table t;
 
+	start_without_memory(&t, 2);
+	load_state();
+	tables_fini(&f);
+	ring.fold = 4096;
+	ck_assert_int_eq(tables_init(&f), 0);
+	ck_assert_int_eq(tables_load_state(&f, &source), -EAGAIN);
+	tables_fini(&f);
+	pyprof_table_free(&t);
+	teardown();
+	setup();
+
 	start_without_memory(&t, 3);
 	load_state();
 	fold_part(&t, 4, N_RECORDS / 2);
