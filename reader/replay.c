@@ -96,16 +96,17 @@ static int catch_up(struct replay *out, struct drain_ring *r, struct tables_sour
 	struct drain_batch batch;
 	int err = 0;
 
-	if (!drain_ring_skip(r, s->folded) || latest > drain_ring_saved(r))
-		return -EAGAIN;
 	while (at < latest && !err) {
 		if (drain_next(r, &batch) != DRAIN_BATCH)
-			return -EAGAIN;
-		feed_batch(out, &batch, false, false, out->f.max_gap);
-		at = batch.sequence;
-		err = tables_apply_late(&out->f, s, at);
+			err = -EAGAIN;
+		else
+			feed_batch(out, &batch, false, false, out->f.max_gap);
+		at = err ? at : batch.sequence;
+		err = err ? err : tables_apply_late(&out->f, s, at);
 	}
 	r->folded = at;
+	if (err)
+		tables_clear(&out->f);
 	return err;
 }
 
@@ -117,17 +118,40 @@ void replay_fini(struct replay *ring)
 	free(ring->before);
 }
 
+/* What there is of the table, and of the blocks that make it whole. */
+static int read_table(struct replay *out, struct drain_ring *r, struct tables_source *s)
+{
+	int err = tables_load_state(&out->f, s);
+
+	if (!err)
+		err = tables_load_entries(&out->f, s);
+	if (!err && (!drain_ring_skip(r, s->folded) || tables_latest(s) > drain_ring_saved(r)))
+		err = -EAGAIN;
+	return err;
+}
+
+/* Once more as long as a live target is faster: what was read before need not be copied again. */
 static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
 {
 	struct tables_source s = { .ring = r, .offset = table };
-	int err = tables_load_state(&out->f, &s);
+	int err = read_table(out, r, &s);
 
+	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN && r->attach->live; tries++) {
+		memset(&out->f.s, 0, sizeof(out->f.s));
+		err = drain_ring_again(r, &s.offset);
+		if (!err)
+			err = read_table(out, r, &s);
+	}
+	if (err == -EAGAIN && r->attach->live)
+		err = -EBUSY; /* it is not to be had */
 	if (!err)
-		err = tables_load_entries(&out->f, &s);
+		err = tables_index(&out->f, &s);
 	if (!err)
 		err = catch_up(out, r, &s);
 	if (err == -EAGAIN && !r->attach->live)
 		err = -EINVAL;
+	if (err) /* nothing is indexed, or it is forgotten */
+		memset(&out->f.s, 0, sizeof(out->f.s));
 	r->torn |= s.torn || (err == -EINVAL && !r->attach->live);
 	tables_source_fini(&s);
 	return err;

@@ -282,11 +282,14 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 
 /* --- entries ---------------------------------------------------------------------------------------- */
 
+#define UNKNOWN UINT64_MAX
+
 /* One entry of the table, and where it goes. */
 struct entry {
 	void *to;
 	const void *now, *before;
 	const uint32_t *mark, *mark_before; /* their epochs */
+	uint64_t known; /* that of `to`, where it has been read before; or UNKNOWN */
 	size_t bytes;
 };
 
@@ -334,8 +337,16 @@ static int read_late(struct tables_source *s, const struct entry *e, uint64_t *a
  */
 static int read_entry(struct tables_source *s, const struct entry *e, uint64_t *as_of)
 {
+	uint32_t mark = pyprof_marked(e->mark);
+
 	*as_of = s->folded;
-	if (!pyprof_table_is_undone(pyprof_marked(e->mark), s->folded)) {
+	if (e->known == mark) { /* it is as it was when it was read */
+		if (!pyprof_table_is_undone(mark, s->folded))
+			return 0;
+		*as_of = sequence_of(s, mark);
+		return is_current(s) ? 0 : -EAGAIN;
+	}
+	if (!pyprof_table_is_undone(mark, s->folded)) {
 		pyprof_copy(e->to, e->now, e->bytes);
 		pyprof_fence_after_use(); /* C12 */
 		if (!pyprof_table_is_undone(pyprof_marked(e->mark), s->folded))
@@ -367,6 +378,14 @@ static int add_late(struct tables_source *s, uint32_t slot, bool is_edge, const 
 	return 0;
 }
 
+/* Up to where entries are known when `i` has been read, or was not whole. */
+static uint32_t known_to(uint32_t before, uint32_t i, int err)
+{
+	if (err)
+		return before < i ? before : i - 1;
+	return before > i ? before : i;
+}
+
 static int read_fns(struct pyprof_fold *f, struct tables_source *s, const struct arrays *t)
 {
 	int err = 0;
@@ -377,12 +396,14 @@ static int read_fns(struct pyprof_fold *f, struct tables_source *s, const struct
 					 .before = &t->fn_before[i],
 					 .mark = &t->fn[i].epoch,
 					 .mark_before = &t->fn_before[i].epoch,
+					 .known = i <= s->n_fns ? f->fn[i].epoch : UNKNOWN,
 					 .bytes = sizeof(*f->fn) };
 		uint64_t as_of;
 
 		err = read_entry(s, &e, &as_of);
 		if (!err && as_of != s->folded)
 			err = add_late(s, i, false, e.to, as_of);
+		s->n_fns = known_to(s->n_fns, i, err);
 	}
 	return err;
 }
@@ -397,15 +418,14 @@ static int read_edges(struct pyprof_fold *f, struct tables_source *s, const stru
 					 .before = &t->edge_before[i],
 					 .mark = &t->edge[i].epoch,
 					 .mark_before = &t->edge_before[i].epoch,
+					 .known = i <= s->n_edges ? f->edge[i].epoch : UNKNOWN,
 					 .bytes = sizeof(*f->edge) };
 		uint64_t as_of;
 
 		err = read_entry(s, &e, &as_of);
-		if (err || as_of == s->folded)
-			continue;
-		err = add_late(s, i, true, e.to, as_of);
-		/* When it was taken last before that is not known: what is to be forgotten counts from here. */
-		f->edge[i].last_record = f->s.n_records;
+		if (!err && as_of != s->folded)
+			err = add_late(s, i, true, e.to, as_of);
+		s->n_edges = known_to(s->n_edges, i, err);
 	}
 	return err;
 }
@@ -497,19 +517,28 @@ static int by_sequence(const void *a, const void *b)
 int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
 {
 	struct arrays t;
-	int err = find_arrays(&t, s->ring->attach, s->offset) && fits(&t, &f->s) ? 0 : -EINVAL;
+	int err = find_arrays(&t, s->ring->attach, s->offset) && fits(&t, &f->s) ? 0 : odd(s);
 
+	s->n_late = s->n_applied = 0;
 	err = err ? err : read_fns(f, s, &t);
 	err = err ? err : read_edges(f, s, &t);
-	if (!err && (!index_fns(f) || !index_edges(f) || !check_stack(f)))
-		err = -EINVAL;
-	if (err == -EINVAL)
-		err = odd(s);
 	if (err)
-		forget(f);
+		memset(&f->s, 0, sizeof(f->s));
 	else if (s->n_late)
 		qsort(s->late, s->n_late, sizeof(*s->late), by_sequence);
 	return err;
+}
+
+int tables_index(struct pyprof_fold *f, struct tables_source *s)
+{
+	/* When such an edge was taken last before is not known: what is to be forgotten counts from here. */
+	for (size_t i = 0; i < s->n_late; i++)
+		if (s->late[i].is_edge)
+			f->edge[s->late[i].slot].last_record = f->s.n_records;
+	if (index_fns(f) && index_edges(f) && check_stack(f))
+		return 0;
+	forget(f);
+	return odd(s);
 }
 
 uint64_t tables_latest(const struct tables_source *s)

@@ -36,7 +36,9 @@ struct tables_source {
 	struct tables_late *late; /* out, for tables_source_fini: in the order of their blocks */
 	size_t n_late, cap_late;
 	size_t n_applied;
-	bool torn; /* out: the table is of another time than the ring */
+	uint32_t n_fns,
+		n_edges; /* entries that an attempt before has read: of most, the marks are the same */
+	bool torn;	 /* out: the table is of another time than the ring */
 };
 
 void tables_source_fini(struct tables_source *s);
@@ -48,6 +50,9 @@ void tables_source_fini(struct tables_source *s);
  */
 int tables_load_state(struct pyprof_fold *f, struct tables_source *s);
 int tables_load_entries(struct pyprof_fold *f, struct tables_source *s);
+
+/* What was read is checked, and can be worked on from here on. Before, one may load once more: it is quicker then. */
+int tables_index(struct pyprof_fold *f, struct tables_source *s);
 
 /* The last block that an entry is as of; s->folded where all are as of that. */
 uint64_t tables_latest(const struct tables_source *s);

@@ -412,6 +412,7 @@ static void read_while_folding(int folded, int n_more)
 		fold_whole(&t, folded + k);
 	fold_part(&t, folded + n_more + 1, N_RECORDS / 2);
 	ck_assert_int_eq(tables_load_entries(&f, &source), 0);
+	ck_assert_int_eq(tables_index(&f, &source), 0);
 	ck_assert_uint_eq(source.folded, (uint64_t)folded);
 	ck_assert_uint_eq(tables_latest(&source), (uint64_t)(folded + n_more));
 	complete();
@@ -424,6 +425,29 @@ START_TEST(entries_of_later_blocks_are_completed)
 	for (int folded = 1; folded < 12; folded++)
 		for (int n_more = 0; n_more < 5; n_more++)
 			read_while_folding(folded, n_more);
+}
+END_TEST
+
+/* The second attempt copies what has changed, and takes the rest as it was read. */
+START_TEST(what_was_read_before_is_read_by_its_marks)
+{
+	struct pyprof_table t;
+
+	start_without_memory(&t, 4);
+	load_state();
+	ck_assert_int_eq(tables_load_entries(&f, &source), 0);
+	for (int k = 5; k <= 9; k++)
+		fold_whole(&t, k);
+	f.s = (struct pyprof_fold_state){ .n_fns = 0 };
+	ck_assert_int_eq(tables_load_state(&f, &source), 0);
+	ck_assert_uint_eq(source.folded, 9);
+	fold_whole(&t, 10);
+	fold_part(&t, 11, N_RECORDS / 2);
+	ck_assert_int_eq(tables_load_entries(&f, &source), 0);
+	ck_assert_int_eq(tables_index(&f, &source), 0);
+	complete();
+	check_is_as_of(10);
+	pyprof_table_free(&t);
 }
 END_TEST
 
@@ -471,6 +495,7 @@ int main(void)
 	tcase_add_test(t, two_sides_fold_in_turns);
 	tcase_add_test(t, nonsense_is_not_taken_over);
 	tcase_add_test(t, entries_of_later_blocks_are_completed);
+	tcase_add_test(t, what_was_read_before_is_read_by_its_marks);
 	tcase_add_test(t, a_table_that_was_replaced_is_not_read_on);
 	return run_case("table", t);
 }
