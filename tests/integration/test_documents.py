@@ -121,7 +121,8 @@ def test_options_are_completed():
     assert complete(LAUNCHER, "-") == HELP - REFUSED
     assert complete(READER, "1234", "--so") == complete(LAUNCHER, "-q", "--so") == {"--sort"}
     on_path = {"PATH": "%s:%s" % (BUILD, os.environ["PATH"])}
-    assert complete("pyshim-read", "--s", env=on_path) == complete("pyshim", "--s", env=on_path)
+    assert (complete("pyshim-read", "--s", env=on_path) - REFUSED
+            == complete("pyshim", "--s", env=on_path))
     assert "--strict" in complete("pyshim", "--s", env=on_path)
 
 
