@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "profile.h"
 #include "pyprof/ring.h"
 
 #define MAX_BLOCK_BYTES (64u << 20)
@@ -65,19 +66,31 @@ static struct {
 	int prot;
 } guarded[64];
 
-static void on_bus_error(int signal, siginfo_t *info, void *context)
+/*
+ * Zeroes from the place of the fault to the mapping's end: page by page, a long file would take more
+ * mappings than a process may have.
+ */
+static bool give_zeroes(uintptr_t at)
 {
-	uintptr_t at = (uintptr_t)info->si_addr;
 	uintptr_t page = at & ~(uintptr_t)(sysconf(_SC_PAGESIZE) - 1);
 
-	(void)context;
 	for (size_t i = 0; i < sizeof(guarded) / sizeof(guarded[0]); i++) {
-		if (at >= guarded[i].from && at < guarded[i].to &&
-		    mmap((void *)page, 1, guarded[i].prot, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-			 -1, 0) != MAP_FAILED)
-			return; /* the load is tried again, and finds zeroes */
+		if (at >= guarded[i].from && at < guarded[i].to)
+			return mmap((void *)page, guarded[i].to - page, guarded[i].prot,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+				    0) != MAP_FAILED;
 	}
-	raise(signal); /* SA_RESETHAND: for good this time */
+	return false;
+}
+
+/* One that somebody sent (si_code <= 0), or of another place, is for good: the default is to die of it. */
+static void on_bus_error(int number, siginfo_t *info, void *context)
+{
+	(void)context;
+	if (info->si_code > 0 && give_zeroes((uintptr_t)info->si_addr))
+		return; /* the load is tried again */
+	signal(number, SIG_DFL);
+	raise(number);
 }
 
 void attach_guard(const void *base, uint64_t bytes, int prot)
@@ -115,6 +128,42 @@ uint64_t attach_bytes(const struct attach *a)
 	if (now < a->bytes)
 		now = a->bytes;
 	return now < a->map_bytes ? now : a->map_bytes;
+}
+
+/* Without a hole where the file system knows of none. */
+static uint64_t data_bytes(int fd, uint64_t bytes)
+{
+	uint64_t sum = 0;
+	off_t at = 0, end;
+
+	while ((at = lseek(fd, at, SEEK_DATA)) >= 0) {
+		end = lseek(fd, at, SEEK_HOLE);
+		if (end <= at)
+			return bytes;
+		sum += (uint64_t)(end - at);
+		at = end;
+	}
+	return errno == ENXIO ? sum : bytes; /* ENXIO: no data behind that */
+}
+
+/* Some file systems count what they have compressed, or nothing: then its extents are added up. */
+static uint64_t real_bytes(int fd, const struct stat *st)
+{
+	uint64_t bytes = (uint64_t)st->st_size, blocks = (uint64_t)st->st_blocks * 512, data;
+
+	if (blocks >= bytes)
+		return bytes;
+	data = data_bytes(fd, bytes);
+	return data > blocks ? data : blocks;
+}
+
+uint64_t attach_real_bytes(const struct attach *a)
+{
+	struct stat st;
+
+	if (!a->live || fstat(a->fd, &st) < 0)
+		return a->real_bytes;
+	return real_bytes(a->fd, &st);
 }
 
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes)
@@ -158,49 +207,77 @@ static bool is_foreign(const struct stat *st)
 	return st->st_uid != geteuid() && st->st_uid != 0;
 }
 
-static int map_file(struct attach *a)
+/* Whether it may be opened, which is known before: to open a device may do something. */
+static int check_file(struct attach *a)
 {
 	struct stat st;
-	void *at;
-	int err = 0;
-	int fd = open(a->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 
 	if (lstat(a->path, &st) == 0 && S_ISLNK(st.st_mode) && is_foreign(&st) && !allows_foreign)
-		err = refuse(a, -EPERM,
-			     "open %s: found a symbolic link of user %u, expected a recording "
-			     "(--force follows it)",
-			     a->path, (unsigned)st.st_uid);
-	else if (fd < 0 || fstat(fd, &st) < 0)
-		err = refuse(a, -errno, "open %s: %s, expected a recording or a pstats file",
-			     a->path, strerror(errno));
-	else if (!S_ISREG(st.st_mode))
-		err = refuse(a, -EINVAL, "open %s: found %s, expected a recording or a pstats file",
-			     a->path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
-	else if (is_foreign(&st) && !allows_foreign)
-		err = refuse(
+		return refuse(a, -EPERM,
+			      "open %s: found a symbolic link of user %u, expected a recording "
+			      "(--force follows it)",
+			      a->path, (unsigned)st.st_uid);
+	if (stat(a->path, &st) < 0)
+		return refuse(a, -errno, "open %s: %s, expected a recording or a pstats file",
+			      a->path, strerror(errno));
+	if (!S_ISREG(st.st_mode))
+		return refuse(a, -EINVAL,
+			      "open %s: found %s, expected a recording or a pstats file", a->path,
+			      S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+	if (is_foreign(&st) && !allows_foreign)
+		return refuse(
 			a, -EPERM,
 			"open %s: found a file of user %u, expected one of your own (--force opens "
 			"it)",
 			a->path, (unsigned)st.st_uid);
-	else if (st.st_size == 0)
-		err = refuse(a, -EINVAL,
-			     "open %s: found an empty file, expected a recording or a pstats file",
-			     a->path);
+	if (st.st_size == 0)
+		return refuse(a, -EINVAL,
+			      "open %s: found an empty file, expected a recording or a pstats file",
+			      a->path);
+	return 0;
+}
+
+/* The file that was checked, or -errno: another one may have taken its place. */
+static int open_file(const char *path)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int err = fd < 0 || fstat(fd, &st) < 0 ? -errno : 0;
+
+	if (!err && (!S_ISREG(st.st_mode) || (is_foreign(&st) && !allows_foreign)))
+		err = -EPERM;
+	if (!err)
+		return fd;
+	if (fd >= 0)
+		close(fd);
+	return err;
+}
+
+static int map_file(struct attach *a)
+{
+	struct stat st;
+	void *at;
+	int err = check_file(a);
+	int fd = err ? err : open_file(a->path);
+
 	if (err)
-		goto out;
+		return err;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return refuse(a, fd < 0 ? fd : -errno, "open %s: %s, expected a recording", a->path,
+			      strerror(fd < 0 ? -fd : errno));
 	a->map_bytes = (uint64_t)st.st_size + EXTRA_BYTES;
 	at = mmap(NULL, (size_t)a->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED) {
 		err = refuse(a, -errno, "map %s: %s", a->path, strerror(errno));
-		goto out;
+		close(fd);
+		return err;
 	}
 	a->base = at;
+	a->fd = fd;
 	a->bytes = (uint64_t)st.st_size;
+	a->real_bytes = real_bytes(fd, &st);
 	attach_guard(a->base, a->map_bytes, PROT_READ);
-out:
-	if (fd >= 0)
-		close(fd);
-	return err;
+	return 0;
 }
 
 /* What the target moves on is there as it was at some instant between. */
@@ -221,6 +298,18 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->n_lost_children = pyprof_get(&h->n_lost_children);
 	to->paused_ticks = pyprof_get(&h->paused_ticks);
 	to->is_paused = pyprof_get(&h->is_paused);
+	to->file_device = pyprof_get(&h->file_device);
+	to->file_inode = pyprof_get(&h->file_inode);
+}
+
+/* Whether it is the file that the target made: a copy has another number, or lies on another device. */
+static bool is_original(const struct attach *a)
+{
+	struct stat st;
+
+	if (!a->header.file_inode || fstat(a->fd, &st) < 0)
+		return true;
+	return st.st_ino == a->header.file_inode && st.st_dev == a->header.file_device;
 }
 
 static int check_format(struct attach *a)
@@ -256,6 +345,7 @@ static int check_format(struct attach *a)
 			      " bytes, expected a header of %u: truncated",
 			      a->path, a->bytes, PYPROF_HEADER_BYTES);
 	copy_header(&a->header, h);
+	a->copied = !is_original(a);
 	return 0;
 }
 
@@ -271,7 +361,7 @@ static void find_owner(struct attach *a)
 		a->owner.state = OWNER_ENDED;
 	else
 		owner_find(&a->owner, &h, a->path, &st);
-	a->live = a->owner.state == OWNER_RUNS || a->owner.state == OWNER_UNKNOWN;
+	a->live = !a->copied && (a->owner.state == OWNER_RUNS || a->owner.state == OWNER_UNKNOWN);
 }
 
 /* It was longer when its header was read than when it was opened: a live target makes it so. */
@@ -279,7 +369,7 @@ static bool has_grown(struct attach *a)
 {
 	struct stat st;
 
-	if (!a->live || stat(a->path, &st) < 0 || (uint64_t)st.st_size < a->header.file_bytes)
+	if (!a->live || fstat(a->fd, &st) < 0 || (uint64_t)st.st_size < a->header.file_bytes)
 		return false;
 	a->bytes = (uint64_t)st.st_size;
 	return a->bytes <= a->map_bytes;
@@ -369,6 +459,7 @@ void attach_close(struct attach *a)
 	if (a->base) {
 		attach_unguard(a->base);
 		munmap((void *)(uintptr_t)a->base, (size_t)a->map_bytes);
+		close(a->fd);
 	}
 	a->base = NULL;
 	free(a->path);

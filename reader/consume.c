@@ -11,6 +11,7 @@
 
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
+#include "seed.h"
 
 #define EXTRA_BYTES (1ull << 30)
 
@@ -177,6 +178,7 @@ static struct pyprof_table *table_for(struct consume *c, size_t i, struct pyprof
 			return NULL;
 		c->ring = more;
 		memset(&c->ring[i], 0, sizeof(c->ring[i]));
+		c->ring[i].view.multiplier = seed_odd[0];
 		c->n_rings++;
 	}
 	c->ring[i].ring = ring;

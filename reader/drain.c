@@ -4,9 +4,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "progress.h"
 #include "pyprof/ring.h"
+
+#define MAX_WALKS 1000
+#define MAX_RACES 2
+#define NAP_NS 1000000
+#define MAX_STILL 20 /* naps without a block being folded */
+#define FIRST_SAVED 8
+#define MOST_SAVED_BYTES (64u << 20)
 
 static int add_ring(struct drain *d, uint64_t offset)
 {
@@ -31,7 +39,7 @@ static void add_losses(struct drain *d, const uint64_t *n_lost)
 static int read_rings(struct drain *d, uint64_t offset)
 {
 	/* No more than the file has room for: a chain that goes round ends. */
-	uint64_t sum = 0;
+	uint64_t sum = 0, left = attach_real_bytes(d->attach) / sizeof(struct pyprof_ring);
 
 	while (offset) {
 		uint64_t bytes, used;
@@ -46,14 +54,51 @@ static int read_rings(struct drain *d, uint64_t offset)
 		used = attach_extent_used(x, bytes);
 		for (uint64_t at = sizeof(*x); at + sizeof(struct pyprof_ring) <= used;
 		     at += sizeof(struct pyprof_ring)) {
-			int err = add_ring(d, offset + at);
+			int err = left ? add_ring(d, offset + at) : 0;
 
 			if (err)
 				return err;
+			if (!left--) {
+				d->n_bad++;
+				return 0;
+			}
 		}
 		offset = pyprof_observe(&x->next); /* C5 */
 	}
 	return 0;
+}
+
+/* Each block begins with a header that is no hole. */
+static uint64_t most_blocks(const struct attach *a)
+{
+	uint64_t unit = a->header.block_bytes;
+
+	if (unit > PYPROF_EXTENT_ALIGN)
+		unit = PYPROF_EXTENT_ALIGN;
+	if (attach_real_bytes(a) / unit < attach_bytes(a) / a->header.block_bytes)
+		return attach_real_bytes(a) / unit;
+	return attach_bytes(a) / a->header.block_bytes;
+}
+
+void drain_rewind(struct drain *d)
+{
+	d->n_blocks = 0;
+	d->table_bytes = 0;
+	d->most_blocks = most_blocks(d->attach);
+}
+
+/* Whether the file can hold one block more than all rings have had. Several threads ask. */
+static bool count_block(struct drain *d)
+{
+	uint64_t n = __atomic_add_fetch(&d->n_blocks, 1, __ATOMIC_RELAXED);
+	uint64_t most = __atomic_load_n(&d->most_blocks, __ATOMIC_RELAXED);
+
+	if (n > most &&
+	    d->attach->live) { /* it may have grown, and a block is seen again as another */
+		most = 2 * most_blocks(d->attach) + MAX_WALKS;
+		__atomic_store_n(&d->most_blocks, most, __ATOMIC_RELAXED);
+	}
+	return n <= most;
 }
 
 int drain_open(struct drain *d, const struct attach *a)
@@ -69,6 +114,7 @@ int drain_open(struct drain *d, const struct attach *a)
 		return err;
 	}
 	add_losses(d, h->n_lost);
+	drain_rewind(d);
 	return 0;
 }
 
@@ -78,9 +124,10 @@ void drain_close(struct drain *d)
 	memset(d, 0, sizeof(*d));
 }
 
-int drain_ring_open(struct drain_ring *r, const struct drain *d)
+int drain_ring_open(struct drain_ring *r, struct drain *d)
 {
 	memset(r, 0, sizeof(*r));
+	r->drain = d;
 	r->attach = d->attach;
 	r->copy = malloc(d->attach->header.block_bytes);
 	return r->copy ? 0 : -ENOMEM;
@@ -89,57 +136,69 @@ int drain_ring_open(struct drain_ring *r, const struct drain *d)
 void drain_ring_close(struct drain_ring *r)
 {
 	free(r->copy);
+	free(r->saved);
+	free(r->records);
 	memset(r, 0, sizeof(*r));
 }
 
-void drain_ring_start(struct drain_ring *r, const struct drain *d, size_t i, uint64_t *table,
-		      uint64_t *folded)
+uint64_t drain_folded_by_now(const struct pyprof_ring *ring)
 {
-	r->ring = attach_at(d->attach, d->offset[i], sizeof(*r->ring));
-	r->folded = pyprof_observe(&r->ring->folded);	  /* C9 */
-	r->first = pyprof_observe(&r->ring->first_block); /* C3 */
-	r->next = r->first;
-	r->left = attach_bytes(d->attach) / d->attach->header.block_bytes;
-	r->sequence = r->folded;
-	r->n_bad = 0;
-	*folded = r->folded;
-	r->table = r->folded ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
-	*table = r->table;
+	pyprof_fence_after_use(); /* C11 */
+	return pyprof_get(&ring->folded);
 }
 
 bool drain_is_current(const struct drain_ring *r)
 {
-	pyprof_fence_after_use(); /* C11 */
-	return pyprof_get(&r->ring->folded) == r->folded &&
-	       pyprof_get(&r->ring->first_block) == r->first &&
-	       /* An outgrown table serves as something else. */
-	       (!r->table || pyprof_get(&r->ring->fold) == r->table);
+	return drain_folded_by_now(r->ring) == r->before &&
+	       pyprof_get(&r->ring->first_block) == r->first;
 }
 
 void drain_count_losses(struct drain *d, const struct drain_ring *r)
 {
 	add_losses(d, r->ring->n_lost);
 	d->n_bad += r->n_bad;
+	d->torn |= r->torn;
 }
 
-/* The block at an offset, or NULL. */
-static const struct pyprof_block *block_at(struct drain_ring *r, uint64_t offset)
+/* --- the chain ---------------------------------------------------------------------------------------- */
+
+/* The block at an offset, or NULL. What is behind its kind is looked at word by word, each once. */
+static const struct pyprof_block *block_at(const struct drain_ring *r, uint64_t offset)
 {
 	const struct pyprof_block *b = attach_at(r->attach, offset, r->attach->header.block_bytes);
 
-	if (!b || b->kind != PYPROF_EXTENT_BLOCK || !r->left)
-		return NULL; /* the rest of the block is looked at word by word, each once */
-	r->left--;
-	return b;
+	return b && b->kind == PYPROF_EXTENT_BLOCK ? b : NULL;
 }
 
-/* What made no sense counts only if nothing has moved meanwhile. */
+static void go_to_first(struct drain_ring *r)
+{
+	r->before = pyprof_get(&r->ring->folded);
+	r->first = pyprof_observe(&r->ring->first_block); /* C3 */
+	r->next = r->first;
+	r->folded = r->before;
+	r->sequence = r->before;
+	r->n_visited = 0;
+}
+
+/*
+ * What made no sense counts only if nothing has moved meanwhile. A file that nobody writes cannot be so
+ * unless it was copied while somebody did, or damaged.
+ */
 static enum drain_result odd(struct drain_ring *r, enum drain_result result)
 {
 	if (!drain_is_current(r))
 		return DRAIN_OVERTAKEN;
 	r->n_bad++;
 	return result;
+}
+
+/* A chain that goes round ends, and so does one that other rings have had. */
+static bool may_go_on(struct drain_ring *r)
+{
+	if (++r->n_visited <= r->n_counted)
+		return true;
+	r->n_counted = r->n_visited;
+	return count_block(r->drain);
 }
 
 /*
@@ -151,11 +210,11 @@ static enum drain_result next_block(struct drain_ring *r, const struct pyprof_bl
 	uint64_t expected = r->sequence + 1;
 	bool skipped = false;
 
-	for (; r->next; skipped = true) {
+	for (; r->next && r->sequence < r->until; skipped = true) {
 		const struct pyprof_block *b = block_at(r, r->next);
 		uint64_t sequence;
 
-		if (!b) {
+		if (!b || !may_go_on(r)) {
 			r->next = 0;
 			return odd(r, DRAIN_END);
 		}
@@ -171,26 +230,241 @@ static enum drain_result next_block(struct drain_ring *r, const struct pyprof_bl
 	return !skipped || drain_is_current(r) ? DRAIN_END : DRAIN_OVERTAKEN;
 }
 
-enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)
+/*
+ * The last block that there is now: what comes later is left to later readers. The target goes on meanwhile, but
+ * no further than the file had room for is what is wanted.
+ */
+static void find_last(struct drain_ring *r)
 {
-	uint32_t bytes = r->attach->header.block_bytes;
-	size_t cap = (bytes - sizeof(struct pyprof_block)) / sizeof(uint64_t);
+	uint64_t most = most_blocks(r->attach), n = 0;
+	enum drain_result result = DRAIN_END;
 	const struct pyprof_block *b;
-	enum drain_result result = next_block(r, &b);
-	size_t n = 0;
 
-	if (result != DRAIN_BATCH)
-		return result;
-	progress_add(bytes);
-	while (n < cap && (r->copy[n] = pyprof_take(&b->record[n])))
+	r->until = UINT64_MAX;
+	do {
+		go_to_first(r);
+		for (n = 0; n < most && (result = next_block(r, &b)) == DRAIN_BATCH;)
+			n++;
+	} while (n < most && result == DRAIN_OVERTAKEN && ++r->n_walks < MAX_WALKS);
+	r->until = result == DRAIN_OVERTAKEN ? r->before + most : r->sequence;
+}
+
+/* --- records ------------------------------------------------------------------------------------------ */
+
+static size_t records_of_block(const struct drain_ring *r)
+{
+	return (r->attach->header.block_bytes - sizeof(struct pyprof_block)) / sizeof(uint64_t);
+}
+
+/* Copies what there is of a block, which is not folded as yet. False: the target was faster. */
+static bool copy_block(const struct drain_ring *r, const struct pyprof_block *b, uint64_t *copy,
+		       struct drain_batch *batch)
+{
+	size_t cap = records_of_block(r), n = 0;
+
+	while (n < cap && (copy[n] = pyprof_take(&b->record[n])))
 		n++;
-	*batch = (struct drain_batch){ .record = r->copy,
+	*batch = (struct drain_batch){ .record = copy,
 				       .n = n,
+				       .sequence = r->sequence,
 				       .base_ticks = pyprof_get(&b->base_ticks),
 				       .skipped_ticks = pyprof_get(&b->skipped_ticks),
 				       .mono_ns = pyprof_get(&b->mono_ns),
-				       .thread = b->thread };
+				       .thread = b->thread,
+				       .full = n == cap && r->next };
 	/* Had it been folded, its memory might serve another block by now. */
-	pyprof_fence_after_use(); /* C11 */
-	return pyprof_get(&r->ring->folded) >= r->sequence ? DRAIN_OVERTAKEN : DRAIN_BATCH;
+	return drain_folded_by_now(r->ring) < r->sequence;
+}
+
+/* A block that was begun after the header was copied, or one with a successor that is not full. */
+static bool is_torn(const struct drain_ring *r, const struct pyprof_block *b,
+		    const struct drain_batch *batch)
+{
+	const struct pyprof_header *h = (const void *)r->attach->base;
+
+	return pyprof_get(&b->number) > pyprof_get(&h->n_blocks) || (r->next && !batch->full);
+}
+
+/* --- copies ------------------------------------------------------------------------------------------- */
+
+/* Room for a copy more. */
+static int reach(struct drain_ring *r, size_t n)
+{
+	size_t more = r->cap_saved ? r->cap_saved * 2 : FIRST_SAVED;
+	size_t n_records = records_of_block(r);
+	struct drain_batch *saved;
+	uint64_t *records;
+
+	if (n < r->cap_saved)
+		return 0;
+	saved = reallocarray(r->saved, more, sizeof(*saved));
+	r->saved = saved ? saved : r->saved;
+	records = reallocarray(r->records, more, n_records * sizeof(*records));
+	r->records = records ? records : r->records;
+	if (!saved || !records)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		saved[i].record = records + i * n_records;
+	r->cap_saved = more;
+	return 0;
+}
+
+/* Copies blocks from the first one on. DRAIN_END: as many as wanted, or all there are. Or -ENOMEM. */
+static int save_blocks(struct drain_ring *r)
+{
+	enum drain_result result = DRAIN_BATCH;
+	const struct pyprof_block *b;
+
+	r->n_saved = 0;
+	r->next_saved = 0;
+	while (r->n_saved < r->most_saved && (result = next_block(r, &b)) == DRAIN_BATCH) {
+		int err = reach(r, r->n_saved);
+
+		if (err)
+			return err;
+		if (!copy_block(r, b, r->records + r->n_saved * records_of_block(r),
+				&r->saved[r->n_saved]))
+			return DRAIN_OVERTAKEN;
+		r->n_saved++;
+	}
+	return result == DRAIN_OVERTAKEN ? DRAIN_OVERTAKEN : DRAIN_END;
+}
+
+/*
+ * Copies the first blocks, once more where the target was faster: there are fewer left then. Blocks behind the last
+ * one that is wanted too: a table that is read while it changes is made whole by them.
+ */
+static int save(struct drain_ring *r)
+{
+	uint64_t until = r->until;
+	int result = DRAIN_OVERTAKEN;
+
+	r->until = UINT64_MAX;
+	for (int tries = 0; tries < MAX_WALKS && result == DRAIN_OVERTAKEN; tries++) {
+		go_to_first(r);
+		result = save_blocks(r);
+	}
+	r->until = until;
+	if (result == DRAIN_OVERTAKEN)
+		r->n_saved = 0;
+	return result == -ENOMEM ? -ENOMEM : 0;
+}
+
+uint64_t drain_ring_saved(const struct drain_ring *r)
+{
+	size_t n = r->n_saved;
+
+	while (n && !r->saved[n - 1].full)
+		n--;
+	return n && r->saved[n - 1].sequence > r->folded ? r->saved[n - 1].sequence : r->folded;
+}
+
+bool drain_ring_skip(struct drain_ring *r, uint64_t folded)
+{
+	if (r->until < folded)
+		r->until = folded;
+	r->folded = folded;
+	while (r->next_saved < r->n_saved && r->saved[r->next_saved].sequence <= folded)
+		r->next_saved++;
+	if (r->sequence >= folded)
+		return true;
+	r->sequence = folded;
+	r->next = 0;
+	return r->sequence >= r->until;
+}
+
+/* --- rings -------------------------------------------------------------------------------------------- */
+
+static int start(struct drain_ring *r, uint64_t *table)
+{
+	int err = 0;
+
+	if (r->most_saved)
+		err = save(r);
+	else
+		go_to_first(r);
+	*table = r->before ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+	return err;
+}
+
+int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
+{
+	r->ring = attach_at(r->attach, r->drain->offset[i], sizeof(*r->ring));
+	r->n_bad = 0;
+	r->torn = false;
+	r->n_counted = 0;
+	r->table_bytes = 0;
+	r->n_saved = 0;
+	r->next_saved = 0;
+	r->most_saved = 0;
+	r->n_walks = 0;
+	r->n_again = 0;
+	r->until = UINT64_MAX;
+	if (r->attach->live) {
+		find_last(r);
+		r->n_bad = 0; /* it is met again, if it is still there */
+		r->most_saved = r->before ? FIRST_SAVED : 0;
+	}
+	return start(r, table);
+}
+
+/*
+ * A target that has been faster several times will have folded all that is wanted before long: then its table
+ * alone has it. Ends where it folds no more.
+ */
+static void wait_for_target(const struct drain_ring *r)
+{
+	const struct timespec nap = { .tv_nsec = NAP_NS };
+	uint64_t folded = pyprof_get(&r->ring->folded), now;
+	int n_still = 0;
+
+	while (folded < r->until && n_still < MAX_STILL) {
+		nanosleep(&nap, NULL);
+		now = pyprof_get(&r->ring->folded);
+		n_still = now == folded ? n_still + 1 : 0;
+		folded = now;
+	}
+}
+
+int drain_ring_again(struct drain_ring *r, uint64_t *table)
+{
+	size_t most = MOST_SAVED_BYTES / r->attach->header.block_bytes;
+
+	r->n_bad = 0;
+	if (++r->n_again > MAX_RACES)
+		wait_for_target(r);
+	r->most_saved = r->most_saved ? r->most_saved * 4 : FIRST_SAVED;
+	if (r->most_saved > most)
+		r->most_saved = most ? most : 1;
+	return start(r, table);
+}
+
+bool drain_count_table(struct drain_ring *r, uint64_t bytes)
+{
+	uint64_t most = attach_real_bytes(r->attach) * (r->attach->live ? 2 : 1), sum;
+
+	if (bytes <= r->table_bytes)
+		return true;
+	sum = __atomic_add_fetch(&r->drain->table_bytes, bytes - r->table_bytes, __ATOMIC_RELAXED);
+	r->table_bytes = bytes;
+	return bytes <= most && sum <= most;
+}
+
+enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch)
+{
+	const struct pyprof_block *b;
+	enum drain_result result;
+
+	if (r->next_saved < r->n_saved) {
+		*batch = r->saved[r->next_saved++];
+	} else {
+		result = next_block(r, &b);
+		if (result != DRAIN_BATCH)
+			return result;
+		if (!copy_block(r, b, r->copy, batch))
+			return DRAIN_OVERTAKEN;
+		r->torn |= !r->attach->live && is_torn(r, b, batch);
+	}
+	progress_add(r->attach->header.block_bytes);
+	return DRAIN_BATCH;
 }

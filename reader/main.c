@@ -20,6 +20,7 @@
 #include "progress.h"
 #include "reading.h"
 #include "report.h"
+#include "snapshot.h"
 #include "sources.h"
 
 static int complain(const char *text)
@@ -157,6 +158,21 @@ static int check_sort(const struct reading *r, const struct options *o)
 	return 0;
 }
 
+static int copy_source(const struct options *o, const struct names_list *l)
+{
+	char error[512];
+
+	if (l->n != 1) {
+		fprintf(stderr,
+			"pyshim-read: copy %s: found %zu recordings, expected one: name its file\n",
+			o->source[0], l->n);
+		return EXIT_FAILED;
+	}
+	if (snapshot_write(o->snapshot, l->name[0], error))
+		return complain(error), EXIT_FAILED;
+	return EXIT_OK;
+}
+
 static int report(const struct options *o, const struct names_list *l)
 {
 	struct reading r;
@@ -214,7 +230,9 @@ int main(int argc, char **argv)
 			status = find_names(&l, &named) ? EXIT_FAILED : EXIT_OK;
 	}
 	if (!status)
-		status = o.browse ? browse_sources(&o, &named) : report(&o, &l);
+		status = o.snapshot ? copy_source(&o, &l)
+			 : o.browse ? browse_sources(&o, &named)
+				    : report(&o, &l);
 	sources_free(&named);
 	sources_free(&l);
 	return status;

@@ -7,21 +7,23 @@
 
 #include "pyprof/ring.h"
 
-/* Room for index `i`; new entries are zero. */
-static int reach(struct name **array, size_t *n, size_t *cap, size_t i)
+/* Copies are made in pieces of this size, or of an entry's. */
+#define PIECE_BYTES (64u << 10)
+
+static int append(struct name_list *l, const struct name *name)
 {
-	if (i >= *cap) {
-		size_t more = i + 1 > *cap * 2 ? i + 1 : *cap * 2;
-		struct name *bigger = realloc(*array, more * sizeof(*bigger));
+	if (l->n == l->cap) {
+		size_t more = l->cap ? l->cap * 2 : 64;
+		struct name *bigger = reallocarray(l->name, more, sizeof(*bigger));
 
 		if (!bigger)
 			return -ENOMEM;
-		memset(bigger + *cap, 0, (more - *cap) * sizeof(*bigger));
-		*array = bigger;
-		*cap = more;
+		l->name = bigger;
+		l->cap = more;
 	}
-	if (i >= *n)
-		*n = i + 1;
+	l->name[l->n] = *name;
+	l->name[l->n].order = (uint32_t)l->n;
+	l->n++;
 	return 0;
 }
 
@@ -36,69 +38,168 @@ static const struct pyprof_name *check_entry(const char *at, uint64_t left)
 	return p;
 }
 
-/*
- * Numbers are given in turn, so that there are no more than entries: a high one would take memory that the
- * file has not paid for.
- */
-static bool is_plausible(const struct attach *a, uint32_t number)
-{
-	return number <= PYPROF_FN_MAX && number <= attach_bytes(a) / sizeof(struct pyprof_name);
-}
-
 static int add_entry(struct names *n, const struct pyprof_name *p)
 {
-	bool thread = p->kind == PYPROF_NAME_THREAD;
 	struct name entry = {
 		.file = { p->text, p->file_bytes },
 		.name = { p->text + p->file_bytes, p->name_bytes },
 		.qualname = { p->text + p->file_bytes + p->name_bytes, p->qual_bytes },
+		.number = p->number,
 		.line = p->line,
 		.code_bytes = p->code_bytes,
 		.kind = p->kind,
 		.flags = p->flags,
 	};
-	int err;
 
 	if (p->kind == PYPROF_NAME_C) {
 		entry.cprofiles = entry.file;
 		entry.file = (struct text){ "~", 1 };
 	}
-	err = thread ? reach(&n->thread, &n->n_threads, &n->cap_threads, p->number)
-		     : reach(&n->fn, &n->n_fns, &n->cap_fns, p->number);
-	if (!err)
-		(thread ? n->thread : n->fn)[p->number] = entry;
-	return err;
+	return append(p->kind == PYPROF_NAME_THREAD ? &n->thread : &n->fn, &entry);
 }
 
-/* `used`: of the extent; its header is not looked at. */
-static int read_extent(struct names *n, const struct attach *a, const struct pyprof_extent *x,
-		       uint64_t used)
-{
-	char **copies = realloc(n->copy, (n->n_copies + 1) * sizeof(*copies));
-	char *copy;
+/* What is read of one extent. */
+struct piece {
+	const char *from; /* the extent */
+	uint64_t used;
+	uint64_t budget; /* bytes that may still be copied, of all extents */
+	char *bytes;	 /* a private copy of what comes next ... */
+	uint64_t n, cap; /* ... and how long it is */
+};
 
-	if (!copies)
-		return -ENOMEM;
-	n->copy = copies;
-	copy = malloc(used);
+/* Copies what begins at `at`: a long entry as a whole. 0 or -ENOMEM. */
+static int copy_piece(struct piece *x, uint64_t at)
+{
+	const struct pyprof_name *p = (const void *)(x->from + at);
+	uint64_t want = __atomic_load_n(&p->bytes, __ATOMIC_RELAXED);
+
+	want = want < PIECE_BYTES ? PIECE_BYTES : want;
+	want = want < x->used - at ? want : x->used - at;
+	want = (want < x->budget ? want : x->budget) & ~7ull;
+	if (want > x->cap) {
+		char *more = realloc(x->bytes, want);
+
+		if (!more)
+			return -ENOMEM;
+		x->bytes = more;
+		x->cap = want;
+	}
+	pyprof_copy(x->bytes, x->from + at, want);
+	x->n = want;
+	return 0;
+}
+
+/* How many bytes of a copy are whole entries. */
+static uint64_t whole_entries(const struct piece *x)
+{
+	uint64_t at = 0;
+	const struct pyprof_name *p;
+
+	while (at < x->n && (p = check_entry(x->bytes + at, x->n - at)))
+		at += p->bytes;
+	return at;
+}
+
+/* Keeps the entries of the copy, which the names point into. */
+static int keep_entries(struct names *n, const struct piece *x, uint64_t bytes)
+{
+	char *copy = malloc(bytes);
+	int err = 0;
+
+	if (n->n_copies == n->cap_copies) {
+		size_t more = n->cap_copies ? n->cap_copies * 2 : 8;
+		char **copies = reallocarray(n->copy, more, sizeof(*copies));
+
+		if (!copies) {
+			free(copy);
+			return -ENOMEM;
+		}
+		n->copy = copies;
+		n->cap_copies = more;
+	}
 	if (!copy)
 		return -ENOMEM;
 	n->copy[n->n_copies++] = copy;
-	pyprof_copy(copy + sizeof(*x), x + 1, used - sizeof(*x));
-	for (uint64_t at = sizeof(*x); at < used;) {
-		const struct pyprof_name *p = check_entry(copy + at, used - at);
-		int err;
+	memcpy(copy, x->bytes, bytes);
+	for (uint64_t at = 0; at < bytes && !err;) {
+		const struct pyprof_name *p = (const void *)(copy + at);
 
-		if (!p || !is_plausible(a, p->number)) {
+		if (p->kind && (p->kind == PYPROF_NAME_THREAD || p->number <= PYPROF_FN_MAX))
+			err = add_entry(n, p);
+		else
 			n->n_bad++;
-			break;
-		}
-		err = add_entry(n, p);
-		if (err)
-			return err;
 		at += p->bytes;
 	}
+	return err;
+}
+
+/* Up to the first entry that makes no sense. Such an extent has cost a page of the budget. */
+static int read_extent(struct names *n, struct piece *x)
+{
+	uint64_t at = sizeof(struct pyprof_extent);
+
+	while (at + sizeof(uint64_t) <= x->used) {
+		uint64_t whole;
+		int err = copy_piece(x, at);
+
+		if (err)
+			return err;
+		whole = whole_entries(x);
+		if (!whole) {
+			n->n_bad++;
+			x->budget -=
+				x->budget < PYPROF_EXTENT_ALIGN ? x->budget : PYPROF_EXTENT_ALIGN;
+			break;
+		}
+		err = keep_entries(n, x, whole);
+		if (err)
+			return err;
+		x->budget -= whole;
+		at += whole;
+	}
 	return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	if (x->number != y->number)
+		return x->number > y->number ? 1 : -1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+/* A later entry replaces an earlier one of its number. */
+static void sort_names(struct name_list *l)
+{
+	size_t n = 0;
+
+	if (l->n)
+		qsort(l->name, l->n, sizeof(*l->name), by_number);
+	for (size_t i = 0; i < l->n; i++) {
+		if (n && l->name[n - 1].number == l->name[i].number)
+			n--;
+		l->name[n++] = l->name[i];
+	}
+	l->n = n;
+}
+
+/* Most are without gaps, from 1 on. */
+static size_t find(const struct name_list *l, uint32_t number)
+{
+	size_t low = 0, high = l->n;
+
+	if (number && number <= l->n && l->name[number - 1].number == number)
+		return number - 1;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (l->name[middle].number < number)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < l->n && l->name[low].number == number ? low : SIZE_MAX;
 }
 
 int names_read(struct names *n, const struct attach *a)
@@ -107,23 +208,28 @@ int names_read(struct names *n, const struct attach *a)
 	uint64_t offset = pyprof_observe(&h->names); /* C5 */
 	/* No more than the file has room for: a chain that goes round ends. */
 	uint64_t sum = 0;
+	struct piece x = { .budget = attach_real_bytes(a) };
 	int err = 0;
 
 	memset(n, 0, sizeof(*n));
 	while (offset && !err) {
-		uint64_t bytes, used;
-		const struct pyprof_extent *x =
+		uint64_t bytes;
+		const struct pyprof_extent *extent =
 			attach_extent(a, offset, PYPROF_EXTENT_NAMES, &bytes);
 
-		if (!x || sum + bytes > attach_bytes(a)) {
+		if (!extent || sum + bytes > attach_bytes(a)) {
 			n->n_bad++;
 			break;
 		}
 		sum += bytes;
-		used = attach_extent_used(x, bytes);
-		err = read_extent(n, a, x, used);
-		offset = pyprof_observe(&x->next); /* C5 */
+		x.from = (const char *)extent;
+		x.used = attach_extent_used(extent, bytes);
+		err = read_extent(n, &x);
+		offset = pyprof_observe(&extent->next); /* C5 */
 	}
+	free(x.bytes);
+	sort_names(&n->fn);
+	sort_names(&n->thread);
 	if (err)
 		names_fini(n);
 	return err;
@@ -134,14 +240,19 @@ void names_fini(struct names *n)
 	for (size_t i = 0; i < n->n_copies; i++)
 		free(n->copy[i]);
 	free(n->copy);
-	free(n->fn);
-	free(n->thread);
+	free(n->fn.name);
+	free(n->thread.name);
 	memset(n, 0, sizeof(*n));
+}
+
+size_t names_find(const struct names *n, uint32_t number)
+{
+	return find(&n->fn, number);
 }
 
 bool names_has(const struct names *n, uint32_t number)
 {
-	return number == PYPROF_FN_OVERFLOW || (number < n->n_fns && n->fn[number].kind);
+	return number == PYPROF_FN_OVERFLOW || find(&n->fn, number) != SIZE_MAX;
 }
 
 const struct name *names_fn(const struct names *n, uint32_t number)
@@ -157,12 +268,16 @@ const struct name *names_fn(const struct names *n, uint32_t number)
 		.kind = PYPROF_NAME_C,
 	};
 
+	size_t at = find(&n->fn, number);
+
 	if (number == PYPROF_FN_OVERFLOW)
 		return &others;
-	return names_has(n, number) ? &n->fn[number] : &unknown;
+	return at != SIZE_MAX ? &n->fn.name[at] : &unknown;
 }
 
 const struct name *names_thread(const struct names *n, uint32_t number)
 {
-	return number < n->n_threads && n->thread[number].kind ? &n->thread[number] : NULL;
+	size_t at = find(&n->thread, number);
+
+	return at != SIZE_MAX ? &n->thread.name[at] : NULL;
 }

@@ -15,8 +15,10 @@
 static const char usage[] =
 	"usage: pyshim-read [options] SOURCE...\n"
 	"       pyshim-read --browse [SOURCE...]\n"
+	"       pyshim-read --snapshot FILE SOURCE\n"
 	"\n"
-	"Reads recordings of libpyshim.so, by a path or the PID of a recorded process, and pstats files.\n"
+	"Reads recordings of libpyshim.so, by a path or the PID of a recorded process, and pstats files;\n"
+	"- is standard input.\n"
 	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
 	"\n"
 	"  -f, --format NAME     text (default), pstats or json\n"
@@ -47,6 +49,8 @@ static const char usage[] =
 	"      --calibrate N     measure what recording costs, with N calls a round, and keep it\n"
 	"      --python EXE      ... of this interpreter (python3)\n"
 	"      --keep-anyway     ... even if other work disturbed it\n"
+	"      --snapshot FILE   write a consistent copy of a recording, of a running process too; - is\n"
+	"                        standard output\n"
 	"      --wait            wait for the target to end first, and fold in its stead meanwhile\n"
 	"      --list            the recordings that there are\n"
 	"      --clean           remove those of processes that have ended\n"
@@ -85,6 +89,7 @@ enum {
 	OPT_FORCE,
 	OPT_NAMES_FROM,
 	OPT_RELATIVE_TO,
+	OPT_SNAPSHOT,
 	OPT_WAIT,
 	OPT_LIST,
 	OPT_CLEAN,
@@ -122,6 +127,7 @@ static const struct option long_options[] = {
 	{ "force", no_argument, NULL, OPT_FORCE },
 	{ "names-from", required_argument, NULL, OPT_NAMES_FROM },
 	{ "relative-to", required_argument, NULL, OPT_RELATIVE_TO },
+	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
 	{ "wait", no_argument, NULL, OPT_WAIT },
 	{ "list", no_argument, NULL, OPT_LIST },
 	{ "clean", no_argument, NULL, OPT_CLEAN },
@@ -308,6 +314,9 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	case OPT_PYTHON:
 		s->o->calibration.python = argument;
 		return -1;
+	case OPT_SNAPSHOT:
+		s->o->snapshot = argument;
+		return -1;
 	case OPT_THREAD:
 		s->o->wish.source.thread = argument;
 		return -1;
@@ -345,6 +354,16 @@ static int check_together(const struct parsing *s)
 	const struct reading_wish *w = &s->o->wish;
 	const char *several = w->threads ? "--threads" : w->each ? "--each" : NULL;
 
+	if (s->o->snapshot && (s->o->browse || asks_for_report(s)))
+		return wrong("read --snapshot: found %s beside it, expected none",
+			     "an option of the report");
+	if (s->o->snapshot && s->o->n_sources != 1)
+		return wrong("read --snapshot: found %s source, expected one", "more than one");
+	for (size_t i = 0; s->o->browse && i < s->o->n_sources; i++)
+		if (!strcmp(s->o->source[i], "-"))
+			return wrong("read --browse: found the source %s, expected files: commands "
+				     "come from standard input",
+				     "-");
 	if (s->o->browse && asks_for_report(s))
 		return wrong("read --browse: found %s beside it, expected none",
 			     "an option of the report");
@@ -395,12 +414,12 @@ int options_parse(struct options *o, int argc, char **argv)
 			     "none");
 	if (o->output && !s.has_format)
 		o->format = FORMAT_PSTATS;
+	o->source = argv + optind;
+	o->n_sources = (size_t)(argc - optind);
 	status = check_together(&s);
 	if (status >= 0)
 		return status;
 	complete_wish(o);
 	o->report.restriction = o->restriction;
-	o->source = argv + optind;
-	o->n_sources = (size_t)(argc - optind);
 	return -1;
 }

@@ -20,7 +20,8 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOSS = 3 };
 struct options {
 	enum format format;
 	enum listing listing;
-	const char *output; /* NULL: standard output */
+	const char *output;   /* NULL: standard output */
+	const char *snapshot; /* where to copy the source to; NULL: a report is wanted */
 	struct report_options report;
 	struct restriction restriction[64];
 	const char *sources_from; /* a file that lists more; "-": standard input; or NULL */

@@ -15,10 +15,9 @@ void profile_init(struct profile *p)
 
 void profile_fini(struct profile *p)
 {
-	for (size_t i = 0; i < p->n_fns; i++) {
-		free((char *)p->fn[i].file.bytes);
+	for (size_t i = 0; i < p->n_fns; i++)
 		free(p->fn[i].caller);
-	}
+	texts_fini(&p->texts);
 	free(p->fn);
 	free(p->listed);
 	free(p->index);
@@ -37,21 +36,6 @@ static void *grow(void *array, size_t n, size_t *cap, size_t element_bytes)
 	if (array)
 		*cap = more;
 	return array;
-}
-
-size_t text_sequence(const unsigned char *s, size_t n)
-{
-	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-
-	if (s[0] > 0xf4 || want > n)
-		return 0;
-	for (size_t i = 1; i < want; i++)
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
-		return 0;
-	return want;
 }
 
 static size_t utf8_valid_bytes(struct text t)
@@ -117,30 +101,9 @@ static int text_repair(struct text *t, char **owned)
 	return 0;
 }
 
-static uint64_t hash_word(uint64_t hash, uint64_t word)
-{
-	hash = (hash ^ word) * 0x9e3779b97f4a7c15ull;
-	return hash ^ hash >> 32;
-}
-
-static uint64_t hash_text(uint64_t hash, struct text t)
-{
-	uint64_t word;
-	size_t at;
-
-	for (at = 0; t.n - at >= sizeof(word); at += sizeof(word)) {
-		memcpy(&word, t.bytes + at, sizeof(word));
-		hash = hash_word(hash, word);
-	}
-	word = 0;
-	if (at < t.n)
-		memcpy(&word, t.bytes + at, t.n - at);
-	return hash_word(hash_word(hash, word), t.n);
-}
-
 static uint64_t hash_key(struct text file, int64_t line, struct text name)
 {
-	return hash_text(hash_text(hash_word(0, (uint64_t)line), file), name);
+	return texts_hash(texts_hash(texts_hash_word(0, (uint64_t)line), file), name);
 }
 
 static bool text_equal(struct text a, struct text b)
@@ -188,36 +151,6 @@ static int index_grow(struct profile *p)
 	return 0;
 }
 
-/* The file's bytes are the one allocation that holds all three texts. */
-static int fn_set_texts(struct profile_fn *fn, struct text file, struct text name,
-			struct text qualname)
-{
-	char *bytes = malloc(file.n + name.n + qualname.n + 1);
-	char *at = bytes;
-
-	if (!bytes)
-		return -ENOMEM;
-	at = file.n ? mempcpy(at, file.bytes, file.n) : at;
-	at = name.n ? mempcpy(at, name.bytes, name.n) : at;
-	if (qualname.n)
-		memcpy(at, qualname.bytes, qualname.n);
-	fn->file = (struct text){ bytes, file.n };
-	fn->name = (struct text){ bytes + file.n, name.n };
-	fn->qualname = (struct text){ at, qualname.n };
-	return 0;
-}
-
-/* A qualified name that came late, to a function that was known as a caller. */
-static int fn_set_qualname(struct profile_fn *fn, struct text qualname)
-{
-	char *before = (char *)fn->file.bytes;
-	int rc = fn_set_texts(fn, fn->file, fn->name, qualname);
-
-	if (!rc)
-		free(before);
-	return rc;
-}
-
 static size_t fn_append(struct profile *p, const struct profile_fn *key, struct text qualname)
 {
 	struct profile_fn *fn = grow(p->fn, p->n_fns, &p->cap_fns, sizeof(*fn));
@@ -227,7 +160,9 @@ static size_t fn_append(struct profile *p, const struct profile_fn *key, struct 
 	p->fn = fn;
 	fn += p->n_fns;
 	*fn = *key;
-	if (fn_set_texts(fn, key->file, key->name, qualname))
+	fn->qualname = qualname;
+	if (texts_keep(&p->texts, &fn->file) || texts_keep(&p->texts, &fn->name) ||
+	    texts_keep(&p->texts, &fn->qualname))
 		return SIZE_MAX;
 	return p->n_fns++;
 }
@@ -247,8 +182,11 @@ static size_t fn_intern(struct profile *p, const struct profile_fn *key, struct 
 		return fn;
 	}
 	fn = p->index[slot] - 1;
-	if (qualname.n && !p->fn[fn].qualname.n && fn_set_qualname(&p->fn[fn], qualname))
-		return SIZE_MAX;
+	if (qualname.n && !p->fn[fn].qualname.n) {
+		if (texts_keep(&p->texts, &qualname))
+			return SIZE_MAX;
+		p->fn[fn].qualname = qualname;
+	}
 	return fn;
 }
 
@@ -318,7 +256,7 @@ void profile_counts_add(struct profile_counts *to, const struct profile_counts *
 
 static size_t edge_hash(size_t caller, size_t callee)
 {
-	return hash_word(hash_word(0, caller), callee);
+	return texts_hash_word(texts_hash_word(0, caller), callee);
 }
 
 /* As index_slot and index_grow, for the edges. */
@@ -658,6 +596,29 @@ struct text *profile_labels(const struct profile *p)
 struct text *profile_qualified_labels(const struct profile *p)
 {
 	return make_labels(p, true);
+}
+
+#define MAX_NAME_BYTES (1ull << 30)
+#define MAX_PADDED_BYTES (4ull << 30)
+
+int profile_check_size(const struct profile *p)
+{
+	uint64_t n_lines = 0, sum = 0, longest = 0;
+
+	for (size_t i = 0; i < p->n_fns; i++) {
+		const struct profile_fn *fn = &p->fn[i];
+		uint64_t n = fn->file.n + fn->name.n;
+
+		longest = n > longest ? n : longest;
+		sum += n;
+		n_lines += 1 + fn->n_callers;
+		for (size_t k = 0; k < fn->n_callers; k++)
+			sum += p->fn[fn->caller[k].caller].file.n +
+			       p->fn[fn->caller[k].caller].name.n;
+		if (sum > MAX_NAME_BYTES)
+			return -E2BIG;
+	}
+	return longest && n_lines > MAX_PADDED_BYTES / longest ? -E2BIG : 0;
 }
 
 int profile_fn_cmp(const struct profile_fn *a, const struct profile_fn *b)

@@ -15,18 +15,30 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "texts.h"
+
 /*
  * A text with a length: it may hold NUL, newlines and surrogates (UTF-8, surrogates passed). Inside
  * a profile it is always that: a byte that is not comes in as a surrogate, U+DC00 + byte, as
  * Python's os.fsdecode has it, so that every text can be written into a file which Python loads.
+ * struct text is in texts.h.
  */
-struct text {
-	const char *bytes;
-	size_t n;
-};
 
 /* Bytes of the UTF-8 sequence at `s`, a surrogate being one, or 0 where there is none; n > 0. */
-size_t text_sequence(const unsigned char *s, size_t n);
+static inline size_t text_sequence(const unsigned char *s, size_t n)
+{
+	size_t want = s[0] < 0x80 ? 1 : s[0] < 0xc2 ? 0 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+
+	if (s[0] > 0xf4 || want > n)
+		return 0;
+	for (size_t i = 1; i < want; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) ||
+	    (s[0] == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return want;
+}
 
 /* Whether it is UTF-8, surrogates passed. */
 bool text_is_utf8(struct text t);
@@ -79,6 +91,7 @@ struct profile {
 	struct profile_slot *edge; /* open addressing over all edges by (caller, callee) */
 	size_t n_edges;
 	size_t cap_edges;
+	struct texts texts; /* that all functions' are kept in */
 };
 
 void profile_init(struct profile *p);
@@ -149,6 +162,12 @@ static inline int text_cmp(struct text a, struct text b)
 
 	return order ? order : (a.n > b.n) - (a.n < b.n);
 }
+
+/*
+ * 0, or -E2BIG where few long names make a report that nobody could hold: of more than 1 GiB of names, or of 4 GiB
+ * where each line is as wide as the longest.
+ */
+int profile_check_size(const struct profile *p);
 
 /* As Python compares the tuples (file, line, name). */
 int profile_fn_cmp(const struct profile_fn *a, const struct profile_fn *b);

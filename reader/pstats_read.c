@@ -19,6 +19,10 @@
 
 #include "marshal.h"
 
+/* What a reference to a long name could make of a small file: names are printed for each function. */
+#define MAX_TEXT_BYTES (64u << 20)
+#define MAX_TEXT_SHARE 32u
+
 struct reading {
 	struct pstats_file *f;
 	struct profile *p;
@@ -28,6 +32,7 @@ struct reading {
 	uint8_t *listed;  /* by function: whether the file has had it */
 	bool is_first;	  /* nothing was in the profile before */
 	size_t cap_fns;	  /* of `caller` and `listed` */
+	uint64_t n_text_bytes; /* of the names of all functions, shared ones each time */
 	size_t n_edges;
 	uint64_t n_edge_calls; /* a sum that must not overflow */
 };
@@ -155,6 +160,14 @@ static int add_key(struct reading *r, const struct marshal_node *key, size_t *fn
 		owned = code_name(r, last, &name);
 	else
 		name = marshal_text(&r->m, last);
+	r->n_text_bytes += marshal_text(&r->m, file).n + name.n;
+	if (r->n_text_bytes > MAX_TEXT_BYTES + MAX_TEXT_SHARE * r->m.n_bytes) {
+		free(owned);
+		return refuse(r,
+			      "found long names that many functions share, expected at most %u "
+			      "bytes of names for each of the file",
+			      MAX_TEXT_SHARE);
+	}
 	*fn = profile_caller_add(r->p, marshal_text(&r->m, file), line->integer, name);
 	free(owned);
 	if (*fn == SIZE_MAX)

@@ -19,7 +19,8 @@ struct rebuild {
 	uint64_t end;		   /* ticks_end() */
 	const struct calib *calib; /* NULL: none */
 	const struct rebuild_view *view;
-	uint32_t *ordinal; /* by number: among those that share file, line and name; NULL: all 0 */
+	uint32_t *
+		ordinal; /* by place in names.fn: among those that share file, line and name; NULL: all 0 */
 	size_t n_ordinals;
 	struct profile listed; /* the threads in the summary, by number: a function's line here */
 	struct rebuild_summary *summary;
@@ -99,17 +100,17 @@ static int find_ordinals(struct rebuild *r)
 {
 	const struct names *names = r->names;
 	struct profile seen;
-	uint32_t *n_seen = calloc(names->n_fns + 1, sizeof(*n_seen));
+	uint32_t *n_seen = calloc(names->fn.n + 1, sizeof(*n_seen));
 	int err = 0;
 
 	profile_init(&seen);
 	free(r->ordinal);
-	r->ordinal = calloc(names->n_fns + 1, sizeof(*r->ordinal));
-	r->n_ordinals = names->n_fns;
+	r->ordinal = calloc(names->fn.n + 1, sizeof(*r->ordinal));
+	r->n_ordinals = names->fn.n;
 	if (!n_seen || !r->ordinal)
 		err = -ENOMEM;
-	for (size_t i = 0; i < names->n_fns && !err; i++) {
-		const struct name *n = &names->fn[i];
+	for (size_t i = 0; i < names->fn.n && !err; i++) {
+		const struct name *n = &names->fn.name[i];
 		size_t at;
 
 		if (n->kind != PYPROF_NAME_CODE)
@@ -128,18 +129,18 @@ static int find_ordinals(struct rebuild *r)
 static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t number)
 {
 	const struct name *n = names_fn(r->names, number);
+	size_t at = names_find(r->names, number), place;
 	bool theirs = r->view->cprofile_labels && n->cprofiles.n;
 	struct text name = theirs ? n->cprofiles : n->name;
 	char *apart = NULL;
-	size_t place;
 	int bytes;
 
-	if (number < r->n_ordinals && r->ordinal[number]) {
+	if (at < r->n_ordinals && r->ordinal[at]) {
 		apart = malloc(name.n + sizeof("#4294967296"));
 		if (!apart)
 			return SIZE_MAX;
 		memcpy(apart, name.bytes, name.n);
-		bytes = sprintf(apart + name.n, "#%u", r->ordinal[number] + 1);
+		bytes = sprintf(apart + name.n, "#%u", r->ordinal[at] + 1);
 		name = (struct text){ apart, name.n + (size_t)bytes };
 	}
 	place = profile_fn_add(p, n->file, n->line, name, n->qualname);
@@ -291,7 +292,9 @@ static int add_to_thread(struct rebuild *r, const struct pyprof_fold *f, uint32_
 	at = list_thread(r, number);
 	if (at == SIZE_MAX)
 		return -ENOMEM;
-	return r->view->apart ? add_tables(r, f, &r->summary->thread[at].profile) : 0;
+	if (!r->view->apart || !f->fn) /* an empty ring has no tables */
+		return 0;
+	return add_tables(r, f, &r->summary->thread[at].profile);
 }
 
 void rebuild_summary_fini(struct rebuild_summary *summary)
@@ -308,14 +311,21 @@ void rebuild_summary_fini(struct rebuild_summary *summary)
 
 /* --- rings ----------------------------------------------------------------------------------------------- */
 
+static void count_unnamed(struct rebuild *r, const struct pyprof_fold *f)
+{
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
+		r->summary->n_unnamed += !names_has(r->names, f->fn[slot].number);
+}
+
 /* Tables that are closed. */
 static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 {
 	int err = refresh_names(r, f);
 
-	if (!err && r->view->by_code && r->n_ordinals < r->names->n_fns)
+	count_unnamed(r, f);
+	if (!err && r->view->by_code && r->n_ordinals < r->names->fn.n)
 		err = find_ordinals(r);
-	if (!err)
+	if (!err && f->fn)
 		err = add_tables(r, f, r->profile);
 	if (!err)
 		err = add_to_thread(r, f, thread);
@@ -334,7 +344,7 @@ static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 	if (s->depth && r->end && !blind && !ring->lost &&
 	    (int64_t)(end - s->skipped_ticks - s->now) > 0)
 		s->now = end - s->skipped_ticks;
-	pyprof_fold_close(&ring->f, !blind && !r->drain->attach->header.is_paused);
+	pyprof_fold_close(&ring->f);
 }
 
 /* How long its threads were recorded. */

@@ -52,6 +52,7 @@ struct rebuild_summary {
 	uint64_t skipped_ticks; /* ... and of it, the shim's own work, left out of times */
 	uint64_t n_gaps;
 	uint64_t gap_ticks; /* of all threads */
+	uint64_t n_unnamed; /* functions in the records that have no name in the recording */
 	uint64_t
 		n_blind_ends; /* threads that were not seen any more when the profile hook was taken */
 	uint64_t blind_from_ticks; /* the first of these, from then on */

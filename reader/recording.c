@@ -129,6 +129,27 @@ static double cpu_seconds(const struct source *s)
 	return NAN;
 }
 
+/*
+ * A copy of a recording whose process ran on meanwhile: its parts are of different times. What says so, or
+ * makes no sense, is nobody's fault but the copying's, and what could be read of it would be wrong.
+ */
+static int check_copy(const struct attach *a, const struct drain *d, const struct names *names,
+		      const struct rebuild_summary *sum, char *error)
+{
+	bool odd = d->torn || d->n_bad || names->n_bad || sum->n_unnamed || sum->n_time_broken ||
+		   sum->n_calls_broken;
+
+	if (!a->copied || !odd)
+		return 0;
+	snprintf(
+		error, ERROR_BYTES,
+		"read %.300s: found parts of different times, expected a copy of an ended process's "
+		"recording (pyshim-read --snapshot FILE PID copies that of a running one)",
+		a->path);
+	attach_make_printable(error);
+	return -EINVAL;
+}
+
 int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
 		   struct profile *p, char *error)
 {
@@ -155,6 +176,8 @@ int recording_read(struct source *s, const char *path, const struct recording_wi
 	if (!err)
 		err = rebuild(p, &d, &names, s->seconds_per_tick,
 			      is_corrected(s) ? &s->calib : NULL, &wish->view, &s->summary);
+	if (!err)
+		err = check_copy(&a, &d, &names, &s->summary, error);
 	if (!err)
 		err = correct(s, &wish->bias, p, error);
 	s->cpu_s = cpu_seconds(s);

@@ -27,7 +27,7 @@ static int put_aside(struct replay *out)
 	out->before = more;
 	more += out->n_before;
 	more->thread = out->thread;
-	pyprof_fold_close(&out->f, false);
+	pyprof_fold_close(&out->f);
 	err = tables_copy(&more->f, &out->f);
 	if (err)
 		return err;
@@ -102,37 +102,31 @@ static void note_end(struct replay *out, const struct pyprof_ring *ring)
 		out->f.s.skipped_ticks = skipped;
 }
 
-/* -EAGAIN where a live target has folded on meanwhile. */
-static int feed(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
-		const struct replay_wish *wish)
+/*
+ * The table as of the last block that any of its entries is as of: by the records of the blocks before, which were
+ * copied before it was read. They are added as the target does, whatever the wish: it has folded them.
+ */
+static int catch_up(struct replay *out, struct drain_ring *r, struct tables_source *s)
 {
-	struct pyprof_fold *f = &out->f;
-	uint64_t table, folded;
-	int err;
+	uint64_t latest = tables_latest(s), at = s->folded;
+	struct drain_batch batch;
+	int err = 0;
 
-	out->n_lost_there = 0;
-	f->weight = d->attach->header.cost_weight;
-	f->max_between = d->attach->header.max_between;
-	f->max_gap = d->attach->header.max_gap;
-	drain_ring_start(r, d, i, &table, &folded);
-	if (folded) {
-		err = tables_load(f, d->attach, table, folded);
-		if (!drain_is_current(r))
-			return -EAGAIN;
-		if (err == -EINVAL)
-			r->n_bad++;
-		else if (err)
-			return err;
-		out->n_lost_there = f->s.n_lost;
-		if (f->s.n_threads == 1)
-			out->thread = f->s.thread;
+	while (at < latest && !err) {
+		if (drain_next(r, &batch) != DRAIN_BATCH)
+			err = -EAGAIN;
+		else
+			feed_batch(out, &batch, false, false, out->f.max_gap);
+		at = err ? at : batch.sequence;
+		err = err ? err : tables_apply_late(&out->f, s, at);
 	}
-	err = feed_blocks(out, r, wish);
-	note_end(out, r->ring);
+	r->folded = at;
+	if (err)
+		tables_clear(&out->f);
 	return err;
 }
 
-static void replay_fini(struct replay *ring)
+void replay_fini(struct replay *ring)
 {
 	tables_fini(&ring->f);
 	while (ring->n_before)
@@ -140,20 +134,110 @@ static void replay_fini(struct replay *ring)
 	free(ring->before);
 }
 
-/* From the start as often as a live target folds on behind our back. */
-static int replay_ring(struct replay *out, struct drain_ring *r, const struct drain *d, size_t i,
+/* What there is of the table, and of the blocks that make it whole. */
+static int read_table(struct replay *out, struct drain_ring *r, struct tables_source *s)
+{
+	int err = tables_load_state(&out->f, s);
+
+	if (!err)
+		err = tables_load_entries(&out->f, s);
+	if (!err && (!drain_ring_skip(r, s->folded) || tables_latest(s) > drain_ring_saved(r)))
+		err = -EAGAIN;
+	return err;
+}
+
+/* Once more as long as a live target is faster: what was read before need not be copied again. */
+static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
+{
+	struct tables_source s = { .ring = r, .offset = table };
+	int err = read_table(out, r, &s);
+
+	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN && r->attach->live; tries++) {
+		memset(&out->f.s, 0, sizeof(out->f.s));
+		err = drain_ring_again(r, &s.offset);
+		if (!err)
+			err = read_table(out, r, &s);
+	}
+	if (err == -EAGAIN && r->attach->live)
+		err = -EBUSY; /* it is not to be had */
+	if (!err)
+		err = tables_index(&out->f, &s);
+	if (!err)
+		err = catch_up(out, r, &s);
+	if (err == -EAGAIN && !r->attach->live)
+		err = -EINVAL;
+	if (err) /* nothing is indexed, or it is forgotten */
+		memset(&out->f.s, 0, sizeof(out->f.s));
+	r->torn |= s.torn || (err == -EINVAL && !r->attach->live);
+	tables_source_fini(&s);
+	return err;
+}
+
+static int init(struct replay *out, const struct pyprof_header *h)
+{
+	int err;
+
+	*out = (struct replay){ .thread = REPLAY_SEVERAL };
+	err = tables_init(&out->f);
+	out->f.weight = h->cost_weight;
+	out->f.max_between = h->max_between;
+	out->f.max_gap = h->max_gap;
+	return err;
+}
+
+int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
+{
+	struct pyprof_fold *f = &out->f;
+	int err = init(out, &r->attach->header);
+
+	if (err)
+		return err;
+	err = load_table(out, r, table);
+	if (err == -EINVAL) {
+		r->n_bad++;
+		tables_clear(f);
+		f->s = (struct pyprof_fold_state){ .n_fns = 0 };
+	} else if (err) {
+		return err;
+	}
+	out->n_lost_there = f->s.n_lost;
+	if (f->s.n_threads == 1)
+		out->thread = f->s.thread;
+	return 0;
+}
+
+/* -EAGAIN where a live target has folded on meanwhile. */
+static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
+		const struct replay_wish *wish)
+{
+	int err;
+
+	*out = (struct replay){ .thread = REPLAY_SEVERAL };
+	if (!r->first && !r->before) /* a ring that nobody has written in */
+		return 0;
+	err = r->before ? replay_table(out, r, table) : init(out, &r->attach->header);
+	if (!err)
+		err = feed_blocks(out, r, wish);
+	if (err)
+		replay_fini(out);
+	else
+		note_end(out, r->ring);
+	return err;
+}
+
+/* Goes on behind a newer table as often as a live target folds on behind our back. */
+static int replay_ring(struct replay *out, struct drain_ring *r, size_t i,
 		       const struct replay_wish *wish)
 {
-	int err = -EAGAIN;
+	uint64_t table;
+	int err = drain_ring_start(r, i, &table);
 
+	if (!err)
+		err = feed(out, r, table, wish);
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
-		*out = (struct replay){ .thread = REPLAY_SEVERAL };
-		err = tables_init(&out->f);
-		if (err)
-			return err;
-		err = feed(out, r, d, i, wish);
-		if (err)
-			replay_fini(out);
+		err = drain_ring_again(r, &table);
+		if (!err)
+			err = feed(out, r, table, wish);
 	}
 	return err;
 }
@@ -167,7 +251,7 @@ static int replay_in_turn(struct drain *d, const struct replay_wish *wish,
 	for (size_t i = 0; i < d->n_rings && !err; i++) {
 		struct replay ring;
 
-		err = replay_ring(&ring, &r, d, i, wish);
+		err = replay_ring(&ring, &r, i, wish);
 		if (err)
 			break;
 		drain_count_losses(d, &r);
@@ -188,7 +272,7 @@ struct result {
 };
 
 struct pool {
-	const struct drain *d;
+	struct drain *d;
 	const struct replay_wish *wish;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a result is there, or has been used */
@@ -224,7 +308,7 @@ static void *work(void *arg)
 	while (take_ring(p, &i)) {
 		struct result *result = &p->result[i % p->n_results];
 
-		result->err = err ? err : replay_ring(&result->ring, &r, p->d, i, p->wish);
+		result->err = err ? err : replay_ring(&result->ring, &r, i, p->wish);
 		result->drained = r;
 		pthread_mutex_lock(&p->lock);
 		result->done = true;
@@ -306,6 +390,7 @@ int replay_rings(struct drain *d, const struct replay_wish *wish,
 	pthread_t worker[MAX_WORKERS];
 	int err;
 
+	drain_rewind(d);
 	p.n_results = n_wanted * RUN_AHEAD;
 	if (n_wanted > 1)
 		p.result = calloc(p.n_results, sizeof(*p.result));

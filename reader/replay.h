@@ -42,6 +42,13 @@ struct replay {
 };
 
 /*
+ * The ring's table at `table`, as of block r->folded: drain_next goes on behind it. 0, -ENOMEM, or -EAGAIN where a
+ * live target was faster; one that makes no sense is counted in `r`, and empty. To be freed by replay_fini.
+ */
+int replay_table(struct replay *out, struct drain_ring *r, uint64_t table);
+void replay_fini(struct replay *ring);
+
+/*
  * Calls `use` for every ring in turn, in the calling thread; what it is given is gone when it returns.
  * Losses are added up in `d`. 0, or the first -errno of its own or of `use`.
  */

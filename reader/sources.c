@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "input.h"
 #include "list.h"
 #include "progress.h"
 #include "pstats_read.h"
@@ -182,6 +183,9 @@ int sources_read(struct source *s, const char *name, struct sum *sum, char *erro
 		return cannot_read(error, "sources", "out of memory");
 	attach_make_printable(s->name);
 	progress_next(name);
+	name = input_path(name, error);
+	if (!name)
+		return -EINVAL;
 	return sum->wish->thread ? add_threads(s, name, sum, error)
 				 : add_whole(s, name, sum, error);
 }
@@ -207,6 +211,10 @@ int sources_shape(struct sum *sum, char *error)
 		err = profile_strip_dirs(&sum->profile);
 	if (err)
 		snprintf(error, ERROR_BYTES, "choose functions: out of memory");
+	else if ((err = profile_check_size(&sum->profile)))
+		snprintf(error, ERROR_BYTES,
+			 "report functions: found names that make gigabytes of text, expected at "
+			 "most 4 GiB");
 	return err;
 }
 

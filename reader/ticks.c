@@ -46,17 +46,19 @@ static bool header_pair(const struct attach *a, struct pair *p)
 }
 
 /* The latest of all blocks: each has one, though not read so close together. */
-static bool block_pair(const struct drain *d, struct pair *latest)
+static bool block_pair(struct drain *d, struct pair *latest)
 {
 	struct drain_batch batch;
 	struct drain_ring r;
-	uint64_t table, folded;
+	uint64_t table;
 	bool any = false;
 
 	if (drain_ring_open(&r, d))
 		return false;
+	drain_rewind(d);
 	for (size_t i = 0; i < d->n_rings; i++) {
-		drain_ring_start(&r, d, i, &table, &folded);
+		if (drain_ring_start(&r, i, &table))
+			break;
 		while (drain_next(&r, &batch) == DRAIN_BATCH) {
 			struct pair p = { batch.base_ticks + batch.skipped_ticks, batch.mono_ns };
 
@@ -70,20 +72,37 @@ static bool block_pair(const struct drain *d, struct pair *latest)
 	return any;
 }
 
-double ticks_seconds(const struct drain *d)
+static bool last_pair(struct drain *d, struct pair *last)
 {
 	const struct pyprof_header *h = &d->attach->header;
-	struct pair first = { h->start_ticks, h->start_mono_ns }, last;
-	bool known;
+	bool known = header_pair(d->attach, last) || block_pair(d, last);
+
+	if ((!known || last->ns - h->start_mono_ns < FAR_ENOUGH_NS) && same_boot(h)) {
+		pyprof_clock_pair(&last->ticks, &last->ns);
+		known = true;
+	}
+	return known;
+}
+
+void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns)
+{
+	struct pair last = { 0, 0 };
+
+	if (!last_pair(d, &last))
+		last = (struct pair){ 0, 0 };
+	*ticks = last.ticks;
+	*mono_ns = last.ns;
+}
+
+double ticks_seconds(struct drain *d)
+{
+	const struct pyprof_header *h = &d->attach->header;
+	const struct pair first = { h->start_ticks, h->start_mono_ns };
+	struct pair last;
 
 	if (h->clock != PYPROF_CLOCK_TSC)
 		return 1.0 / 1e9;
-	known = header_pair(d->attach, &last) || block_pair(d, &last);
-	if ((!known || last.ns - first.ns < FAR_ENOUGH_NS) && same_boot(h)) {
-		pyprof_clock_pair(&last.ticks, &last.ns);
-		known = true;
-	}
-	if (!known || !is_before(&first, &last))
+	if (!last_pair(d, &last) || !is_before(&first, &last))
 		return 0;
 	return (double)(last.ns - first.ns) / (double)(last.ticks - first.ticks) * 1e-9;
 }

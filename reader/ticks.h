@@ -15,7 +15,10 @@
  * takes the last one's place, on the same boot of the same machine. 0 where there is nothing to
  * fit (a recording that was cut off before its first block, and carried away).
  */
-double ticks_seconds(const struct drain *d);
+double ticks_seconds(struct drain *d);
+
+/* The last pair of clocks, ticks and CLOCK_MONOTONIC, that it goes by; both 0 where there is none. */
+void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns);
 
 /*
  * The clock up to which calls count that run at the end of the records: now, where the process runs; where the

@@ -42,7 +42,6 @@ static void copy_table(struct pyprof_table *t, const struct pyprof_table_layout 
 	for (int i = 0; i < 2; i++) {
 		memcpy(to->stack[i], from.stack[i], v->cap_depth * sizeof(*to->stack[i]));
 		new->state[i] = old->state[i];
-		new->n_cut[i] = old->n_cut[i];
 	}
 }
 

@@ -292,6 +292,8 @@ int region_create(const struct pyprof_header *preset)
 	memcpy((char *)region.header + sizeof(preset->magic),
 	       (const char *)preset + sizeof(preset->magic),
 	       offsetof(struct pyprof_header, file_bytes) - sizeof(preset->magic));
+	region.header->file_device = r.device;
+	region.header->file_inode = r.inode;
 	pyprof_set(&region.header->file_bytes, FIRST_BYTES);
 	return 0;
 }

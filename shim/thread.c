@@ -389,8 +389,10 @@ static bool add_block(uint64_t now)
 	b = region_at(offset);
 	if (b == last) /* the only one there was */
 		last = NULL;
+	pyprof_set(&region.header->n_blocks, region.header->n_blocks + 1);
 	b->kind = PYPROF_EXTENT_BLOCK;
 	b->thread = s->number;
+	b->number = region.header->n_blocks;
 	b->sequence = ++s->sequence;
 	b->base_ticks = now - s->skipped_ticks;
 	b->skipped_ticks = s->skipped_ticks;

@@ -22,7 +22,7 @@ _pyshim_options() {
 _pyshim_takes_argument() {
     case $1 in
     --format | --output | --sort | --restrict | --thread | --bias | --bare-time) return 0 ;;
-    --calibrate | --python | --names-from | --relative-to) return 0 ;;
+    --calibrate | --python | --names-from | --relative-to | --snapshot) return 0 ;;
     esac
     [[ $1 =~ ^-[qv]*[fosr]$ ]]
 }
@@ -35,7 +35,7 @@ _pyshim_argument() {
         _pyshim_words "$2" 'calls ncalls cumtime cumulative filename line module name nfl
             pcalls stdname time tottime'
         ;;
-    --output | -o | -[qv]*o | --names-from | --relative-to) _pyshim_files "$2" ;;
+    --output | -o | -[qv]*o | --names-from | --relative-to | --snapshot) _pyshim_files "$2" ;;
     --bias)
         _pyshim_words "$2" 'auto none'
         _pyshim_files "$2"
@@ -134,7 +134,7 @@ _pyshim() {
         _pyshim_argument "$previous" "$current"
     else
         _pyshim_words "$current" "--keep --text $(_pyshim_options "$reader" |
-            grep -Evx -- '--(list|clean|calibrate|python|keep-anyway|names-from|relative-to)')"
+            grep -Evx -- '--(list|clean|snapshot|calibrate|python|keep-anyway|names-from|relative-to)')"
     fi
 }
 

@@ -216,6 +216,14 @@ struct pyprof_header {
 	uint64_t n_lost_children; /* forked children that could have no recording */
 	uint64_t paused_ticks;	  /* the clock when the program stopped recording; 0: it goes on */
 	uint64_t is_paused;	  /* 1: pyshim_stop() was called, and no pyshim_start() after it */
+	/*
+	 * How many blocks have been begun, in all rings together; moved on before a block takes its
+	 * number. A block with a higher number than this was written after the header: the two are of
+	 * different times, as in a file that was copied while the target wrote.
+	 */
+	uint64_t n_blocks;
+	uint64_t file_device; /* constant: where the target made it; a copy lies elsewhere ... */
+	uint64_t file_inode;  /* ... or has another number */
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");
@@ -312,7 +320,7 @@ struct pyprof_block {
 	uint64_t mono_ns; /* CLOCK_MONOTONIC at base_ticks + skipped_ticks; 0 where ticks are ns */
 	uint64_t next;	  /* release: the following block, or 0 */
 	uint64_t prev;	  /* constant: the preceding block, or 0 */
-	uint64_t reserved;
+	uint64_t number;  /* header.n_blocks when it was begun; 0 before minor 1 */
 	uint64_t record[];
 };
 
@@ -420,10 +428,7 @@ struct pyprof_fold_state {
 struct pyprof_fold_table {
 	struct pyprof_extent extent;		/* constant: kind FOLD; `used` and `next` are 0 */
 	uint32_t cap_fns, cap_edges, cap_depth; /* constant */
-	uint32_t reserved;
-	uint64_t n_cut
-		[2]; /* of state[].n_open, calls that did not run at the end; 0 before minor 1 */
-	uint32_t reserved1[8];
+	uint32_t reserved[13];
 	struct pyprof_fold_state state[2];
 };
 

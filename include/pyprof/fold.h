@@ -43,11 +43,15 @@ struct pyprof_fold {
 	struct pyprof_fold_frame *stack; /* stack[-1] is the root's */
 	uint32_t cap_fns, cap_edges;	 /* room for slots and edges 1 .. cap */
 	uint32_t fn_mask, edge_mask;	 /* size of the index - 1; at least 2 * cap */
+	/*
+	 * What the indices' hash multiplies by, odd: random in a reader, which must not take long over
+	 * numbers that were chosen to collide.
+	 */
+	uint64_t multiplier;
 	uint32_t cap_depth,
 		low_depth; /* the lowest depth that was reached since the owner set it */
 	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
 	struct pyprof_fold_state s;
-	uint64_t n_cut;		       /* belongs to it: struct pyprof_fold_table */
 	const int32_t *weight;	       /* header.cost_weight */
 	uint32_t max_between, max_gap; /* header.* */
 	/*
@@ -59,15 +63,18 @@ struct pyprof_fold {
 
 /* --- finding ---------------------------------------------------------------------------------------- */
 
-static inline uint32_t pyprof_fold_hash(uint32_t caller, uint32_t number)
+#define PYPROF_FOLD_MULTIPLIER 0x9e3779b97f4a7c15ull
+
+static inline uint32_t pyprof_fold_hash(const struct pyprof_fold *f, uint32_t caller,
+					uint32_t number)
 {
-	return (uint32_t)((((uint64_t)caller << 24 ^ number) * 0x9e3779b97f4a7c15ull) >> 32);
+	return (uint32_t)((((uint64_t)caller << 24 ^ number) * f->multiplier) >> 32);
 }
 
 /* The slot of a function, or 0 where it has none. */
 static inline uint32_t pyprof_fold_find_fn(const struct pyprof_fold *f, uint32_t number)
 {
-	for (uint32_t i = pyprof_fold_hash(0, number);; i++) {
+	for (uint32_t i = pyprof_fold_hash(f, 0, number);; i++) {
 		uint32_t slot = f->fn_index[i & f->fn_mask];
 
 		if (!slot || f->fn[slot].number == number)
@@ -77,7 +84,7 @@ static inline uint32_t pyprof_fold_find_fn(const struct pyprof_fold *f, uint32_t
 
 static inline void pyprof_fold_index_fn(struct pyprof_fold *f, uint32_t slot)
 {
-	uint32_t i = pyprof_fold_hash(0, f->fn[slot].number);
+	uint32_t i = pyprof_fold_hash(f, 0, f->fn[slot].number);
 
 	while (f->fn_index[i & f->fn_mask])
 		i++;
@@ -97,7 +104,7 @@ static inline uint32_t pyprof_fold_callee(const struct pyprof_fold *f, uint32_t 
 
 static inline void pyprof_fold_index_edge(struct pyprof_fold *f, uint32_t e)
 {
-	uint32_t i = pyprof_fold_hash(f->edge[e].caller, f->fn[pyprof_fold_callee(f, e)].number);
+	uint32_t i = pyprof_fold_hash(f, f->edge[e].caller, f->fn[pyprof_fold_callee(f, e)].number);
 
 	while (f->edge_index[i & f->edge_mask])
 		i++;
@@ -140,7 +147,7 @@ static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyp
 {
 	uint32_t slot;
 
-	for (uint32_t i = pyprof_fold_hash(caller, number);; i++) {
+	for (uint32_t i = pyprof_fold_hash(f, caller, number);; i++) {
 		uint32_t e = f->edge_index[i & f->edge_mask];
 
 		if (!e)
@@ -380,15 +387,13 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 }
 
 /*
- * What still runs is closed at `now`. `running`: because the thread ends, or its records do, so these
- * calls were running at the end; else their ends were not seen. At the end of the records, the reader
- * first moves `now` on to when the process ended, or to the present.
+ * What is on the stack is closed at `now`: the thread ends, or its records do, or what it runs was not seen
+ * to end. At the end of the records, the reader first moves `now` on to when the process ended, or to the
+ * present.
  */
-static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f, bool running)
+static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
 {
 	f->s.n_open += f->s.depth;
-	if (!running)
-		f->n_cut += f->s.depth;
 	while (f->s.depth)
 		pyprof_fold_leave_top(f, PYPROF_RETURN, 0);
 }
@@ -440,7 +445,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
 	case PYPROF_THREAD: /* after a gap or a pause, or another thread's */
-		pyprof_fold_close(f, false);
+		pyprof_fold_close(f);
 		f->s.now = f->s.base + ticks;
 		f->s.n_threads += pyprof_record_fn(r) != f->s.thread;
 		f->s.thread = pyprof_record_fn(r);
@@ -448,7 +453,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 	case PYPROF_THREAD_END:
 		if ((int64_t)(f->s.base + ticks - f->s.now) > 0)
 			f->s.now = f->s.base + ticks;
-		pyprof_fold_close(f, true);
+		pyprof_fold_close(f);
 		break;
 	}
 }

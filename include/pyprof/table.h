@@ -91,6 +91,8 @@ static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint
 	free(v->edge_index);
 	v->fn_index = fn_index;
 	v->edge_index = edge_index;
+	if (!v->multiplier)
+		v->multiplier = PYPROF_FOLD_MULTIPLIER;
 	v->fn_mask = fns * 2 - 1;
 	v->edge_mask = edges * 2 - 1;
 	return true;
@@ -195,7 +197,6 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 	    !pyprof_table_is_cap(edges) || !depth || depth > 1u << 28 || l.bytes > bytes)
 		return false;
 	pyprof_copy(&v->s, &table->state[t->folded & 1], sizeof(v->s));
-	v->n_cut = pyprof_get(&table->n_cut[t->folded & 1]);
 	if (v->s.n_fns > fns || v->s.n_edges > edges || v->s.depth > depth ||
 	    !pyprof_table_resize(v, fns, edges, depth))
 		return false;
@@ -258,7 +259,6 @@ static inline void pyprof_table_commit(struct pyprof_table *t, uint64_t sequence
 		       (v->s.depth - low) * sizeof(*v->stack));
 	PYPROF_TESTPOINT("fold-stack-copied");
 	t->table->state[sequence & 1] = v->s;
-	t->table->n_cut[sequence & 1] = v->n_cut;
 	PYPROF_TESTPOINT("fold-state-copied");
 	pyprof_publish(&t->ring->folded, sequence); /* P9 */
 	PYPROF_TESTPOINT("fold-published");

@@ -86,7 +86,7 @@ static void write_reports(struct sum *sum, const struct source *s, unsigned choi
 				    .sampled = sum->sampled,
 				    .reverse = choice & 1 };
 
-	preamble_print(nowhere, s, true);
+	preamble_print(nowhere, s, true, true);
 	preamble_print_checks(nowhere, s);
 	if (choice & 2)
 		profile_strip_dirs(&sum->profile);

@@ -15,7 +15,7 @@ LAUNCHER = BUILD / "pyshim"
 MANUALS = ROOT / "docs" / "man"
 COMPLETION = ROOT / "tools" / "completion.bash"
 OPTION = r"--?[a-z][a-z-]*"
-REFUSED = {"--list", "--clean", "--calibrate", "--python", "--keep-anyway", "--names-from",
+REFUSED = {"--list", "--clean", "--snapshot", "--calibrate", "--python", "--keep-anyway", "--names-from",
            "--relative-to"}  # by the launcher
 LAUNCHERS_OWN = {"--keep", "--text"}
 
@@ -123,7 +123,8 @@ def test_options_are_completed():
     assert complete(LAUNCHER, "-") == HELP - REFUSED | LAUNCHERS_OWN
     assert complete(READER, "1234", "--so") == complete(LAUNCHER, "-q", "--so") == {"--sort"}
     on_path = {"PATH": "%s:%s" % (BUILD, os.environ["PATH"])}
-    assert complete("pyshim-read", "--s", env=on_path) == complete("pyshim", "--s", env=on_path)
+    assert (complete("pyshim-read", "--s", env=on_path) - REFUSED
+            == complete("pyshim", "--s", env=on_path))
     assert "--strict" in complete("pyshim", "--s", env=on_path)
 
 

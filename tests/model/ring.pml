@@ -254,34 +254,25 @@ proctype killer(byte me)
 	fi
 }
 
-/* reader/tables.c: read_entry, then drain_is_current */
+/*
+ * reader/tables.c: tables_load_state and read_entry. The state is as of block f, the entry as of `as_of`: what lies
+ * between is added by the reader itself, from blocks that it has copied.
+ */
 proctype looker()
 {
-	byte f, at, seen, seen_state, seen_slot;
+	byte f, at, mark, as_of, seen, seen_state, seen_slot;
 
 	f = folded;
 	at = first;
 	seen_state = state[f % 2];
-	if
-	:: IS_UNDONE(f) ->
-		seen = val_before
-	:: else ->
-		seen = val;
-#ifndef M_LOOK_AT_MARK_ONCE
-		if
-		:: IS_UNDONE(f) -> seen = val_before
-		:: else
-		fi
-#endif
-	fi;
 	if
 #ifndef M_LOOK_ONCE
 	:: folded != f || first != at -> goto overtaken
 #endif
 	:: else
 	fi;
-	/* The table is that of block f ... */
-	assert(seen == ALL_UP_TO(f) && seen_state == ALL_UP_TO(f));
+	/* The state is that of block f ... */
+	assert(seen_state == ALL_UP_TO(f));
 	/* ... and the block behind it is in the ring, unless it is folded by now. */
 	if
 	:: f < last ->
@@ -292,7 +283,35 @@ proctype looker()
 		fi
 	:: else
 	fi;
-overtaken: /* to be read anew: as another looker would */
+	as_of = f;
+	mark = epoch;
+	if
+	:: mark > f && mark > folded -> /* it is being changed: as it was before, unless that is folded by now */
+		seen = val_before;
+		as_of = epoch_before;
+		if
+#ifndef M_TRUST_THE_COPY
+		:: folded >= mark -> goto overtaken
+#endif
+		:: else
+		fi
+	:: else ->
+		seen = val;
+		if
+#ifndef M_LOOK_AT_MARK_ONCE
+		:: epoch != mark -> goto overtaken
+#endif
+		:: else
+		fi;
+		as_of = mark
+	fi;
+	if
+	:: as_of < f -> as_of = f
+	:: else
+	fi;
+	/* The entry is whole, as of one block. */
+	assert(seen == ALL_UP_TO(as_of));
+overtaken: /* to be read again: as another looker would */
 	skip
 }
 

@@ -70,6 +70,7 @@ static inline void recording_init(struct recording *r)
 		.pid = 1,
 		.clock = PYPROF_CLOCK_WALL,
 		.file_bytes = RECORDING_BYTES,
+		.boot_id = "another boot", /* so its process has ended */
 		.python = "3.12.1 (main)",
 	};
 	r->used = PYPROF_HEADER_BYTES;
@@ -127,7 +128,7 @@ static inline const char *recording_save_part(struct recording *r, size_t bytes)
 {
 	int fd;
 
-	snprintf(r->path, sizeof(r->path), "/tmp/pyshim-unit-XXXXXX");
+	snprintf(r->path, sizeof(r->path), "/tmp/pyprof.unit-XXXXXX");
 	fd = mkstemp(r->path);
 	if (fd < 0 || write(fd, r->base, bytes) != (ssize_t)bytes)
 		abort();

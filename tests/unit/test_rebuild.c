@@ -638,6 +638,28 @@ START_TEST(losses_are_told)
 }
 END_TEST
 
+/* Threads that came and went without room for their names leave high numbers to those that come later. */
+START_TEST(names_behind_a_high_number_are_read)
+{
+	recording_name(&r, 1u << 23, PYPROF_NAME_THREAD, "", 77, "late");
+	recording_name(&r, 1u << 23, PYPROF_NAME_CODE, "b.py", 1, "far");
+	recording_name(&r, UINT32_MAX, PYPROF_NAME_CODE, "b.py", 2, "impossible");
+	recording_name(&r, 5, PYPROF_NAME_CODE, "b.py", 3, "behind");
+	recording_name(&r, F, PYPROF_NAME_CODE, "b.py", 4, "renamed");
+	for (uint32_t i = 0; i < 2; i++) {
+		put(PYPROF_CALL, i ? 5 : 1u << 23, 10 * i);
+		put(PYPROF_RETURN, i ? 5 : 1u << 23, 10 * i + 4);
+	}
+	put(PYPROF_CALL, F, 30);
+	put(PYPROF_RETURN, F, 31);
+	read_back();
+	check_fn(fn("b.py", 1, "far"), 1, 1, 4, 4);
+	check_fn(fn("b.py", 3, "behind"), 1, 1, 4, 4);
+	check_fn(fn("b.py", 4, "renamed"), 1, 1, 1, 1);
+	ck_assert_uint_eq(n_bad, 1);
+}
+END_TEST
+
 START_TEST(chains_that_go_round_end)
 {
 	put(PYPROF_CALL, F, 0);
@@ -750,6 +772,7 @@ int main(void)
 	tcase_add_test(t, a_clock_that_goes_back_stands_still);
 	tcase_add_test(t, losses_are_told);
 	tcase_add_test(t, chains_that_go_round_end);
+	tcase_add_test(t, names_behind_a_high_number_are_read);
 	tcase_add_test(t, wild_offsets_are_no_place);
 	tcase_add_test(t, other_files_are_refused);
 	tcase_add_test(t, unknown_optional_features_are_ignored);

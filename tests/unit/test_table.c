@@ -5,7 +5,10 @@
  */
 #include <check.h>
 
+#include <errno.h>
+
 #include "pyprof/table.h"
+#include "tables.h"
 #include "tests/run.h"
 
 #define BLOCK_BYTES 2048u
@@ -389,6 +392,141 @@ START_TEST(lost_events_are_counted_as_events)
 }
 END_TEST
 
+/* --- a table that is read while it changes ---------------------------------------------------------------- */
+
+/* A reader's look at the table, which is all that there is of a recording. */
+static struct attach attach;
+static struct drain drain;
+static struct drain_ring at;
+static struct tables_source source;
+static struct pyprof_fold f;
+
+static void load_state(void)
+{
+	attach = (struct attach){ .base = (uint8_t *)memory,
+				  .bytes = memory_bytes,
+				  .real_bytes = memory_bytes,
+				  .map_bytes = memory_bytes };
+	drain = (struct drain){ .attach = &attach };
+	at = (struct drain_ring){ .drain = &drain, .attach = &attach, .ring = &ring };
+	source = (struct tables_source){ .ring = &at };
+	ck_assert_int_eq(tables_init(&f), 0);
+	f.weight = weight;
+	ck_assert_int_eq(tables_load_state(&f, &source), 0);
+}
+
+/* Adds the records of the blocks up to the latest that an entry is as of. */
+static void complete(void)
+{
+	for (uint64_t i = source.folded + 1; i <= tables_latest(&source); i++) {
+		pyprof_fold_block(&f, block[i]->base_ticks, block[i]->skipped_ticks);
+		for (size_t k = 0; k < N_RECORDS; k++)
+			pyprof_fold_record_as(&f, block[i]->record[k], false, false);
+		ck_assert_int_eq(tables_apply_late(&f, &source, i), 0);
+	}
+}
+
+static void start_without_memory(struct pyprof_table *t, int i)
+{
+	take_over(t);
+	t->view.max_between = t->view.max_gap = 0;
+	for (int k = 1; k <= i; k++)
+		fold_whole(t, k);
+}
+
+static void check_is_as_of(int i)
+{
+	reference_to(0);
+	reference.view.max_between = reference.view.max_gap = 0;
+	for (int k = 1; k <= i; k++)
+		fold_whole(&reference, k);
+	assert_same(&f, &reference.view);
+	reference_free();
+	tables_fini(&f);
+	tables_source_fini(&source);
+}
+
+/* After the state was read, `n_more` blocks are folded, and half of another. */
+static void read_while_folding(int folded, int n_more)
+{
+	struct pyprof_table t;
+
+	teardown();
+	setup();
+	start_without_memory(&t, folded);
+	load_state();
+	for (int k = 1; k <= n_more; k++)
+		fold_whole(&t, folded + k);
+	fold_part(&t, folded + n_more + 1, N_RECORDS / 2);
+	ck_assert_int_eq(tables_load_entries(&f, &source), 0);
+	ck_assert_int_eq(tables_index(&f, &source), 0);
+	ck_assert_uint_eq(source.folded, (uint64_t)folded);
+	ck_assert_uint_eq(tables_latest(&source), (uint64_t)(folded + n_more));
+	complete();
+	check_is_as_of(folded + n_more);
+	pyprof_table_free(&t);
+}
+
+START_TEST(entries_of_later_blocks_are_completed)
+{
+	for (int folded = 1; folded < 12; folded++)
+		for (int n_more = 0; n_more < 5; n_more++)
+			read_while_folding(folded, n_more);
+}
+END_TEST
+
+/* The second attempt copies what has changed, and takes the rest as it was read. */
+START_TEST(what_was_read_before_is_read_by_its_marks)
+{
+	struct pyprof_table t;
+
+	start_without_memory(&t, 4);
+	load_state();
+	ck_assert_int_eq(tables_load_entries(&f, &source), 0);
+	for (int k = 5; k <= 9; k++)
+		fold_whole(&t, k);
+	f.s = (struct pyprof_fold_state){ .n_fns = 0 };
+	ck_assert_int_eq(tables_load_state(&f, &source), 0);
+	ck_assert_uint_eq(source.folded, 9);
+	fold_whole(&t, 10);
+	fold_part(&t, 11, N_RECORDS / 2);
+	ck_assert_int_eq(tables_load_entries(&f, &source), 0);
+	ck_assert_int_eq(tables_index(&f, &source), 0);
+	complete();
+	check_is_as_of(10);
+	pyprof_table_free(&t);
+}
+END_TEST
+
+/* What is marked in a table that has been replaced says nothing of blocks that were folded later. */
+START_TEST(a_table_that_was_replaced_is_not_read_on)
+{
+	struct pyprof_table t;
+
+	start_without_memory(&t, 2);
+	load_state();
+	tables_fini(&f);
+	ring.fold = 4096;
+	ck_assert_int_eq(tables_init(&f), 0);
+	ck_assert_int_eq(tables_load_state(&f, &source), -EAGAIN);
+	tables_fini(&f);
+	pyprof_table_free(&t);
+	teardown();
+	setup();
+
+	start_without_memory(&t, 3);
+	load_state();
+	fold_part(&t, 4, N_RECORDS / 2);
+	ring.fold = 4096;
+	ring.folded = 4;
+	attach.live = true;
+	ck_assert_int_eq(tables_load_entries(&f, &source), -EAGAIN);
+	tables_fini(&f);
+	tables_source_fini(&source);
+	pyprof_table_free(&t);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *t = tcase_create("table");
@@ -404,5 +542,8 @@ int main(void)
 	tcase_add_test(t, two_sides_fold_in_turns);
 	tcase_add_test(t, nonsense_is_not_taken_over);
 	tcase_add_test(t, lost_events_are_counted_as_events);
+	tcase_add_test(t, entries_of_later_blocks_are_completed);
+	tcase_add_test(t, what_was_read_before_is_read_by_its_marks);
+	tcase_add_test(t, a_table_that_was_replaced_is_not_read_on);
 	return run_case("table", t);
 }

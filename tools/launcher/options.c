@@ -20,7 +20,8 @@ static const char usage[] =
 	"\n"
 	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
 	"  -s, --sort KEY        and all other options of pyshim-read (see pyshim-read --help),\n"
-	"                        but --list, --clean, --calibrate, --python and --keep-anyway\n"
+	"                        but --list, --clean, --snapshot, --calibrate, --python and\n"
+	"                        --keep-anyway\n"
 	"      --text            the text report, too, where -o writes a file\n"
 	"      --keep            keep the recordings, and say where they are\n"
 	"  -v, --verbose         say at the start where the recordings are\n"
@@ -69,6 +70,7 @@ static const struct option long_options[] = {
 	{ "quiet", no_argument, NULL, OPT_OF_READER },
 	{ "verbose", no_argument, NULL, OPT_OF_READER },
 	{ "list", no_argument, NULL, OPT_REFUSED },
+	{ "snapshot", required_argument, NULL, OPT_REFUSED },
 	{ "clean", no_argument, NULL, OPT_REFUSED },
 	{ "calibrate", required_argument, NULL, OPT_REFUSED },
 	{ "python", required_argument, NULL, OPT_REFUSED },

@@ -34,6 +34,15 @@ int main(void)
 	FIELD(header, n_unnamed);
 	FIELD(header, n_lost);
 	FIELD(header, n_subinterpreters);
+	FIELD(header, file_inode);
+	SIZE(fold_table);
+	FIELD(fold_table, cap_fns);
+	FIELD(fold_table, state);
+	SIZE(fold_state);
+	FIELD(fold_state, n_fns);
+	FIELD(fold_state, n_edges);
+	SIZE(fold_fn);
+	SIZE(fold_edge);
 	SIZE(extent);
 	FIELD(extent, kind);
 	FIELD(extent, bytes);
