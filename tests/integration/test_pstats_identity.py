@@ -147,16 +147,18 @@ def made_files(folder):
 
 
 def profiled_files(folder):
-    """One of cProfile and one of profile for each interpreter, of another program each."""
+    """One of cProfile and one of profile for each interpreter, of another program each; three of each
+    where there are fewer interpreters."""
     files = {}
-    for n, python in enumerate(PYTHONS):
-        program = DATA / "programs" / (PROGRAMS[n % len(PROGRAMS)] + ".py")
-        out = folder / (python.tag + ".c.pstats"), folder / (python.tag + ".p.pstats")
+    for n in range(max(3, len(PYTHONS))):
+        python, name = PYTHONS[n % len(PYTHONS)], PROGRAMS[n % len(PROGRAMS)]
+        program = DATA / "programs" / (name + ".py")
+        out = folder / ("%d.c.pstats" % n), folder / ("%d.p.pstats" % n)
         for args in (["-m", "cProfile", "-o", out[0], program], ["-c", PROFILE, program, out[1]]):
             done = run_bare([python.exe, *args], cwd=folder)
             assert done.status == 0, done
-        files["cProfile of " + python.tag] = [str(out[0])]
-        files["profile of " + python.tag] = [str(out[1])]
+        files["cProfile of %s by %s" % (name, python.tag)] = [str(out[0])]
+        files["profile of %s by %s" % (name, python.tag)] = [str(out[1])]
     return files
 
 
