@@ -219,7 +219,8 @@ $(OBJ)/places: FORCE
 
 # "yes" where the compiler can build for the address and undefined behaviour sanitizers.
 CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \
-	-x c -o $(OBJ)/can-sanitize - 2>/dev/null && $(OBJ)/can-sanitize && echo yes)
+	-x c -o $(OBJ)/can-sanitize - 2>/dev/null && $$(setarch -R echo setarch -R 2>/dev/null) \
+	$(OBJ)/can-sanitize && echo yes)
 
 # ... and for the thread sanitizer, which needs its addresses left free.
 CAN_SEE_RACES = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=thread \
