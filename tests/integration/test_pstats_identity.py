@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DATA, PYTHONS, READER, SHIM, read, run_bare
+from conftest import DATA, MEMORY, PYTHONS, READER, SHIM, read, run_bare
 
 TEXTS = Path(__file__).parent / "pstats_texts.py"
 PROGRAMS = ["argparse_tool", "callbacks_from_c", "json_roundtrip", "tokenize_sources",
@@ -197,7 +197,7 @@ def sums(folder, files):
 def profiles(tmp_path_factory):
     """{name: (sources of pyshim-read, files of pstats)}"""
     folder = tmp_path_factory.mktemp("profiles")
-    where = tempfile.mkdtemp(prefix="pyshim-test-", dir="/dev/shm")
+    where = tempfile.mkdtemp(prefix="pyshim-test-", dir=MEMORY)
     try:
         files = {**made_files(folder), **profiled_files(folder)}
         recorded, converted = recorded_files(folder, where)

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import (DATA, PYTHONS, READER, SHIM, _environment, patch, read, read_stats,
+from conftest import (DATA, MEMORY, PYTHONS, READER, SHIM, _environment, patch, read, read_stats,
                       run_bare)
 
 LINE = re.compile(r"pyshim-read: [a-z]+ \S.*: \S.*, \S.*\n")
@@ -122,7 +122,7 @@ def test_version_and_help():
 @pytest.fixture(scope="module")
 def sample():
     """A recording of SAMPLE by the newest interpreter, whose process has ended."""
-    where = Path(tempfile.mkdtemp(prefix="pyshim-test-", dir="/dev/shm"))
+    where = Path(tempfile.mkdtemp(prefix="pyshim-test-", dir=MEMORY))
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(where), "PYSHIM_BUFFER": "1M"}
     done = run_bare([PYTHONS[-1].exe, "-c", SAMPLE], env=env)
     assert (done.status, done.err) == (0, b""), done
