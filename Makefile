@@ -98,7 +98,7 @@ silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
 step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
+.PHONY: all unit-tests check check-now check-fresh check-unit check-unit-now check-integration \
 	check-integration-now check-stress check-stress-now check-cpython check-model check-sharp \
 	stress killable litmus replays fuzzers fuzz bench bench-accuracy bench-instr demo install \
 	uninstall lint format clean deps help FORCE
@@ -241,6 +241,9 @@ check-now: all unit-tests killable $(BUILD)/bench/libfloor.so $(BUILD)/fuzz/shri
 else
 check-now: check-unit-now
 endif
+
+check-fresh: ## demo and check on bare Debian machines: 30 minutes, as root; FRESH_ARGS='bookworm sid'
+	@tools/check-fresh $(FRESH_ARGS)
 
 check-unit: ## ... the unit tests only
 	@tools/install-deps build check
