@@ -31,7 +31,7 @@ def record(python, folder, plant=lambda path: None, code="def f(): pass\nf()"):
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder), "PATH": os.environ["PATH"]}
     with subprocess.Popen([python.exe, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           preexec_fn=lambda: plant(folder / ("pyprof.%d" % os.getpid()))) as process:
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=300)
         assert (process.returncode, out, err) == (0, b"", b"")
     return folder / ("pyprof.%d" % process.pid)
 

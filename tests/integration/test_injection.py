@@ -154,7 +154,7 @@ def talk(args, lines, env):
                              stderr=follower, start_new_session=True)
     os.close(follower)
     shown, since = b"", 0
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     left = list(lines)
     try:
         while time.monotonic() < deadline:
@@ -171,7 +171,7 @@ def talk(args, lines, env):
             elif left and b">>> " in shown[since:]:
                 since = len(shown)
                 os.write(leader, left.pop(0))
-        return shown, child.wait(10)
+        return shown, child.wait(60)
     finally:
         child.kill()
         child.wait()
