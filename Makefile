@@ -98,7 +98,7 @@ silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
 step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: all unit-tests check check-now check-unit check-unit-now check-integration \
+.PHONY: all unit-tests check check-now check-fresh check-unit check-unit-now check-integration \
 	check-integration-now check-stress check-stress-now check-cpython check-model check-sharp \
 	stress killable litmus replays fuzzers fuzz bench bench-accuracy bench-instr demo install \
 	uninstall lint format clean deps help FORCE
@@ -219,7 +219,8 @@ $(OBJ)/places: FORCE
 
 # "yes" where the compiler can build for the address and undefined behaviour sanitizers.
 CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=address,undefined \
-	-x c -o $(OBJ)/can-sanitize - 2>/dev/null && $(OBJ)/can-sanitize && echo yes)
+	-x c -o $(OBJ)/can-sanitize - 2>/dev/null && $$(setarch -R echo setarch -R 2>/dev/null) \
+	$(OBJ)/can-sanitize && echo yes)
 
 # ... and for the thread sanitizer, which needs its addresses left free.
 CAN_SEE_RACES = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=thread \
@@ -240,6 +241,9 @@ check-now: all unit-tests killable $(BUILD)/bench/libfloor.so $(BUILD)/fuzz/shri
 else
 check-now: check-unit-now
 endif
+
+check-fresh: ## demo and check on bare Debian machines: 30 minutes, as root; FRESH_ARGS='bookworm sid'
+	@tools/check-fresh $(FRESH_ARGS)
 
 check-unit: ## ... the unit tests only
 	@tools/install-deps build check

@@ -61,11 +61,12 @@ static int cut_off(struct marshal *m)
 	return in_python(m, -EINVAL, "EOFError: EOF read where not expected");
 }
 
+/* The value is 0 where there are not n bytes. */
 static int get(struct marshal *m, size_t n, uint64_t *value)
 {
+	*value = 0;
 	if (m->n_bytes - m->at < n)
 		return cut_off(m);
-	*value = 0;
 	for (size_t i = 0; i < n; i++)
 		*value |= (uint64_t)(unsigned char)m->bytes[m->at++] << 8 * i;
 	return 0;

@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median_low
 
 from counted import VARIANTS
+from places import memory
 
 HERE = Path(__file__).resolve().parent
 BUDGET = HERE / "instructions.txt"
@@ -148,7 +149,7 @@ def _check_clock(where):
 
 def _count_pairs(python, build, kinds, buffer):
     """{kind: instructions of a pair} with that PYSHIM_BUFFER; of the variants, the median."""
-    work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir="/dev/shm"))
+    work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir=memory()))
     try:
         # From the start: else __main__ itself is evaluated by way of the shim, and counts as its own.
         env = {"LD_PRELOAD": build / "libpyshim.so", "PYSHIM_DIR": work, "PYSHIM_BUFFER": buffer,
@@ -193,7 +194,7 @@ def fib_records(n):
 
 
 def _count_reader(python, build, times):
-    work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir="/dev/shm"))
+    work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir=memory()))
     try:
         # A clock that counts: the same recording every time.
         env = {"LD_PRELOAD": build / "libpyshim.so", "PYSHIM_DIR": work, "PYSHIM_CLOCK": "count"}

@@ -16,6 +16,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from places import memory
+
 HERE = Path(__file__).resolve().parent
 TARGET = HERE / "target.py"
 REPEATS = 5
@@ -100,8 +102,7 @@ class Bench:
     work: Path = field(init=False)
 
     def __enter__(self):
-        memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
-        self.work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir=memory))
+        self.work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir=memory()))
         return self
 
     def __exit__(self, *_):

@@ -16,6 +16,8 @@ import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from pathlib import Path
 
+from places import memory
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # Those that take a minute or more are last, so that a run that is cut short has the others.
@@ -107,7 +109,7 @@ def run_module(exe, module, preload=None, limit=600, keep=None, args=()):
     a file for what was printed.
     """
     here = Path(tempfile.mkdtemp(prefix="pyshim-cpython-"))
-    records = Path(tempfile.mkdtemp(prefix="pyshim-cpython-", dir="/dev/shm"))
+    records = Path(tempfile.mkdtemp(prefix="pyshim-cpython-", dir=memory()))
     try:
         env = environment({"TMPDIR": str(here), "HOME": str(here), "PYSHIM_DIR": str(records)})
         if preload:

@@ -520,7 +520,7 @@ def test_calibrate_leaves_nothing(python, config, keep, interpreter):
         while process.poll() is None and not (made := folders_of(process.pid)):
             time.sleep(0.01)
         assert made, "a folder of this name is what is looked for below"
-        process.communicate(timeout=120)
+        process.communicate(timeout=600)
         assert process.returncode == 0
     assert folders_of(process.pid) == []
     assert kept(config) == [path] and path.read_bytes() != old

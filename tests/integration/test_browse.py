@@ -475,7 +475,7 @@ class Terminal:
                       {**os.environ, "TERM": term, "LC_ALL": "C.UTF-8", "HOME": "/nonexistent"})
         self.shown = ""
 
-    def expect(self, text, timeout=30):
+    def expect(self, text, timeout=120):
         """Waits until the text has been shown, escape sequences apart -> what was, up to it."""
         deadline = time.monotonic() + timeout
         while text not in self.shown:
@@ -488,7 +488,7 @@ class Terminal:
 
     def type(self, text):
         """Once it is the browser that edits the line, which is just after the prompt is shown."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while termios.tcgetattr(self.follower)[3] & termios.ICANON:
             assert time.monotonic() < deadline
             time.sleep(0.002)

@@ -42,7 +42,7 @@ def nothing_left():
     before = folders()
     yield
     new = folders() - before
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline and any(map(os.path.exists, new)):
         time.sleep(0.05)
     assert not [f for f in new if os.path.exists(f)]
@@ -158,7 +158,7 @@ def test_surroundings(ignored, tmp_path):
         with open(tmp_path / "in", "w+b") as i, open(tmp_path / "out", "w+b") as o, \
                 open(tmp_path / "err", "w+b") as e:
             done = subprocess.run([str(a) for a in args], env=_environment(None), stdin=i,
-                                  stdout=o, stderr=e, cwd=tmp_path, preexec_fn=prepare, timeout=60)
+                                  stdout=o, stderr=e, cwd=tmp_path, preexec_fn=prepare, timeout=300)
             assert done.returncode == 0, Path(tmp_path / "err").read_bytes()
         return json.loads((tmp_path / "out").read_bytes())
 
@@ -177,7 +177,7 @@ def test_closed_ends_are_noticed():
         assert child.poll() is None
     finally:
         os.killpg(child.pid, signal.SIGTERM)
-        assert child.wait(30) == -signal.SIGTERM
+        assert child.wait(300) == -signal.SIGTERM
 
 
 # Signals that are sent
@@ -209,7 +209,7 @@ def test_signal_arrives_once(name, to):
         os.kill(child.pid, s)
     if to != "launcher":  # `timeout` does both, one after the other
         os.killpg(child.pid, s)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=300)
     assert (out, child.returncode) == (b"SIG%s\n" % name.encode(), 1), err
     assert reported_calls(err) > 0
 
@@ -219,7 +219,7 @@ def test_signals_to_the_group_one_after_the_other():
     assert child.stdout.readline() == b"ready\n"
     for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         os.killpg(child.pid, s)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=300)
     assert (out, child.returncode) == (b"SIGHUP SIGTERM SIGUSR1\n", 3), err
     # ... and what follows later is told apart again, by another witness.
     child = start(PYTHON, "-c", COUNTS, "TERM", "HUP", start_new_session=True)
@@ -227,12 +227,12 @@ def test_signals_to_the_group_one_after_the_other():
     os.killpg(child.pid, signal.SIGTERM)
     time.sleep(0.2)
     os.kill(child.pid, signal.SIGHUP)
-    out, err = child.communicate(timeout=60)
+    out, err = child.communicate(timeout=300)
     assert (out, child.returncode) == (b"SIGHUP SIGTERM\n", 2), err
 
 
 def wait_for_end_of(pgid):
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 120
     while is_group(pgid) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_group(pgid)
@@ -242,7 +242,7 @@ def wait_for_end_of(pgid):
 def test_nothing_runs_on(command):
     """When the launcher has ended, none of its processes is there any more ..."""
     child = start(command, start_new_session=True)
-    child.communicate(timeout=60)
+    child.communicate(timeout=300)
     wait_for_end_of(child.pid)
 
 
@@ -253,7 +253,7 @@ def test_nothing_runs_on_when_killed():
                                child.stderr.readline().decode()).groups()
     os.kill(child.pid, signal.SIGKILL)
     os.kill(int(pid), signal.SIGKILL)
-    child.communicate(timeout=60)
+    child.communicate(timeout=300)
     wait_for_end_of(child.pid)
     remove_run(folder)
 
@@ -279,13 +279,13 @@ def test_what_a_killed_launcher_left_is_cleaned(tmp_path):
     assert clean() == "" and sorted(tmp_path.glob("pyshim.*/pyprof.*")) == before
     target = int(recording.name.partition(".")[2])
     killed.stdin.close()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while os.path.exists("/proc/%d" % target) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert clean() == "removed %s\nremoved %s\n" % (recording, own)
     left, = tmp_path.glob("pyshim.*/pyprof.*")
     assert left in before and left != recording
-    assert running.communicate(timeout=60)[1].count(b"function calls") == 1
+    assert running.communicate(timeout=300)[1].count(b"function calls") == 1
 
 
 def is_group(pgid):
@@ -315,7 +315,7 @@ class Terminal:
         self.shown = ""
         self.expect("prompt> ")
 
-    def expect(self, pattern, timeout=60):
+    def expect(self, pattern, timeout=300):
         """Waits until what has been shown since the last call has it -> the match."""
         deadline = time.monotonic() + timeout
         while not (match := re.search(pattern, self.shown)):
@@ -363,7 +363,7 @@ def test_typed_interrupt(python, terminal, tmp_path):
 
 
 def wait_for_state(state, *pids):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         states = [state_of(p) for p in pids]
         if all(s in state for s in states):
@@ -485,7 +485,7 @@ def test_children(python, tmp_path):
     other.stdout.readline()
     done = launch("-o", tmp_path / "out", python.exe, script)
     other.terminate()
-    other.communicate(timeout=60)
+    other.communicate(timeout=300)
     assert (done.out, done.err) == (b"", b"")
     assert calls_in(tmp_path / "out") == 100 + 1000 + 2000 + 10000 + 6 * 100000
 
@@ -737,11 +737,11 @@ def test_readers_that_have_gone(tmp_path):
             os.close(r)
             child = subprocess.Popen([str(LAUNCHER), *command], env=_environment(None), stderr=w)
             os.close(w)
-            assert child.wait(60) == status
+            assert child.wait(300) == status
         child = start("-f", "text", "-o", "/dev/stdout", PYTHON, "-c", "exit(%d)" % status)
         child.stdout.close()
         assert child.stderr.read() == b""
-        assert child.wait(60) == status
+        assert child.wait(300) == status
         child.stderr.close()
 
 
@@ -784,7 +784,8 @@ def test_other_parts_that_are_missing(tmp_path):
 DAEMON = KNOWN + """\
 import os, time
 open("begun", "w").close()
-while not os.path.exists("go"): time.sleep(0.01)
+end = time.monotonic() + 600  # it does not outlive a test that was killed for long
+while not os.path.exists("go") and time.monotonic() < end: time.sleep(0.01)
 for i in range(100): known(i)
 open("end", "w").close()
 """
@@ -799,7 +800,7 @@ def test_found_by_its_pid():
         found = run_bare([READER, "-q", pid])
         listed = run_bare([READER, "--list"])
         launcher.stdin.close()
-        assert launcher.wait(60) == 0
+        assert launcher.wait(300) == 0
     assert (found.status, found.err) == (0, b"")
     assert reported_calls(found.out) == 100
     assert re.search(r"^ *%s  running .*/pyshim\.[\w./]+/pyprof\.%s  " % (pid, pid), listed.out.decode(), re.M)
@@ -834,15 +835,28 @@ def test_straggler(tmp_path):
     assert reported_calls(done.err) == 200 and b"pyshim" not in done.err
 
 
+def runs_as_nobody(python):
+    """Whether others may go to where the interpreter lies."""
+    try:
+        return subprocess.run([python.exe, "-c", ""], cwd="/", stderr=subprocess.DEVNULL,
+                              preexec_fn=lambda: os.setuid(65534)).returncode == 0
+    except OSError:
+        return False
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
 def test_command_that_changes_its_user():
+    try:
+        python = next(filter(runs_as_nobody, PYTHONS))
+    except StopIteration:
+        pytest.skip("no interpreter here may be run by everybody")
     program = ("import os, sys; os.setuid(65534)\n"
                "os.execv(sys.executable, [sys.executable, '-c', %r])" % KNOWN)
     with tempfile.TemporaryDirectory() as folder:
         for file in (LAUNCHER, SHIM, READER):  # to where others may go
             shutil.copy(file, folder)
         os.chmod(folder, 0o755)
-        done = run_bare([folder + "/pyshim", "-q", "/usr/bin/python3", "-c", program], cwd="/")
+        done = run_bare([folder + "/pyshim", "-q", python.exe, "-c", program], cwd="/")
     assert reported_calls(done.err) == 100 and b"pyshim" not in done.err, done.err
 
 

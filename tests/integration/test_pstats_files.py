@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, SHIM, read, read_stats, run_bare
+from conftest import MEMORY, PYTHONS, SHIM, read, read_stats, run_bare
 
 SAMPLE = """\
 import json, re, textwrap
@@ -89,7 +89,7 @@ def samples(tmp_path_factory):
     folder = tmp_path_factory.mktemp("samples")
     script = folder / "sample.py"
     script.write_text(SAMPLE)
-    where = tempfile.mkdtemp(prefix="pyshim-test-", dir="/dev/shm")
+    where = tempfile.mkdtemp(prefix="pyshim-test-", dir=MEMORY)
     files = {}
     try:
         for python in PYTHONS:

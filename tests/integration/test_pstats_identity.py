@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import DATA, PYTHONS, READER, SHIM, read, run_bare
+from conftest import DATA, MEMORY, PYTHONS, READER, SHIM, read, run_bare
 
 TEXTS = Path(__file__).parent / "pstats_texts.py"
 PROGRAMS = ["argparse_tool", "callbacks_from_c", "json_roundtrip", "tokenize_sources",
@@ -147,16 +147,18 @@ def made_files(folder):
 
 
 def profiled_files(folder):
-    """One of cProfile and one of profile for each interpreter, of another program each."""
+    """One of cProfile and one of profile for each interpreter, of another program each; three of each
+    where there are fewer interpreters."""
     files = {}
-    for n, python in enumerate(PYTHONS):
-        program = DATA / "programs" / (PROGRAMS[n % len(PROGRAMS)] + ".py")
-        out = folder / (python.tag + ".c.pstats"), folder / (python.tag + ".p.pstats")
+    for n in range(max(3, len(PYTHONS))):
+        python, name = PYTHONS[n % len(PYTHONS)], PROGRAMS[n % len(PROGRAMS)]
+        program = DATA / "programs" / (name + ".py")
+        out = folder / ("%d.c.pstats" % n), folder / ("%d.p.pstats" % n)
         for args in (["-m", "cProfile", "-o", out[0], program], ["-c", PROFILE, program, out[1]]):
             done = run_bare([python.exe, *args], cwd=folder)
             assert done.status == 0, done
-        files["cProfile of " + python.tag] = [str(out[0])]
-        files["profile of " + python.tag] = [str(out[1])]
+        files["cProfile of %s by %s" % (name, python.tag)] = [str(out[0])]
+        files["profile of %s by %s" % (name, python.tag)] = [str(out[1])]
     return files
 
 
@@ -195,7 +197,7 @@ def sums(folder, files):
 def profiles(tmp_path_factory):
     """{name: (sources of pyshim-read, files of pstats)}"""
     folder = tmp_path_factory.mktemp("profiles")
-    where = tempfile.mkdtemp(prefix="pyshim-test-", dir="/dev/shm")
+    where = tempfile.mkdtemp(prefix="pyshim-test-", dir=MEMORY)
     try:
         files = {**made_files(folder), **profiled_files(folder)}
         recorded, converted = recorded_files(folder, where)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, READER, SHIM, read, read_stats, run_bare
+from conftest import FILTERED, PYTHONS, READER, SHIM, read, read_stats, run_bare
 
 C_SOURCES = Path(__file__).parent / "c"
 FEW = list(dict.fromkeys([PYTHONS[0], *[p for p in PYTHONS if p.version[:2] == (3, 11)][:1],
@@ -244,6 +244,9 @@ def test_address_space(chosen, run_shim, tmp_path):
         n_recorded += len(done.recordings)
         assert done.recordings or "Cannot allocate memory" in said, (kib, said)
         for recording in done.recordings:
+            # Under a filter a file that had no room to begin is not removed.
+            if FILTERED and b"found a recording that was never begun" in run_bare([READER, recording]).err:
+                continue
             assert sum(v[1] for f, v in read_stats(recording).items() if f[2] == "f") == 101
     assert n_ran >= 4 and n_recorded >= 3, (n_ran, n_recorded)
 
@@ -384,6 +387,7 @@ def opens_beside_threads(syscalls, run, python, tmp_path, limit):
     raise AssertionError("no thread was seen to start")
 
 
+@pytest.mark.skipif(FILTERED, reason="under a filter of system calls the shim does not ask how many are left")
 def test_last_descriptors(python, syscalls, run_shim, tmp_path):
     """What another thread opens must not fail because of us: with few left, the shim opens nothing."""
     def recorded(command):
