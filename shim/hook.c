@@ -74,12 +74,20 @@ static HOOK_COLD void settle_starting(uint64_t head, uint64_t now, bool entering
 
 void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 {
+	const uint64_t fn_bits = ((1ull << PYPROF_FN_BITS) - 1) << PYPROF_FN_SHIFT;
+	bool is_first = !thread_self.ring && !thread_self.telling;
 	uint64_t ticks;
 	uint64_t *at;
 
 	if (starting.n && !thread_self.telling && pyprof_record_kind(head) != PYPROF_OPEN)
 		settle_starting(head, now, entering);
+	if (is_first) /* in a forked child its number may be another one then */
+		recording_event_fn = (uint32_t)(head & fn_bits);
 	at = thread_room(now, &ticks, entering);
+	if (is_first)
+		head = (head & ~fn_bits) | recording_event_fn;
+	if (is_first)
+		recording_event_fn = 0;
 	spawn_look();
 	if (at) {
 		pyprof_put(at, head | ticks << PYPROF_TICK_SHIFT);

@@ -31,6 +31,9 @@
 
 struct recording recording;
 
+__thread uint32_t recording_event_fn
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
 static uint32_t choose_clock(void)
 {
 	switch (config.clock) {
@@ -164,6 +167,14 @@ static struct {
 	bool whole; /* the tables were in order when it was forked */
 } inherited;
 
+static bool renumbered; /* it does not go on with its parent's numbers */
+
+static bool forget_numbers(void)
+{
+	renumbered = true;
+	return intern_reset();
+}
+
 /* Goes on where an ended process of the family has stopped. */
 static bool adopt(void)
 {
@@ -180,7 +191,7 @@ static bool adopt(void)
 	err = region_adopt(&r, &mine);
 	if (!err) {
 		start_empty();
-		if (((inherited.whole && shared) || intern_reset()) && intern_adopt() &&
+		if (((inherited.whole && shared) || forget_numbers()) && intern_adopt() &&
 		    thread_adopt()) {
 			take_header(&mine);
 			return true;
@@ -205,23 +216,36 @@ static bool begin_own(const struct region *parent)
 	}
 	names_reset();
 	inherited.numbers = (struct family_numbers){ 0 };
-	return intern_reset();
+	return forget_numbers();
+}
+
+/* What the event at hand is of, by the parent's tables and names. */
+static void describe_event(struct forkstack_frame *event, const struct region *parent)
+{
+	*event = (struct forkstack_frame){ 0 };
+	if (!inherited.whole || !parent->aside || !recording_event_fn)
+		return;
+	region.base = parent->aside;
+	intern_describe(recording_event_fn >> PYPROF_FN_SHIFT, event);
 }
 
 static bool begin_in_child(void)
 {
 	struct region parent = region;
+	struct forkstack_frame event;
 	int saved = errno;
 	bool ok;
 
 	recording.state = RECORDING_OFF;
 	if (!config.fork_follow || sandbox_is_closed())
 		return false;
+	describe_event(&event, &parent);
 	if (parent.base) /* nobody needs it any more, and the next is mapped there */
 		munmap(parent.base, parent.map_bytes);
 	parent.base = NULL;
 	inherited.numbers.owner = PYPROF_CONSUMER(region.pid, region.process_start);
 	inherited.numbers.n = intern_count();
+	renumbered = false;
 	ok = adopt() || begin_own(&parent);
 	if (!ok && parent.aside)
 		__atomic_fetch_add(&((struct pyprof_header *)parent.aside)->n_lost_children, 1,
@@ -232,6 +256,8 @@ static bool begin_in_child(void)
 		family_join(true, &inherited.numbers);
 		recording.state = RECORDING_ON;
 		recording.n_restarts++;
+		if (recording_event_fn && renumbered)
+			recording_event_fn = intern_frame(&event) & ~INTERN_FLAGS;
 		log_debug("recording a forked child into %s", region.path);
 	}
 	errno = saved;

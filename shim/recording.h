@@ -38,6 +38,13 @@ extern struct recording recording;
 bool recording_begin(uint32_t engine);
 
 /*
+ * The function of the event for which room is looked for, as a record has it; 0: none. A forked child
+ * that begins with it, and does not go on with its parent's numbers, gives it its new one.
+ */
+extern __thread uint32_t recording_event_fn
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/*
  * Whether records and names can be written now. In a forked child the first call begins the
  * child's own recording.
  */

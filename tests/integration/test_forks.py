@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Forks in every way: the parent lives, what the child does is in no recording but its own, and a program that
+forks without end leaves a bounded number of files, with every call in them."""
+
+import collections
+import os
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from conftest import read, read_stats, run_bare
+
+C_SOURCES = Path(__file__).parent / "c"
+
+
+@pytest.fixture(scope="session")
+def forks(tmp_path_factory):
+    out = tmp_path_factory.mktemp("forks") / "forks.so"
+    done = run_bare(["cc", "-O1", "-shared", "-fPIC", C_SOURCES / "forks.c", "-o", out])
+    assert done.status == 0, done.err.decode()
+    return out
+
+
+def calls(recordings, *names):
+    """{name: calls}, of all recordings together."""
+    n = collections.Counter({name: 0 for name in names})
+    for function, v in read_stats(*recordings, options=("--strict",)).items():
+        if function[2] in n:
+            n[function[2]] += v[1]
+    return dict(n)
+
+
+def run_python(run_shim, python, source, *args, **options):
+    return run_shim([python.exe, "-S", "-c", textwrap.dedent(source), *args], **options)
+
+
+# Where malloc, or another thread, may be in the middle of something
+
+
+AT_ONCE = """
+    import ctypes, os, sys, threading
+    lib = ctypes.CDLL(sys.argv[1])  # it releases the GIL
+    def deep(n, then): return deep(n - 1, then) if n else then()
+    def by_python():
+        for i in range(40):
+            pid = os.fork()
+            if not pid: os._exit(0)
+            os.waitpid(pid, 0)
+        return 40
+    n = []
+    def work(then): n.append(deep(150, then))
+    ways = [lambda: lib.spawn_helpers(60), by_python] if len(sys.argv) > 2 else [lambda: lib.spawn_helpers(60)] * 3
+    threads = [threading.Thread(target=work, args=(way,)) for way in ways]
+    for t in threads: t.start()
+    for t in threads: t.join()
+    print(sorted(n))
+    """
+
+
+@pytest.mark.parametrize("beside_python", [False, True])
+def test_threads_fork_at_once_without_the_gil(python, beside_python, forks, run_shim):
+    args = ["beside"] if beside_python else []
+    for _ in range(3):
+        done = run_python(run_shim, python, AT_ONCE, forks, *args)
+        assert done.out == (b"[40, 60]\n" if beside_python else b"[60, 60, 60]\n")
+        (parent,) = [r for r in done.recordings if b"(forked)" not in read("--check", r).out]
+        assert calls([parent], "deep") == {"deep": 151 * (2 if beside_python else 3)}
+
+
+IN_A_HANDLER = """
+    import ctypes, sys, time
+    lib = ctypes.PyDLL(sys.argv[1])
+    def f(i): return b"x" * (600 + i % 4000)
+    def deep(n, then): return deep(n - 1, then) if n else then()
+    def work():
+        end, i, kept = time.monotonic() + 0.7, 0, []
+        while time.monotonic() < end or i < 100000:
+            i += 1
+            kept.append(f(i))
+            if len(kept) > 500: kept = kept[::2]
+        return i
+    lib.fork_by_signal(1000)
+    n = deep(100, work)
+    print(n, lib.fork_by_signal(0) > 10)
+    """
+
+
+def test_a_signal_handler_forks(python, forks, run_shim):
+    done = run_python(run_shim, python, IN_A_HANDLER, forks)
+    n, forked = done.out.split()
+    assert forked == b"True"
+    (parent,) = [r for r in done.recordings if b"(forked)" not in read("--check", r).out]
+    assert calls([parent], "f", "deep") == {"f": int(n), "deep": 101}
+
+
+SMALL_STACK = """
+    import os, sys, threading
+    threading.stack_size(32768)
+    def g(): return 1
+    def deep(n): return deep(n - 1) if n else leaf()
+    def leaf():
+        pid = os.fork()
+        if not pid:
+            for i in range(3000): g()
+            os._exit(0)
+        return os.waitpid(pid, 0)[1]
+    status = []
+    t = threading.Thread(target=lambda: status.append(deep(int(sys.argv[1])))); t.start(); t.join()
+    print(status)
+    """
+
+
+@pytest.mark.parametrize("depth", [5, 20, 30])
+def test_a_thread_with_a_small_stack_forks(python, depth, run_shim):
+    args = [python.exe, "-S", "-c", textwrap.dedent(SMALL_STACK), depth]
+    bare = run_bare(args)
+    done = run_shim(args, status=None)
+    assert (done.status, done.out) == (bare.status, bare.out)
+    if bare.out == b"[0]\n":
+        assert calls(done.recordings, "g", "deep") == {"g": 3000, "deep": depth + 1}
+
+
+# Past fork(2)
+
+
+PAST_FORK = """
+    import ctypes, os, sys
+    lib = ctypes.PyDLL(sys.argv[1])
+    def parents(): pass
+    def childs(): pass
+    def child(argument=None):
+        for i in range(20000): childs()
+        os._exit(0)
+    def main():
+        if sys.argv[2] == "clone_with":
+            run = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(child)
+            pid = lib.clone_with(run)
+        else:
+            pid = getattr(lib, sys.argv[2])()
+            if not pid: child()
+        for i in range(20000): parents()
+        print(os.waitpid(pid, 0)[1])
+    main()
+    """
+
+
+@pytest.mark.parametrize("way", ["fork_raw", "clone_raw", "fork_safe", "clone_with"])
+def test_a_child_that_was_made_past_fork(python, way, forks, run_shim):
+    done = run_python(run_shim, python, PAST_FORK, forks, way)
+    assert done.out == b"0\n" and len(done.recordings) == 2
+    parent, child = sorted(done.recordings, key=lambda r: b"(forked)" in read("--check", r).out)
+    assert calls([parent], "parents", "childs") == {"parents": 20000, "childs": 0}
+    assert calls([child], "parents", "childs") == {"parents": 0, "childs": 20000}
+
+
+def test_a_child_that_nobody_could_see(python, forks, run_shim):
+    """It is noticed at the next slow path: until then both write into the parent's ring."""
+    done = run_python(run_shim, python, PAST_FORK, forks, "fork_inline")
+    assert done.out == b"0\n" and len(done.recordings) == 2
+    stats = [read_stats(r) for r in done.recordings]
+    n = sum(v[1] for s in stats for f, v in s.items() if f[2] == "childs")
+    assert abs(n - 20000) < 2100, n
+
+
+# Without end
+
+
+LOOP = """
+    import os, sys, threading
+    def f(x): return x
+    def made(i):
+        space = {}
+        exec("def made_%d(): pass" % i, space)
+        return space["made_%d" % i]
+    def child(i, how):
+        f(1)
+        if how == "own functions": made(i % 7)()
+        if how == "threads":
+            t = threading.Thread(target=f, args=(2,)); t.start(); t.join()
+        if how == "forks":
+            pid = os.fork()
+            if not pid: f(3); os._exit(0)
+            os.waitpid(pid, 0)
+    def main(n, how):
+        for i in range(n):
+            if how == "a parent that learns": made(i)()
+            pid = os.fork()
+            if not pid:
+                child(i, how)
+                if how == "killed": os.kill(os.getpid(), 9)
+                os._exit(0)
+            os.waitpid(pid, 0)
+    main(int(sys.argv[1]), sys.argv[2])
+    """
+HOW = ["plain", "own functions", "threads", "forks", "a parent that learns", "killed"]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_a_fork_loop_leaves_few_files(python, how, run_shim):
+    n = 150
+    done = run_python(run_shim, python, LOOP, n, how)
+    assert len(done.recordings) <= 1 + 64 + 2, len(done.recordings)
+    assert sum(r.stat().st_blocks * 512 for r in done.recordings) < 16 << 20
+    more = {"threads": n, "forks": n}.get(how, 0)
+    assert calls(done.recordings, "f", "child", "main") == {"f": n + more, "child": n, "main": 1}
+    stats = read_stats(*done.recordings)
+    if how == "own functions":
+        got = {f[2]: v[1] for f, v in stats.items() if f[2].startswith("made_")}
+        assert got == {"made_%d" % i: len(range(i, n, 7)) for i in range(7)}
+    if how == "a parent that learns":
+        assert sum(v[1] for f, v in stats.items() if f[2].startswith("made_")) == n
+    # each is called by child(), whoever of them has written the file
+    (f,) = [k for k in stats if k[2] == "f"]
+    assert {c[2] for c in stats[f][4]} <= {"child", "run"}
+    told = sum(int(m) for text in [read("--check", r).out for r in done.recordings]
+               for m in re.findall(rb"and (\d+) forked process", text))
+    assert told == n * (2 if how == "forks" else 1) + 1 - len(done.recordings)
+
+
+CHROOT = """
+    import os, sys
+    def f(): pass
+    os.chroot(sys.argv[1]); os.chdir("/")
+    for i in range(20000): f()
+    pid = os.fork()
+    if not pid: f(); os._exit(0)
+    os.waitpid(pid, 0)
+    """
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot")
+def test_a_child_that_can_make_no_file_is_counted(python, run_shim, tmp_path):
+    done = run_python(run_shim, python, CHROOT, tmp_path)
+    assert calls_anyway(done.recording, "f") == 20000
+    text = read("--check", "--strict", done.recording, status=3).out
+    assert b"  1 forked child could not be recorded: no file could be made for it\n" in text
+
+
+def calls_anyway(recording, name):
+    return sum(v[1] for f, v in read_stats(recording).items() if f[2] == name)
