@@ -20,7 +20,7 @@ enum slot_state { SLOT_FREE, SLOT_USED, SLOT_ENDED, SLOT_TAKEN };
 
 /* A recording. All but `state` is written by the process that it belongs to. */
 struct slot {
-	uint32_t state; /* enum slot_state; release and compare-and-swap */
+	uint32_t state; /* enum slot_state; by compare-and-swap */
 	uint32_t forked;
 	uint64_t owner; /* PYPROF_CONSUMER() */
 	uint64_t pid_namespace;
@@ -41,13 +41,13 @@ static struct slot *own;
 
 static bool change(struct slot *s, uint32_t from, uint32_t to)
 {
-	return __atomic_compare_exchange_n(&s->state, &from, to, false, __ATOMIC_ACQ_REL,
+	return __atomic_compare_exchange_n(&s->state, &from, to, false, __ATOMIC_RELAXED,
 					   __ATOMIC_RELAXED);
 }
 
 static uint32_t state_of(const struct slot *s)
 {
-	return __atomic_load_n(&s->state, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&s->state, __ATOMIC_RELAXED);
 }
 
 void family_open(void)
@@ -97,7 +97,7 @@ void family_join(bool forked, const struct family_numbers *numbers)
 	own->inode = region.inode;
 	strcpy(own->path, region.path); /* it fits: see above */
 	family_note();
-	__atomic_store_n(&own->state, SLOT_USED, __ATOMIC_RELEASE);
+	__atomic_store_n(&own->state, SLOT_USED, __ATOMIC_RELAXED);
 }
 
 void family_note(void)
@@ -194,6 +194,6 @@ bool family_take(struct region *r, const struct family_numbers *numbers, bool *s
 void family_refuse(void)
 {
 	if (own)
-		__atomic_store_n(&own->state, SLOT_FREE, __ATOMIC_RELEASE);
+		__atomic_store_n(&own->state, SLOT_FREE, __ATOMIC_RELAXED);
 	own = NULL;
 }

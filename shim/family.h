@@ -5,8 +5,9 @@
  * of making another file: a program that forks for ever leaves a bounded number of files, and no
  * call is lost.
  *
- * Each process writes its own slot; slots are handed over by compare-and-swap. Only processes of
- * the family can reach the memory, so it is believed. All calls need the GIL.
+ * Each process writes its own slot; slots are handed over by compare-and-swap. What the slot says was
+ * written before its process ended, and kill(2) says that it has: no other order is needed. Only
+ * processes of the family can reach the memory, so it is believed. All calls need the GIL.
  */
 #ifndef SHIM_FAMILY_H
 #define SHIM_FAMILY_H

@@ -14,12 +14,12 @@ static bool tripped;
 
 static uintptr_t get(const uintptr_t *word)
 {
-	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(word, __ATOMIC_RELAXED);
 }
 
 static void set(uintptr_t *word, uintptr_t value)
 {
-	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
 static bool replace_pages(uintptr_t at)
@@ -36,7 +36,7 @@ static bool replace_pages(uintptr_t at)
 	errno = saved;
 	if (result == MAP_FAILED)
 		return false;
-	__atomic_store_n(&tripped, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&tripped, true, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -82,7 +82,7 @@ void pageguard_set(void *base, size_t bytes)
 	}
 	set(&range_to, 0); /* none, while the two do not belong together */
 	set(&range_from, (uintptr_t)base);
-	__atomic_store_n(&tripped, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&tripped, false, __ATOMIC_RELAXED);
 	set(&range_to, (uintptr_t)base + bytes);
 	if (base)
 		install();
@@ -90,7 +90,7 @@ void pageguard_set(void *base, size_t bytes)
 
 bool pageguard_has_tripped(void)
 {
-	return __atomic_load_n(&tripped, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&tripped, __ATOMIC_RELAXED);
 }
 
 bool pageguard_touch(uint8_t *from, size_t bytes)

@@ -150,7 +150,7 @@ static void take_header(const struct pyprof_header *mine)
 {
 	struct pyprof_header *h = region.header;
 
-	__atomic_store_n(&h->process_start, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&h->process_start, 0, __ATOMIC_RELAXED);
 	h->parent_pid = mine->parent_pid;
 	h->uid = mine->uid;
 	h->forked = 1;
@@ -158,7 +158,7 @@ static void take_header(const struct pyprof_header *mine)
 	h->pid_namespace = mine->pid_namespace;
 	h->pid = mine->pid;
 	pyprof_set(&h->n_processes, (h->n_processes ? h->n_processes : 1) + 1);
-	__atomic_store_n(&h->process_start, mine->process_start, __ATOMIC_RELEASE);
+	__atomic_store_n(&h->process_start, mine->process_start, __ATOMIC_RELAXED);
 }
 
 /* What a forked child has from its parent. */

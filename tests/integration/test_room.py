@@ -1,0 +1,280 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What recordings leave to others: room in the file system and in a memory control group; and the program's life
+where somebody takes away, or changes, what it writes into. It is recorded after it has given up its rights, too."""
+
+import contextlib
+import os
+import random
+import shutil
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from conftest import PYTHONS, SHIM, read, read_stats, run_bare
+from test_resources import namespace
+
+ONE_OF_EACH = list({p.version[:2]: p for p in PYTHONS}.values())
+SOME = [p for p in ONE_OF_EACH if p in (ONE_OF_EACH[0], ONE_OF_EACH[-1])]
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+
+
+def some(test):
+    return pytest.mark.parametrize("chosen", SOME, ids=lambda p: p.tag, scope="session")(test)
+
+
+def calls(recordings, *names):
+    stats = read_stats(*recordings, options=("--strict", "--force"))
+    return tuple(sum(v[1] for f, v in stats.items() if f[2] == name) for name in names)
+
+
+# A small /dev/shm
+
+MANY = """
+    import sys
+    def f(): pass
+    def g(): pass
+    functions = []
+    for i in range(400):
+        space = {}
+        exec("def made_%d(): pass" % i, space)
+        functions.append(space["made_%d" % i])
+    """
+ONE = MANY + """
+    for h in functions: h()
+    for i in range(3000000): f()
+    for h in functions: h()
+    """
+POOL = MANY + """
+    import multiprocessing as mp
+    def job(i):
+        for h in functions: h()
+        for i in range(400000): f()
+        import decimal, fractions, statistics, json, csv, email.message, http.client
+        g()
+    n = int(sys.argv[1])
+    pool = mp.get_context("fork").Pool(n)
+    pool.map(job, range(n), 1)
+    pool.close(); pool.join()
+    """
+USES_SHM = """
+    import multiprocessing as mp
+    from multiprocessing import shared_memory
+    mp.Lock()
+    s = shared_memory.SharedMemory(create=True, size=8 << 20)
+    s.buf[:] = b"x" * len(s.buf)
+    s.close(); s.unlink()
+    print("done")
+    """
+PROGRAMS = {"one process": (ONE, 1), "a pool of 4": (POOL, 4), "20 workers": (POOL, 20)}
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+@some
+def test_64_mebibytes_of_dev_shm(chosen, program, tmp_path):
+    """Every call is recorded, half of the file system stays free, and the program's own shared memory works."""
+    if not namespace():
+        pytest.skip("no mount namespace is permitted here")
+    source, n = PROGRAMS[program]
+    (tmp_path / "program.py").write_text(textwrap.dedent(source) + textwrap.dedent(USES_SHM))
+    text = ("mount -t tmpfs -o size=64m tmpfs /dev/shm; LD_PRELOAD='%s' \"$@\"; s=$?\n"
+            "df --output=avail /dev/shm | tail -n 1; cp --sparse=always /dev/shm/pyprof.* .; exit $s" % SHIM)
+    done = run_bare([*namespace(), "sh", "-c", text, "sh", chosen.exe, "-S", "program.py", n], cwd=tmp_path)
+    assert (done.status, done.err) == (0, b"")
+    said, free = done.out.split()
+    assert said == b"done" and int(free) > 32 << 10
+    recordings = list(tmp_path.glob("pyprof.*"))
+    if program == "one process":
+        assert calls(recordings, "f", "made_0", "made_399") == (3000000, 2, 2)
+    else:
+        assert calls(recordings, "f", "g", "made_399") == (n * 400000, n, n)
+
+
+# Memory control groups
+
+EATS = """
+    import sys
+    def leaf(): pass
+    def calls():
+        for i in range(1000000): leaf()
+    def eat(mib):
+        data = bytearray(mib << 20)
+        for i in range(0, len(data), 4096): data[i] = 1
+        return data
+    first, mib = sys.argv[1], int(sys.argv[2])
+    if first == "calls": calls(); data = eat(mib)
+    else: data = eat(mib); calls()
+    print("survived", len(data) >> 20)
+    """
+
+
+def memory_groups():
+    """Where a group can be made: its parent folder, the file of its limit."""
+    for parent, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
+        probe = Path(parent) / ("pyshim-probe-%d" % os.getpid())
+        try:
+            probe.mkdir()
+        except OSError:
+            continue
+        has = (probe / limit).exists()
+        probe.rmdir()
+        if has:
+            return Path(parent), limit
+    return None
+
+
+@pytest.mark.parametrize("mib,eaten", [(128, 80), (64, 40), (48, 25), (64, 1)])
+@pytest.mark.parametrize("first", ["calls", "memory"])
+@some
+def test_a_memory_limit_kills_nobody(chosen, first, mib, eaten, shim_dir):
+    """What the rings take is charged to the program: it lives as it does without the shim."""
+    if not memory_groups():
+        pytest.skip("no memory control group can be made here")
+    parent, limit = memory_groups()
+    group = parent / ("pyshim-test-%d" % os.getpid())
+    group.mkdir()
+    try:
+        (group / limit).write_text(str(mib << 20))
+        env = {**os.environ, "LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(shim_dir)}
+        args = ["sh", "-c", 'echo $$ >"$0"/cgroup.procs; exec "$@"', group, chosen.exe, "-S", "-c",
+                textwrap.dedent(EATS), first, eaten]
+        done = subprocess.run([str(a) for a in args], env=env, stdout=subprocess.PIPE, timeout=60)
+        assert (done.returncode, done.stdout) == (0, b"survived %d\n" % eaten)
+        assert calls(list(shim_dir.iterdir()), "leaf") == (1000000,)
+    finally:
+        shutil.rmtree(shim_dir, ignore_errors=True)
+        shim_dir.mkdir()
+        for _ in range(50):
+            try:
+                group.rmdir()
+                break
+            except OSError:
+                time.sleep(0.1)
+
+
+# Rights given up
+
+DROPS = """
+    import os, sys
+    def early(): pass
+    def late(): pass
+    early()
+    how = sys.argv[1]
+    if how == "setuid": os.setgid(65534); os.setuid(65534)
+    elif how == "seteuid": os.seteuid(65534)
+    elif how == "setresuid": os.setgroups([]); os.setresgid(65534, 65534, 65534); os.setresuid(65534, 65534, 65534)
+    elif how == "chroot": os.chroot(sys.argv[2]); os.chdir("/")
+    elif how == "umask": os.umask(0o777)
+    space = {}
+    for i in range(3000): exec("def made_%d(): pass" % i, space)
+    for i in range(3000): space["made_%d" % i]()
+    for i in range(300000): late()
+    """
+
+
+@as_root
+@pytest.mark.parametrize("how", ["setuid", "seteuid", "setresuid", "chroot", "umask"])
+def test_rights_that_are_given_up(python, how, shim_dir, run_shim, tmp_path):
+    """The file grows all the same."""
+    for folder in [shim_dir, tmp_path, *list(tmp_path.parents)[:-1]]:
+        if folder.owner() == "root" and os.stat(folder).st_mode & 0o11 == 0:
+            os.chmod(folder, 0o755)
+    done = run_shim([python.exe, "-S", "-c", textwrap.dedent(DROPS), how, tmp_path],
+                    env={"PYSHIM_BUFFER": "1M"})
+    assert calls(done.recordings, "early", "late", "made_0", "made_2999") == (1, 300000, 1, 1)
+
+
+def test_a_umask_that_takes_all(python, shim_dir):
+    done = run_bare(["sh", "-c", 'umask 0777; exec "$@"', "sh", python.exe, "-S", "-c", textwrap.dedent(DROPS),
+                     "not"], env={"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(shim_dir)})
+    assert (done.status, done.err) == (0, b"")
+    (recording,) = shim_dir.iterdir()
+    assert recording.stat().st_mode & 0o777 == 0o600
+    assert calls([recording], "late", "made_2999") == (300000, 1)
+
+
+# A file that others change
+
+BUSY = """
+    import os, sys, threading, time
+    def leaf(): pass
+    def deep(n): return n and deep(n - 1)
+    def work():
+        i, end = 0, time.monotonic() + float(sys.argv[1])
+        while time.monotonic() < end:
+            leaf(); deep(20); len("x")
+            i += 1
+            if i % 50 == 0:
+                space = {}
+                exec("def made_%d(): pass\\nmade_%d()" % (i, i), space)
+            if i % 2000 == 0:
+                pid = os.fork()
+                if not pid: leaf(); os._exit(0)
+                os.waitpid(pid, 0)
+    print("ready", flush=True)
+    t = threading.Thread(target=work); t.start()
+    work()
+    t.join()
+    print("done")
+    """
+CHANGES = {
+    "made empty": "truncate -s 0 $F",
+    "made short": "truncate -s 20000 $F",
+    "opened for writing": ": >$F",
+    "written over": "cp '%s' $F" % sys.executable,
+    "full of zeros": "dd if=/dev/zero of=$F bs=4096 count=64 conv=notrunc status=none",
+    "full of noise": "dd if=/dev/urandom of=$F bs=4096 count=500 conv=notrunc status=none",
+    "removed": "rm $F",
+    "renamed": "mv $F $F.old",
+    "closed to all": "chmod 000 $F",
+}
+
+
+@contextlib.contextmanager
+def busy(python, shim_dir, seconds, buffer):
+    """The program while it runs; it must end well, and by itself."""
+    env = {**os.environ, "LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(shim_dir), "PYSHIM_BUFFER": buffer}
+    process = subprocess.Popen([python.exe, "-S", "-W", "ignore", "-c", textwrap.dedent(BUSY), str(seconds)], env=env,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        assert process.stdout.readline() == b"ready\n"
+        yield process
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, out, err) == (0, b"done\n", b"")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_the_program_outlives_its_recording(python, change, shim_dir):
+    with busy(python, shim_dir, 0.6, "256K") as process:
+        time.sleep(0.1)
+        path = shim_dir / ("pyprof.%d" % process.pid)
+        subprocess.run(["sh", "-ec", CHANGES[change]], env={**os.environ, "F": str(path)}, check=True)
+
+
+WORDS = [0, 1, 7, 255, 4096, 1 << 20, 1 << 32, (1 << 64) - 1]
+
+
+@pytest.mark.parametrize("how", ["any words", "small words", "pages"])
+def test_scribbling_in_a_recording_kills_nobody(python, how, shim_dir):
+    """Numbers that lead somewhere lead nowhere else, whatever they are."""
+    seed = int(os.environ.get("PYSHIM_SEED", time.time_ns() % 1000000))
+    chance = random.Random(seed)
+    with busy(python, shim_dir, 1.0, chance.choice(["64K", "256K", "64M"])) as process:
+        print("seed", seed)
+        end = time.monotonic() + 20
+        with open(shim_dir / ("pyprof.%d" % process.pid), "r+b", buffering=0) as f:
+            while process.poll() is None and time.monotonic() < end:
+                size = os.fstat(f.fileno()).st_blocks * 512
+                for _ in range(20):
+                    at = chance.randrange(max(size, 4096) // 8) * 8
+                    data = (chance.randbytes(8) if how == "any words" else chance.randbytes(4096)
+                            if how == "pages" else chance.choice(WORDS).to_bytes(8, "little"))
+                    f.seek(at & -len(data))
+                    f.write(data)
+                time.sleep(0.0005)
