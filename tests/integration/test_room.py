@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, SHIM, read, read_stats, run_bare
+from conftest import PYTHONS, SHIM, read_stats, run_bare
 from test_resources import namespace
 
 ONE_OF_EACH = list({p.version[:2]: p for p in PYTHONS}.values())
