@@ -588,24 +588,37 @@ static bool leaves_room(uint64_t need)
 	return need <= cap - (cap < EXTRA_BYTES ? cap / 2 : EXTRA_BYTES / 2);
 }
 
+static bool ask_for_share(uint64_t bytes)
+{
+	uint64_t now = pyprof_clock_ns(CLOCK_MONOTONIC);
+
+	if (now < region.share_until_ns)
+		return false;
+	region.share = share_ask(bytes, &region.share_bytes);
+	if (region.share == SHARE_LEFT)
+		return true;
+	region.share_bytes = 0;
+	region.share_until_ns = now + REFUSAL_NS;
+	return false;
+}
+
 static bool has_share(uint64_t need)
 {
+	uint64_t bytes = step_to(need, true) - region.reserved_bytes;
 	int saved = errno;
-	uint64_t now;
+	bool has;
 
 	if (need <= region.reserved_bytes)
 		return true;
-	if (sandbox_is_closed())
+	if (sandbox_is_closed() || !leaves_room(need))
 		return false;
-	now = pyprof_clock_ns(CLOCK_MONOTONIC);
-	if (now < region.share_until_ns)
-		return false;
-	region.share = leaves_room(need) ? share_ask(step_to(need, true) - region.reserved_bytes)
-					 : SHARE_FULL;
-	if (region.share != SHARE_LEFT)
-		region.share_until_ns = now + REFUSAL_NS;
+	if (bytes <= region.share_bytes) {
+		region.share_bytes -= bytes;
+		return true;
+	}
+	has = ask_for_share(bytes);
 	errno = saved;
-	return region.share == SHARE_LEFT;
+	return has;
 }
 
 uint64_t region_alloc_ring(uint64_t bytes)

@@ -37,6 +37,7 @@ struct region {
 	uint64_t refused_until_ns; /* ... and is not asked to until then, CLOCK_MONOTONIC */
 	uint64_t share_until_ns;   /* rings have had their share, and do not ask again until then */
 	enum share share;	   /* what they were told */
+	uint64_t share_bytes;	   /* that they may take without asking again */
 	uint64_t device, inode;
 	uint64_t root_inode;	/* of "/": another one means that the path leads elsewhere */
 	uint64_t process_start; /* header.process_start */

@@ -21,6 +21,7 @@
 #define MAX_FILES 4096 /* that are looked at in the folder */
 #define MAX_LEVELS 8   /* control groups above each other */
 #define UNLIMITED (1ull << 60)
+#define UNASKED_PARTS 256
 
 struct space {
 	uint64_t total, free; /* bytes; total 0: not known */
@@ -285,18 +286,25 @@ static enum share judge(uint64_t bytes, uint64_t free, uint64_t own, unsigned pa
 	return own > most ? SHARE_EXCEEDED : own + bytes > most ? SHARE_FULL : SHARE_LEFT;
 }
 
-enum share share_ask(uint64_t bytes)
+static uint64_t least_free(const struct space *s, uint64_t memory)
+{
+	return s->total && s->free < memory ? s->free : memory;
+}
+
+enum share share_ask(uint64_t bytes, uint64_t *without_asking)
 {
 	enum share of_files, of_memory;
 	uint64_t own, memory;
 	struct space s;
 
+	*without_asking = 0;
 	if (!process_has_descriptors())
 		return SHARE_FULL;
 	s = ask_file_system();
 	if (!is_tmpfs) /* a disk: what others write there is not known */
 		return s.total ? judge(bytes, s.free, 0, 4) : SHARE_LEFT;
 	memory = memory_free();
+	*without_asking = least_free(&s, memory) / UNASKED_PARTS;
 	/* Three quarters of it are free, so nobody has more than one, and there is memory: no need to count. */
 	if (s.total && s.free >= bytes && s.free - bytes >= s.total - s.total / 4 && !n_groups &&
 	    bytes <= memory / 64)
