@@ -78,20 +78,19 @@ static char read_seccomp_mode(void)
 {
 	static const char name[] = "\nSeccomp:\t";
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-	char piece[512];
-	size_t matched = 0;
-	ssize_t n = 0;
-	char mode = 0;
+	const size_t n_name = sizeof(name) - 1;
+	char piece[512], mode = 0;
+	size_t kept = 0; /* the end of the piece before: the name may begin in it */
+	ssize_t n;
 
-	while (fd >= 0 && !mode && (n = read(fd, piece, sizeof(piece))) > 0) {
-		for (ssize_t i = 0; i < n && !mode; i++) {
-			if (!name[matched])
-				mode = piece[i];
-			else if (piece[i] == name[matched])
-				matched++;
-			else
-				matched = piece[i] == name[0];
-		}
+	while (fd >= 0 && !mode && (n = read(fd, piece + kept, sizeof(piece) - kept)) > 0) {
+		size_t end = kept + (size_t)n;
+		const char *at = memmem(piece, end, name, n_name);
+
+		if (at && at + n_name < piece + end)
+			mode = at[n_name];
+		kept = end < n_name ? end : n_name;
+		memmove(piece, piece + end - kept, kept);
 	}
 	if (fd >= 0)
 		close(fd);
