@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, PYTHONS, READER, SHIM, _environment, run_bare
+from conftest import BUILD, MEMORY, PYTHONS, READER, SHIM, _environment, run_bare
 
 LAUNCHER = BUILD / "pyshim"
 C_SOURCES = Path(__file__).parent / "c"
@@ -514,7 +514,7 @@ subprocess.run(me, close_fds=False)
 def test_children_without_the_shim_are_counted(python):
     """Those with an environment that does not preload it, and no others; a try that fails is none."""
     # The one without PYSHIM_DIR would record into /dev/shm.
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         done = launch(python.exe, "-c", OWN_ENVIRONMENT, env={"PYSHIM_DIR": folder})
     name = os.path.basename(python.exe)
     found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, in no report, nor what \w+ started: (.*)$",

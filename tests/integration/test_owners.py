@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, READER, SHIM, _environment, patch, run_bare
+from conftest import MEMORY, PYTHONS, READER, SHIM, _environment, patch, run_bare
 
 PYTHON = PYTHONS[-1].exe  # where the version makes no difference
 OWN_PROC = ("unshare", "-p", "-f", "--mount-proc")
@@ -47,7 +47,7 @@ sys.stdin.readline()
 
 @pytest.fixture
 def folder():
-    where = Path(tempfile.mkdtemp(prefix="pyshim-test-", dir="/dev/shm"))
+    where = Path(tempfile.mkdtemp(prefix="pyshim-test-", dir=MEMORY))
     yield where
     shutil.rmtree(where, ignore_errors=True)
 
