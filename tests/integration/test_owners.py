@@ -339,12 +339,12 @@ def test_other_formats_and_cut_files_are_listed_and_cleaned(folder, abi):
             (folder / ("pyprof." + name)).write_bytes(data)
         (folder / "pyprof.16").write_bytes(dead)
         patch(folder / "pyprof.16", abi["header.major"], struct.pack("<HH", 3, 0))
-        (folder / "pyprof.17").write_bytes(b"not a recording at all")
+        (folder / ("pyprof." + FREE + "7")).write_bytes(b"not a recording at all")
         listed = ask(folder, "--list")
         for name, fault in (("11", "truncated: 40000 of 65536 bytes"), (FREE + "2", "truncated: 3000 bytes"),
                             (FREE + "3", "never begun"), (FREE + "4", "never begun"), ("16", "format 3.0")):
             assert re.search(r"pyprof\.%s  \(%s\)$" % (name, fault), listed, flags=re.M), listed
-        assert "pyprof.17" not in listed
+        assert "pyprof." + FREE + "7" not in listed
         # In place of the living one: it still runs, whatever the file says.
         patch(path, abi["header.major"], struct.pack("<HH", 3, 0))
         assert states(folder)[path.name] == "running"
@@ -353,7 +353,7 @@ def test_other_formats_and_cut_files_are_listed_and_cleaned(folder, abi):
             assert removed.count("removed ") == 2, removed
             removed += ask(folder, "--clean", "--force")
         assert removed.count("removed ") == 6 and path.name not in removed, removed
-        assert {p.name for p in folder.iterdir()} == {path.name, "pyprof.17"}
+        assert {p.name for p in folder.iterdir()} == {path.name, "pyprof." + FREE + "7"}
         target.end()
         assert ask(folder, "--clean", *["--force"] * (not IN_FIRST_NAMESPACE)) == "removed %s\n" % path
 
