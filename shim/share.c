@@ -47,24 +47,38 @@ static void read_text(const char *path)
 
 /* --- the file system ------------------------------------------------------------------------- */
 
-/* Bytes in use by the folder's files, and by the recordings among them. False: cannot be read. */
-static bool count_files(uint64_t *all, uint64_t *recordings)
+static void count_file(int dir, const char *name, uint64_t *all, uint64_t *recordings)
 {
-	DIR *dir = opendir(config.dir);
-	struct dirent *e;
 	struct stat st;
 
+	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	*all += (uint64_t)st.st_blocks * 512;
+	if (!strncmp(name, "pyprof.", 7))
+		*recordings += (uint64_t)st.st_blocks * 512;
+}
+
+/*
+ * Bytes in use by the folder's files, and by the recordings among them. False: cannot be read.
+ * Not by opendir, which allocates.
+ */
+static bool count_files(uint64_t *all, uint64_t *recordings)
+{
+	static char entries[4096] __attribute__((aligned(8)));
+	int fd = open(config.dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent64 *e;
+	ssize_t n;
+
 	*all = *recordings = 0;
-	if (!dir)
+	if (fd < 0)
 		return false;
-	for (int i = 0; i < MAX_FILES && (e = readdir(dir)); i++) {
-		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		*all += (uint64_t)st.st_blocks * 512;
-		if (!strncmp(e->d_name, "pyprof.", 7))
-			*recordings += (uint64_t)st.st_blocks * 512;
+	for (int i = 0; i < MAX_FILES && (n = getdents64(fd, entries, sizeof(entries))) > 0;) {
+		for (ssize_t at = 0; at < n; at += e->d_reclen, i++) {
+			e = (struct dirent64 *)(entries + at);
+			count_file(fd, e->d_name, all, recordings);
+		}
 	}
-	closedir(dir);
+	close(fd);
 	return true;
 }
 

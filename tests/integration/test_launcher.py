@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, PYTHONS, READER, SHIM, _environment, run_bare
+from conftest import BUILD, FILTERED, MEMORY, PYTHONS, READER, SHIM, _environment, run_bare
 
 LAUNCHER = BUILD / "pyshim"
 C_SOURCES = Path(__file__).parent / "c"
@@ -289,11 +289,15 @@ def test_what_a_killed_launcher_left_is_cleaned(tmp_path):
 
 
 def is_group(pgid):
-    try:
-        os.killpg(pgid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Whether one of the group runs; those that ended stay where PID 1 waits for nobody."""
+    for stat in glob.glob("/proc/[0-9]*/stat"):
+        try:
+            state, _, group = Path(stat).read_text().rpartition(") ")[2].split()[:3]
+        except OSError:
+            continue
+        if group == str(pgid) and state != "Z":
+            return True
+    return False
 
 
 def state_of(pid):
@@ -514,7 +518,7 @@ subprocess.run(me, close_fds=False)
 def test_children_without_the_shim_are_counted(python):
     """Those with an environment that does not preload it, and no others; a try that fails is none."""
     # The one without PYSHIM_DIR would record into /dev/shm.
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         done = launch(python.exe, "-c", OWN_ENVIRONMENT, env={"PYSHIM_DIR": folder})
     name = os.path.basename(python.exe)
     found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, in no report, nor what \w+ started: (.*)$",
@@ -748,6 +752,7 @@ def test_readers_that_have_gone(tmp_path):
 # Where the recordings are
 
 
+@pytest.mark.xfail(FILTERED, strict=True, reason="a child that is forked under a filter misses a return")
 def test_given_folder_keeps_the_recordings(python, tmp_path):
     """Under the names that they have without the launcher; nobody's file is written over."""
     program = KNOWN + ("import os, sys; open('%s/pyprof.%%d' %% os.getpid(), 'w').write('taken')\n"

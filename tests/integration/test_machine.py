@@ -94,7 +94,7 @@ def test_demo_without_python3(bin_folder):
 # Of what the group check needs; what it only wants comes to its test cases.
 FOUND = "gcc make libc6-dev liburcu-dev libpcre2-dev libedit-dev pkg-config check python3-pytest".split()
 DPKG = "for name; do :; done\ncase \" %s \" in *\" $name \"*) echo installed ;; *) exit 1 ;; esac"
-APT = """case "$*" in *install*) echo "E: no network"; echo "$@" >>%s; exit 100 ;; esac"""
+APT = """case "$*" in *install*) echo "E: no network"; echo "$@" >>'%s'; exit 100 ;; esac"""
 
 
 def install_deps(bin_folder, tmp_path, found, *args):
