@@ -22,11 +22,16 @@ static struct {
 	uint64_t done;	 /* of that; atomic */
 } progress = { .lock = PTHREAD_MUTEX_INITIALIZER, .stopped = PTHREAD_COND_INITIALIZER };
 
+/* Without the holes: a recording is as long as it may become. */
 static uint64_t size_of(const char *path)
 {
 	struct stat st;
+	uint64_t stored;
 
-	return stat(path, &st) == 0 && S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	if (stat(path, &st) < 0 || !S_ISREG(st.st_mode))
+		return 0;
+	stored = (uint64_t)st.st_blocks * 512;
+	return stored < (uint64_t)st.st_size ? stored : (uint64_t)st.st_size;
 }
 
 /* Another program may have the terminal by now. */

@@ -173,7 +173,7 @@ bool family_take(struct region *r, const struct family_numbers *numbers, bool *s
 {
 	struct slot *s;
 
-	if (!family || process_is_filtered() || sandbox_is_closed())
+	if (!family || process_is_filtered())
 		return false;
 	for (int tries = 0; tries < 8 && (s = find_ended(numbers)); tries++) {
 		if (!change(s, SLOT_ENDED, SLOT_TAKEN))

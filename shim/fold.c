@@ -144,7 +144,7 @@ static struct wait wait_for(uint64_t ns)
 static bool wait_on(struct wait *w)
 {
 	struct timespec ts = { .tv_nsec = NAP_NS };
-	bool naps = !sandbox_is_closed() && !process_is_filtered();
+	bool naps = !process_is_filtered();
 	uint64_t waited_ns = naps ? NAP_NS : SPIN_NS;
 
 	if (w->left_ns < waited_ns || pyprof_clock_ns(CLOCK_MONOTONIC) > w->until_ns)

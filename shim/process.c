@@ -103,7 +103,7 @@ bool process_is_filtered(void)
 	uint64_t now;
 	char mode;
 
-	if (is_filtered)
+	if (is_filtered || sandbox_is_closed()) /* the latter: even this may not be read */
 		return true;
 	now = pyprof_clock_ns(CLOCK_MONOTONIC);
 	if (is_known && (now < known_until_ns || !process_has_descriptors()))

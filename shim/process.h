@@ -25,6 +25,7 @@ uint64_t process_threads(void);
 /*
  * Whether a seccomp filter watches over this process: a system call that CPython does not make by itself may
  * be its end. Then these come from /proc; opening and reading files is what CPython does all the time.
+ * True as well where sandbox_is_closed(), after which nothing is opened either.
  */
 bool process_is_filtered(void);
 

@@ -531,7 +531,7 @@ void region_free(uint64_t offset, uint64_t bytes)
 
 	bytes = round_up(bytes);
 	/* To the file system where others need it: the pages are not touched again. */
-	if (region.share != SHARE_EXCEEDED || process_is_filtered() || sandbox_is_closed() ||
+	if (region.share != SHARE_EXCEEDED || process_is_filtered() ||
 	    madvise(region_at(offset), bytes, MADV_REMOVE) < 0)
 		keep_freed(offset, bytes);
 	errno = saved;

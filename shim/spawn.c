@@ -124,8 +124,7 @@ static bool stack_is_short(void)
 
 		stack_floor = here - (128u << 10);
 		/* It asks for the processors, which a filter may forbid. */
-		if (!process_is_filtered() && !sandbox_is_closed() &&
-		    pthread_getattr_np(pthread_self(), &attr) == 0) {
+		if (!process_is_filtered() && pthread_getattr_np(pthread_self(), &attr) == 0) {
 			if (pthread_attr_getstack(&attr, &low, &bytes) == 0)
 				stack_floor = (uintptr_t)low + bytes / 4 * 3;
 			pthread_attr_destroy(&attr);

@@ -169,7 +169,7 @@ class Bench:
         if reader:
             self.finish(reader)
         if mode_name == "ring":
-            size = sum(path.stat().st_size for path in self.recordings())
+            size = sum(path.stat().st_blocks * 512 for path in self.recordings())
             if size > RING_BYTES * 0.9:
                 raise Failed("%s: a recording of %d bytes: the ring filled" % (workload, size))
         self.forget()

@@ -6,6 +6,7 @@ what the test saw pass at most."""
 import json
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -138,6 +139,8 @@ def test_a_reader_that_waits_sees_the_end(python, shim_dir):
     target = Target(python, SLEEPS, shim_dir)
     reader = subprocess.Popen([READER, "--wait", "-f", "json", target.recording],
                               stdout=subprocess.PIPE)
+    while str(target.recording) not in Path("/proc/%d/maps" % reader.pid).read_text():
+        time.sleep(0.01)
     time.sleep(1)
     least = time.monotonic() - target.ready
     target.kill()

@@ -33,7 +33,7 @@ ENDS = {
     "execv": ([1000, 1000], True),
     "execv_in_a_thread": ([1000, 1000], True),
     "execv_something_else": ([1000], True),
-    "daemons": ([1000], True),
+    "daemons": ([1000], None),  # the interpreter ends some of them
     "non_daemons": ([5000], False),
     "atexit_": ([2000], False),
     "atexit_that_exits": ([1000], False),
@@ -53,7 +53,8 @@ def test_end(python, how, run_shim, shim_dir, tmp_path):
         assert calls_of(stats, "leaf") == n, path
         assert calls_of(stats, how) >= (path == done.recordings[0])
     text = preamble(done.recordings[0])
-    assert bool(said(text, r"^  (\d+) calls? w(?:as|ere) running at the end")) == has_open, text
+    found = bool(said(text, r"^  (\d+) calls? w(?:as|ere) running at the end"))
+    assert has_open in (found, None), text
     if len(calls) > 1:
         stats = read_strictly(*done.recordings, out=tmp_path / "stats")
         assert calls_of(stats, "leaf") == sum(calls)
