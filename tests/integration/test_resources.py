@@ -409,12 +409,9 @@ def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
     assert len(done.recordings) == 2
 
 
-@pytest.mark.parametrize("how, clock", [("prctl", "wall"), ("syscall", "wall"), ("prctl", "thread"),
-                                        ("syscall", "cpu")])
-def test_filter_of_the_program(python, how, clock, syscalls, run_shim, tmp_path):
-    """The program installs one that kills whatever a bare run does not do from there on: it may not even
-    open a file. What there is no room for by then is not recorded. Memory and locks are always allowed,
-    for not every run asks for them at the same places."""
+def closed_program(python, how, syscalls, tmp_path):
+    """What runs CLOSED, and a bare run of it. Memory and locks are always allowed, for not every run asks for
+    them at the same places."""
     (tmp_path / "closed.py").write_text(CLOSED)
     args = [python.exe, tmp_path / "closed.py", how]
     bare = trace(syscalls, tmp_path, ["after", SYS_PRCTL],
@@ -424,8 +421,31 @@ def test_filter_of_the_program(python, how, clock, syscalls, run_shim, tmp_path)
         f.write("9 10 11 12 28 202\n")  # mmap, mprotect, munmap, brk, madvise, futex
     args.append(tmp_path / "numbers")
     assert run_bare(args).status == 0
+    return args, bare
+
+
+@pytest.mark.parametrize("how, clock", [("prctl", "wall"), ("syscall", "wall"), ("prctl", "thread"),
+                                        ("syscall", "cpu")])
+def test_filter_of_the_program(python, how, clock, syscalls, run_shim, tmp_path):
+    """The program installs one that kills whatever a bare run does not do from there on: it may not even
+    open a file. What there is no room for by then is not recorded."""
+    args, bare = closed_program(python, how, syscalls, tmp_path)
     done = run_shim(args, env={"PYSHIM_DEBUG": "1", "PYSHIM_CLOCK": clock})
     split_said(done)
     assert_same(bare, done)
     found = sum(v[1] for f, v in read_stats(done.recording).items() if f[2] == "f")
     assert 31 * 20 <= found <= 31 * 4020
+
+
+SHORT = """mount -t tmpfs -o size=16m tmpfs "$PYSHIM_DIR" && head -c 5m /dev/zero >"$PYSHIM_DIR/pyprof.1" &&
+LD_PRELOAD=$shim exec "$@" """
+
+
+def test_filter_where_recordings_have_their_share(python, syscalls, shim_dir, tmp_path):
+    """Of the file system: what a thread leaves is given back to it, unless there is such a filter."""
+    if not namespace():
+        pytest.skip("no mount namespaces are permitted here")
+    args, bare = closed_program(python, "prctl", syscalls, tmp_path)
+    done = run_bare([*namespace(), "sh", "-c", SHORT, "sh", *args],
+                    env={"PYSHIM_DIR": str(shim_dir), "shim": str(SHIM)})
+    assert_same(bare, done)
