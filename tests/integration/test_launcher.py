@@ -681,7 +681,7 @@ def test_commands_that_cannot_be_run(tmp_path):
     ["--reverse=1", "touch", "x"], ["-s", "nonsense", "touch", "x"],
     ["-f", "nonsense", "touch", "x"], ["--list", "touch", "x"], ["--clean", "touch", "x"],
     ["--calibrate", "9", "touch", "x"],
-    ["--python", "x", "touch", "x"], ["--threads", "-o", "out", "touch", "x"],
+    ["-r", "(", "touch", "x"], ["--python", "x", "touch", "x"], ["--threads", "-o", "out", "touch", "x"],
 ], ids=" ".join)
 def test_usage(args, tmp_path):
     """Said at once: the command is not run. Its own status 2 comes without these lines."""
