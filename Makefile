@@ -224,7 +224,8 @@ CAN_SANITIZE = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=ad
 
 # ... and for the thread sanitizer, which needs its addresses left free.
 CAN_SEE_RACES = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=thread \
-	-x c -o $(OBJ)/can-see-races - 2>/dev/null && setarch -R $(OBJ)/can-see-races && echo yes)
+	-x c -o $(OBJ)/can-see-races - 2>/dev/null && \
+	setarch -R $(OBJ)/can-see-races 2>/dev/null && echo yes)
 
 check: ## install what is missing, build, run every test; SAN=... runs the unit tests under it
 	@tools/install-deps build check
