@@ -133,7 +133,7 @@ static uint64_t block_end(const struct attach *a, const struct pyprof_block *b, 
 static const struct pyprof_block *last_block(const struct attach *a, const struct pyprof_ring *ring,
 					     uint64_t *left)
 {
-	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
+	uint64_t offset = pyprof_get(&ring->first_block);
 	const struct pyprof_block *last = NULL;
 
 	for (; offset && *left; --*left) {
@@ -142,7 +142,7 @@ static const struct pyprof_block *last_block(const struct attach *a, const struc
 		if (!b || b->kind != PYPROF_EXTENT_BLOCK)
 			break;
 		last = b;
-		offset = pyprof_observe(&b->next); /* C2 */
+		offset = pyprof_get(&b->next);
 	}
 	return last;
 }
@@ -151,7 +151,7 @@ static const struct pyprof_block *last_block(const struct attach *a, const struc
 static uint64_t table_end(const struct attach *a, const struct pyprof_ring *ring, uint64_t folded,
 			  uint64_t skipped)
 {
-	uint64_t offset = pyprof_observe(&ring->fold); /* C10 */
+	uint64_t offset = pyprof_get(&ring->fold);
 	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
 	struct pyprof_fold_state s;
 
@@ -165,7 +165,7 @@ static uint64_t ring_end(const struct drain *d, size_t i, uint64_t *left)
 {
 	const struct attach *a = d->attach;
 	const struct pyprof_ring *ring = attach_at(a, d->offset[i], sizeof(*ring));
-	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
+	uint64_t folded = pyprof_get(&ring->folded);
 	uint64_t skipped = pyprof_get(&ring->skipped_ticks);
 	const struct pyprof_block *b = last_block(a, ring, left);
 

@@ -45,10 +45,15 @@ static void copy_table(struct pyprof_table *t, const struct pyprof_table_layout 
 	}
 }
 
-/* Behind the store that leads to the new one, as a block's reuse is. */
-static void give_back(struct pyprof_fold_table *old, uint64_t bytes)
+/* Behind the store after which readers no longer look at what is reused, a block or a table. */
+static void before_reuse(void)
 {
 	pyprof_fence_before_reuse(); /* P11 */
+}
+
+static void give_back(struct pyprof_fold_table *old, uint64_t bytes)
+{
+	before_reuse();
 	recording.table_bytes -= bytes;
 	region_free(region_offset(old), bytes);
 }
@@ -293,7 +298,7 @@ uint64_t fold_oldest(struct pyprof_table *t, uint64_t wait_ns, uint64_t patience
 	if (!is_folded(t, b) && !fold_block(t, b, patience_ns, cause))
 		return 0;
 	pyprof_publish(&t->ring->first_block, b->next); /* P3 */
-	pyprof_fence_before_reuse();			/* P11 */
+	before_reuse();
 	KILLPOINT("block-taken-out");
 	return offset;
 }
