@@ -81,7 +81,11 @@ def test_64_mebibytes_of_dev_shm(chosen, program, tmp_path):
     source, n = PROGRAMS[program]
     (tmp_path / "program.py").write_text(textwrap.dedent(source) + textwrap.dedent(USES_SHM))
     text = ("mount -t tmpfs -o size=64m tmpfs /dev/shm; LD_PRELOAD='%s' \"$@\"; s=$?\n"
-            "df --output=avail /dev/shm | tail -n 1; cp --sparse=always /dev/shm/pyprof.* .; exit $s" % SHIM)
+            "df --output=avail /dev/shm | tail -n 1\n"
+            "for p in /dev/shm/pyprof.*; do\n"  # multiprocessing's resource tracker ends a little later
+            "  p=${p#*pyprof.}; while kill -0 ${p%%%%.*} 2>/dev/null; do sleep 0.1; done\n"
+            "done\n"
+            "cp --sparse=always /dev/shm/pyprof.* .; exit $s" % SHIM)
     done = run_bare([*namespace(), "sh", "-c", text, "sh", chosen.exe, "-S", "program.py", n], cwd=tmp_path)
     assert (done.status, done.err) == (0, b"")
     said, free = done.out.split()
