@@ -145,8 +145,10 @@ def test_process_clock_bills_each_thread_for_all(python, run_shim):
     done = run_shim([python.exe, "-c", """if 1:
         import hashlib, threading, time
         def hashing():
+            go.wait()
             for i in range(100): hashlib.sha256(block).digest()
-        def wait(thread): thread.join()
+        def wait(thread): go.set(); thread.join()
+        go = threading.Event()
         block = b"x" * (1 << 20)
         thread = threading.Thread(target=hashing)
         thread.start(); wait(thread)"""], env={"PYSHIM_CLOCK": "cpu"})
