@@ -174,7 +174,10 @@ static uint64_t ring_end(const struct drain *d, size_t i, uint64_t *left)
 	return folded ? table_end(a, ring, folded, skipped) : 0;
 }
 
-/* Of a process that has ended: nothing of this moves any more. */
+/*
+ * Of a process that has ended, so without order. A process of unknown state may still run: then the value may be
+ * an older one; each offset is checked all the same.
+ */
 static uint64_t latest_event(const struct drain *d)
 {
 	uint64_t left = attach_bytes(d->attach) / d->attach->header.block_bytes;
