@@ -193,9 +193,8 @@ static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 	}
 }
 
-static bool take_over(struct pyprof_table *t)
+static bool take_over(struct pyprof_table *t, uint64_t offset)
 {
-	uint64_t offset = t->ring->fold;
 	struct pyprof_fold_table *table = region_check(offset, sizeof(*table));
 
 	if (table && pyprof_table_take_over(t, table, region.used_bytes - offset))
@@ -207,15 +206,18 @@ static bool take_over(struct pyprof_table *t)
 /* Makes the view stand where the table does; a table is made where there is none. */
 static bool bring_up_to_date(struct pyprof_table *t)
 {
+	uint64_t offset = pyprof_get(&t->ring->fold);
+
 	t->view.grow = grow;
 	t->view.weight = region.header->cost_weight;
 	t->view.max_between = region.header->max_between;
 	t->view.max_gap = region.header->max_gap;
-	if (!t->ring->fold)
+	/* Lost, if there has been one: what the view holds has no room in a first one. */
+	if (!offset && !t->view.cap_fns)
 		return replace_table(t, FIRST_FNS, FIRST_EDGES, FIRST_DEPTH);
 	if (pyprof_get(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)
 		return true;
-	return take_over(t);
+	return take_over(t, offset);
 }
 
 void fold_prepare(struct pyprof_table *t)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import random
 import shutil
+import struct
 import subprocess
 import sys
 import textwrap
@@ -264,8 +265,26 @@ def test_the_program_outlives_its_recording(python, change, shim_dir):
 WORDS = [0, 1, 7, 255, 4096, 1 << 20, 1 << 32, (1 << 64) - 1]
 
 
-@pytest.mark.parametrize("how", ["any words", "small words", "pages"])
-def test_scribbling_in_a_recording_kills_nobody(python, how, shim_dir):
+def first_ring(f, abi):
+    rings, = struct.unpack("<Q", os.pread(f.fileno(), 8, abi["header.rings"]))
+    return rings + abi["sizeof extent"]
+
+
+def scribbles(f, abi, how, chance):
+    """Twenty (place, bytes) at a time: in the whole file, or one word of the header or of the first ring."""
+    place = {"header": chance.randrange(0, abi["sizeof header"], 8),
+             "ring": first_ring(f, abi) + chance.randrange(0, abi["sizeof ring"], 8)}.get(how)
+    while True:
+        size = max(os.fstat(f.fileno()).st_blocks * 512, 4096)
+        for _ in range(20):
+            data = (chance.randbytes(8) if how == "any words" else chance.randbytes(4096)
+                    if how == "pages" else chance.choice(WORDS).to_bytes(8, "little"))
+            yield place if place is not None else chance.randrange(size) & -len(data), data
+        time.sleep(0.0005)
+
+
+@pytest.mark.parametrize("how", ["any words", "small words", "pages", "header", "ring"])
+def test_scribbling_in_a_recording_kills_nobody(python, how, shim_dir, abi):
     """Numbers that lead somewhere lead nowhere else, whatever they are."""
     seed = int(os.environ.get("PYSHIM_SEED", time.time_ns() % 1000000))
     chance = random.Random(seed)
@@ -273,12 +292,15 @@ def test_scribbling_in_a_recording_kills_nobody(python, how, shim_dir):
         print("seed", seed)
         end = time.monotonic() + 20
         with open(shim_dir / ("pyprof.%d" % process.pid), "r+b", buffering=0) as f:
-            while process.poll() is None and time.monotonic() < end:
-                size = os.fstat(f.fileno()).st_blocks * 512
-                for _ in range(20):
-                    at = chance.randrange(max(size, 4096) // 8) * 8
-                    data = (chance.randbytes(8) if how == "any words" else chance.randbytes(4096)
-                            if how == "pages" else chance.choice(WORDS).to_bytes(8, "little"))
-                    f.seek(at & -len(data))
-                    f.write(data)
-                time.sleep(0.0005)
+            for at, data in scribbles(f, abi, how, chance):
+                if process.poll() is not None or time.monotonic() > end:
+                    break
+                os.pwrite(f.fileno(), data, at)
+
+
+def test_a_fold_table_that_is_lost_is_noticed(python, shim_dir, abi):
+    """Its functions do not find room in a first table, which is small."""
+    with busy(python, shim_dir, 0.6, "64K") as process:
+        time.sleep(0.3)
+        with open(shim_dir / ("pyprof.%d" % process.pid), "r+b", buffering=0) as f:
+            os.pwrite(f.fileno(), bytes(8), first_ring(f, abi) + abi["ring.fold"])

@@ -58,6 +58,7 @@ int main(void)
 	SIZE(ring);
 	FIELD(ring, first_block);
 	FIELD(ring, consumer);
+	FIELD(ring, fold);
 	SIZE(block);
 	FIELD(block, kind);
 	FIELD(block, next);
