@@ -300,6 +300,8 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->is_paused = pyprof_get(&h->is_paused);
 	to->file_device = pyprof_get(&h->file_device);
 	to->file_inode = pyprof_get(&h->file_inode);
+	to->load_ticks = pyprof_get(&h->load_ticks);
+	to->load_mono_ns = pyprof_get(&h->load_mono_ns);
 }
 
 /* Whether it is the file that the target made: a copy has another number, or lies on another device. */

@@ -50,6 +50,12 @@ void clock_init(void)
 	pyprof_clock_pair(&counter.first_ticks, &counter.first_ns);
 }
 
+void clock_first_pair(uint64_t *ticks, uint64_t *mono_ns)
+{
+	*ticks = counter.first_ticks;
+	*mono_ns = counter.first_ns;
+}
+
 /* A pair of clocks twice as far from the first makes the rate twice as good. */
 static void learn_rate(uint64_t now)
 {

@@ -22,8 +22,11 @@
 #define CLOCK_MAX_GAP_NS 10000u
 #define CLOCK_MAX_AGE_NS 100000u
 
-/* Once per process image, before the clock is read; any time before is good. */
+/* Once per process image, before the clock is read: the earlier, the sooner the counter's rate is known. */
 void clock_init(void);
+
+/* The pair (counter, CLOCK_MONOTONIC) that clock_init() read. */
+void clock_first_pair(uint64_t *ticks, uint64_t *mono_ns);
 
 /* The time now. PYSHIM_CLOCK=count is not moved on by being read. */
 uint64_t clock_read(void);

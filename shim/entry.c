@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "config.h"
 #include "exec.h"
 #include "log.h"
@@ -200,6 +201,7 @@ __attribute__((visibility("default"))) void *dlsym(void *restrict handle, const 
 
 __attribute__((constructor)) static void entry(void)
 {
+	clock_init();
 	find_real_dlsym();
 	exec_init();
 	if (config_disabled() || !real_dlsym)

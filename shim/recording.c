@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "config.h"
 #include "family.h"
 #include "forkstack.h"
@@ -136,6 +137,7 @@ static bool create(bool forked)
 	if (region_create(&h) < 0)
 		return false;
 	region.header->pid_namespace = h.pid_namespace;
+	clock_first_pair(&region.header->load_ticks, &region.header->load_mono_ns);
 	filename_note_former(region.header);
 	start_empty();
 	if (!forked)

@@ -733,7 +733,6 @@ void thread_reset(void)
 
 void thread_init(void)
 {
-	clock_init();
 	has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
 	if (!has_exit_key)
 		log_debug("no thread-specific key is left: rings of ended threads stay theirs");

@@ -224,6 +224,9 @@ struct pyprof_header {
 	uint64_t n_blocks;
 	uint64_t file_device; /* constant: where the target made it; a copy lies elsewhere ... */
 	uint64_t file_inode;  /* ... or has another number */
+	/* constant: a pair of clocks of when the shim was loaded, before the interpreter began; 0: none */
+	uint64_t load_ticks;
+	uint64_t load_mono_ns;
 };
 
 _Static_assert(sizeof(struct pyprof_header) <= PYPROF_HEADER_BYTES, "the header is one page");

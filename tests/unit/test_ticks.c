@@ -136,6 +136,30 @@ START_TEST(pairs_that_are_too_close)
 }
 END_TEST
 
+/* Whoever reads it, then, and on whatever machine. */
+START_TEST(the_pair_of_the_load_lies_far_enough)
+{
+	r.header->load_ticks = START_TICKS - 900000;
+	r.header->load_mono_ns = START_NS - 1000000;
+	use_this_boot();
+	ck_assert_double_eq_tol(read_back() * 1e9 * 0.9, 1,
+				1e-12); /* there are two pairs, and no more */
+	sync_after(0);
+	r.header->sync_ticks++;
+	r.header->sync_mono_ns++;
+	ck_assert_double_eq_tol(read_back() * 1e9 * 900001 / 1000001, 1, 1e-12);
+}
+END_TEST
+
+START_TEST(a_load_after_the_start_is_none)
+{
+	r.header->load_ticks = START_TICKS + 1;
+	r.header->load_mono_ns = START_NS - 1000000;
+	sync_after(1000000);
+	ck_assert_double_eq_tol(read_back() * 1e9, 0.4, 1e-12);
+}
+END_TEST
+
 START_TEST(nothing_to_fit)
 {
 	ck_assert_double_eq(read_back(), 0);
@@ -158,6 +182,8 @@ int main(void)
 	tcase_add_test(t, the_recording_comes_before_our_clock);
 	tcase_add_test(t, a_pair_that_was_being_written);
 	tcase_add_test(t, pairs_that_are_too_close);
+	tcase_add_test(t, the_pair_of_the_load_lies_far_enough);
+	tcase_add_test(t, a_load_after_the_start_is_none);
 	tcase_add_test(t, nothing_to_fit);
 	return run_case("ticks", t);
 }
