@@ -375,6 +375,12 @@ bool drain_ring_skip(struct drain_ring *r, uint64_t folded)
 
 /* --- rings -------------------------------------------------------------------------------------------- */
 
+/* Of the ring at which go_to_first has looked. */
+static uint64_t table_of(const struct drain_ring *r)
+{
+	return r->before ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+}
+
 static int start(struct drain_ring *r, uint64_t *table)
 {
 	int err = 0;
@@ -383,11 +389,11 @@ static int start(struct drain_ring *r, uint64_t *table)
 		err = save(r);
 	else
 		go_to_first(r);
-	*table = r->before ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+	*table = table_of(r);
 	return err;
 }
 
-int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
+static void choose_ring(struct drain_ring *r, size_t i)
 {
 	r->ring = attach_at(r->attach, r->drain->offset[i], sizeof(*r->ring));
 	r->n_bad = 0;
@@ -400,12 +406,43 @@ int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
 	r->n_walks = 0;
 	r->n_again = 0;
 	r->until = UINT64_MAX;
+}
+
+int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
+{
+	choose_ring(r, i);
 	if (r->attach->live) {
 		find_last(r);
 		r->n_bad = 0; /* it is met again, if it is still there */
 		r->most_saved = r->before ? FIRST_SAVED : 0;
 	}
 	return start(r, table);
+}
+
+/* The walk to the last block, or DRAIN_OVERTAKEN. */
+static enum drain_result copy_last(struct drain_ring *r, struct drain_batch *batch)
+{
+	const struct pyprof_block *b, *last = NULL;
+	enum drain_result result;
+
+	go_to_first(r);
+	while ((result = next_block(r, &b)) == DRAIN_BATCH)
+		last = b;
+	if (result == DRAIN_OVERTAKEN || !last)
+		return result;
+	return copy_block(r, last, r->copy, batch) ? DRAIN_BATCH : DRAIN_OVERTAKEN;
+}
+
+enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *table,
+				  struct drain_batch *batch)
+{
+	enum drain_result result = DRAIN_OVERTAKEN;
+
+	choose_ring(r, i);
+	for (int tries = 0; tries < MAX_WALKS && result == DRAIN_OVERTAKEN; tries++)
+		result = copy_last(r, batch);
+	*table = table_of(r);
+	return result;
 }
 
 /*

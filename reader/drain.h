@@ -106,6 +106,13 @@ bool drain_count_table(struct drain_ring *r, uint64_t bytes);
 /* The next block of the ring. The batch is good until the next call. */
 enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch);
 
+/*
+ * The last block of a ring that is not in its fold table, alone; i and `table` as in drain_ring_start. DRAIN_END:
+ * there is none. Where the ring is to be read as well, before drain_ring_start or behind the last drain_next.
+ */
+enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *table,
+				  struct drain_batch *batch);
+
 /* What is folded by now: of what was read before, and belongs to a later block, nothing was changed. */
 uint64_t drain_folded_by_now(const struct pyprof_ring *ring);
 

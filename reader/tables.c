@@ -253,8 +253,26 @@ static int odd(const struct tables_source *s)
 
 /*
  * State and stack exist twice, and the fold of the block after the next writes them: so they hold if the next one is not
- * folded yet. The first look tells how large they are, for making room takes its time.
+ * folded yet, which is to be asked behind this.
  */
+static void take_state(struct pyprof_fold_state *state, const struct arrays *t,
+		       struct tables_source *s)
+{
+	s->folded = pyprof_observe(&s->ring->ring->folded); /* C9 */
+	pyprof_copy(state, &t->state[s->folded & 1], sizeof(*state));
+}
+
+int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s)
+{
+	struct arrays t;
+
+	if (!find_arrays(&t, s->ring->attach, s->offset))
+		return odd(s);
+	take_state(state, &t, s);
+	return drain_folded_by_now(s->ring->ring) == s->folded && is_current(s) ? 0 : -EAGAIN;
+}
+
+/* The first look tells how large state and stack are, for making room takes its time. */
 int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 {
 	struct pyprof_fold_state state;
@@ -265,8 +283,7 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 	for (int look = 0; look < 2; look++) {
 		int err;
 
-		s->folded = pyprof_observe(&s->ring->ring->folded); /* C9 */
-		pyprof_copy(&state, &t.state[s->folded & 1], sizeof(state));
+		take_state(&state, &t, s);
 		if (!fits(&t, &state) || !is_paid(s, &state))
 			return odd(s);
 		err = make_room(f, &state);

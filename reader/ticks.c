@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ticks.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,7 +9,9 @@
 #include "attach.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
+#include "tables.h"
 
+#define MAX_TRIES 1000
 #define FAR_ENOUGH_NS 1000000u /* a pair is off by some 20 ns: by less than a part in 10,000 */
 
 static bool same_boot(const struct pyprof_header *h)
@@ -72,16 +75,25 @@ static bool block_pair(struct drain *d, struct pair *latest)
 	return any;
 }
 
+/* That of the shim's load, which comes some milliseconds before the first record; else that of the start. */
+static struct pair first_pair(const struct pyprof_header *h)
+{
+	const struct pair load = { h->load_ticks, h->load_mono_ns };
+	const struct pair start = { h->start_ticks, h->start_mono_ns };
+
+	return load.ns && is_before(&load, &start) ? load : start;
+}
+
 static bool last_pair(struct drain *d, struct pair *last)
 {
 	const struct pyprof_header *h = &d->attach->header;
-	bool known = header_pair(d->attach, last) || block_pair(d, last);
+	const struct pair first = first_pair(h);
 
-	if ((!known || last->ns - h->start_mono_ns < FAR_ENOUGH_NS) && same_boot(h)) {
+	if (!header_pair(d->attach, last) && !block_pair(d, last))
+		*last = (struct pair){ h->start_ticks, h->start_mono_ns };
+	if (last->ns - first.ns < FAR_ENOUGH_NS && same_boot(h))
 		pyprof_clock_pair(&last->ticks, &last->ns);
-		known = true;
-	}
-	return known;
+	return is_before(&first, last);
 }
 
 void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns)
@@ -97,12 +109,12 @@ void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns)
 double ticks_seconds(struct drain *d)
 {
 	const struct pyprof_header *h = &d->attach->header;
-	const struct pair first = { h->start_ticks, h->start_mono_ns };
+	const struct pair first = first_pair(h);
 	struct pair last;
 
 	if (h->clock != PYPROF_CLOCK_TSC)
 		return 1.0 / 1e9;
-	if (!last_pair(d, &last) || !is_before(&first, &last))
+	if (!last_pair(d, &last))
 		return 0;
 	return (double)(last.ns - first.ns) / (double)(last.ticks - first.ticks) * 1e-9;
 }
@@ -115,76 +127,58 @@ static uint64_t later(uint64_t a, uint64_t b)
 }
 
 /* The clock at the last event of a block. `skipped`: the ring's. */
-static uint64_t block_end(const struct attach *a, const struct pyprof_block *b, uint64_t skipped)
+static uint64_t block_end(const struct drain_batch *b, uint64_t skipped)
 {
-	size_t n = (a->header.block_bytes - sizeof(*b)) / sizeof(uint64_t);
-	uint64_t base = pyprof_get(&b->base_ticks), latest = base, record;
+	uint64_t base = b->base_ticks, latest = base;
 
-	for (size_t i = 0; i < n && (record = pyprof_take(&b->record[i])); i++) {
-		if (pyprof_record_kind(record) != PYPROF_SYNC)
-			latest = base + pyprof_record_ticks(record);
-		else if (!pyprof_record_fn(record))
-			base += pyprof_record_ticks(record) << PYPROF_SYNC_SHIFT;
+	for (size_t i = 0; i < b->n; i++) {
+		uint64_t ticks = pyprof_record_ticks(b->record[i]);
+
+		if (pyprof_record_kind(b->record[i]) != PYPROF_SYNC)
+			latest = base + ticks;
+		else if (!pyprof_record_fn(b->record[i]))
+			base += ticks << PYPROF_SYNC_SHIFT;
 	}
-	return latest + later(pyprof_get(&b->skipped_ticks), skipped);
-}
-
-/* The ring's last block, or NULL. `left`: how many blocks the rings still to come can have in all. */
-static const struct pyprof_block *last_block(const struct attach *a, const struct pyprof_ring *ring,
-					     uint64_t *left)
-{
-	uint64_t offset = pyprof_get(&ring->first_block);
-	const struct pyprof_block *last = NULL;
-
-	for (; offset && *left; --*left) {
-		const struct pyprof_block *b = attach_at(a, offset, a->header.block_bytes);
-
-		if (!b || b->kind != PYPROF_EXTENT_BLOCK)
-			break;
-		last = b;
-		offset = pyprof_get(&b->next);
-	}
-	return last;
+	return latest + later(b->skipped_ticks, skipped);
 }
 
 /* The clock at the last event that is in the ring's fold table. */
-static uint64_t table_end(const struct attach *a, const struct pyprof_ring *ring, uint64_t folded,
-			  uint64_t skipped)
+static uint64_t table_end(struct drain_ring *r, uint64_t offset, uint64_t skipped)
 {
-	uint64_t offset = pyprof_get(&ring->fold);
-	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
+	struct tables_source source = { .ring = r, .offset = offset };
 	struct pyprof_fold_state s;
+	int err = -EAGAIN;
 
-	if (!offset || !t || t->extent.kind != PYPROF_EXTENT_FOLD)
-		return 0;
-	pyprof_copy(&s, &t->state[folded & 1], sizeof(s));
-	return s.now + later(s.skipped_ticks, skipped);
+	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++)
+		err = tables_read_state(&s, &source);
+	return err ? 0 : s.now + later(s.skipped_ticks, skipped);
 }
 
-static uint64_t ring_end(const struct drain *d, size_t i, uint64_t *left)
+/* 0: none, or the target folds on faster than it is read. */
+static uint64_t ring_end(struct drain_ring *r, size_t i)
 {
-	const struct attach *a = d->attach;
-	const struct pyprof_ring *ring = attach_at(a, d->offset[i], sizeof(*ring));
-	uint64_t folded = pyprof_get(&ring->folded);
-	uint64_t skipped = pyprof_get(&ring->skipped_ticks);
-	const struct pyprof_block *b = last_block(a, ring, left);
+	struct drain_batch batch;
+	uint64_t table;
+	enum drain_result result = drain_ring_last(r, i, &table, &batch);
+	uint64_t skipped = pyprof_get(&r->ring->skipped_ticks);
 
-	if (b && pyprof_get(&b->sequence) > folded)
-		return block_end(a, b, skipped);
-	return folded ? table_end(a, ring, folded, skipped) : 0;
+	if (result == DRAIN_BATCH)
+		return block_end(&batch, skipped);
+	return result == DRAIN_END && table ? table_end(r, table, skipped) : 0;
 }
 
-/*
- * Of a process that has ended, so without order. A process of unknown state may still run: then the value may be
- * an older one; each offset is checked all the same.
- */
-static uint64_t latest_event(const struct drain *d)
+static uint64_t latest_event(struct drain *d)
 {
-	uint64_t left = attach_bytes(d->attach) / d->attach->header.block_bytes;
+	struct drain_ring r;
 	uint64_t latest = 0;
 
-	for (size_t i = 0; i < d->n_rings; i++)
-		latest = later(latest, ring_end(d, i, &left));
+	drain_rewind(d);
+	if (drain_ring_open(&r, d) == 0) {
+		for (size_t i = 0; i < d->n_rings; i++)
+			latest = later(latest, ring_end(&r, i));
+	}
+	drain_ring_close(&r);
+	drain_rewind(d);
 	return latest;
 }
 
@@ -203,7 +197,7 @@ static uint64_t clock_of(const struct pyprof_header *h)
 	}
 }
 
-uint64_t ticks_end(const struct drain *d)
+uint64_t ticks_end(struct drain *d)
 {
 	const struct attach *a = d->attach;
 	const struct pyprof_header *h = &a->header;

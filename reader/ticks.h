@@ -9,7 +9,7 @@
 
 /*
  * How many seconds a tick lasts. Where ticks are nanoseconds, that is 1e-9, as in cProfile. A
- * processor's counter is fitted between the first pair of clocks in the recording and the last: so whoever
+ * processor's counter is fitted between the first pair of clocks, that of the shim's load, and the last: so whoever
  * reads an ended recording, and when, finds the same times. The counter is invariant, and tables hold
  * sums of ticks, so there is one line through both. Where they lie too close together, the reader's own clock
  * takes the last one's place, on the same boot of the same machine. 0 where there is nothing to
@@ -26,6 +26,6 @@ void ticks_last_pair(struct drain *d, uint64_t *ticks, uint64_t *mono_ns);
  * saw the process end. It is the same for all threads, and for an ended recording at every read.
  * 0: each thread's calls count up to its own last event, for its clock is its own, or nothing is known.
  */
-uint64_t ticks_end(const struct drain *d);
+uint64_t ticks_end(struct drain *d);
 
 #endif
