@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "family.h"
 
-#include <errno.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "process.h"
 #include "pyprof/ring.h"
 #include "region.h"
-#include "sandbox.h"
 
 #define N_SLOTS 1024u
 #define MAX_ENDED 64u /* recordings of ended processes that are left as they are ... */
@@ -111,19 +108,19 @@ void family_note(void)
 
 /* --- those of ended processes ------------------------------------------------------------------ */
 
-/* What kill(2) says is cheap; of a process that exists, /proc says whether it is the same one. */
+/* Of a process that exists, /proc says whether it is the same one: that takes longer. */
 static bool has_ended(const struct slot *s, uint64_t here, uint32_t *n_looks)
 {
 	pid_t pid = (pid_t)(s->owner >> 32);
 
 	if (s->pid_namespace != here || !here)
 		return false;
-	if (kill(pid, 0) < 0 && errno == ESRCH)
+	if (process_is_gone(pid))
 		return true;
 	if (!*n_looks)
 		return false;
 	--*n_looks;
-	return process_is_zombie(pid) || (uint32_t)process_start(pid) != (uint32_t)s->owner;
+	return process_has_ended(pid, (uint32_t)s->owner);
 }
 
 static bool shares(const struct slot *s, const struct family_numbers *numbers)
@@ -173,7 +170,7 @@ bool family_take(struct region *r, const struct family_numbers *numbers, bool *s
 {
 	struct slot *s;
 
-	if (!family || process_is_filtered())
+	if (!family)
 		return false;
 	for (int tries = 0; tries < 8 && (s = find_ended(numbers)); tries++) {
 		if (!change(s, SLOT_ENDED, SLOT_TAKEN))

@@ -6,7 +6,7 @@
  * call is lost.
  *
  * Each process writes its own slot; slots are handed over by compare-and-swap. What the slot says was
- * written before its process ended, and kill(2) says that it has: no other order is needed. Only
+ * written before its process ended, which the kernel says it has: no other order is needed. Only
  * processes of the family can reach the memory, so it is believed. All calls need the GIL.
  */
 #ifndef SHIM_FAMILY_H

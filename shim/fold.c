@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -118,23 +117,8 @@ static uint64_t own_consumer(void)
 /* A reader that has ended cannot give its claim back. Those of other PID namespaces take none. */
 static bool is_dead(uint64_t consumer)
 {
-	pid_t pid = (pid_t)(consumer >> 32);
-	bool filtered;
-	uint64_t start;
-
-	if (sandbox_is_closed() || !process_has_descriptors())
-		return false;
-	filtered = process_is_filtered();
-	if (!filtered && kill(pid, 0) < 0 && errno == ESRCH)
-		return true;
-	if (!process_has_own_proc())
-		return false; /* what it says of this PID is another process's */
-	if (process_is_zombie(pid))
-		return true;
-	start = process_start(pid);
-	if (!start)
-		return filtered && region.process_start; /* /proc is there, and tells */
-	return (uint32_t)start != (uint32_t)consumer;
+	return !sandbox_is_closed() && process_has_descriptors() &&
+	       process_has_ended((pid_t)(consumer >> 32), (uint32_t)consumer);
 }
 
 /* A wait that ends by the clock, and by what has been waited: the clock may stand still (libfaketime). */

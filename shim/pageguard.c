@@ -9,7 +9,10 @@
 
 #define PAGE_BYTES 4096u
 
-static uintptr_t range_from, range_to; /* the handler reads them at any instant */
+/* The handler reads them at any instant; `to` is 0 where there is none. */
+static struct range {
+	uintptr_t from, to;
+} own, aside;
 static bool tripped;
 
 static uintptr_t get(const uintptr_t *word)
@@ -22,14 +25,14 @@ static void set(uintptr_t *word, uintptr_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELAXED);
 }
 
-static bool replace_pages(uintptr_t at)
+static bool replace_pages(const struct range *r, uintptr_t at)
 {
 	uintptr_t from = at & ~(uintptr_t)(PAGE_BYTES - 1);
-	uintptr_t to = get(&range_to);
+	uintptr_t to = get(&r->to);
 	int saved = errno;
 	void *result;
 
-	if (!to || at < get(&range_from) || at >= to)
+	if (!to || at < get(&r->from) || at >= to)
 		return false;
 	result = mmap((void *)from, to - from, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
@@ -44,9 +47,10 @@ static bool replace_pages(uintptr_t at)
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
 	struct sigaction action = { .sa_handler = SIG_DFL };
+	uintptr_t at = (uintptr_t)info->si_addr;
 
 	(void)context;
-	if (info->si_code > 0 && replace_pages((uintptr_t)info->si_addr))
+	if (info->si_code > 0 && (replace_pages(&own, at) || replace_pages(&aside, at)))
 		return;
 	sigaction(number, &action, NULL);
 	/* A fault comes again when this returns; a signal that was sent does not. */
@@ -74,18 +78,29 @@ static void install(void)
 		sigaction(SIGBUS, &action, NULL);
 }
 
+static void set_range(struct range *r, void *base, size_t bytes)
+{
+	set(&r->to, 0); /* none, while the two do not belong together */
+	set(&r->from, (uintptr_t)base);
+	set(&r->to, (uintptr_t)base + bytes);
+}
+
 void pageguard_set(void *base, size_t bytes)
 {
-	if ((uintptr_t)base == get(&range_from)) {
-		set(&range_to, (uintptr_t)base + bytes);
+	if ((uintptr_t)base == get(&own.from)) {
+		set(&own.to, (uintptr_t)base + bytes);
 		return;
 	}
-	set(&range_to, 0); /* none, while the two do not belong together */
-	set(&range_from, (uintptr_t)base);
+	set_range(&own, NULL, 0);
 	__atomic_store_n(&tripped, false, __ATOMIC_RELAXED);
-	set(&range_to, (uintptr_t)base + bytes);
+	set_range(&own, base, bytes);
 	if (base)
 		install();
+}
+
+void pageguard_set_aside(void *base, size_t bytes)
+{
+	set_range(&aside, base, base ? bytes : 0);
 }
 
 bool pageguard_has_tripped(void)

@@ -21,7 +21,13 @@
  */
 void pageguard_set(void *base, size_t bytes);
 
-/* Whether pages of the range have been replaced. Any thread. */
+/*
+ * Protects another range beside it: in a forked child the parent's recording, until it is unmapped. NULL: none.
+ * Async-signal-safe.
+ */
+void pageguard_set_aside(void *base, size_t bytes);
+
+/* Whether pages of a range have been replaced, since pageguard_set() was given another one. Any thread. */
 bool pageguard_has_tripped(void);
 
 /*

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "pyprof/clock.h"
@@ -71,46 +73,52 @@ bool process_has_descriptors(void)
 }
 
 /*
- * The mode in the line "Seccomp:\t2" of /proc/self/status; 0: not known. The line lies behind the list of
- * groups, which may be long: a piece is read at a time, for a thread's stack may be small.
+ * What follows `name` in /proc/self/status, up to `cap` - 1 bytes; "": not known. `name` begins with the newline before
+ * it. It may lie behind the list of groups, which is long: a piece is read at a time, for a thread's stack may be small.
  */
-static char read_seccomp_mode(void)
+static void read_status(const char *name, char *value, size_t cap)
 {
-	static const char name[] = "\nSeccomp:\t";
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
-	const size_t n_name = sizeof(name) - 1;
-	char piece[512], mode = 0;
+	const size_t n_name = strlen(name);
+	char piece[512];
 	size_t kept = 0; /* the end of the piece before: the name may begin in it */
+	bool found = false;
 	ssize_t n;
 
-	while (fd >= 0 && !mode && (n = read(fd, piece + kept, sizeof(piece) - kept)) > 0) {
+	*value = '\0';
+	while (fd >= 0 && !found && (n = read(fd, piece + kept, sizeof(piece) - kept)) > 0) {
 		size_t end = kept + (size_t)n;
 		const char *at = memmem(piece, end, name, n_name);
 
-		if (at && at + n_name < piece + end)
-			mode = at[n_name];
-		kept = end < n_name ? end : n_name;
+		found = at;
+		kept = found ? end - (size_t)(at + n_name - piece) : end < n_name ? end : n_name;
 		memmove(piece, piece + end - kept, kept);
+	}
+	if (found) {
+		n = kept < cap ? read(fd, piece + kept, sizeof(piece) - kept) : 0;
+		kept += n > 0 ? (size_t)n : 0;
+		kept = kept < cap ? kept : cap - 1;
+		memcpy(value, piece, kept);
+		value[kept] = '\0';
 	}
 	if (fd >= 0)
 		close(fd);
-	return mode;
 }
 
 bool process_is_filtered(void)
 {
 	static uint64_t known_until_ns; /* one slow path asks several times */
 	uint64_t now;
-	char mode;
+	char mode[2]; /* "2": a filter */
 
 	if (is_filtered || sandbox_is_closed()) /* the latter: even this may not be read */
 		return true;
 	now = pyprof_clock_ns(CLOCK_MONOTONIC);
 	if (is_known && (now < known_until_ns || !process_has_descriptors()))
 		return false;
-	mode = read_seccomp_mode();
-	is_filtered = mode == '2';
-	is_known = mode != 0;
+	read_status("\nSeccomp:\t", mode, sizeof(mode));
+	is_filtered = *mode == '2';
+	is_known = *mode != 0;
 	known_until_ns = now + KNOWN_NS;
 	return is_filtered;
 }
@@ -118,6 +126,18 @@ bool process_is_filtered(void)
 bool process_was_filtered(void)
 {
 	return is_filtered;
+}
+
+pid_t process_thread_id(void)
+{
+	char text[16];
+
+	if (!process_is_filtered())
+		return (pid_t)syscall(SYS_gettid);
+	if (sandbox_is_closed() || !process_has_descriptors())
+		return 0;
+	text[process_read("/proc/thread-self/stat", text, sizeof(text) - 1)] = '\0';
+	return (pid_t)strtol(text, NULL, 10);
 }
 
 void process_ids(pid_t *pid, pid_t *parent)
@@ -170,13 +190,11 @@ uint64_t process_pid_namespace(void)
 
 bool process_has_own_proc(void)
 {
-	char text[4096];
-	const char *at;
+	char pids[64];
 
-	text[process_read("/proc/self/status", text, sizeof(text) - 1)] = '\0';
 	/* One PID for each namespace, from that of /proc to the innermost; Linux before 4.1 does not tell. */
-	at = strstr(text, "\nNSpid:\t");
-	return !at || !memchr(at + 8, '\t', strcspn(at + 8, "\n"));
+	read_status("\nNSpid:\t", pids, sizeof(pids));
+	return !memchr(pids, '\t', strcspn(pids, "\n"));
 }
 
 uint64_t process_threads(void)
@@ -195,6 +213,31 @@ bool process_is_zombie(pid_t pid)
 	for (int field = 2; at && field < 20; field++)
 		at = strchr(at + 1, ' ');
 	return !at || strtol(at + 1, NULL, 10) <= 1;
+}
+
+bool process_is_gone(pid_t pid)
+{
+	return !process_is_filtered() && kill(pid, 0) < 0 && errno == ESRCH;
+}
+
+/* Another user's process may be hidden in /proc. */
+static bool is_missing(uint32_t start)
+{
+	return start && process_is_filtered() && process_start(0);
+}
+
+bool process_has_ended(pid_t pid, uint32_t start)
+{
+	uint64_t found;
+
+	if (process_is_gone(pid))
+		return true;
+	if (!process_has_own_proc())
+		return false; /* what it says of this PID is another process's */
+	if (process_is_zombie(pid))
+		return true;
+	found = process_start(pid);
+	return found && start ? (uint32_t)found != start : is_missing(start) && !found;
 }
 
 bool process_is_foreign(pid_t pid)

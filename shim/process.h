@@ -38,6 +38,9 @@ bool process_was_filtered(void);
  */
 bool process_has_descriptors(void);
 
+/* The calling thread's id; 0: unknown. */
+pid_t process_thread_id(void);
+
 /* getpid() and getppid(). */
 void process_ids(pid_t *pid, pid_t *parent);
 
@@ -46,6 +49,15 @@ uint64_t process_address_bytes(void);
 
 /* Whether it has ended, all its threads have, and nobody has waited for it yet. */
 bool process_is_zombie(pid_t pid);
+
+/* Whether there is none with this PID; false under a filter, where it is not asked. A system call, and no more. */
+bool process_is_gone(pid_t pid);
+
+/*
+ * Whether the process with this PID and this start (the low 32 bits of it, 0: unknown) has ended. False where
+ * that cannot be told. Reads /proc, which takes some 10 us, if there is a process with this PID.
+ */
+bool process_has_ended(pid_t pid, uint32_t start);
 
 /* Whether the calling process is another one; false where that cannot be asked. */
 bool process_is_foreign(pid_t pid);

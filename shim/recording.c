@@ -15,6 +15,7 @@
 #include "intern.h"
 #include "log.h"
 #include "names.h"
+#include "pageguard.h"
 #include "process.h"
 #include "pyapi.h"
 #include "pyprof/clock.h"
@@ -212,7 +213,8 @@ static bool begin_own(const struct region *parent)
 {
 	if (!create(true))
 		return false;
-	if (inherited.whole && parent->aside && names_inherit(parent->aside)) {
+	if (inherited.whole && parent->aside && names_inherit(parent->aside) &&
+	    !pageguard_has_tripped()) {
 		intern_inherited();
 		return true;
 	}

@@ -114,9 +114,8 @@ static bool map_bytes(struct region *r, int fd, uint64_t bytes)
 	return true;
 }
 
-static int map(struct region *r, int fd)
+static int map_some(struct region *r, int fd, uint64_t spare)
 {
-	uint64_t spare = spare_address_space();
 	uint64_t bytes = config.buffer_bytes + EXTRA_BYTES;
 
 	if (bytes <= spare && map_bytes(r, fd, bytes))
@@ -127,6 +126,18 @@ static int map(struct region *r, int fd)
 			return 0;
 	}
 	return -ENOMEM;
+}
+
+static int map(struct region *r, int fd)
+{
+	uint64_t spare = spare_address_space();
+	int err = map_some(r, fd, spare);
+	void *at = MAP_FAILED;
+
+	if (!err && process_is_filtered() && r->map_bytes <= spare / 2)
+		at = mmap(NULL, r->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	r->mirror = at == MAP_FAILED ? NULL : at;
+	return err;
 }
 
 /* Makes the address range longer where it lies. */
@@ -287,6 +298,7 @@ int region_create(const struct pyprof_header *preset)
 	r.used_bytes = PYPROF_HEADER_BYTES;
 	region = r;
 	memset(freed, 0, sizeof(freed));
+	pageguard_set(NULL, 0); /* it may lie where the one before did */
 	pageguard_set(r.base, r.map_bytes);
 	/* All but `magic`, which a reader may be looking at already. */
 	memcpy((char *)region.header + sizeof(preset->magic),
@@ -298,19 +310,30 @@ int region_create(const struct pyprof_header *preset)
 	return 0;
 }
 
-/* Maps the recording that `r` describes, and gives it the name of process `pid`. */
-static int open_adopted(struct region *r, const struct pyprof_header *own)
+/* Only a file that belongs to this user gets a name of this process; under a filter it keeps the one it has. */
+static int rename_adopted(struct region *r, const struct stat *st, const struct pyprof_header *own)
 {
 	char old[sizeof(r->path)];
+
+	if (process_is_filtered())
+		return 0;
+	if (st->st_uid != geteuid())
+		return -ESTALE;
+	memcpy(old, r->path, sizeof(old));
+	return filename_take(r->path, sizeof(r->path), old, own);
+}
+
+/* Maps the recording that `r` describes, and gives it the name of process `own`. */
+static int open_adopted(struct region *r, const struct pyprof_header *own)
+{
 	struct stat st;
 	int fd = open(r->path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	int err = 0;
 
 	if (fd < 0)
 		return -errno;
-	memcpy(old, r->path, sizeof(old));
 	if (fstat(fd, &st) < 0 || st.st_dev != r->device || st.st_ino != r->inode ||
-	    st.st_uid != geteuid() || (uint64_t)st.st_size < r->reserved_bytes)
+	    (uint64_t)st.st_size < r->reserved_bytes)
 		err = -ESTALE;
 	if (!err)
 		err = map(r, fd);
@@ -318,7 +341,7 @@ static int open_adopted(struct region *r, const struct pyprof_header *own)
 	if (!err && r->map_bytes < r->reserved_bytes)
 		err = -ENOMEM;
 	if (!err)
-		err = filename_take(r->path, sizeof(r->path), old, own);
+		err = rename_adopted(r, &st, own);
 	if (err)
 		region_unmap(r);
 	return err;
@@ -338,6 +361,7 @@ int region_adopt(struct region *r, const struct pyprof_header *own)
 	r->root_inode = inode_of("/");
 	region = *r;
 	memset(freed, 0, sizeof(freed));
+	pageguard_set(NULL, 0);
 	pageguard_set(region.base, region.map_bytes);
 	return 0;
 }
@@ -354,28 +378,39 @@ void region_abandon(void)
 	region_unmap(&region);
 }
 
+static void unmap(uint8_t **at, uint64_t bytes)
+{
+	if (*at)
+		munmap(*at, bytes);
+	*at = NULL;
+}
+
 void region_unmap(struct region *r)
 {
-	if (r->aside)
-		munmap(r->aside, r->map_bytes);
-	if (r->base)
-		munmap(r->base, r->map_bytes);
-	r->aside = NULL;
-	r->base = NULL;
+	pageguard_set_aside(NULL, 0);
+	unmap(&r->aside, r->map_bytes);
+	unmap(&r->mirror, r->map_bytes);
+	unmap(&r->base, r->map_bytes);
 	r->header = NULL;
+}
+
+/* The kernel has no pages of it in a child yet. */
+static uint8_t *move_aside(void)
+{
+	void *at = mremap(region.base, region.map_bytes, region.map_bytes,
+			  MREMAP_MAYMOVE | MREMAP_FIXED, region.base + ASIDE_BYTES);
+
+	return at == MAP_FAILED ? NULL : at;
 }
 
 void region_detach(void)
 {
 	if (!region.base)
 		return;
-	/* What it says can still be read there; the kernel has no pages of it in a child yet. */
-	region.aside = process_was_filtered()
-			       ? MAP_FAILED
-			       : mremap(region.base, region.map_bytes, region.map_bytes,
-					MREMAP_MAYMOVE | MREMAP_FIXED, region.base + ASIDE_BYTES);
-	if (region.aside == MAP_FAILED)
-		region.aside = NULL;
+	/* What it says can still be read there. */
+	region.aside = region.mirror || process_was_filtered() ? region.mirror : move_aside();
+	region.mirror = NULL;
+	pageguard_set_aside(region.aside, region.map_bytes);
 	mmap(region.base, region.map_bytes, PROT_READ | PROT_WRITE,
 	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
 }

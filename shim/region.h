@@ -28,6 +28,7 @@
 struct region {
 	uint8_t *base;		      /* where offset 0 is mapped; NULL: there is no recording */
 	struct pyprof_header *header; /* the same place */
+	uint8_t *mirror;    /* the file once more, where a filter may forbid to move a mapping */
 	uint8_t *aside;	    /* in a forked child, before its own recording begins: the parent's */
 	uint64_t map_bytes; /* the address range */
 	uint64_t length;    /* of the file */
@@ -68,8 +69,8 @@ void region_unmap(struct region *r);
 
 /*
  * In a forked child: replaces the parent's recording in this address range by private memory, so
- * that nothing the child still does to it reaches the parent; the recording moves to `aside`.
- * Async-signal-safe.
+ * that nothing the child still does to it reaches the parent; the recording moves to `aside`, or the mirror
+ * is there. Async-signal-safe.
  */
 void region_detach(void);
 

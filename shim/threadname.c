@@ -4,15 +4,12 @@
 #include <pthread.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "names.h"
 #include "process.h"
 #include "pyapi.h"
 #include "pyprof/abi.h"
 #include "region.h"
-#include "sandbox.h"
 
 /*
  * threading._active[ident]._name: what threading.Thread.name gives, read without calling any
@@ -46,8 +43,8 @@ static int32_t native_id(void)
 	static __thread int32_t id __attribute__((tls_model("initial-exec")));
 	static __thread int pid __attribute__((tls_model("initial-exec")));
 
-	if (pid != region.pid && !sandbox_is_closed()) {
-		id = (int32_t)syscall(SYS_gettid);
+	if (pid != region.pid) {
+		id = (int32_t)process_thread_id();
 		pid = region.pid; /* a forked child asks again */
 	}
 	return id;

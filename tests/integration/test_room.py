@@ -298,6 +298,41 @@ def test_scribbling_in_a_recording_kills_nobody(python, how, shim_dir, abi):
                 os.pwrite(f.fileno(), data, at)
 
 
+CUT_AND_FORKED = """
+    import os, struct, sys
+    names, next_at = map(int, sys.argv[1:])
+    recording = "%s/pyprof.%d" % (os.environ["PYSHIM_DIR"], os.getpid())
+    def last_names():
+        with open(recording, "rb") as f:
+            at, = struct.unpack("Q", os.pread(f.fileno(), 8, names))
+            while at:
+                last = at
+                at, = struct.unpack("Q", os.pread(f.fileno(), 8, at + next_at))
+        return last
+    def cut_and_fork(path, at):
+        os.truncate(path, at)
+        return os.fork()
+    def f(n): return n and f(n - 1)
+    f(1), last_names()
+    with open(recording + ".other", "w"): pass
+    if not cut_and_fork(recording + ".other", 0): os._exit(0)
+    for i in range(3):
+        name = "n%d" % i * 20000
+        exec("def %s(): pass\\n%s()" % (name, name), {})
+    if not cut_and_fork(recording, last_names()):
+        for i in range(1000): f(10)
+        os._exit(0)
+    print(os.wait()[1], os.wait()[1])
+    """
+
+
+def test_a_child_outlives_its_parents_recording(python, shim_dir, run_shim, abi):
+    """The names that it would read are gone since just before the fork."""
+    done = run_shim([python.exe, "-S", "-c", textwrap.dedent(CUT_AND_FORKED), abi["header.names"],
+                     abi["extent.next"]])
+    assert (done.out, done.err) == (b"0 0\n", b"")
+
+
 def test_a_fold_table_that_is_lost_is_noticed(python, shim_dir, abi):
     """Its functions do not find room in a first table, which is small."""
     with busy(python, shim_dir, 0.6, "64K") as process:
