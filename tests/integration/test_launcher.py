@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import BUILD, FILTERED, MEMORY, PYTHONS, READER, SHIM, _environment, run_bare
+from conftest import BUILD, MEMORY, PYTHONS, READER, SHIM, _environment, run_bare
 
 LAUNCHER = BUILD / "pyshim"
 C_SOURCES = Path(__file__).parent / "c"
@@ -752,7 +752,6 @@ def test_readers_that_have_gone(tmp_path):
 # Where the recordings are
 
 
-@pytest.mark.xfail(FILTERED, strict=True, reason="a child that is forked under a filter misses a return")
 def test_given_folder_keeps_the_recordings(python, tmp_path):
     """Under the names that they have without the launcher; nobody's file is written over."""
     program = KNOWN + ("import os, sys; open('%s/pyprof.%%d' %% os.getpid(), 'w').write('taken')\n"
