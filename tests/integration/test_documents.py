@@ -23,7 +23,8 @@ LAUNCHERS_OWN = {"--keep", "--text"}
 def options_of_help(program):
     done = run_bare([program, "--help"])
     assert (done.status, done.err) == (0, b"")
-    lines = [line for line in done.out.decode().splitlines() if re.match(r" +-", line)]
+    # A description that goes on in another line is indented further.
+    lines = [line for line in done.out.decode().splitlines() if re.match(r" {2,6}-", line)]
     return {o for line in lines for o in re.findall(r"(?<![^\s\[])" + OPTION, line)}
 
 
