@@ -75,7 +75,7 @@ static struct slot *find_free(void)
 	return NULL;
 }
 
-void family_join(bool forked, const struct family_numbers *numbers)
+void family_join(bool forked, uint64_t pid_namespace, const struct family_numbers *numbers)
 {
 	bool is_new = !own;
 
@@ -86,7 +86,7 @@ void family_join(bool forked, const struct family_numbers *numbers)
 	if (!own)
 		return;
 	own->owner = PYPROF_CONSUMER(region.pid, region.process_start);
-	own->pid_namespace = process_pid_namespace();
+	own->pid_namespace = pid_namespace;
 	own->forked = forked;
 	if (is_new)
 		own->numbers = *numbers;
@@ -138,12 +138,12 @@ static bool is_better(const struct slot *s, const struct slot *than,
 }
 
 /* NULL where there are not too many. Starts where the last look ended. */
-static struct slot *find_ended(const struct family_numbers *numbers)
+static struct slot *find_ended(uint64_t here, const struct family_numbers *numbers)
 {
 	uint32_t n = __atomic_load_n(&family->n_used, __ATOMIC_RELAXED);
 	uint32_t first = __atomic_fetch_add(&family->next_look, 1, __ATOMIC_RELAXED);
 	uint32_t n_ended = 0, n_looks = MAX_LOOKS;
-	uint64_t here = process_pid_namespace(), bytes = 0;
+	uint64_t bytes = 0;
 	struct slot *best = NULL;
 
 	for (uint32_t i = 0; i < n; i++) {
@@ -166,13 +166,14 @@ void family_forked(void)
 	own = NULL;
 }
 
-bool family_take(struct region *r, const struct family_numbers *numbers, bool *shared)
+bool family_take(struct region *r, uint64_t pid_namespace, const struct family_numbers *numbers,
+		 bool *shared)
 {
 	struct slot *s;
 
 	if (!family)
 		return false;
-	for (int tries = 0; tries < 8 && (s = find_ended(numbers)); tries++) {
+	for (int tries = 0; tries < 8 && (s = find_ended(pid_namespace, numbers)); tries++) {
 		if (!change(s, SLOT_ENDED, SLOT_TAKEN))
 			continue;
 		own = s;

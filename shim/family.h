@@ -31,9 +31,9 @@ struct family_numbers {
 
 /*
  * Enters the recording of this process. `forked`: a later child may go on in it; its first numbers
- * are then these.
+ * are then these. `pid_namespace` is this process's, 0: unknown; here as below.
  */
-void family_join(bool forked, const struct family_numbers *numbers);
+void family_join(bool forked, uint64_t pid_namespace, const struct family_numbers *numbers);
 
 /* Tells what the region has become, for whoever goes on in it. A few stores. */
 void family_note(void);
@@ -46,7 +46,8 @@ void family_forked(void);
  * that is not mapped yet, or false. One that shares these numbers, if there is any; `shared` says so.
  * It is this process's from here on; family_refuse() gives it up for good.
  */
-bool family_take(struct region *r, const struct family_numbers *numbers, bool *shared);
+bool family_take(struct region *r, uint64_t pid_namespace, const struct family_numbers *numbers,
+		 bool *shared);
 void family_refuse(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "config.h"
+#include "digits.h"
 #include "process.h"
 #include "pyprof/clock.h"
 #include "pyprof/machines.h"
@@ -29,9 +30,20 @@ static uint32_t n_images, n_images_removed; /* of the recording that was created
 /* pyprof.PID, pyprof.PID.1, ... */
 static bool name_path(char *path, size_t cap, uint32_t pid, unsigned i)
 {
-	int n = snprintf(path, cap, i ? "%s/pyprof.%u.%u" : "%s/pyprof.%u", config.dir, pid, i);
+	static const char plain[] = "/pyprof.";
+	size_t n = strlen(config.dir);
 
-	return n > 0 && (size_t)n < cap;
+	if (n + sizeof(plain) + 2 * DIGITS_MAX + 1 > cap)
+		return false;
+	memcpy(path, config.dir, n);
+	memcpy(path + n, plain, sizeof(plain));
+	path = digits_put(path + n + sizeof(plain) - 1, pid);
+	if (i) {
+		*path++ = '.';
+		path = digits_put(path, i);
+	}
+	*path = '\0';
+	return true;
 }
 
 /* --- whose a file is ------------------------------------------------------------------------------------ */
@@ -304,8 +316,14 @@ void filename_note_former(struct pyprof_header *h)
 
 int filename_take(char *path, size_t cap, const char *old, const struct pyprof_header *own)
 {
-	make_way(own);
+	int failed;
+
 	if (!name_path(path, cap, own->pid, 0))
 		return -ENAMETOOLONG;
-	return renameat2(AT_FDCWD, old, AT_FDCWD, path, RENAME_NOREPLACE) < 0 ? -errno : 0;
+	failed = renameat2(AT_FDCWD, old, AT_FDCWD, path, RENAME_NOREPLACE);
+	if (failed && errno == EEXIST) {
+		make_way(own);
+		failed = renameat2(AT_FDCWD, old, AT_FDCWD, path, RENAME_NOREPLACE);
+	}
+	return failed ? -errno : 0;
 }

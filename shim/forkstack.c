@@ -21,11 +21,28 @@ static size_t bytes_of(size_t n_frames)
 	return n_frames * sizeof(struct forkstack_frame);
 }
 
+/* For one fork at a time, and in its child: spares both a mapping. */
+static struct forkstack_frame first_frames[FIRST_FRAMES];
+static bool first_frames_taken;
+
+static void release(const struct forkstack *f)
+{
+	if (f->frame == first_frames)
+		__atomic_store_n(&first_frames_taken, false, __ATOMIC_RELAXED);
+	else if (f->cap)
+		munmap(f->frame, bytes_of(f->cap));
+}
+
 static bool make_room(struct forkstack *f)
 {
 	size_t cap = f->cap ? f->cap * 2 : FIRST_FRAMES;
 	void *more;
 
+	if (!f->cap && !__atomic_exchange_n(&first_frames_taken, true, __ATOMIC_RELAXED)) {
+		f->frame = first_frames;
+		f->cap = cap;
+		return true;
+	}
 	if (sandbox_is_closed())
 		return false;
 	more = mmap(NULL, bytes_of(cap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
@@ -34,8 +51,7 @@ static bool make_room(struct forkstack *f)
 		return false;
 	if (f->n)
 		memcpy(more, f->frame, bytes_of(f->n));
-	if (f->cap)
-		munmap(f->frame, bytes_of(f->cap));
+	release(f);
 	f->frame = more;
 	f->cap = cap;
 	return true;
@@ -173,7 +189,6 @@ void forkstack_take(struct forkstack *f)
 
 void forkstack_free(struct forkstack *f)
 {
-	if (f->cap)
-		munmap(f->frame, bytes_of(f->cap));
+	release(f);
 	memset(f, 0, sizeof(*f));
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "pycode.h"
 #include "recording.h"
 #include "setprofile.h"
 #include "spawn.h"
@@ -129,7 +130,7 @@ void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
  */
 static uint32_t others_of_new(PyObject *code)
 {
-	uint32_t n = 4 * PYPROF_OTHERS + pyapi_code_bytes(code) / 4;
+	uint32_t n = 4 * PYPROF_OTHERS + pycode_bytes(code) / 4;
 
 	return n < PYPROF_FN_MAX ? n : PYPROF_FN_MAX;
 }

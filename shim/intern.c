@@ -8,6 +8,7 @@
 #include "label.h"
 #include "log.h"
 #include "names.h"
+#include "pycode.h"
 #include "pyprof/abi.h"
 #include "pyprof/ring.h"
 #include "region.h"
@@ -345,7 +346,7 @@ uint32_t intern_code(PyObject *code)
 
 	label_of_code(&label, code);
 	label.entry.flags = 0;
-	if (pyapi_long_attr(code, "co_flags", 0) & CO_GENERATORS)
+	if (pycode_int(code, PYCODE_FLAGS) & CO_GENERATORS)
 		label.entry.flags |= PYPROF_NAME_GENERATOR;
 	fn = assign(&label.entry, (uintptr_t)code,
 		    label.entry.flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0, 0);

@@ -1,26 +1,32 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "label.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "pycode.h"
 #include "pyprof/abi.h"
 
-/* A str attribute's text; "" where there is none, "?" where memory is short. */
-static struct names_text text_attr(struct label *l, int i, PyObject *o, const char *name)
+/* False: it is none, or memory is short. */
+static bool text_of(struct label *l, int i, PyObject *o, struct names_text *text)
+{
+	text->bytes = pyapi_ascii(o, &text->n);
+	if (!text->bytes)
+		l->kept[i] = pyapi_utf8(o, &text->bytes, &text->n);
+	return text->bytes;
+}
+
+/* A str in a code object; "" where there is none, "?" where memory is short. */
+static struct names_text code_text(struct label *l, int i, PyObject *code, enum pycode_object which)
 {
 	struct names_text text = { "", 0 };
-	PyObject *value = py.PyObject_GetAttrString(o, name);
+	PyObject *kept, *value = pycode_object(code, which, &kept);
 
-	if (!value) {
-		py.PyErr_Clear();
-		return text;
-	}
-	l->kept[i] = pyapi_utf8(value, &text.bytes, &text.n);
-	if (!l->kept[i])
+	if (value && !text_of(l, i, value, &text))
 		text = (struct names_text){ "?", 1 };
-	py.Py_DecRef(value);
+	if (l->kept[i] && kept)
+		py.Py_DecRef(kept);
+	else if (kept)
+		l->kept[i] = kept;
 	return text;
 }
 
@@ -28,11 +34,11 @@ void label_of_code(struct label *l, PyObject *code)
 {
 	memset(l->kept, 0, sizeof(l->kept));
 	l->entry = (struct names_entry){ .kind = PYPROF_NAME_CODE };
-	l->entry.line = (int32_t)pyapi_long_attr(code, "co_firstlineno", 0);
-	l->entry.code_bytes = pyapi_code_bytes(code);
-	l->entry.file = text_attr(l, 0, code, "co_filename");
-	l->entry.name = text_attr(l, 1, code, "co_name");
-	l->entry.qualname = text_attr(l, 2, code, "co_qualname");
+	l->entry.line = pycode_int(code, PYCODE_LINE);
+	l->entry.code_bytes = pycode_bytes(code);
+	l->entry.file = code_text(l, 0, code, PYCODE_FILE);
+	l->entry.name = code_text(l, 1, code, PYCODE_NAME);
+	l->entry.qualname = code_text(l, 2, code, PYCODE_QUALNAME);
 }
 
 /* Objects whose repr() is C code to the end, which asks no other object for its own. */
@@ -79,18 +85,24 @@ static PyObject *find_holder(const struct py_method_def *def, PyObject *type, Py
 	return holder;
 }
 
-static __attribute__((format(printf, 2, 3))) struct names_text print_text(
-	char text[LABEL_TEXT_BYTES], const char *format, ...)
+/* Several texts, up to NULL, one behind the other; cut where there is no room. */
+static struct names_text join(char text[LABEL_TEXT_BYTES], const struct names_text *piece)
 {
-	va_list args;
-	int n;
+	size_t n = 0;
 
-	va_start(args, format);
-	n = vsnprintf(text, LABEL_TEXT_BYTES, format, args);
-	va_end(args);
-	if (n >= LABEL_TEXT_BYTES)
-		n = LABEL_TEXT_BYTES - 1;
-	return (struct names_text){ text, n < 0 ? 0 : (size_t)n };
+	for (; piece->bytes; piece++) {
+		size_t left = LABEL_TEXT_BYTES - 1 - n;
+		size_t more = piece->n < left ? piece->n : left;
+
+		memcpy(text + n, piece->bytes, more);
+		n += more;
+	}
+	return (struct names_text){ text, n };
+}
+
+static struct names_text piece(const char *text)
+{
+	return (struct names_text){ text, strlen(text) };
 }
 
 static bool repr_text(struct label *l, int i, PyObject *o, struct names_text *text)
@@ -110,9 +122,13 @@ static struct names_text text_of_function(struct label *l, PyObject *function)
 {
 	PyObject *self = pyapi_cfunction_self(function);
 
-	return print_text(l->text[0], "<built-in method %s of %s object>",
-			  pyapi_cfunction_def(function)->ml_name,
-			  self ? pyapi_type_name(pyapi_type(self)) : "?");
+	return join(l->text[0], (const struct names_text[]){
+					piece("<built-in method "),
+					piece(pyapi_cfunction_def(function)->ml_name),
+					piece(" of "),
+					piece(self ? pyapi_type_name(pyapi_type(self)) : "?"),
+					piece(" object>"),
+					{ NULL, 0 } });
 }
 
 /* Made up of the module's name, where there is one, and the function's. */
@@ -123,12 +139,16 @@ static struct names_text text_of_module(struct label *l, char *text, bool method
 
 	if (module && !method)
 		module = pyapi_module_name(module);
-	if (module)
-		l->kept[1] = pyapi_utf8(module, &mod.bytes, &mod.n);
+	if (module && !text_of(l, 1, module, &mod))
+		mod = (struct names_text){ "", 0 };
 	if (!method && mod.n == 8 && !memcmp(mod.bytes, "builtins", 8))
 		mod.n = 0;
-	return print_text(text, "<%s%.*s%s%s>", method ? "built-in method " : "", (int)mod.n,
-			  mod.bytes, mod.n ? "." : "", def->ml_name);
+	return join(text, (const struct names_text[]){ piece(method ? "<built-in method " : "<"),
+						       mod,
+						       piece(mod.n ? "." : ""),
+						       piece(def->ml_name),
+						       piece(">"),
+						       { NULL, 0 } });
 }
 
 /* In `file`, where it is another text: the repr of `found`, what the type itself has under the name. */
@@ -145,11 +165,17 @@ static void keep_cprofiles(struct label *l, PyObject *found, bool has_holder,
 	}
 }
 
+/* A function of a module: its type has only names of this form. */
+static bool may_be_of_type(const struct py_method_def *def, PyObject *type)
+{
+	return type != py.PyModule_Type || !strncmp(def->ml_name, "__", 2);
+}
+
 static void label_of_method(struct label *l, const struct py_method_def *def, PyObject *self,
 			    PyObject *module)
 {
 	PyObject *type = pyapi_type(self);
-	PyObject *name = py.PyUnicode_FromString(def->ml_name);
+	PyObject *name = may_be_of_type(def, type) ? py.PyUnicode_FromString(def->ml_name) : NULL;
 	PyObject *found = name ? py._PyType_Lookup(type, name) : NULL;
 	PyObject *holder = name ? find_holder(def, type, name) : NULL;
 

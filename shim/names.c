@@ -27,26 +27,35 @@ struct part {
 static struct part functions, threads;
 static struct pyprof_extent *last; /* of the chain */
 
-/* The functions' extents: entries from `place` on lie behind `offset`. */
+#define FEW_RUNS 8u
+
+/* The functions' extents: entries from `place` on lie behind `offset`. A few need no allocation, in parent and child. */
 static struct run {
 	uint64_t place, offset, bytes;
-} * runs;
-static size_t n_runs, cap_runs;
+} few_runs[2][FEW_RUNS], *runs = few_runs[0];
+static size_t n_runs, cap_runs = FEW_RUNS;
+
+static bool make_room_for_run(void)
+{
+	bool few = runs == few_runs[0] || runs == few_runs[1];
+	struct run *more = realloc(few ? NULL : runs, cap_runs * 2 * sizeof(*more));
+
+	if (!more)
+		return false;
+	if (few)
+		memcpy(more, runs, n_runs * sizeof(*more));
+	runs = more;
+	cap_runs *= 2;
+	return true;
+}
 
 static bool add_run(uint64_t offset, uint64_t bytes)
 {
-	const struct run *before = n_runs ? &runs[n_runs - 1] : NULL;
+	const struct run *before;
 
-	if (n_runs == cap_runs) {
-		size_t cap = cap_runs ? cap_runs * 2 : 16;
-		struct run *more = realloc(runs, cap * sizeof(*more));
-
-		if (!more)
-			return false;
-		runs = more;
-		cap_runs = cap;
-		before = n_runs ? &runs[n_runs - 1] : NULL;
-	}
+	if (n_runs == cap_runs && !make_room_for_run())
+		return false;
+	before = n_runs ? &runs[n_runs - 1] : NULL;
 	runs[n_runs++] = (struct run){
 		.place = before ? before->place + before->bytes : FIRST_PLACE,
 		.offset = offset + sizeof(struct pyprof_extent),
@@ -112,6 +121,14 @@ static void commit(struct part *part, uint64_t bytes)
 	pyprof_publish(&part->extent->used, part->used); /* P4 */
 }
 
+/* What the parent has in memory stays there, for this process too. */
+static void leave_runs(void)
+{
+	runs = few_runs[runs == few_runs[0]];
+	cap_runs = FEW_RUNS;
+	names_reset();
+}
+
 bool names_inherit(const uint8_t *parent)
 {
 	struct run *theirs = runs;
@@ -119,9 +136,7 @@ bool names_inherit(const uint8_t *parent)
 	uint64_t bytes = n ? theirs[n - 1].place + theirs[n - 1].bytes - FIRST_PLACE : 0;
 	bool ok;
 
-	runs = NULL;
-	cap_runs = 0;
-	names_reset();
+	leave_runs();
 	ok = !bytes || add_extent(&functions, bytes);
 	for (size_t i = 0; i < n && ok && bytes; i++) {
 		memcpy((char *)functions.extent + functions.used, parent + theirs[i].offset,
@@ -182,9 +197,7 @@ bool names_adopt(bool (*use)(const struct pyprof_name *name, uint64_t place))
 {
 	uint64_t offset = region.header->names;
 
-	runs = NULL; /* the parent's */
-	cap_runs = 0;
-	names_reset();
+	leave_runs();
 	for (uint32_t i = 0; offset; i++) {
 		struct pyprof_extent *x = region_check(offset, sizeof(*x));
 

@@ -4,19 +4,18 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "digits.h"
 #include "pyprof/clock.h"
 #include "sandbox.h"
 
 #define LOOKED_AT 8 /* descriptors, the highest that may be given */
-#define KNOWN_NS 1000000ull
+#define KNOWN_NS 50000000ull
 #define WANTED 4 /* of these, free: two of ours, and as many for others */
 
 size_t process_read(const char *path, char *out, size_t cap)
@@ -43,14 +42,22 @@ size_t process_read(const char *path, char *out, size_t cap)
  */
 static char *read_stat(pid_t pid, char *text, size_t cap)
 {
-	char path[32] = "/proc/self/stat";
+	char path[sizeof("/proc//stat") + DIGITS_MAX] = "/proc/self/stat";
 	size_t n;
 
 	if (pid)
-		snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+		strcpy(digits_put(path + strlen("/proc/"), (uint32_t)pid), "/stat");
 	n = process_read(path, text, cap - 1);
 	text[n] = '\0';
 	return strrchr(text, ')');
+}
+
+/* Of what read_stat() returned; 0: there is none. */
+static uint64_t field_of(const char *at, int which)
+{
+	for (int field = 2; at && field < which; field++)
+		at = strchr(at + 1, ' ');
+	return at ? digits_get(at + 1) : 0;
 }
 
 static bool is_filtered; /* as was last read; a filter never goes away again */
@@ -107,7 +114,8 @@ static void read_status(const char *name, char *value, size_t cap)
 
 bool process_is_filtered(void)
 {
-	static uint64_t known_until_ns; /* one slow path asks several times */
+	static uint64_t
+		known_until_ns; /* one slow path asks several times, and each forked child */
 	uint64_t now;
 	char mode[2]; /* "2": a filter */
 
@@ -137,25 +145,47 @@ pid_t process_thread_id(void)
 	if (sandbox_is_closed() || !process_has_descriptors())
 		return 0;
 	text[process_read("/proc/thread-self/stat", text, sizeof(text) - 1)] = '\0';
-	return (pid_t)strtol(text, NULL, 10);
+	return (pid_t)digits_get(text);
+}
+
+/* Field 4, where the text of /proc/self/stat has it. */
+static pid_t parent_in(const char *text)
+{
+	const char *at =
+		strrchr(text, ')'); /* of the command, which may hold anything; then the state */
+
+	return at && strlen(at) > 4 ? (pid_t)digits_get(at + 4) : 0;
 }
 
 void process_ids(pid_t *pid, pid_t *parent)
 {
 	char text[512];
-	size_t n;
-	const char *at;
 
 	if (!process_is_filtered()) {
 		*pid = getpid();
 		*parent = getppid();
 		return;
 	}
-	n = process_read("/proc/self/stat", text, sizeof(text) - 1);
-	text[n] = '\0';
-	*pid = (pid_t)strtol(text, NULL, 10);
-	at = strrchr(text, ')'); /* of the command, which may hold anything; then the state */
-	*parent = at && n - (size_t)(at - text) > 4 ? (pid_t)strtol(at + 4, NULL, 10) : 0;
+	text[process_read("/proc/self/stat", text, sizeof(text) - 1)] = '\0';
+	*pid = (pid_t)digits_get(text);
+	*parent = parent_in(text);
+}
+
+void process_describe(struct process_self *s, bool forked)
+{
+	static bool has_own_proc; /* the process that asked before: its PID was the one in /proc */
+	static uint64_t pid_namespace;
+	char text[512];
+	const char *end = read_stat(0, text, sizeof(text));
+	bool filtered = process_is_filtered();
+
+	s->pid = filtered ? (pid_t)digits_get(text) : getpid();
+	s->parent = filtered ? parent_in(text) : getppid();
+	s->start = field_of(end, 22);
+	if (!forked || filtered || !has_own_proc || s->pid != (pid_t)digits_get(text))
+		pid_namespace = process_pid_namespace();
+	has_own_proc = s->pid == (pid_t)digits_get(text);
+	s->pid_namespace = pid_namespace;
 }
 
 uint64_t process_address_bytes(void)
@@ -163,17 +193,14 @@ uint64_t process_address_bytes(void)
 	char text[128];
 
 	text[process_read("/proc/self/statm", text, sizeof(text) - 1)] = '\0';
-	return strtoull(text, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+	return digits_get(text) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 static uint64_t read_field(pid_t pid, int which)
 {
 	char text[512];
-	char *at = read_stat(pid, text, sizeof(text));
 
-	for (int field = 2; at && field < which; field++)
-		at = strchr(at + 1, ' ');
-	return at ? strtoull(at + 1, NULL, 10) : 0;
+	return field_of(read_stat(pid, text, sizeof(text)), which);
 }
 
 uint64_t process_start(pid_t pid)
@@ -212,7 +239,7 @@ bool process_is_zombie(pid_t pid)
 	/* The main thread may have ended before the others: field 20 is the number of threads. */
 	for (int field = 2; at && field < 20; field++)
 		at = strchr(at + 1, ' ');
-	return !at || strtol(at + 1, NULL, 10) <= 1;
+	return !at || digits_get(at + 1) <= 1;
 }
 
 bool process_is_gone(pid_t pid)

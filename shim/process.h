@@ -44,6 +44,17 @@ pid_t process_thread_id(void);
 /* getpid() and getppid(). */
 void process_ids(pid_t *pid, pid_t *parent);
 
+/*
+ * This process. `forked`: since it was asked last, this process was forked from the one that asked; then it has the same
+ * PID namespace, if /proc shows both by the PIDs that they have. Not for two threads at once.
+ */
+struct process_self {
+	pid_t pid, parent;
+	uint64_t start, pid_namespace; /* as below; 0: unknown */
+};
+
+void process_describe(struct process_self *s, bool forked);
+
 /* How much address space this process uses, in bytes; 0: unknown. */
 uint64_t process_address_bytes(void);
 

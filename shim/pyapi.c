@@ -69,6 +69,57 @@ bool pyapi_layout_holds(void)
 	return holds;
 }
 
+/* --- strings ------------------------------------------------------------------------------------ */
+
+/* PyASCIIObject: length; state, of which these bits say that it is in ASCII, and in one piece; then the characters. */
+enum { TEXT_LENGTH = 2, TEXT_STATE = 32, TEXT_COMPACT = 0x20, TEXT_ASCII = 0x40 };
+static const char known_text[] = "pyshim knows this text";
+
+static size_t text_place; /* of the characters: 40, before 3.12 48; 0: not known */
+
+static unsigned text_state(const PyObject *text)
+{
+	return ((const uint8_t *)text)[TEXT_STATE] & (TEXT_COMPACT | TEXT_ASCII);
+}
+
+static size_t text_length(const PyObject *text)
+{
+	return ((const size_t *)(const void *)text)[TEXT_LENGTH];
+}
+
+static bool lies_at(const PyObject *text, size_t place)
+{
+	return text_length(text) == sizeof(known_text) - 1 &&
+	       !memcmp((const char *)text + place, known_text, sizeof(known_text));
+}
+
+void pyapi_texts_find(void)
+{
+	PyObject *ascii = py.PyUnicode_FromString(known_text);
+	PyObject *latin = py.PyUnicode_FromString("pyshim \xc3\xa9");
+	PyObject *wide = py.PyUnicode_FromString("pyshim \xe4\xb8\xad");
+
+	if (ascii && latin && wide && text_state(ascii) == (TEXT_COMPACT | TEXT_ASCII) &&
+	    text_state(latin) == TEXT_COMPACT && text_state(wide) == TEXT_COMPACT)
+		text_place = lies_at(ascii, 40) ? 40 : lies_at(ascii, 48) ? 48 : 0;
+	if (ascii)
+		py.Py_DecRef(ascii);
+	if (latin)
+		py.Py_DecRef(latin);
+	if (wide)
+		py.Py_DecRef(wide);
+	py.PyErr_Clear();
+}
+
+const char *pyapi_ascii(const PyObject *text, size_t *n)
+{
+	if (!text_place || pyapi_type(text) != py.PyUnicode_Type ||
+	    text_state(text) != (TEXT_COMPACT | TEXT_ASCII))
+		return NULL;
+	*n = text_length(text);
+	return (const char *)text + text_place;
+}
+
 /* --- types ------------------------------------------------------------------------------------ */
 
 /* PyTypeObject.tp_flags, .tp_init, .tp_new, .tp_version_tag; and Py_TPFLAGS_INLINE_VALUES */
@@ -376,23 +427,6 @@ struct py_method_def *pyapi_methods_around(const struct py_method_def *def, PyOb
 	return NULL;
 }
 
-uint32_t pyapi_code_bytes(PyObject *code)
-{
-	PyObject *value;
-	ssize_t n = 0;
-	char *bytes;
-
-	/* It lies in the object itself, which has as many items of 2 bytes: PyVarObject.ob_size. */
-	if (py.version >= 0x030b00)
-		return (uint32_t)((const size_t *)code)[2] * 2;
-	value = py.PyObject_GetAttrString(code, "co_code");
-	if (!value || py.PyBytes_AsStringAndSize(value, &bytes, &n) < 0)
-		py.PyErr_Clear();
-	if (value)
-		py.Py_DecRef(value); /* the code object keeps it */
-	return (uint32_t)n;
-}
-
 /* --- what is pending -------------------------------------------------------------------------- */
 
 void pyapi_pending_save(struct pyapi_pending *p)
@@ -420,41 +454,6 @@ PyObject *pyapi_module(const char *name)
 	PyObject *modules = py.PyImport_GetModuleDict();
 
 	return modules ? py.PyDict_GetItemString(modules, name) : NULL;
-}
-
-/*
- * Where a code object keeps its name. The attribute is read through the interpreter once; the word
- * that holds the same pointer is its place. (A qualified name may be the same object, but it
- * comes later in every layout.)
- */
-static PyObject *code_name(PyObject *code)
-{
-	static size_t place;
-	PyObject **words = (PyObject **)code;
-
-	if (!place) {
-		PyObject *name = py.PyObject_GetAttrString(code, "co_name");
-
-		if (!name) {
-			py.PyErr_Clear();
-			return NULL;
-		}
-		for (size_t i = 2; i < 24 && !place; i++) {
-			if (words[i] == name)
-				place = i;
-		}
-		py.Py_DecRef(name);
-		if (!place)
-			return NULL;
-	}
-	return words[place];
-}
-
-bool pyapi_is_module_body(PyObject *code)
-{
-	PyObject *name = code_name(code);
-
-	return name && py.PyUnicode_CompareWithASCIIString(name, "<module>") == 0;
 }
 
 PyObject *pyapi_main_globals(void)

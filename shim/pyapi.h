@@ -276,9 +276,6 @@ bool pyapi_frame_resumed(const PyObject *frame);
 /* Whether a generator's frame, at its return event, is suspended rather than finished. */
 bool pyapi_frame_yields(const PyObject *frame);
 
-/* How long a code object's bytecode is. */
-uint32_t pyapi_code_bytes(PyObject *code);
-
 /* --- a thread's profile function, 3.8 to 3.11 only ---------------------------------------------- */
 
 /* Whether this PyThreadState is laid out as pyapi_profile_set knows it; its function is `f`. */
@@ -340,9 +337,6 @@ PyObject *pyapi_module(const char *name);
 /* sys.monitoring, borrowed, or NULL before 3.12. */
 PyObject *pyapi_monitoring(void);
 
-/* Whether this is the code of a module's body. */
-bool pyapi_is_module_body(PyObject *code);
-
 /* The globals of `__main__`, borrowed, or NULL while there is none. */
 PyObject *pyapi_main_globals(void);
 
@@ -351,6 +345,13 @@ PyObject *pyapi_module_name(PyObject *module);
 
 /* An int attribute; `otherwise` where there is none. No exception is left behind. */
 long pyapi_long_attr(PyObject *o, const char *name, long otherwise);
+
+/*
+ * The characters of a str where it is in ASCII, as long as it lives: they lie in the object itself, NUL-terminated. NULL
+ * where it is not, and before pyapi_texts_find(), which needs the GIL, and no exception pending.
+ */
+const char *pyapi_ascii(const PyObject *text, size_t *n);
+void pyapi_texts_find(void);
 
 /*
  * The UTF-8 bytes of a str, surrogates passed through, as a new bytes object; NULL where it is

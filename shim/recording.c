@@ -76,17 +76,21 @@ static void weigh_costs(struct pyprof_header *h)
 	       sizeof(monitoring));
 }
 
-/* What is this process's own; a forked child that goes on in another's recording changes it. */
-static void describe_process(struct pyprof_header *h)
-{
-	pid_t pid, parent;
+/* What readers are told of this process. Not on the stack, which may be small. */
+static struct pyprof_header own;
 
-	process_ids(&pid, &parent);
-	h->parent_pid = (uint32_t)parent;
-	h->uid = (uint32_t)getuid();
-	h->process_start = process_start(0); /* of a PID it would be another's, where /proc is */
-	h->pid_namespace = process_pid_namespace();
-	h->pid = (uint32_t)pid;
+/* What is this process's own; a forked child that goes on in another's recording changes it. */
+static void describe_process(bool forked)
+{
+	struct process_self self;
+
+	process_describe(&self, forked);
+	own.parent_pid = (uint32_t)self.parent;
+	own.uid = (uint32_t)getuid();
+	own.process_start = self.start;
+	own.pid_namespace = self.pid_namespace;
+	own.pid = (uint32_t)self.pid;
+	own.forked = forked;
 }
 
 static void describe(struct pyprof_header *h)
@@ -124,20 +128,16 @@ static void start_empty(void)
 	thread_reset();
 }
 
-/* The header is not on the stack, which may be small. A forked child's is its parent's in all but the process. */
+/* A forked child's header is its parent's in all but the process. */
 static bool create(bool forked)
 {
-	static struct pyprof_header h;
-
-	if (!h.major)
-		describe(&h);
-	describe_process(&h);
-	h.forked = forked;
-	pyprof_clock_pair(&h.start_ticks, &h.start_mono_ns);
-	h.start_realtime_ns = pyprof_clock_ns(CLOCK_REALTIME);
-	if (region_create(&h) < 0)
+	if (!own.major)
+		describe(&own);
+	pyprof_clock_pair(&own.start_ticks, &own.start_mono_ns);
+	own.start_realtime_ns = pyprof_clock_ns(CLOCK_REALTIME);
+	if (region_create(&own) < 0)
 		return false;
-	region.header->pid_namespace = h.pid_namespace;
+	region.header->pid_namespace = own.pid_namespace;
 	clock_first_pair(&region.header->load_ticks, &region.header->load_mono_ns);
 	filename_note_former(region.header);
 	start_empty();
@@ -149,31 +149,47 @@ static bool create(bool forked)
 /* --- forked children ---------------------------------------------------------------------------- */
 
 /* Readers see a living process only when all of it is there. */
-static void take_header(const struct pyprof_header *mine)
+static void take_header(void)
 {
 	struct pyprof_header *h = region.header;
 
 	__atomic_store_n(&h->process_start, 0, __ATOMIC_RELAXED);
-	h->parent_pid = mine->parent_pid;
-	h->uid = mine->uid;
+	h->parent_pid = own.parent_pid;
+	h->uid = own.uid;
 	h->forked = 1;
 	h->end_ticks = h->paused_ticks = h->is_paused = 0;
-	h->pid_namespace = mine->pid_namespace;
-	h->pid = mine->pid;
+	h->pid_namespace = own.pid_namespace;
+	h->pid = own.pid;
 	pyprof_set(&h->n_processes, (h->n_processes ? h->n_processes : 1) + 1);
-	__atomic_store_n(&h->process_start, mine->process_start, __ATOMIC_RELAXED);
+	__atomic_store_n(&h->process_start, own.process_start, __ATOMIC_RELAXED);
 }
 
 /* What a forked child has from its parent. */
 static struct {
+	struct region region;
 	struct family_numbers numbers;
 	bool whole; /* the tables were in order when it was forked */
-} inherited;
+} parent;
 
-static bool renumbered; /* it does not go on with its parent's numbers */
+static bool renumbered;		     /* it does not go on with its parent's numbers ... */
+static struct forkstack_frame event; /* ... then what the event at hand is of */
+
+/* By the parent's tables and names. */
+static void describe_event(void)
+{
+	uint8_t *base = region.base;
+
+	event = (struct forkstack_frame){ 0 };
+	if (!parent.whole || !parent.region.aside || !recording_event_fn)
+		return;
+	region.base = parent.region.aside;
+	intern_describe(recording_event_fn >> PYPROF_FN_SHIFT, &event);
+	region.base = base;
+}
 
 static bool forget_numbers(void)
 {
+	describe_event();
 	renumbered = true;
 	return intern_reset();
 }
@@ -181,26 +197,24 @@ static bool forget_numbers(void)
 /* Goes on where an ended process of the family has stopped. */
 static bool adopt(void)
 {
-	static struct pyprof_header mine; /* only its process */
 	struct region r = { 0 };
 	bool shared;
 	int err;
 
-	if (!family_take(&r, &inherited.numbers, &shared))
+	if (!family_take(&r, own.pid_namespace, &parent.numbers, &shared))
 		return false;
-	describe_process(&mine);
-	r.pid = (int)mine.pid;
-	r.process_start = mine.process_start;
-	err = region_adopt(&r, &mine);
+	r.pid = (int)own.pid;
+	r.process_start = own.process_start;
+	err = region_adopt(&r, &own);
 	if (!err) {
 		start_empty();
-		if (((inherited.whole && shared) || forget_numbers()) && intern_adopt() &&
+		if (((parent.whole && shared) || forget_numbers()) && intern_adopt() &&
 		    thread_adopt()) {
-			take_header(&mine);
+			take_header();
 			return true;
 		}
 		region_unmap(&region);
-		inherited.whole = false; /* the numbers are a mixture now */
+		parent.whole = false; /* the numbers are a mixture now */
 		err = -EINVAL;
 	}
 	log_debug("go on in %s: %s", r.path, strerror(-err));
@@ -209,55 +223,58 @@ static bool adopt(void)
 }
 
 /* A recording of its own, with the parent's numbers where they can be had. */
-static bool begin_own(const struct region *parent)
+static bool begin_own(void)
 {
 	if (!create(true))
 		return false;
-	if (inherited.whole && parent->aside && names_inherit(parent->aside) &&
+	if (parent.whole && parent.region.aside && names_inherit(parent.region.aside) &&
 	    !pageguard_has_tripped()) {
 		intern_inherited();
 		return true;
 	}
+	parent.whole = false;
 	names_reset();
-	inherited.numbers = (struct family_numbers){ 0 };
+	parent.numbers = (struct family_numbers){ 0 };
 	return forget_numbers();
 }
 
-/* What the event at hand is of, by the parent's tables and names. */
-static void describe_event(struct forkstack_frame *event, const struct region *parent)
+static void take_parent(void)
 {
-	*event = (struct forkstack_frame){ 0 };
-	if (!inherited.whole || !parent->aside || !recording_event_fn)
-		return;
-	region.base = parent->aside;
-	intern_describe(recording_event_fn >> PYPROF_FN_SHIFT, event);
+	parent.region = region;
+	parent.numbers.owner = PYPROF_CONSUMER(region.pid, region.process_start);
+	parent.numbers.n = intern_count();
+	if (region.base) /* nobody needs it any more, and the next is mapped there */
+		munmap(region.base, region.map_bytes);
+	pageguard_set(NULL, 0); /* the next may lie there, too */
+	region.base = region.aside = parent.region.base = NULL;
+	region.header = NULL;
+}
+
+static void leave_parent(bool ok)
+{
+	struct pyprof_header *h = (struct pyprof_header *)parent.region.aside;
+
+	if (!ok && h)
+		__atomic_fetch_add(&h->n_lost_children, 1, __ATOMIC_RELAXED);
+	region_unmap(&parent.region);
 }
 
 static bool begin_in_child(void)
 {
-	struct region parent = region;
-	struct forkstack_frame event;
 	int saved = errno;
 	bool ok;
 
 	recording.state = RECORDING_OFF;
 	if (!config.fork_follow || sandbox_is_closed())
 		return false;
-	describe_event(&event, &parent);
-	if (parent.base) /* nobody needs it any more, and the next is mapped there */
-		munmap(parent.base, parent.map_bytes);
-	parent.base = NULL;
-	inherited.numbers.owner = PYPROF_CONSUMER(region.pid, region.process_start);
-	inherited.numbers.n = intern_count();
+	take_parent();
+	describe_process(true);
 	renumbered = false;
-	ok = adopt() || begin_own(&parent);
-	if (!ok && parent.aside)
-		__atomic_fetch_add(&((struct pyprof_header *)parent.aside)->n_lost_children, 1,
-				   __ATOMIC_RELAXED);
-	region_unmap(&parent);
+	ok = adopt() || begin_own();
+	leave_parent(ok);
 	if (ok) {
 		region_open_for_readers();
-		family_join(true, &inherited.numbers);
+		family_join(true, own.pid_namespace, &parent.numbers);
 		recording.state = RECORDING_ON;
 		recording.n_restarts++;
 		if (recording_event_fn && renumbered)
@@ -305,11 +322,14 @@ bool recording_begin(uint32_t engine)
 	}
 	recording.engine = engine;
 	recording.clock = choose_clock();
-	ok = !sandbox_is_closed() && create(false);
+	ok = !sandbox_is_closed();
+	if (ok)
+		describe_process(false);
+	ok = ok && create(false);
 	if (ok) {
 		region_open_for_readers();
 		family_open();
-		family_join(false, &inherited.numbers);
+		family_join(false, own.pid_namespace, &parent.numbers);
 		log_debug("recording %s into %s", py.Py_GetVersion(), region.path);
 	}
 	recording.state = ok ? RECORDING_ON : RECORDING_OFF;
@@ -345,6 +365,7 @@ void recording_before_fork(void)
 	    !thread_ring_of_self())
 		return;
 	entered = thread_slow_enter();
+	process_is_filtered(); /* the child need not ask then */
 	forkstack_take(&forkstack_born);
 	thread_slow_leave(entered);
 }
@@ -361,7 +382,7 @@ void recording_forked(void)
 	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
 		return;
 	recording.state = RECORDING_FORKED;
-	inherited.whole = is_whole;
+	parent.whole = is_whole;
 	family_forked();
 	if (!sandbox_is_closed())
 		region_detach();

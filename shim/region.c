@@ -298,7 +298,6 @@ int region_create(const struct pyprof_header *preset)
 	r.used_bytes = PYPROF_HEADER_BYTES;
 	region = r;
 	memset(freed, 0, sizeof(freed));
-	pageguard_set(NULL, 0); /* it may lie where the one before did */
 	pageguard_set(r.base, r.map_bytes);
 	/* All but `magic`, which a reader may be looking at already. */
 	memcpy((char *)region.header + sizeof(preset->magic),
@@ -361,7 +360,6 @@ int region_adopt(struct region *r, const struct pyprof_header *own)
 	r->root_inode = inode_of("/");
 	region = *r;
 	memset(freed, 0, sizeof(freed));
-	pageguard_set(NULL, 0);
 	pageguard_set(region.base, region.map_bytes);
 	return 0;
 }

@@ -8,10 +8,12 @@
 #include "engine.h"
 #include "intern.h"
 #include "log.h"
+#include "pycode.h"
 #include "pyprof/ring.h"
 #include "recording.h"
 #include "region.h"
 #include "thread.h"
+#include "threadname.h"
 
 static const struct engine *engine;
 static bool waits_for_root; /* an embedding host, which may never run anything in `__main__` */
@@ -61,6 +63,8 @@ void start_interpreter(void)
 		waits_for_root = !is_python_program();
 	}
 	pyapi_pending_save(&pending);
+	pyapi_texts_find();
+	threadname_find();
 	ok = intern_init() && engine->prepare();
 	if (ok && config.start == CONFIG_START_INIT)
 		ok = start_begin() && engine->start();
@@ -100,7 +104,7 @@ static bool is_first_root(bool entered)
 
 bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered)
 {
-	if (pyapi_is_module_body(code)) {
+	if (pycode_is_module_body(code)) {
 		PyObject *main = pyapi_main_globals();
 
 		if (main && globals(frame) == main)

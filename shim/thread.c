@@ -56,6 +56,9 @@ __thread struct thread_self thread_self
 static __thread unsigned slow_depth __attribute__((tls_model("initial-exec")));
 
 static CDS_LIST_HEAD(registry);
+/* A process's first: an allocation would copy some five pages of the heap in each forked child. */
+static struct thread_ring first_ring;
+static bool first_ring_taken;
 static struct pyprof_extent *last_rings; /* the extent that new rings go to ... */
 static uint64_t last_rings_used;	 /* ... and how much of it is given out */
 static uint32_t n_threads;
@@ -144,15 +147,32 @@ static bool try_take(struct thread_ring *ring)
 					   __ATOMIC_RELAXED);
 }
 
+static struct thread_ring *room_for_ring(void)
+{
+	if (first_ring_taken)
+		return calloc(1, sizeof(first_ring));
+	first_ring_taken = true;
+	memset(&first_ring, 0, sizeof(first_ring));
+	return &first_ring;
+}
+
+static void give_ring_back(struct thread_ring *ring)
+{
+	if (ring == &first_ring)
+		first_ring_taken = false;
+	else
+		free(ring);
+}
+
 static struct thread_ring *new_ring(struct pyprof_ring *shared)
 {
-	struct thread_ring *ring = calloc(1, sizeof(*ring));
+	struct thread_ring *ring = room_for_ring();
 
 	if (!ring)
 		return NULL;
 	ring->shared = shared ? shared : new_shared_ring();
 	if (!ring->shared) {
-		free(ring);
+		give_ring_back(ring);
 		return NULL;
 	}
 	ring->table.ring = ring->shared;
@@ -673,7 +693,7 @@ static bool adopt_ring(struct pyprof_ring *shared)
 	if (!ring)
 		return false;
 	if (!find_last_block(ring)) {
-		free(ring);
+		give_ring_back(ring);
 		return false;
 	}
 	ring->last = ring->left.count;
@@ -723,6 +743,7 @@ void thread_reset(void)
 	bool blind = thread_self.blind && recording.state != RECORDING_FORKED;
 
 	CDS_INIT_LIST_HEAD(&registry);
+	first_ring_taken = false;
 	memset(&thread_self, 0, sizeof(thread_self));
 	thread_self.blind =
 		blind; /* a child's recording begins only after its thread was not seen */

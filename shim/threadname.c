@@ -11,6 +11,23 @@
 #include "pyprof/abi.h"
 #include "region.h"
 
+static PyObject *threading_name; /* "threading" */
+
+void threadname_find(void)
+{
+	threading_name =
+		py.PyUnicode_FromString("threading"); /* another interpreter's is gone with it */
+	py.PyErr_Clear();
+}
+
+/* sys.modules["threading"], borrowed, or NULL. Makes no object: in a forked child that would copy pages. */
+static PyObject *find_threading(void)
+{
+	PyObject *modules = py.PyImport_GetModuleDict();
+
+	return modules && threading_name ? py.PyDict_GetItem(modules, threading_name) : NULL;
+}
+
 /*
  * threading._active[ident]._name: what threading.Thread.name gives, read without calling any
  * Python code. Unknown to `threading` for the first few calls of a thread, so this is asked again
@@ -18,7 +35,7 @@
  */
 static PyObject *python_name(void)
 {
-	PyObject *threading = pyapi_module("threading");
+	PyObject *threading = find_threading();
 	PyObject *dict = threading ? py.PyModule_GetDict(threading) : NULL;
 	PyObject *active = dict ? py.PyDict_GetItemString(dict, "_active") : NULL;
 	PyObject *ident = active ? py.PyLong_FromUnsignedLong((unsigned long)pthread_self()) : NULL;
@@ -87,13 +104,32 @@ void threadname_publish_native(uint32_t number)
 	publish(number, name, strlen(name));
 }
 
+/* What `threading` called this thread when it was asked last. A forked child's thread is called the same. */
+static __thread struct {
+	char bytes[64];
+	uint8_t n; /* 0: it did not know the thread, or the name is longer */
+	int pid;   /* of the process that has asked; 0: none has */
+} known __attribute__((tls_model("initial-exec")));
+
+static void keep(const char *bytes, size_t n)
+{
+	known.n = n <= sizeof(known.bytes) ? (uint8_t)n : 0;
+	memcpy(known.bytes, bytes, known.n);
+}
+
 bool threadname_publish_python(uint32_t number)
 {
 	struct pyapi_pending pending;
 	PyObject *name, *encoded = NULL;
 	const char *bytes;
+	bool is_parents = known.pid && known.pid != region.pid;
 	size_t n;
 
+	known.pid = region.pid;
+	if (is_parents && known.n)
+		publish(number, known.bytes, known.n);
+	if (is_parents)
+		return known.n;
 	pyapi_pending_save(&pending);
 	name = python_name();
 	if (name) {
@@ -102,6 +138,7 @@ bool threadname_publish_python(uint32_t number)
 	}
 	if (encoded) {
 		publish(number, bytes, n);
+		keep(bytes, n);
 		py.Py_DecRef(encoded);
 	}
 	pyapi_pending_restore(&pending);

@@ -226,14 +226,18 @@ CHROOT = """
     os.chroot(sys.argv[1]); os.chdir("/")
     for i in range(20000): f()
     pid = os.fork()
-    if not pid: f(); os._exit(0)
-    os.waitpid(pid, 0)
+    if not pid:
+        f()
+        try: os.execve("/missing", ["missing"], {})
+        except OSError: os._exit(7)
+    print(os.waitpid(pid, 0)[1] >> 8)
     """
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot")
 def test_a_child_that_can_make_no_file_is_counted(python, run_shim, tmp_path):
     done = run_python(run_shim, python, CHROOT, tmp_path)
+    assert done.out == b"7\n"
     assert calls_anyway(done.recording, "f") == 20000
     text = read("--check", "--strict", done.recording, status=3).out
     assert b"  1 forked child could not be recorded: no file could be made for it\n" in text

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What C functions are called: a method after the type that has it, whoever calls it first; never with an address."""
 
+import ast
 import re
 
 import pytest
@@ -163,3 +164,33 @@ def test_functions_made_at_run_time(python, run_shim, tmp_path):
     theirs = c_functions(recording, ["--cprofile-labels"])
     assert theirs["<method 'append' of 'list' objects>"] >= 3
     assert any(name.startswith("<function List.extend at 0x") for name in theirs)
+
+
+TEXTS = """\
+import sys
+class Text(str): pass  # its characters lie elsewhere than those of a str
+made = []
+def make(file, name, line):
+    space = {}
+    code = compile("\\n" * (line - 1) + "def f(): pass\\n", "f", "exec")
+    exec(code, space)
+    code = space["f"].__code__.replace(co_filename=file, co_name=name)
+    space["f"].__code__ = code
+    space["f"]()
+    made.append((code.co_filename, code.co_firstlineno, code.co_name))
+for i, text in enumerate(["plain", "", "caf\\xe9", "\\u51fd\\u6570", "\\U0001f40d", "lone \\udce9", "a\\tb", "x" * 5000]):
+    make(text + ".py", "first", 10 * i + 1)
+    make("second.py", text + "!", 70000 + i)
+make(Text("Text.py"), Text("text"), 3)
+print(ascii(made))
+"""
+
+
+def test_names_in_any_alphabet(python, run_shim):
+    """Read where they lie in ASCII, or by the interpreter; lines and names beside each other are not confused."""
+    done = run_shim([python.exe, "-S", "-c", TEXTS])
+    made = ast.literal_eval(done.out.decode())
+    assert len(made) == 17
+    stats = read_stats(done.recording)
+    for file, line, name in made:
+        assert stats[(file, line, name)][:2] == (1, 1), (file, line, name)
