@@ -416,18 +416,29 @@ static uint64_t add_block(bool spare)
 	return offset;
 }
 
+/* Blocks and fold tables, in blocks. */
+static uint64_t taken_blocks(void)
+{
+	return recording.n_blocks + recording.table_bytes / REGION_BLOCK_BYTES;
+}
+
 /*
  * A second block is a ring's too, unless there are so many rings that they would use up the budget;
  * those who wait for a reader, or drop events, cannot do with one.
  */
 static bool is_within_budget(uint32_t n_owned)
 {
-	uint64_t n = recording.n_blocks + recording.table_bytes / REGION_BLOCK_BYTES;
-
 	if (n_owned == 1)
 		return config.overflow != PYPROF_OVERFLOW_FOLD ||
-		       n < recording.max_blocks / 4 * 3 || recording.n_blocks < MIN_BLOCKS;
-	return n_owned == 0 || n < recording.max_blocks;
+		       taken_blocks() < recording.max_blocks / 4 * 3 ||
+		       recording.n_blocks < MIN_BLOCKS;
+	return n_owned == 0 || taken_blocks() < recording.max_blocks;
+}
+
+bool recording_is_over_budget(void)
+{
+	return config.overflow == PYPROF_OVERFLOW_FOLD && recording.n_blocks > MIN_BLOCKS &&
+	       taken_blocks() > recording.max_blocks;
 }
 
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)

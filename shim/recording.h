@@ -74,6 +74,9 @@ void recording_is_damaged(const char *what);
  */
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause);
 
+/* Whether blocks and tables have come to take more than the budget: rings are to do with one block then. */
+bool recording_is_over_budget(void);
+
 /*
  * A block that the budget does not allow, 64 MiB of them at most, or 0: for the time in which a reader that
  * holds the ring stands still, and nothing can be folded.

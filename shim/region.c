@@ -49,8 +49,8 @@ static const uint64_t scant_bytes[] = { 64ull << 20, 16ull << 20, 4ull << 20, 1u
 struct region region;
 
 /* Space that was given back: outgrown fold tables. */
-static struct {
-	uint64_t offset, bytes;
+static struct piece {
+	uint64_t offset, bytes; /* 0: none */
 } freed[N_FREED];
 
 /* Growing beyond RLIMIT_FSIZE would raise SIGXFSZ in the program. */
@@ -540,22 +540,42 @@ static uint64_t end_of(uint64_t bytes)
 	return region.used_bytes + round_up(bytes);
 }
 
-/* What lies there may serve again in this recording. */
-static void keep_freed(uint64_t offset, uint64_t bytes)
+/* Takes the pieces out that lie next to this one. */
+static struct piece merge(struct piece p)
 {
 	for (size_t i = 0; i < N_FREED; i++) {
-		if (freed[i].offset + freed[i].bytes == offset && freed[i].bytes) {
-			freed[i].bytes += bytes;
-			return;
-		}
-	}
-	for (size_t i = 0; i < N_FREED; i++) {
-		if (freed[i].bytes)
+		struct piece *other = &freed[i];
+
+		if (!other->bytes || (other->offset + other->bytes != p.offset &&
+				      p.offset + p.bytes != other->offset))
 			continue;
-		freed[i].offset = offset;
-		freed[i].bytes = bytes;
-		return;
+		p.offset = other->offset < p.offset ? other->offset : p.offset;
+		p.bytes += other->bytes;
+		other->bytes = 0;
 	}
+	return p;
+}
+
+/* To the file system; what is there is not touched again. */
+static bool give_back(struct piece p)
+{
+	return p.bytes && !process_is_filtered() &&
+	       madvise(region_at(p.offset), p.bytes, MADV_REMOVE) == 0;
+}
+
+/* What lies there may serve again in this recording. Of too many pieces the smallest is given back. */
+static void keep_freed(uint64_t offset, uint64_t bytes)
+{
+	struct piece p = merge((struct piece){ offset, bytes }), lost = p;
+	struct piece *smallest = &freed[0];
+
+	for (size_t i = 1; i < N_FREED; i++)
+		smallest = freed[i].bytes < smallest->bytes ? &freed[i] : smallest;
+	if (smallest->bytes < p.bytes) {
+		lost = *smallest;
+		*smallest = p;
+	}
+	give_back(lost);
 }
 
 void region_free(uint64_t offset, uint64_t bytes)
@@ -563,9 +583,8 @@ void region_free(uint64_t offset, uint64_t bytes)
 	int saved = errno;
 
 	bytes = round_up(bytes);
-	/* To the file system where others need it: the pages are not touched again. */
-	if (region.share != SHARE_EXCEEDED || process_is_filtered() ||
-	    madvise(region_at(offset), bytes, MADV_REMOVE) < 0)
+	/* To the file system where others need it. */
+	if (region.share != SHARE_EXCEEDED || !give_back((struct piece){ offset, bytes }))
 		keep_freed(offset, bytes);
 	errno = saved;
 }
@@ -575,21 +594,23 @@ bool region_is_short(void)
 	return region.share == SHARE_EXCEEDED;
 }
 
-/* From the end of what was given back, zeroed; or 0. */
+/* From the end of the smallest piece that has room, zeroed; or 0. */
 static uint64_t take_freed(uint64_t bytes)
 {
+	struct piece *best = NULL;
+	uint64_t at;
+
 	bytes = round_up(bytes);
 	for (size_t i = 0; i < N_FREED; i++) {
-		uint64_t at;
-
-		if (freed[i].bytes < bytes)
-			continue;
-		freed[i].bytes -= bytes;
-		at = freed[i].offset + freed[i].bytes;
-		memset(region_at(at), 0, bytes);
-		return at;
+		if (freed[i].bytes >= bytes && (!best || freed[i].bytes < best->bytes))
+			best = &freed[i];
 	}
-	return 0;
+	if (!best)
+		return 0;
+	best->bytes -= bytes;
+	at = best->offset + best->bytes;
+	memset(region_at(at), 0, bytes);
+	return at;
 }
 
 static uint64_t take_new(uint64_t bytes, bool for_ring)

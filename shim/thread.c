@@ -354,13 +354,19 @@ static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum p
 	return offset;
 }
 
-/* Where space is short, a ring gives back all blocks but two, some at a time: they are folded already. */
+/* Where space is short, down to two; where the budget is used up, by tables that have grown, down to one. */
+static bool has_too_many(const struct thread_ring *ring)
+{
+	return (ring->n_blocks > 2 && region_is_short()) ||
+	       (ring->n_blocks > 1 && recording_is_over_budget());
+}
+
+/* A ring that has too many blocks gives them back, some at a time: they are folded already. */
 static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
 	uint64_t offset = oldest_block(ring, claim_ns, cause);
 
-	for (int i = 0; i < GIVEN_AT_ONCE && offset && ring->n_blocks > 2 && region_is_short();
-	     i++) {
+	for (int i = 0; i < GIVEN_AT_ONCE && offset && has_too_many(ring); i++) {
 		region_free(offset, REGION_BLOCK_BYTES);
 		ring->n_blocks--;
 		recording.n_blocks--;

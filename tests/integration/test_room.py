@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import PYTHONS, SHIM, read_stats, run_bare
+from conftest import FILTERED, PYTHONS, SHIM, read_stats, run_bare
 from test_resources import namespace
 
 ONE_OF_EACH = list({p.version[:2]: p for p in PYTHONS}.values())
@@ -199,6 +199,32 @@ def test_a_umask_that_takes_all(python, shim_dir):
     (recording,) = shim_dir.iterdir()
     assert recording.stat().st_mode & 0o777 == 0o600
     assert calls([recording], "late", "made_2999") == (300000, 1)
+
+
+# Threads at once
+
+THREADS = """
+    import threading
+    threading.stack_size(64 << 10)
+    def leaf(x): return x
+    go = threading.Barrier(401)
+    def work():
+        for i in range(3000): leaf(i)
+        go.wait()
+        for i in range(3000): leaf(i)
+    threads = [threading.Thread(target=work) for i in range(400)]
+    for t in threads: t.start()
+    go.wait()
+    for t in threads: t.join()
+    """
+
+
+@pytest.mark.skipif(FILTERED, reason="under a filter of system calls nothing is given back to the file system")
+def test_many_threads_at_once(python, run_shim):
+    """Each does with one block and its table, of 32 KiB, once the budget is used up; outgrown tables are given back."""
+    done = run_shim([python.exe, "-S", "-c", textwrap.dedent(THREADS)], env={"PYSHIM_BUFFER": "16M"})
+    assert calls([done.recording], "leaf") == (400 * 6000,)
+    assert done.recording.stat().st_blocks * 512 < 400 * (56 << 10)
 
 
 # A file that others change
