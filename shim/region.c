@@ -496,17 +496,20 @@ static int grow(uint64_t need, bool for_ring)
 
 /*
  * Where the file could not grow, it is not tried again for a while: without room, each event comes here, and
- * the system calls would slow the program down a hundredfold.
+ * the system calls would slow the program down a hundredfold. What RLIMIT_FSIZE forbids is one call to ask.
  */
 static bool is_refused(uint64_t need)
 {
-	return region.refused_bytes && need >= region.refused_bytes &&
-	       pyprof_clock_ns(CLOCK_MONOTONIC) < region.refused_until_ns;
+	if (!region.refused_bytes || need < region.refused_bytes)
+		return false;
+	return region.refused_by_limit ? !allowed_size(need)
+				       : pyprof_clock_ns(CLOCK_MONOTONIC) < region.refused_until_ns;
 }
 
 static void note_refusal(uint64_t need, int err)
 {
 	region.refused_bytes = need;
+	region.refused_by_limit = !allowed_size(need);
 	region.refused_until_ns = pyprof_clock_ns(CLOCK_MONOTONIC) + REFUSAL_NS;
 	log_debug("grow %s to %llu bytes: %s", region.path, (unsigned long long)need,
 		  strerror(-err));

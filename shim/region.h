@@ -35,7 +35,8 @@ struct region {
 	uint64_t reserved_bytes;   /* of the file, from its start */
 	uint64_t used_bytes;	   /* given out */
 	uint64_t refused_bytes;	   /* the file could not become that large, or 0 ... */
-	uint64_t refused_until_ns; /* ... and is not asked to until then, CLOCK_MONOTONIC */
+	uint64_t refused_until_ns; /* ... and is not asked to until then, CLOCK_MONOTONIC ... */
+	bool refused_by_limit;	   /* ... or while RLIMIT_FSIZE is what it is */
 	uint64_t share_until_ns;   /* rings have had their share, and do not ask again until then */
 	enum share share;	   /* what they were told */
 	uint64_t share_bytes;	   /* that they may take without asking again */

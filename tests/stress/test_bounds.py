@@ -227,6 +227,23 @@ posix.waitpid(-1, 0)
 """
 
 
+LIFTED = NAMELESS.partition("if not")[0] + """\
+import time
+resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+time.sleep(0.01)
+many([made(i, "lifted") for i in range(100)])
+"""
+
+
+def test_space_for_names_when_a_limit_is_lifted(python, run_shim):
+    limited = ["sh", "-c", 'ulimit -S -f 4096; exec "$@"', "sh", python.exe, "-S", "-c", LIFTED]
+    done = run_shim(limited, env=SMALL)
+    text = preamble(done.recording)
+    assert said(text, LOST) == 0 and said(text, r"^  (\d+) functions without a name"), text
+    made = [v[1] for f, v in read_stats(done.recording).items() if f[2].startswith("lifted")]
+    assert made == [10] * 100
+
+
 def test_no_space_for_names(python, run_shim):
     """Functions for which none is left are one, and counted, each once; those of a child that has space have names."""
     limited = ["sh", "-c", 'ulimit -S -f 4096; exec "$@"', "sh", python.exe, "-S", "-c", NAMELESS]
