@@ -305,9 +305,14 @@ import ctypes, struct, sys
 def close_sandbox(how, numbers):
     libc = ctypes.CDLL(None, use_errno=True)
     code = struct.pack("HBBI", 0x20, 0, 0, 0)
+    allow, kill = struct.pack("HBBI", 6, 0, 0, 0x7fff0000), struct.pack("HBBI", 6, 0, 0, 0x80000000)
     for n in numbers:
-        code += struct.pack("HBBI", 0x15, 0, 1, n) + struct.pack("HBBI", 6, 0, 0, 0x7fff0000)
-    code += struct.pack("HBBI", 6, 0, 0, 0x80000000)
+        if n == 28:  # madvise, but with MADV_DONTNEED only: the C library's
+            code += struct.pack("HBBI", 0x15, 0, 4, n) + struct.pack("HBBI", 0x20, 0, 0, 32)
+            code += struct.pack("HBBI", 0x15, 0, 1, 4) + allow + kill
+        else:
+            code += struct.pack("HBBI", 0x15, 0, 1, n) + allow
+    code += kill
     kept = ctypes.create_string_buffer(code)
     program = struct.pack("HxxxxxxP", len(code) // 8, ctypes.addressof(kept))
     at = ctypes.create_string_buffer(program)
