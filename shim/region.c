@@ -270,9 +270,10 @@ static int prepare_file(struct region *r, int fd)
 	return err;
 }
 
-static void log_failure(const struct region *r, int err)
+/* Of forked children their parent's header has the number: a line for each would be too many. */
+static void log_failure(const struct region *r, bool forked, int err)
 {
-	if (config.has_dir)
+	if (config.has_dir && !forked)
 		log_error("create %s: %s, expected that PYSHIM_DIR can hold it; the program runs "
 			  "unprofiled",
 			  r->path, strerror(-err));
@@ -291,7 +292,7 @@ int region_create(const struct pyprof_header *preset)
 	if (err) {
 		if (fd >= 0 && !process_is_filtered())
 			unlink(r.path);
-		log_failure(&r, err);
+		log_failure(&r, preset->forked, err);
 		return err;
 	}
 	r.root_inode = inode_of("/");

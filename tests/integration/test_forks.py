@@ -237,7 +237,7 @@ CHROOT = """
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot")
 def test_a_child_that_can_make_no_file_is_counted(python, run_shim, tmp_path):
     done = run_python(run_shim, python, CHROOT, tmp_path)
-    assert done.out == b"7\n"
+    assert (done.out, done.err) == (b"7\n", b"")
     assert calls_anyway(done.recording, "f") == 20000
     text = read("--check", "--strict", done.recording, status=3).out
     assert b"  1 forked child could not be recorded: no file could be made for it\n" in text

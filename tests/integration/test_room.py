@@ -288,6 +288,40 @@ def test_the_program_outlives_its_recording(python, change, shim_dir):
         subprocess.run(["sh", "-ec", CHANGES[change]], env={**os.environ, "F": str(path)}, check=True)
 
 
+@contextlib.contextmanager
+def fuse(tmp_path):
+    """A folder on a file system that a process serves, and that process."""
+    if not shutil.which("bindfs"):
+        pytest.skip("bindfs is not installed")
+    (tmp_path / "source").mkdir()
+    (tmp_path / "mount").mkdir()
+    server = subprocess.Popen(["bindfs", "-f", "--no-allow-other", tmp_path / "source", tmp_path / "mount"],
+                              stderr=subprocess.PIPE)
+    try:
+        while not os.path.ismount(tmp_path / "mount"):
+            if server.poll() is not None:
+                pytest.skip("bindfs: %s" % server.stderr.read().decode())
+            time.sleep(0.01)
+        yield tmp_path / "mount", server
+    finally:
+        subprocess.run(["umount", "-l", tmp_path / "mount"], check=True)
+        server.kill()
+        server.communicate()
+
+
+def test_a_recording_on_fuse(python, tmp_path, run_shim):
+    with fuse(tmp_path) as (folder, _):
+        run_shim([python.exe, "-S", "-c", "def f(): pass\nfor i in range(100000): f()"], env={"PYSHIM_DIR": str(folder)})
+        assert calls(list(folder.iterdir()), "f") == (100000,)
+
+
+@as_root
+def test_the_program_outlives_the_server_of_its_file_system(python, tmp_path):
+    with fuse(tmp_path) as (folder, server), busy(python, folder, 0.6, "64K"):
+        time.sleep(0.1)
+        server.kill()
+
+
 WORDS = [0, 1, 7, 255, 4096, 1 << 20, 1 << 32, (1 << 64) - 1]
 
 
