@@ -231,6 +231,18 @@ def test_signals_to_the_group_one_after_the_other():
     assert (out, child.returncode) == (b"SIGHUP SIGTERM\n", 2), err
 
 
+def test_a_signal_to_the_group_that_a_process_has_not_run_since():
+    """A busy machine may leave it waiting in the launcher's own process, by which it tells the group's from its own."""
+    child = start(PYTHON, "-c", COUNTS, "TERM", start_new_session=True)
+    assert child.stdout.readline() == b"ready\n"
+    children = Path("/proc/%d/task/%d/children" % (child.pid, child.pid)).read_text().split()
+    (witness,) = [int(p) for p in children if os.readlink("/proc/%s/exe" % p) == str(LAUNCHER)]
+    os.kill(witness, signal.SIGSTOP)
+    os.killpg(child.pid, signal.SIGTERM)
+    out, err = child.communicate(timeout=300)
+    assert (out, child.returncode) == (b"SIGTERM\n", 1), err
+
+
 def wait_for_end_of(pgid):
     deadline = time.monotonic() + 120
     while is_group(pgid) and time.monotonic() < deadline:

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -92,13 +93,44 @@ static void dismiss_witness(void)
 	witness = 0;
 }
 
+/* Whether a signal waits for a process, which a busy machine has not run since: lines SigPnd and ShdPnd. */
+static bool has_pending(pid_t pid)
+{
+	unsigned long long own = 0, shared = 0;
+	char path[32], line[128];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f)) {
+		sscanf(line, "SigPnd: %llx", &own);
+		sscanf(line, "ShdPnd: %llx", &shared);
+	}
+	if (f)
+		fclose(f);
+	return own | shared;
+}
+
+/* Whether the witness got a signal: it has ended, or is about to. It is gone then. */
+static bool witness_was_hit(void)
+{
+	if (witness <= 0)
+		return false;
+	if (waitpid(witness, NULL, WNOHANG) == witness)
+		return true;
+	if (!has_pending(witness))
+		return false;
+	dismiss_witness();
+	return true;
+}
+
 /* Whether what the launcher has just been sent was sent to the whole group. */
 static bool was_for_group(void)
 {
 	struct timespec delay = { .tv_nsec = GROUP_DELAY_NS }, none = { 0 };
 
 	nanosleep(&delay, NULL);
-	if (witness <= 0 || waitpid(witness, NULL, WNOHANG) != witness)
+	if (!witness_was_hit())
 		return false;
 	/* Others that are here by now were sent along with it: it can die of one only. */
 	while (sigtimedwait(&passing, NULL, &none) > 0)
