@@ -189,7 +189,7 @@ fuzzers: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 # The litmus tests: both sides in one program, always under ThreadSanitizer, in objects of its own.
 LITMUS_OBJS := $(patsubst %.c,$(OBJ)/litmus/%.o,$(sort $(wildcard tests/litmus/*.c)) \
 	$(addprefix shim/,clock.c config.c family.c filename.c fold.c forkstack.c hook.c intern.c \
-		label.c log.c names.c pageguard.c process.c pyapi.c pycode.c recording.c \
+		label.c log.c names.c pageguard.c pieces.c process.c pyapi.c pycode.c recording.c \
 		region.c share.c thread.c) \
 	$(addprefix reader/,attach.c consume.c drain.c names.c owner.c progress.c seed.c tables.c ticks.c))
 LITMUS_CPPFLAGS = -D_GNU_SOURCE -Iinclude -I. $(SHIM_CPPFLAGS) -DPYSHIM_KILLPOINTS \

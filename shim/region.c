@@ -14,6 +14,7 @@
 #include "family.h"
 #include "filename.h"
 #include "pageguard.h"
+#include "pieces.h"
 #include "killpoint.h"
 #include "log.h"
 #include "process.h"
@@ -25,7 +26,6 @@
 #define FIRST_BYTES (64u << 10)
 #define MAX_STEP_BYTES (4u << 20)
 #define REFUSAL_NS 1000000000ull
-#define N_FREED 32u
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -47,11 +47,6 @@ static const uint64_t scant_bytes[] = { 64ull << 20, 16ull << 20, 4ull << 20, 1u
 #define ASIDE_BYTES (2ull << 40)
 
 struct region region;
-
-/* Space that was given back: outgrown fold tables. */
-static struct piece {
-	uint64_t offset, bytes; /* 0: none */
-} freed[N_FREED];
 
 /* Growing beyond RLIMIT_FSIZE would raise SIGXFSZ in the program. */
 static bool allowed_size(uint64_t bytes)
@@ -298,7 +293,7 @@ int region_create(const struct pyprof_header *preset)
 	r.root_inode = inode_of("/");
 	r.used_bytes = PYPROF_HEADER_BYTES;
 	region = r;
-	memset(freed, 0, sizeof(freed));
+	pieces_reset();
 	pageguard_set(r.base, r.map_bytes);
 	/* All but `magic`, which a reader may be looking at already. */
 	memcpy((char *)region.header + sizeof(preset->magic),
@@ -360,7 +355,7 @@ int region_adopt(struct region *r, const struct pyprof_header *own)
 	}
 	r->root_inode = inode_of("/");
 	region = *r;
-	memset(freed, 0, sizeof(freed));
+	pieces_reset();
 	pageguard_set(region.base, region.map_bytes);
 	return 0;
 }
@@ -544,77 +539,20 @@ static uint64_t end_of(uint64_t bytes)
 	return region.used_bytes + round_up(bytes);
 }
 
-/* Takes the pieces out that lie next to this one. */
-static struct piece merge(struct piece p)
-{
-	for (size_t i = 0; i < N_FREED; i++) {
-		struct piece *other = &freed[i];
-
-		if (!other->bytes || (other->offset + other->bytes != p.offset &&
-				      p.offset + p.bytes != other->offset))
-			continue;
-		p.offset = other->offset < p.offset ? other->offset : p.offset;
-		p.bytes += other->bytes;
-		other->bytes = 0;
-	}
-	return p;
-}
-
-/* To the file system; what is there is not touched again. */
-static bool give_back(struct piece p)
-{
-	return p.bytes && !process_is_filtered() &&
-	       madvise(region_at(p.offset), p.bytes, MADV_REMOVE) == 0;
-}
-
-/* What lies there may serve again in this recording. Of too many pieces the smallest is given back. */
-static void keep_freed(uint64_t offset, uint64_t bytes)
-{
-	struct piece p = merge((struct piece){ offset, bytes }), lost = p;
-	struct piece *smallest = &freed[0];
-
-	for (size_t i = 1; i < N_FREED; i++)
-		smallest = freed[i].bytes < smallest->bytes ? &freed[i] : smallest;
-	if (smallest->bytes < p.bytes) {
-		lost = *smallest;
-		*smallest = p;
-	}
-	give_back(lost);
-}
-
 void region_free(uint64_t offset, uint64_t bytes)
 {
 	int saved = errno;
 
 	bytes = round_up(bytes);
 	/* To the file system where others need it. */
-	if (region.share != SHARE_EXCEEDED || !give_back((struct piece){ offset, bytes }))
-		keep_freed(offset, bytes);
+	if (region.share != SHARE_EXCEEDED || !pieces_give_back(offset, bytes))
+		pieces_keep(offset, bytes);
 	errno = saved;
 }
 
 bool region_is_short(void)
 {
 	return region.share == SHARE_EXCEEDED;
-}
-
-/* From the end of the smallest piece that has room, zeroed; or 0. */
-static uint64_t take_freed(uint64_t bytes)
-{
-	struct piece *best = NULL;
-	uint64_t at;
-
-	bytes = round_up(bytes);
-	for (size_t i = 0; i < N_FREED; i++) {
-		if (freed[i].bytes >= bytes && (!best || freed[i].bytes < best->bytes))
-			best = &freed[i];
-	}
-	if (!best)
-		return 0;
-	best->bytes -= bytes;
-	at = best->offset + best->bytes;
-	memset(region_at(at), 0, bytes);
-	return at;
 }
 
 static uint64_t take_new(uint64_t bytes, bool for_ring)
@@ -630,7 +568,7 @@ static uint64_t take_new(uint64_t bytes, bool for_ring)
 
 uint64_t region_alloc(uint64_t bytes)
 {
-	uint64_t at = take_freed(bytes);
+	uint64_t at = pieces_take(round_up(bytes));
 
 	return at ? at : take_new(bytes, false);
 }
@@ -681,7 +619,7 @@ static bool has_share(uint64_t need)
 
 uint64_t region_alloc_ring(uint64_t bytes)
 {
-	uint64_t at = take_freed(bytes);
+	uint64_t at = pieces_take(round_up(bytes));
 
 	return at || !has_share(end_of(bytes)) ? at : take_new(bytes, true);
 }
