@@ -387,9 +387,8 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 }
 
 /*
- * What is on the stack is closed at `now`: the thread ends, or its records do, or what it runs was not seen
- * to end. At the end of the records, the reader first moves `now` on to when the process ended, or to the
- * present.
+ * Closes all frames at `now`: at the end of the thread or of its records, or where returns were not recorded. At the
+ * end of the records, the reader first moves `now` on to the end of the process, or to the present.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
 {
