@@ -94,13 +94,23 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
 	return true;
 }
 
+/*
+ * The next cap of entries of which there are `n`. One that is more than half full would be next, so it grows along: a
+ * table is copied whole. Where all rings' tables take much of the budget, only what is full grows, and by less.
+ */
+static uint32_t next_cap(uint32_t cap, uint32_t n)
+{
+	if (recording_has_many_tables())
+		return n == cap ? cap + cap / 4 + 1 : cap;
+	return n > cap / 2 ? cap * 2 : cap;
+}
+
 static bool grow(struct pyprof_fold *v)
 {
 	struct pyprof_table *t = (struct pyprof_table *)v;
 	bool full = v->s.n_fns == v->cap_fns || v->s.n_edges == v->cap_edges;
-	/* Of these two, one that is more than half full would be next: a table is copied whole. */
-	uint32_t fns = full && v->s.n_fns > v->cap_fns / 2 ? v->cap_fns * 2 : v->cap_fns;
-	uint32_t edges = full && v->s.n_edges > v->cap_edges / 2 ? v->cap_edges * 2 : v->cap_edges;
+	uint32_t fns = full ? next_cap(v->cap_fns, v->s.n_fns) : v->cap_fns;
+	uint32_t edges = full ? next_cap(v->cap_edges, v->s.n_edges) : v->cap_edges;
 	/* What is deep is likely to be a recursion, and a frame takes little. */
 	uint32_t depth = v->s.depth == v->cap_depth ? v->cap_depth * 4 : v->cap_depth;
 

@@ -9,6 +9,7 @@
 #include "region.h"
 
 #define N_PIECES 32u
+#define MAX_KEPT_BYTES (1ull << 20)
 
 static struct piece {
 	uint64_t offset, bytes; /* 0: none */
@@ -45,9 +46,14 @@ void pieces_keep(uint64_t offset, uint64_t bytes)
 {
 	struct piece p = merge((struct piece){ offset, bytes }), left_out = p;
 	struct piece *smallest = &pieces[0];
+	uint64_t kept = 0;
 
-	for (size_t i = 1; i < N_PIECES; i++)
+	for (size_t i = 0; i < N_PIECES; i++) {
 		smallest = pieces[i].bytes < smallest->bytes ? &pieces[i] : smallest;
+		kept += pieces[i].bytes;
+	}
+	if (kept > MAX_KEPT_BYTES && pieces_give_back(p.offset, p.bytes))
+		return;
 	if (smallest->bytes < p.bytes) {
 		left_out = *smallest;
 		*smallest = p;

@@ -14,7 +14,7 @@
 /* Forgets all of them: another recording begins. */
 void pieces_reset(void);
 
-/* Keeps a piece to be taken again. Of too many, the smallest is given back. */
+/* Keeps a piece to be taken again. Of too many, or too many bytes, some are given back. */
 void pieces_keep(uint64_t offset, uint64_t bytes);
 
 /* So many bytes of the smallest piece that has them, zeroed: their offset, or 0. */

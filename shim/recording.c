@@ -422,6 +422,11 @@ static uint64_t taken_blocks(void)
 	return recording.n_blocks + recording.table_bytes / REGION_BLOCK_BYTES;
 }
 
+bool recording_has_many_tables(void)
+{
+	return recording.table_bytes / REGION_BLOCK_BYTES > recording.max_blocks / 4;
+}
+
 /*
  * A second block is a ring's too, unless there are so many rings that they would use up the budget;
  * those who wait for a reader, or drop events, cannot do with one.

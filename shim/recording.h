@@ -74,6 +74,9 @@ void recording_is_damaged(const char *what);
  */
 uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause);
 
+/* Whether fold tables take more than a quarter of the budget. */
+bool recording_has_many_tables(void);
+
 /* Whether blocks and tables have come to take more than the budget: rings are to do with one block then. */
 bool recording_is_over_budget(void);
 

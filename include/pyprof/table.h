@@ -63,18 +63,28 @@ static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 
 /* --- private memory ------------------------------------------------------------------------------- */
 
-/* Of entries that have an index, which has room for twice as many and is masked. */
 static inline bool pyprof_table_is_cap(uint32_t cap)
 {
-	return cap && cap <= 1u << 28 && !(cap & (cap - 1));
+	return cap && cap <= 1u << 28;
+}
+
+/* How many places an index over so many entries has: twice as many at least, and a power of two. */
+static inline uint32_t pyprof_table_index_size(uint32_t cap)
+{
+	uint32_t n = 2;
+
+	while (n < cap * 2)
+		n *= 2;
+	return n;
 }
 
 /* Indices and stack for these caps. False: no memory, and nothing has changed. */
 static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint32_t edges,
 				       uint32_t depth)
 {
-	uint32_t *fn_index = (uint32_t *)calloc(fns * 2ull, sizeof(*fn_index));
-	uint32_t *edge_index = (uint32_t *)calloc(edges * 2ull, sizeof(*edge_index));
+	uint32_t n_fns = pyprof_table_index_size(fns), n_edges = pyprof_table_index_size(edges);
+	uint32_t *fn_index = (uint32_t *)calloc(n_fns, sizeof(*fn_index));
+	uint32_t *edge_index = (uint32_t *)calloc(n_edges, sizeof(*edge_index));
 	struct pyprof_fold_frame *stack = (struct pyprof_fold_frame *)realloc(
 		v->stack ? v->stack - 1 : NULL, (depth + 1ull) * sizeof(*stack));
 
@@ -93,8 +103,8 @@ static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint
 	v->edge_index = edge_index;
 	if (!v->multiplier)
 		v->multiplier = PYPROF_FOLD_MULTIPLIER;
-	v->fn_mask = fns * 2 - 1;
-	v->edge_mask = edges * 2 - 1;
+	v->fn_mask = n_fns - 1;
+	v->edge_mask = n_edges - 1;
 	return true;
 }
 

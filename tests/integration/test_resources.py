@@ -307,9 +307,9 @@ def close_sandbox(how, numbers):
     code = struct.pack("HBBI", 0x20, 0, 0, 0)
     allow, kill = struct.pack("HBBI", 6, 0, 0, 0x7fff0000), struct.pack("HBBI", 6, 0, 0, 0x80000000)
     for n in numbers:
-        if n == 28:  # madvise, but with MADV_DONTNEED only: the C library's
-            code += struct.pack("HBBI", 0x15, 0, 4, n) + struct.pack("HBBI", 0x20, 0, 0, 32)
-            code += struct.pack("HBBI", 0x15, 0, 1, 4) + allow + kill
+        if n == 28:  # madvise, but with neither MADV_REMOVE nor MADV_POPULATE_WRITE
+            code += struct.pack("HBBI", 0x15, 0, 5, n) + struct.pack("HBBI", 0x20, 0, 0, 32)
+            code += struct.pack("HBBI", 0x15, 1, 0, 9) + struct.pack("HBBI", 0x15, 0, 1, 23) + kill + allow
         else:
             code += struct.pack("HBBI", 0x15, 0, 1, n) + allow
     code += kill

@@ -220,7 +220,7 @@ functions = [made(i) for i in range(200)]
 many(functions)
 fleeting()
 if not posix.fork():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     many(functions)
     os._exit(0)
 posix.waitpid(-1, 0)
@@ -229,7 +229,7 @@ posix.waitpid(-1, 0)
 
 LIFTED = NAMELESS.partition("if not")[0] + """\
 import time
-resource.setrlimit(resource.RLIMIT_FSIZE, (-1, -1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 time.sleep(0.01)
 many([made(i, "lifted") for i in range(100)])
 """

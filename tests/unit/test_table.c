@@ -134,13 +134,14 @@ static void fold_part(struct pyprof_table *t, int i, size_t n)
 static struct pyprof_table reference;
 static struct pyprof_fold_table *reference_memory;
 static struct pyprof_ring reference_ring;
+static uint32_t reference_edges = CAP_EDGES;
 
 static void reference_to(int n)
 {
 	reference_memory = calloc(1, memory_bytes);
 	reference_memory->extent.kind = PYPROF_EXTENT_FOLD;
 	reference_memory->cap_fns = CAP_FNS;
-	reference_memory->cap_edges = CAP_EDGES;
+	reference_memory->cap_edges = reference_edges;
 	reference_memory->cap_depth = CAP_DEPTH;
 	memset(&reference_ring, 0, sizeof(reference_ring));
 	memset(&reference, 0, sizeof(reference));
@@ -214,16 +215,48 @@ START_TEST(goes_on_without_being_taken_over)
 }
 END_TEST
 
-/* An index of any other size could not be filled, and looking for a place in it would not end. */
-START_TEST(refuses_caps_that_are_no_powers_of_two)
+START_TEST(caps_of_any_number_will_do)
+{
+	struct pyprof_table t;
+
+	memory->cap_fns = CAP_FNS - 3;
+	memory->cap_edges = CAP_EDGES / 2 + 5;
+	reference_edges = CAP_EDGES / 2 + 5;
+	for (int i = 1; i <= N_BLOCKS; i++) {
+		take_over(&t);
+		fold_whole(&t, i);
+		reference_to(i);
+		assert_same(&t.view, &reference.view);
+		reference_free();
+		pyprof_table_free(&t);
+	}
+	reference_edges = CAP_EDGES;
+}
+END_TEST
+
+/* Else looking for a place in a full index would not end. */
+START_TEST(an_index_is_at_most_half_full)
+{
+	for (uint32_t cap = 1; cap < 5000; cap++) {
+		uint32_t n = pyprof_table_index_size(cap);
+
+		ck_assert_uint_ge(n, 2 * cap);
+		ck_assert_uint_lt(n, 4 * cap);
+		ck_assert_uint_eq(n & (n - 1), 0);
+	}
+	ck_assert_uint_eq(pyprof_table_index_size(1u << 28), 1u << 29);
+}
+END_TEST
+
+START_TEST(refuses_caps_that_are_out_of_range)
 {
 	struct pyprof_table t = { .ring = &ring };
 
-	memory->cap_fns = CAP_FNS - 1;
+	memory->cap_fns = 0;
 	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
 	memory->cap_fns = CAP_FNS;
-	memory->cap_edges = CAP_EDGES / 2 + 1;
-	ck_assert(!pyprof_table_take_over(&t, memory, memory_bytes));
+	memory->cap_edges = (1u << 28) + 1;
+	ck_assert(!pyprof_table_take_over(&t, memory, UINT64_MAX));
 	pyprof_table_free(&t);
 }
 END_TEST
@@ -535,7 +568,9 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, takes_over_after_every_block);
 	tcase_add_test(t, goes_on_without_being_taken_over);
-	tcase_add_test(t, refuses_caps_that_are_no_powers_of_two);
+	tcase_add_test(t, caps_of_any_number_will_do);
+	tcase_add_test(t, an_index_is_at_most_half_full);
+	tcase_add_test(t, refuses_caps_that_are_out_of_range);
 	tcase_add_test(t, an_undone_entry_keeps_its_mark);
 	tcase_add_test(t, a_fold_cut_off_is_undone);
 	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
