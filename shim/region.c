@@ -276,10 +276,19 @@ static void log_failure(const struct region *r, bool forked, int err)
 		log_debug("create %s: %s: off", r->path, strerror(-err));
 }
 
+/* None that could not be begun: under a filter it would stay. */
+static int create_file(struct region *r, const struct pyprof_header *preset)
+{
+	if (allowed_size(FIRST_BYTES))
+		return filename_create(r->path, sizeof(r->path), preset);
+	strncpy(r->path, config.dir, sizeof(r->path) - 1);
+	return -EFBIG;
+}
+
 int region_create(const struct pyprof_header *preset)
 {
 	struct region r = { .pid = (int)preset->pid, .process_start = preset->process_start };
-	int fd = filename_create(r.path, sizeof(r.path), preset);
+	int fd = create_file(&r, preset);
 	int err = fd < 0 ? fd : prepare_file(&r, fd);
 
 	if (fd >= 0)
