@@ -296,6 +296,12 @@ static void *tracing_flag(const void *thread)
 	return py.version >= 0x030a00 ? *word : (void *)word;
 }
 
+/* 3.11 puts a new state into the list before it fills in most of it, without the GIL. */
+bool pyapi_state_is_ready(const void *thread)
+{
+	return py.version < 0x030a00 || tracing_flag(thread);
+}
+
 bool pyapi_profile_is(const void *thread, py_tracefunc f)
 {
 	if (py.version >= 0x030c00 || profile_words(thread)[0] != (void *)f)

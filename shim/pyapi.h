@@ -278,6 +278,12 @@ bool pyapi_frame_yields(const PyObject *frame);
 
 /* --- a thread's profile function, 3.8 to 3.11 only ---------------------------------------------- */
 
+/*
+ * Whether a PyThreadState that was found in the interpreter's list is made already; else nothing below may be asked of it. Its
+ * thread has not got the GIL yet.
+ */
+bool pyapi_state_is_ready(const void *thread);
+
 /* Whether this PyThreadState is laid out as pyapi_profile_set knows it; its function is `f`. */
 bool pyapi_profile_is(const void *thread, py_tracefunc f);
 

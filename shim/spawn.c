@@ -273,7 +273,8 @@ static int cover_listed(bool replace)
 	int n = 0;
 
 	for (; thread; thread = py.PyThreadState_Next(thread)) {
-		if (thread == self || !(replace ? spawn_is_free(thread) : has_no_profile(thread)))
+		if (thread == self || !pyapi_state_is_ready(thread) ||
+		    !(replace ? spawn_is_free(thread) : has_no_profile(thread)))
 			continue;
 		if (replace)
 			tracefunc_set_in(thread);

@@ -470,6 +470,17 @@ def test_c_threads_call_objects(python, run_program, c_threads, threads, calls):
     expect(run.recording, callback={None: n}, leaf={"callback": 3 * n}, divmod={"leaf": 3 * n})
 
 
+def test_c_threads_that_begin_while_others_are_looked_at(python, run_program, c_threads):
+    """3.11 lists a thread's state before it is filled in, without the GIL."""
+    rounds = 300 if python.version[:2] == (3, 11) else 20
+    run = run_program(python, C_THREADS % str(c_threads) + """
+    for i in range(%d):
+        assert lib.threads_call_object(ctypes.py_object(callback), 2, 200) == 200
+    """ % rounds)
+    n = rounds * 200 * 2
+    expect(run.recording, callback={None: n}, leaf={"callback": 3 * n}, divmod={"leaf": 3 * n})
+
+
 def test_c_threads_beside_python_threads(python, run_program, c_threads):
     """C threads come and go while Python threads run, and start Python threads themselves."""
     run = run_program(python, C_THREADS % str(c_threads) + """
