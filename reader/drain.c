@@ -375,7 +375,7 @@ bool drain_ring_skip(struct drain_ring *r, uint64_t folded)
 
 /* --- rings -------------------------------------------------------------------------------------------- */
 
-/* Of the ring at which go_to_first has looked. */
+/* Needs go_to_first. */
 static uint64_t table_of(const struct drain_ring *r)
 {
 	return r->before ? pyprof_observe(&r->ring->fold) : 0; /* C10 */

@@ -48,11 +48,11 @@ void tables_source_fini(struct tables_source *s);
  * entries. 0, -ENOMEM, -EAGAIN where the target has folded on meanwhile, or -EINVAL where the table makes no
  * sense.
  */
-/* The state alone, with the same results; nothing else of `s` is used than its ring and offset, nor to be freed. */
-int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s);
-
 int tables_load_state(struct pyprof_fold *f, struct tables_source *s);
 int tables_load_entries(struct pyprof_fold *f, struct tables_source *s);
+
+/* The state alone, with the same results. Uses the ring and the offset of `s`; nothing is to be freed. */
+int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s);
 
 /* What was read is checked, and can be worked on from here on. Before, one may load once more: it is quicker then. */
 int tables_index(struct pyprof_fold *f, struct tables_source *s);

@@ -9,8 +9,8 @@
 
 /*
  * How many seconds a tick lasts. Where ticks are nanoseconds, that is 1e-9, as in cProfile. A
- * processor's counter is fitted between the first pair of clocks, that of the shim's load, and the last: so whoever
- * reads an ended recording, and when, finds the same times. The counter is invariant, and tables hold
+ * processor's counter is fitted between the first pair of clocks, that of the shim's load, and the last. Every
+ * read of an ended recording gives the same times. The counter is invariant, and tables hold
  * sums of ticks, so there is one line through both. Where they lie too close together, the reader's own clock
  * takes the last one's place, on the same boot of the same machine. 0 where there is nothing to
  * fit (a recording that was cut off before its first block, and carried away).

@@ -125,6 +125,7 @@ static bool attach(void *handle)
 
 	if (!table || !*table)
 		return false;
+	clock_init();
 	if (pyapi_find(handle) && patch_inittab(table))
 		pthread_atfork(recording_before_fork, recording_after_fork, recording_forked);
 	return true;
@@ -201,7 +202,6 @@ __attribute__((visibility("default"))) void *dlsym(void *restrict handle, const 
 
 __attribute__((constructor)) static void entry(void)
 {
-	clock_init();
 	find_real_dlsym();
 	exec_init();
 	if (config_disabled() || !real_dlsym)

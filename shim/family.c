@@ -108,7 +108,7 @@ void family_note(void)
 
 /* --- those of ended processes ------------------------------------------------------------------ */
 
-/* Of a process that exists, /proc says whether it is the same one: that takes longer. */
+/* Asks kill(2) first, and /proc only if a process with this PID exists: reading it takes longer. */
 static bool has_ended(const struct slot *s, uint64_t here, uint32_t *n_looks)
 {
 	pid_t pid = (pid_t)(s->owner >> 32);

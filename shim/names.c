@@ -121,7 +121,7 @@ static void commit(struct part *part, uint64_t bytes)
 	pyprof_publish(&part->extent->used, part->used); /* P4 */
 }
 
-/* What the parent has in memory stays there, for this process too. */
+/* Begins with an empty list; the parent's stays as it is, for the caller to read. */
 static void leave_runs(void)
 {
 	runs = few_runs[runs == few_runs[0]];

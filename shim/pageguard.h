@@ -27,7 +27,7 @@ void pageguard_set(void *base, size_t bytes);
  */
 void pageguard_set_aside(void *base, size_t bytes);
 
-/* Whether pages of a range have been replaced, since pageguard_set() was given another one. Any thread. */
+/* Whether pages of either range were replaced since pageguard_set() got another base. Any thread. */
 bool pageguard_has_tripped(void);
 
 /*

@@ -52,7 +52,7 @@ static char *read_stat(pid_t pid, char *text, size_t cap)
 	return strrchr(text, ')');
 }
 
-/* Of what read_stat() returned; 0: there is none. */
+/* A field of /proc/PID/stat, counted from 1. `at` is what read_stat() returned. 0: there is none. */
 static uint64_t field_of(const char *at, int which)
 {
 	for (int field = 2; at && field < which; field++)
@@ -80,8 +80,8 @@ bool process_has_descriptors(void)
 }
 
 /*
- * What follows `name` in /proc/self/status, up to `cap` - 1 bytes; "": not known. `name` begins with the newline before
- * it. It may lie behind the list of groups, which is long: a piece is read at a time, for a thread's stack may be small.
+ * Copies the text behind `name` in /proc/self/status, at most `cap` - 1 bytes; "" where it is not found. `name` begins with
+ * a newline. The list of groups in the file may be long and a thread's stack small, so it is read in pieces.
  */
 static void read_status(const char *name, char *value, size_t cap)
 {
@@ -114,8 +114,8 @@ static void read_status(const char *name, char *value, size_t cap)
 
 bool process_is_filtered(void)
 {
-	static uint64_t
-		known_until_ns; /* one slow path asks several times, and each forked child */
+	/* One slow path asks several times, and each forked child. */
+	static uint64_t known_until_ns;
 	uint64_t now;
 	char mode[2]; /* "2": a filter */
 

@@ -61,12 +61,12 @@ uint64_t process_address_bytes(void);
 /* Whether it has ended, all its threads have, and nobody has waited for it yet. */
 bool process_is_zombie(pid_t pid);
 
-/* Whether there is none with this PID; false under a filter, where it is not asked. A system call, and no more. */
+/* Whether no process has this PID. One system call; under a filter none is made, and the result is false. */
 bool process_is_gone(pid_t pid);
 
 /*
- * Whether the process with this PID and this start (the low 32 bits of it, 0: unknown) has ended. False where
- * that cannot be told. Reads /proc, which takes some 10 us, if there is a process with this PID.
+ * Whether the process with this PID and start time has ended; false where that is not known. `start`: the low 32 bits,
+ * 0: unknown. Reads /proc, which takes some 10 us, if a process with this PID exists.
  */
 bool process_has_ended(pid_t pid, uint32_t start);
 

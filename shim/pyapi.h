@@ -279,8 +279,8 @@ bool pyapi_frame_yields(const PyObject *frame);
 /* --- a thread's profile function, 3.8 to 3.11 only ---------------------------------------------- */
 
 /*
- * Whether a PyThreadState that was found in the interpreter's list is made already; else nothing below may be asked of it. Its
- * thread has not got the GIL yet.
+ * Whether a PyThreadState from the interpreter's list is filled in. If not, none of the functions below may be called with
+ * it: its thread is about to wait for the GIL for the first time.
  */
 bool pyapi_state_is_ready(const void *thread);
 

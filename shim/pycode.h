@@ -26,7 +26,7 @@ int32_t pycode_int(PyObject *code, enum pycode_int which);
 /* How long its bytecode is, in bytes. */
 uint32_t pycode_bytes(PyObject *code);
 
-/* Whether it is the code of a module's body. */
+/* Whether this code object is a module's body. */
 bool pycode_is_module_body(PyObject *code);
 
 #endif
