@@ -416,28 +416,6 @@ static int check_header(struct attach *a)
 	return 0;
 }
 
-bool attach_is_mapped(const struct attach *a)
-{
-	char name[64], line[4096];
-	struct stat st;
-	bool found = false;
-	FILE *maps;
-
-	snprintf(name, sizeof(name), "/proc/%" PRIu32 "/maps", a->header.pid);
-	maps = fopen(name, "re");
-	if (!maps || stat(a->path, &st) < 0)
-		found = true;
-	while (!found && fgets(line, sizeof(line), maps)) {
-		uint64_t inode;
-
-		found = sscanf(line, "%*s %*s %*s %*s %" SCNu64, &inode) == 1 &&
-			inode == (uint64_t)st.st_ino;
-	}
-	if (maps)
-		fclose(maps);
-	return found;
-}
-
 int attach_open(struct attach *a, const char *path)
 {
 	int err;

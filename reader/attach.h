@@ -46,12 +46,6 @@ void attach_allow_foreign(void);
 int attach_open(struct attach *a, const char *path);
 void attach_close(struct attach *a);
 
-/*
- * Whether the process writes this recording still: after execve the PID is another program's. Where that
- * cannot be seen, it is taken for so.
- */
-bool attach_is_mapped(const struct attach *a);
-
 /* How long the file is by now, as far as it is mapped. */
 uint64_t attach_bytes(const struct attach *a);
 

@@ -66,7 +66,7 @@ static int wait_for_end(const char *name)
 		bool busy = consumes && consume_round(&c);
 
 		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
-		writes = attach_is_mapped(&a);
+		writes = owner_may_write(&a.owner, a.path);
 		usleep(nap_us);
 		if (!owner_runs_on(&a.owner))
 			break;

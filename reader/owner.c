@@ -144,12 +144,11 @@ static FILE *open_maps(uint32_t pid)
 	return fopen(path, "re");
 }
 
-/* 1 or 0; -1: it may not be looked at. */
+/* 1 or 0; -1: it may not be looked at, or shows nothing: its main thread has ended before the others. */
 static int maps_file(uint32_t pid, const char *path, const struct stat *st)
 {
 	FILE *f = open_maps(pid);
-	int result =
-		-1; /* also where there is no line: a leader that has ended before its threads */
+	int result = -1;
 	char *line = NULL;
 	size_t cap = 0;
 
@@ -451,13 +450,37 @@ bool owner_runs_on(const struct owner *o)
 	return o->pid && owner_process_start(o->pid) == o->start;
 }
 
+bool owner_may_write(const struct owner *o, const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) < 0 || maps_file(o->pid, path, &st) != 0;
+}
+
+/* Of any thread: one that has ended shows none, also where it is the main thread and others run. */
+static uint64_t time_namespace(uint32_t pid)
+{
+	char name[300];
+	uint64_t inode = 0;
+	struct dirent *e;
+	DIR *tasks;
+
+	snprintf(name, sizeof(name), "/proc/%" PRIu32 "/task", pid);
+	tasks = opendir(name);
+	while (tasks && !inode && (e = readdir(tasks))) {
+		snprintf(name, sizeof(name), "%" PRIu32 "/task/%s", pid, e->d_name);
+		inode = *e->d_name == '.' ? 0 : read_link_inode(name, "time");
+	}
+	if (tasks)
+		closedir(tasks);
+	return inode;
+}
+
 bool owner_is_akin(const struct owner *o, const struct pyprof_header *h)
 {
-	char name[16];
 	uint64_t clocks = read_link_inode("self", "time");
 
 	look_around();
-	snprintf(name, sizeof(name), "%" PRIu32, o->pid);
 	return o->state == OWNER_RUNS && here.own_proc && h->pid_namespace == here.own &&
-	       (!clocks || read_link_inode(name, "time") == clocks);
+	       (!clocks || time_namespace(o->pid) == clocks);
 }

@@ -40,6 +40,12 @@ void owner_find_process(struct owner *o, uint32_t pid, uint64_t start, uint64_t 
 /* Whether the process that was found running still does. */
 bool owner_runs_on(const struct owner *o);
 
+/*
+ * Whether the process that was found running may still write the file: after execve it is another program.
+ * True also where its mappings cannot be seen, and where it shows none: its main thread has ended.
+ */
+bool owner_may_write(const struct owner *o, const char *path);
+
 /* Whether any process that can be seen has the file mapped, the one in its header or another. */
 bool owner_is_mapped(const char *path, const struct stat *st);
 

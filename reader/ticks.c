@@ -206,7 +206,7 @@ uint64_t ticks_end(struct drain *d)
 		return 0;
 	if (h->paused_ticks)
 		return h->paused_ticks;
-	if (a->owner.state != OWNER_RUNS || !attach_is_mapped(a))
+	if (a->owner.state != OWNER_RUNS || !owner_may_write(&a->owner, a->path))
 		return later(latest_event(d), h->end_ticks);
 	return same_boot(h) ? clock_of(h) : 0;
 }

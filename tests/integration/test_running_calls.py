@@ -34,6 +34,13 @@ threading.Thread(target=waits, daemon=True).start()
 print(flush=True)
 waits()
 """
+SLEEPS_WITHOUT_MAIN_THREAD = """\
+import ctypes, threading, time
+def waits(): time.sleep(60)
+for _ in range(2): threading.Thread(target=waits).start()
+print(flush=True)
+ctypes.CDLL(None).syscall(60, 0)  # exit: of this thread alone
+"""
 PAUSES = """\
 import ctypes, sys, threading, time
 shim = ctypes.PyDLL(None)
@@ -115,8 +122,10 @@ class Target:
         self.process.stdout.close()
 
 
-def test_live_process(python, shim_dir):
-    target = Target(python, SLEEPS, shim_dir)
+@pytest.mark.parametrize("program", [SLEEPS, SLEEPS_WITHOUT_MAIN_THREAD],
+                         ids=["main-thread-runs", "main-thread-ended"])
+def test_live_process(python, shim_dir, program):
+    target = Target(python, program, shim_dir)
     try:
         for _ in range(2):
             time.sleep(0.6)
@@ -134,9 +143,14 @@ def test_live_process(python, shim_dir):
     assert read("-f", "json", target.recording).out == ended
 
 
-def test_a_reader_that_waits_sees_the_end(python, shim_dir):
-    """And later ones know it from it."""
-    target = Target(python, SLEEPS, shim_dir)
+@pytest.mark.parametrize("program", [SLEEPS, SLEEPS_WITHOUT_MAIN_THREAD],
+                         ids=["main-thread-runs", "main-thread-ended"])
+def test_a_reader_that_waits_sees_the_end(python, shim_dir, program):
+    """
+    And later ones know it from it. A process whose main thread has ended shows no mappings; each
+    process that is killed is like this for an instant.
+    """
+    target = Target(python, program, shim_dir)
     reader = subprocess.Popen([READER, "--wait", "-f", "json", target.recording],
                               stdout=subprocess.PIPE)
     while str(target.recording) not in Path("/proc/%d/maps" % reader.pid).read_text():
