@@ -16,7 +16,7 @@
 #include "fold.h"
 #include "ring.h"
 
-/* Where a test may kill the process; see shim/killpoint.h. */
+/* Where a test may kill the process; see shim/system/killpoint.h. */
 #ifndef PYPROF_TESTPOINT
 #define PYPROF_TESTPOINT(name) ((void)0)
 #endif

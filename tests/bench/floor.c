@@ -117,7 +117,7 @@ struct callable {
 	callback call;
 };
 
-/* As in shim/engine_monitoring.c; the numbers are those of typeslots.h and descrobject.h. */
+/* As in shim/engine/monitoring.c; the numbers are those of typeslots.h and descrobject.h. */
 static PyObject *new_callable(callback call)
 {
 	static struct {

@@ -10,8 +10,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "consume.h"
 #include "fuzz.h"
+#include "recording/consume.h"
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned seed);

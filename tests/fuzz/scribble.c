@@ -16,8 +16,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "consume.h"
 #include "fuzz.h"
+#include "recording/consume.h"
 #include "seen.h"
 
 #define MAX_MAPPINGS 8

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "calib.h"
+#include "format/json.h"
+#include "format/preamble.h"
+#include "format/report.h"
 #include "fuzz.h"
-#include "json.h"
-#include "preamble.h"
-#include "pstats.h"
-#include "pstats_read.h"
-#include "report.h"
-#include "sources.h"
+#include "load/sources.h"
+#include "overhead/calib.h"
+#include "pstats/pstats.h"
+#include "pstats/pstats_read.h"
 
 static FILE *nowhere;
 static char path[] = "/dev/shm/pyshim-fuzz-XXXXXX";

@@ -12,12 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "reader/attach.h"
-#include "reader/consume.h"
-#include "reader/drain.h"
-#include "reader/names.h"
-#include "reader/tables.h"
-#include "reader/ticks.h"
+#include "recording/attach.h"
+#include "recording/consume.h"
+#include "recording/drain.h"
+#include "recording/names.h"
+#include "recording/tables.h"
+#include "recording/ticks.h"
 #include "sides.h"
 #include "tests/run.h"
 

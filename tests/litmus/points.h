@@ -6,7 +6,7 @@
 #ifndef TESTS_LITMUS_POINTS_H
 #define TESTS_LITMUS_POINTS_H
 
-#include "../../shim/killpoint.h"
+#include "system/killpoint.h"
 
 #define PYPROF_TESTPOINT(name) KILLPOINT(name)
 

@@ -6,20 +6,20 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "shim/config.h"
-#include "shim/forkstack.h"
-#include "shim/hook.h"
-#include "shim/names.h"
-#include "shim/pyapi.h"
-#include "shim/recording.h"
-#include "shim/region.h"
-#include "shim/sandbox.h"
-#include "shim/setprofile.h"
-#include "shim/spawn.h"
-#include "shim/start.h"
-#include "shim/takers.h"
-#include "shim/threadname.h"
+#include "engine/hook.h"
+#include "engine/setprofile.h"
+#include "engine/spawn.h"
+#include "engine/takers.h"
+#include "python/pyapi.h"
+#include "record/forkstack.h"
+#include "record/names.h"
+#include "record/region.h"
+#include "record/threadname.h"
+#include "session/recording.h"
+#include "session/start.h"
 #include "sides.h"
+#include "system/config.h"
+#include "system/sandbox.h"
 
 static char folder[] = "/dev/shm/pyshim-litmus-XXXXXX";
 static char path[320];

@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "shim/killpoint.h"
 #include "sides.h"
+#include "system/killpoint.h"
 
 /* --- one mapping ------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "calib.h"
+#include "overhead/calib.h"
 #include "recording.h"
 
 #define N_FNS 12u /* numbers 1 .. */

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "bias.h"
+#include "overhead/bias.h"
 #include "tests/run.h"
 
 static struct profile is;

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "calib.h"
+#include "overhead/calib.h"
 #include "tests/run.h"
 
 static char folder[64];

@@ -6,12 +6,12 @@
 #include <check.h>
 #include <math.h>
 
-#include "attach.h"
-#include "bias.h"
-#include "drain.h"
-#include "names.h"
+#include "load/rebuild.h"
+#include "overhead/bias.h"
 #include "pyprof/table.h"
-#include "rebuild.h"
+#include "recording/attach.h"
+#include "recording/drain.h"
+#include "recording/names.h"
 #include "simulation.h"
 #include "tests/run.h"
 

@@ -8,10 +8,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "attach.h"
-#include "drain.h"
-#include "owner.h"
 #include "recording.h"
+#include "recording/attach.h"
+#include "recording/drain.h"
+#include "recording/owner.h"
 #include "tests/run.h"
 
 #define N_BLOCKS 40 /* more than the reader copies at first */

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "fit.h"
+#include "calibrate/fit.h"
 #include "pyprof/abi.h"
 #include "tests/run.h"
 

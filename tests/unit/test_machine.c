@@ -4,7 +4,7 @@
  */
 #include <check.h>
 
-#include "machine.h"
+#include "calibrate/machine.h"
 #include "tests/run.h"
 
 static struct machine_time parse(const char *line)

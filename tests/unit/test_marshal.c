@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profile.h"
-#include "pstats.h"
-#include "pstats_read.h"
+#include "profile/profile.h"
+#include "pstats/pstats.h"
+#include "pstats/pstats_read.h"
 #include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })

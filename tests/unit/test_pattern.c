@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "match.h"
+#include "select/match.h"
 #include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })

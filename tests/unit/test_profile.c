@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "profile.h"
+#include "profile/profile.h"
 #include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })

@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profile.h"
-#include "pstats.h"
+#include "profile/profile.h"
+#include "pstats/pstats.h"
 #include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })

@@ -6,11 +6,11 @@
 #include <check.h>
 #include <math.h>
 
-#include "attach.h"
-#include "drain.h"
-#include "names.h"
-#include "rebuild.h"
+#include "load/rebuild.h"
 #include "recording.h"
+#include "recording/attach.h"
+#include "recording/drain.h"
+#include "recording/names.h"
 #include "tests/run.h"
 
 enum { F = 1, G = 2, LEN = 3, GEN = 4 };

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "profile.h"
-#include "report.h"
-#include "sort.h"
+#include "format/report.h"
+#include "profile/profile.h"
+#include "profile/sort.h"
 #include "tests/run.h"
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })

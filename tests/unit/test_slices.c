@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "slices.h"
+#include "calibrate/slices.h"
 #include "tests/run.h"
 
 #define LOOPS 12

@@ -8,7 +8,7 @@
 #include <errno.h>
 
 #include "pyprof/table.h"
-#include "tables.h"
+#include "recording/tables.h"
 #include "tests/run.h"
 
 #define BLOCK_BYTES 2048u

@@ -7,12 +7,12 @@
 #include <fcntl.h>
 #include <stdio.h>
 
-#include "attach.h"
-#include "drain.h"
 #include "pyprof/clock.h"
 #include "recording.h"
+#include "recording/attach.h"
+#include "recording/drain.h"
+#include "recording/ticks.h"
 #include "tests/run.h"
-#include "ticks.h"
 
 #define START_TICKS 1000000ull
 #define START_NS 7000000000ull

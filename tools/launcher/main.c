@@ -13,10 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "attach.h"
+#include "base/places.h"
 #include "child.h"
 #include "options.h"
-#include "places.h"
+#include "recording/attach.h"
 #include "rundir.h"
 #include "say.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "option.h"
+#include "base/option.h"
 #include "say.h"
 
 #ifndef PYSHIM_VERSION

@@ -14,8 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "attach.h"
-#include "owner.h"
+#include "recording/attach.h"
+#include "recording/owner.h"
 #include "say.h"
 
 #define MAX_NAMES 1000 /* of one PID, as the shim has it */

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "attach.h"
+#include "recording/attach.h"
 
 void say(const char *format, ...)
 {

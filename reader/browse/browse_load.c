@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "browse_load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "format/preamble.h"
+#include "pstats/refusal.h"
+#include "pyprof/abi.h"
+#include "select/match.h"
+
+/* What is looked into to tell what is wrong with it; a profile that large is wrong nowhere else. */
+#define MAX_LOOK_BYTES (64ul << 20)
+
+static int say(struct load_error *e, const char *words)
+{
+	snprintf(e->words, sizeof(e->words), "%s", words);
+	return -1;
+}
+
+static int add_files_text(struct loaded *l, const char *bytes, size_t n)
+{
+	char *more = realloc(l->files, l->n_files_bytes + n + 1);
+
+	if (!more)
+		return -ENOMEM;
+	memcpy(more + l->n_files_bytes, bytes, n);
+	l->files = more;
+	l->n_files_bytes += n;
+	return 0;
+}
+
+/* As pstats names a file: "Fri Nov 21 09:30:00 2026    a.prof". For free(), or NULL. */
+static char *name_file(const char *name, const struct stat *st)
+{
+	static const char days[] = "SunMonTueWedThuFriSat";
+	static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
+	char *line;
+	struct tm tm;
+
+	if (!localtime_r(&st->st_mtime, &tm))
+		return strdup(name);
+	if (asprintf(&line, "%.3s %.3s%3d %.2d:%.2d:%.2d %d    %s", days + 3 * tm.tm_wday,
+		     months + 3 * tm.tm_mon, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec,
+		     tm.tm_year + 1900, name) < 0)
+		return NULL;
+	return line;
+}
+
+/* The file's first bytes, `max` at most, for free(). -errno, where it is none that can be read. */
+static int look_into(const char *name, size_t max, struct stat *st, char **bytes, size_t *n_bytes)
+{
+	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int rc = fd < 0 || fstat(fd, st) < 0 ? -errno : 0;
+	ssize_t got = 1;
+
+	*bytes = NULL;
+	*n_bytes = 0;
+	if (!rc && S_ISDIR(st->st_mode))
+		rc = -EISDIR;
+	if (!rc && S_ISREG(st->st_mode) && (size_t)st->st_size < max)
+		max = (size_t)st->st_size;
+	if (!rc && !(*bytes = malloc(max + 1)))
+		rc = -ENOMEM;
+	for (; !rc && *n_bytes < max && got > 0; *n_bytes += got > 0 ? (size_t)got : 0)
+		got = read(fd, *bytes + *n_bytes, max - *n_bytes);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+/* Python's repr, for free(), or NULL. */
+static char *repr_of(const char *text)
+{
+	char *repr = NULL;
+	size_t n_repr;
+	FILE *to = open_memstream(&repr, &n_repr);
+
+	if (!to)
+		return NULL;
+	match_put_repr(to, (struct text){ text, strlen(text) });
+	fclose(to);
+	return repr;
+}
+
+/* The exception that pstats.Stats(FILE) ends with, where it is known; else what `e` has stays. */
+static int say_as_python(struct load_error *e, const char *name, const char *line)
+{
+	struct refusal r = { .kind = REFUSAL_UNKNOWN };
+	struct stat st;
+	size_t n_bytes;
+	char *bytes, *repr;
+
+	if (!look_into(name, MAX_LOOK_BYTES, &st, &bytes, &n_bytes))
+		refusal_find(&r, bytes, n_bytes);
+	free(bytes);
+	switch (r.kind) {
+	case REFUSAL_UNKNOWN:
+		return -1;
+	case REFUSAL_BYTES:
+		return say(e, r.words);
+	case REFUSAL_VALUE:
+		printf("Invalid timing data %s\n", line);
+		return say(e, r.words);
+	case REFUSAL_EMPTY:
+		break;
+	}
+	repr = repr_of(line);
+	snprintf(e->words, sizeof(e->words),
+		 "TypeError: Cannot create or construct a <class '__main__.Stats'> object from %s",
+		 repr ? repr : line);
+	free(repr);
+	return -1;
+}
+
+static void print_source(const struct source *s, const struct browse_options *options)
+{
+	if (!options->quiet) {
+		preamble_print(stdout, s, options->verbose, true);
+		putchar('\n');
+	} else {
+		preamble_warn(stderr, s);
+	}
+}
+
+static bool is_recording(const char *bytes, size_t n_bytes)
+{
+	uint64_t magic;
+
+	if (n_bytes < sizeof(magic))
+		return false;
+	memcpy(&magic, bytes, sizeof(magic));
+	return magic == PYPROF_MAGIC;
+}
+
+/* `head`: the first bytes, by which it is seen what the file is. */
+static int read_known(struct loaded *l, const char *name, const char *line, const char *head,
+		      size_t n_head, const struct browse_options *options, struct load_error *e)
+{
+	struct source s = { 0 };
+	bool recording = is_recording(head, n_head);
+	int rc = -1;
+
+	if (recording || (n_head && (*head & 0x7f) == '{'))
+		rc = sources_read(&s, name, &l->sum, e->words);
+	else
+		snprintf(e->words, sizeof(e->words),
+			 "read %.300s: found another file, expected a recording or a pstats file",
+			 name);
+	if (!recording && (rc || !s.n_functions))
+		rc = say_as_python(e, name, line);
+	if (!rc && recording)
+		print_source(&s, options);
+	sources_close(&s);
+	return rc;
+}
+
+static int add_file(struct loaded *l, const char *name, const struct browse_options *options,
+		    struct load_error *e)
+{
+	char *head, *line = NULL;
+	size_t n_head;
+	struct stat st;
+	int rc = look_into(name, sizeof(uint64_t), &st, &head, &n_head);
+
+	if (rc) {
+		e->os_error = -rc;
+		free(head);
+		return -1;
+	}
+	line = name_file(name, &st);
+	rc = line ? read_known(l, name, line, head, n_head, options, e) : say(e, strerror(ENOMEM));
+	if (!rc && (add_files_text(l, line, strlen(line)) || add_files_text(l, "\n", 1)))
+		rc = say(e, strerror(ENOMEM));
+	free(line);
+	free(head);
+	return rc;
+}
+
+/* Of what was read. */
+static int choose(struct loaded *l, const struct browse_options *options, struct load_error *e)
+{
+	if (options->wish.thread && !l->sum.n_threads)
+		return sources_no_thread(&options->wish, e->words);
+	return sources_shape(&l->sum, e->words);
+}
+
+int loaded_open(struct loaded *l, struct text name, const struct browse_options *options,
+		struct load_error *e)
+{
+	char *typed = strndup(name.bytes, name.n);
+	struct names_list names = { 0 };
+	int rc;
+
+	*l = (struct loaded){ .sum = { .wish = &options->wish } };
+	e->os_error = 0;
+	profile_init(&l->sum.profile);
+	if (!typed)
+		rc = say(e, strerror(ENOMEM));
+	else if (strlen(typed) != name.n)
+		rc = say(e, "ValueError: embedded null byte");
+	else if (!*typed)
+		rc = -(e->os_error = ENOENT);
+	else if (sources_find(&names, typed))
+		rc = say(e, strerror(ENOMEM));
+	else
+		rc = 0;
+	for (size_t i = 0; i < names.n && !rc; i++)
+		rc = add_file(l, names.name[i], options, e);
+	rc = rc ? rc : choose(l, options, e);
+	sources_free(&names);
+	free(typed);
+	if (rc)
+		loaded_close(l);
+	return rc ? -1 : 0;
+}
+
+int loaded_add(struct loaded *l, const struct loaded *more)
+{
+	int rc = sources_total(&l->sum, &more->sum.total);
+
+	rc = rc ? rc : add_files_text(l, more->files, more->n_files_bytes);
+	return rc ? rc : profile_merge(&l->sum.profile, &more->sum.profile);
+}
+
+void loaded_put_files(const struct loaded *l, FILE *to)
+{
+	fwrite(l->files, 1, l->n_files_bytes, to);
+	fputc('\n', to);
+}
+
+void loaded_close(struct loaded *l)
+{
+	profile_fini(&l->sum.profile);
+	free(l->files);
+	l->files = NULL;
+}

@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rebuild.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "overhead/cost.h"
+#include "pyprof/fold.h"
+#include "recording/replay.h"
+#include "recording/ticks.h"
+
+struct rebuild {
+	struct profile *profile;
+	struct drain *drain;
+	struct names *names;
+	double seconds_per_tick;
+	uint64_t end;		   /* ticks_end() */
+	const struct calib *calib; /* NULL: none */
+	const struct rebuild_view *view;
+	uint32_t *
+		ordinal; /* by place in names.fn: among those that share file, line and name; NULL: all 0 */
+	size_t n_ordinals;
+	struct profile listed; /* the threads in the summary, by number: a function's line here */
+	struct rebuild_summary *summary;
+	bool any;		 /* first_ticks is set */
+	uint64_t blind_from_sum; /* of all threads that were not seen any more */
+};
+
+static uint64_t less(uint64_t n, uint64_t by)
+{
+	return n > by ? n - by : 0;
+}
+
+/* Of one thread, or of several in one ring. */
+static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
+{
+	struct rebuild_summary *sum = r->summary;
+
+	pyprof_fold_settle_losses(s);
+	if (s->n_records) {
+		if (!r->any || s->first_ticks < sum->first_ticks)
+			sum->first_ticks = s->first_ticks;
+		if (s->now + s->skipped_ticks > sum->last_ticks)
+			sum->last_ticks = s->now + s->skipped_ticks;
+		r->any = true;
+	}
+	sum->n_events += s->n_records;
+	sum->n_threads += s->n_threads;
+	sum->n_gaps += s->n_gaps;
+	sum->gap_ticks += s->gap_ticks;
+	sum->n_unmatched += s->n_unmatched;
+	sum->n_closed += s->n_closed;
+	sum->n_open += s->n_open;
+	sum->n_found += s->n_found;
+	sum->n_lost_here += s->n_lost;
+}
+
+/* --- what the view makes of it -------------------------------------------------------------------------- */
+
+static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint64_t n_recursive)
+{
+	c->n_calls = less(c->n_calls, n_resumes);
+	c->n_primitive = less(c->n_calls, n_recursive);
+}
+
+static void true_edge(const struct rebuild *r, const struct pyprof_fold_edge *e,
+		      struct profile_counts *counts)
+{
+	if (r->view->true_calls && e->n_resumes)
+		leave_out_resumes(counts, e->n_resumes, less(e->n_recursive, e->n_resumes));
+}
+
+static int true_functions(const struct rebuild *r, const struct pyprof_fold *f,
+			  struct profile_counts *sum)
+{
+	uint64_t *n_resumes;
+
+	if (!r->view->true_calls)
+		return 0;
+	n_resumes = calloc(f->s.n_fns + 1ull, sizeof(*n_resumes));
+	if (!n_resumes)
+		return -ENOMEM;
+	for (uint32_t i = 1; i <= f->s.n_edges; i++)
+		n_resumes[f->edge[i].callee] += f->edge[i].n_resumes;
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
+		const struct pyprof_fold_fn *fn = &f->fn[slot];
+
+		if (n_resumes[slot])
+			leave_out_resumes(&sum[slot], n_resumes[slot],
+					  less(fn->n_recursive, fn->n_recursive_resumes));
+	}
+	free(n_resumes);
+	return 0;
+}
+
+/* Numbers those that share file, line and name. */
+static int find_ordinals(struct rebuild *r)
+{
+	const struct names *names = r->names;
+	struct profile seen;
+	uint32_t *n_seen = calloc(names->fn.n + 1, sizeof(*n_seen));
+	int err = 0;
+
+	profile_init(&seen);
+	free(r->ordinal);
+	r->ordinal = calloc(names->fn.n + 1, sizeof(*r->ordinal));
+	r->n_ordinals = names->fn.n;
+	if (!n_seen || !r->ordinal)
+		err = -ENOMEM;
+	for (size_t i = 0; i < names->fn.n && !err; i++) {
+		const struct name *n = &names->fn.name[i];
+		size_t at;
+
+		if (n->kind != PYPROF_NAME_CODE)
+			continue;
+		at = profile_caller_add(&seen, n->file, n->line, n->name);
+		if (at == SIZE_MAX)
+			err = -ENOMEM;
+		else
+			r->ordinal[i] = n_seen[at]++;
+	}
+	profile_fini(&seen);
+	free(n_seen);
+	return err;
+}
+
+static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t number)
+{
+	const struct name *n = names_fn(r->names, number);
+	size_t at = names_find(r->names, number), place;
+	bool theirs = r->view->cprofile_labels && n->cprofiles.n;
+	struct text name = theirs ? n->cprofiles : n->name;
+	char *apart = NULL;
+	int bytes;
+
+	if (at < r->n_ordinals && r->ordinal[at]) {
+		apart = malloc(name.n + sizeof("#4294967296"));
+		if (!apart)
+			return SIZE_MAX;
+		memcpy(apart, name.bytes, name.n);
+		bytes = sprintf(apart + name.n, "#%u", r->ordinal[at] + 1);
+		name = (struct text){ apart, name.n + (size_t)bytes };
+	}
+	place = profile_fn_add(p, n->file, n->line, name, n->qualname);
+	free(apart);
+	return place;
+}
+
+/* --- into the profile ----------------------------------------------------------------------------------- */
+
+static int add_functions(const struct rebuild *r, const struct cost *c, struct profile *p,
+			 size_t *place)
+{
+	const struct pyprof_fold *f = c->fold;
+	struct profile_counts *sum = cost_functions(c);
+	int err = sum ? true_functions(r, f, sum) : -ENOMEM;
+
+	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
+		place[slot] = SIZE_MAX;
+		if (!sum[slot].n_calls && sum[slot].self_s == 0 && sum[slot].total_s == 0)
+			continue;
+		place[slot] = add_function(r, p, f->fn[slot].number);
+		if (place[slot] == SIZE_MAX)
+			err = -ENOMEM;
+		else
+			profile_counts_add(&p->fn[place[slot]].counts, &sum[slot]);
+	}
+	free(sum);
+	return err;
+}
+
+static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, struct profile *p)
+{
+	size_t *place = malloc((f->s.n_fns + 1ull) * sizeof(*place));
+	struct cost c = {
+		.fold = f,
+		.names = r->names,
+		.calib = r->calib,
+		.monitoring = r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING,
+		.seconds_per_tick = r->seconds_per_tick,
+	};
+	int err = cost_open(&c);
+
+	if (!err)
+		err = place ? add_functions(r, &c, p, place) : -ENOMEM;
+
+	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+		struct profile_counts counts = cost_edge(&c, e);
+
+		true_edge(r, e, &counts);
+		if (!e->caller || place[e->callee] == SIZE_MAX || place[e->caller] == SIZE_MAX)
+			continue;
+		if (!counts.n_calls && counts.self_s == 0 && counts.total_s == 0)
+			continue;
+		err = profile_edge_add(p, place[e->caller], place[e->callee], &counts);
+	}
+	free(place);
+	cost_close(&c);
+	return err;
+}
+
+/* Names come before the records that use them, but these were read after those. */
+static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
+{
+	const struct attach *a = r->drain->attach;
+
+	for (uint32_t slot = 1; a->live && slot <= f->s.n_fns; slot++) {
+		if (!names_has(r->names, f->fn[slot].number)) {
+			names_fini(r->names);
+			return names_read(r->names, a);
+		}
+	}
+	return 0;
+}
+
+/* The program took the profile hook, and nothing was seen after that. */
+static bool ends_blind(uint64_t last_record)
+{
+	return pyprof_record_kind(last_record) == PYPROF_GAP &&
+	       pyprof_record_fn(last_record) == PYPROF_GAP_BEGINS;
+}
+
+/*
+ * Every frame ends once, and every record begins one, ends one or is unmatched; what the edges say
+ * they were called must be what the records were.
+ */
+static void check_tables(const struct pyprof_fold *f, bool *time_broken, bool *calls_broken)
+{
+	const struct pyprof_fold_state *s = &f->s;
+	uint64_t self = 0, root = 0, frames = s->n_found;
+
+	for (uint32_t i = 1; i <= s->n_edges; i++) {
+		frames += f->edge[i].n_calls;
+		self += f->edge[i].self;
+		if (!f->edge[i].caller)
+			root += f->edge[i].total;
+	}
+	*time_broken |= self != root;
+	*calls_broken |=
+		s->n_records != 2 * frames - s->n_closed - s->n_open + s->n_unmatched + s->n_lost;
+}
+
+static void check_laws(struct rebuild_summary *sum, const struct replay *ring)
+{
+	bool time_broken = false, calls_broken = false;
+
+	check_tables(&ring->f, &time_broken, &calls_broken);
+	for (size_t i = 0; i < ring->n_before; i++)
+		check_tables(&ring->before[i].f, &time_broken, &calls_broken);
+	sum->n_rings++;
+	sum->n_time_broken += time_broken;
+	sum->n_calls_broken += calls_broken;
+}
+
+/* --- threads --------------------------------------------------------------------------------------------- */
+
+/* Where the thread stands in the summary, or SIZE_MAX without memory. */
+static size_t list_thread(struct rebuild *r, uint32_t number)
+{
+	const struct text none = { "", 0 };
+	struct rebuild_summary *sum = r->summary;
+	const struct name *n = names_thread(r->names, number);
+	struct rebuild_thread *more;
+	size_t at = profile_caller_add(&r->listed, none, number, none);
+
+	if (at < sum->n_listed || at == SIZE_MAX)
+		return at;
+	more = reallocarray(sum->thread, at + 1, sizeof(*more));
+	if (!more)
+		return SIZE_MAX;
+	sum->thread = more;
+	more += at;
+	*more = (struct rebuild_thread){ .number = number, .native_id = n ? n->line : 0 };
+	more->name = n && n->name.n ? strndup(n->name.bytes, n->name.n) : strdup("");
+	if (!more->name)
+		return SIZE_MAX;
+	profile_init(&more->profile);
+	sum->n_listed++;
+	return at;
+}
+
+/* To what the thread did. */
+static int add_to_thread(struct rebuild *r, const struct pyprof_fold *f, uint32_t number)
+{
+	size_t at;
+
+	if (!r->view->replay.by_thread)
+		return 0;
+	at = list_thread(r, number);
+	if (at == SIZE_MAX)
+		return -ENOMEM;
+	if (!r->view->apart || !f->fn) /* an empty ring has no tables */
+		return 0;
+	return add_tables(r, f, &r->summary->thread[at].profile);
+}
+
+void rebuild_summary_fini(struct rebuild_summary *summary)
+{
+	while (summary->n_listed) {
+		struct rebuild_thread *t = &summary->thread[--summary->n_listed];
+
+		free(t->name);
+		profile_fini(&t->profile);
+	}
+	free(summary->thread);
+	summary->thread = NULL;
+}
+
+/* --- rings ----------------------------------------------------------------------------------------------- */
+
+static void count_unnamed(struct rebuild *r, const struct pyprof_fold *f)
+{
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
+		r->summary->n_unnamed += !names_has(r->names, f->fn[slot].number);
+}
+
+/* Tables that are closed. */
+static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
+{
+	int err = refresh_names(r, f);
+
+	count_unnamed(r, f);
+	if (!err && r->view->by_code && r->n_ordinals < r->names->fn.n)
+		err = find_ordinals(r);
+	if (!err && f->fn)
+		err = add_tables(r, f, r->profile);
+	if (!err)
+		err = add_to_thread(r, f, thread);
+	add_summary(r, &f->s);
+	return err;
+}
+
+/* What runs at the end of the records is closed there: where that is known, at the end of all threads. */
+static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
+{
+	struct pyprof_fold_state *s = &ring->f.s;
+	uint64_t end = ring->ended ? ring->ended_ticks : r->end;
+
+	if (!ring->ended && !blind)
+		r->summary->n_running += s->depth;
+	if (s->depth && r->end && !blind && !ring->lost &&
+	    (int64_t)(end - s->skipped_ticks - s->now) > 0)
+		s->now = end - s->skipped_ticks;
+	pyprof_fold_close(&ring->f);
+}
+
+/* How long its threads were recorded. */
+static void add_span(struct rebuild_summary *sum, const struct replay *ring)
+{
+	const struct pyprof_fold_state *last = &ring->f.s;
+	const struct pyprof_fold_state *first = ring->n_before ? &ring->before[0].f.s : last;
+
+	if (!first->n_records)
+		return;
+	sum->span_ticks += last->now + last->skipped_ticks - first->first_ticks;
+	sum->skipped_ticks += last->skipped_ticks;
+}
+
+/* Events for which there was no room, in the target's tables and in ours. */
+static void add_lost(struct rebuild *r, const struct replay *ring, uint64_t n_lost)
+{
+	uint64_t there = ring->n_lost_there < n_lost ? ring->n_lost_there : n_lost;
+
+	r->summary->n_lost_here -= there;
+	r->drain->n_lost[PYPROF_LOST_STORAGE] += there;
+}
+
+static void add_blind_end(struct rebuild *r, const struct pyprof_fold_state *s)
+{
+	struct rebuild_summary *sum = r->summary;
+	uint64_t from = s->now + s->skipped_ticks;
+
+	if (!sum->n_blind_ends++ || from < sum->blind_from_ticks)
+		sum->blind_from_ticks = from;
+	r->blind_from_sum += from;
+}
+
+/* Once all rings are there: the end of the recording is known. */
+static void measure_blind_ends(struct rebuild *r)
+{
+	struct rebuild_summary *sum = r->summary;
+	uint64_t end = r->end ? r->end : r->drain->attach->header.end_ticks;
+
+	if (end < sum->last_ticks)
+		end = sum->last_ticks;
+	sum->blind_ticks = less(sum->n_blind_ends * end, r->blind_from_sum);
+}
+
+static int add_ring(void *arg, struct replay *ring)
+{
+	struct rebuild *r = arg;
+	struct rebuild_summary *sum = r->summary;
+	uint64_t n_lost = sum->n_lost_here;
+	bool blind = ends_blind(ring->last_record);
+	int err = refresh_names(r, &ring->f);
+
+	if (err)
+		return err;
+	if (blind)
+		add_blind_end(r, &ring->f.s);
+	close_ring(r, ring, blind);
+	check_laws(sum, ring);
+	add_span(sum, ring);
+	for (size_t i = 0; i < ring->n_before && !err; i++)
+		err = add_piece(r, &ring->before[i].f, ring->before[i].thread);
+	if (!err)
+		err = add_piece(r, &ring->f, ring->thread);
+	add_lost(r, ring, sum->n_lost_here - n_lost);
+	return err;
+}
+
+int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
+	    const struct calib *calib, const struct rebuild_view *view,
+	    struct rebuild_summary *summary)
+{
+	int err;
+	struct rebuild r = { .profile = p,
+			     .drain = d,
+			     .names = names,
+			     .seconds_per_tick = seconds_per_tick,
+			     .end = ticks_end(d),
+			     .calib = calib,
+			     .view = view,
+			     .summary = summary };
+
+	memset(summary, 0, sizeof(*summary));
+	profile_init(&r.listed);
+	err = replay_rings(d, &r.view->replay, add_ring, &r);
+	measure_blind_ends(&r);
+	free(r.ordinal);
+	profile_fini(&r.listed);
+	return err;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "recording.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "pyprof/clock.h"
+#include "recording/attach.h"
+#include "recording/drain.h"
+#include "recording/names.h"
+#include "recording/ticks.h"
+
+#define ERROR_BYTES 512
+
+static const char *clock_key(uint32_t clock)
+{
+	static const char *const name[] = { "?", "tsc", "wall", "cpu", "thread", "count" };
+
+	return name[clock];
+}
+
+static void key_of(struct calib_key *key, const struct pyprof_header *h)
+{
+	snprintf(key->python, sizeof(key->python), "%s", h->python);
+	attach_make_printable(key->python);
+	snprintf(key->engine, sizeof(key->engine), "%s",
+		 h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc");
+	snprintf(key->shim, sizeof(key->shim), "%s", h->shim);
+	attach_make_printable(key->shim);
+	snprintf(key->clock, sizeof(key->clock), "%s", clock_key(h->clock));
+	calib_processor(key->processor, sizeof(key->processor));
+}
+
+static bool same_key(const struct calib_key *a, const struct calib_key *b)
+{
+	return !strcmp(a->python, b->python) && !strcmp(a->engine, b->engine) &&
+	       !strcmp(a->shim, b->shim) && !strcmp(a->processor, b->processor) &&
+	       !strcmp(a->clock, b->clock);
+}
+
+static void find_kept(struct source *s, const struct calib_key *key)
+{
+	char *path = calib_path(key);
+
+	if (path && !calib_load(&s->calib, path) && same_key(&s->calib.key, key))
+		s->correction = CORRECTION_KEPT;
+	free(path);
+}
+
+/* The calibration by which this recording is corrected, if there is one. 0 or -errno. */
+static int choose_calibration(struct source *s, const struct bias_wish *wish, char *error)
+{
+	const struct pyprof_header *h = &s->header;
+	struct calib_key key = { .python = "" };
+	int err;
+
+	key_of(&key, h);
+	s->correction = CORRECTION_MISSING;
+	if (wish->kind == BIAS_NONE || h->clock == PYPROF_CLOCK_COUNT) {
+		s->correction = CORRECTION_UNWANTED;
+	} else if (wish->kind == BIAS_SECONDS) {
+		calib_from_bias(&s->calib, wish->seconds);
+		s->correction = CORRECTION_NUMBER;
+	} else if (wish->kind == BIAS_FILE) {
+		err = calib_load(&s->calib, wish->path);
+		if (err) {
+			snprintf(
+				error, ERROR_BYTES,
+				"read --bias: found '%s' (%s), expected auto, none, seconds per event "
+				"or a file that --calibrate has written",
+				wish->path, err == -EINVAL ? "no calibration" : strerror(-err));
+			return err;
+		}
+		s->correction = CORRECTION_FILE;
+	} else if (h->has_bias) {
+		calib_from_bias(&s->calib, (double)h->bias_ps * 1e-12);
+		s->correction = CORRECTION_RECORDED;
+	} else {
+		find_kept(s, &key);
+	}
+	s->calib.key = key;
+	return 0;
+}
+
+static bool is_corrected(const struct source *s)
+{
+	return s->correction >= CORRECTION_NUMBER;
+}
+
+static int correct(struct source *s, const struct bias_wish *wish, struct profile *p, char *error)
+{
+	int err;
+
+	if (!is_corrected(s) && wish->bare_s > 0) {
+		snprintf(
+			error, ERROR_BYTES,
+			"apply --bare-time: found no calibration that could be scaled, expected one "
+			"(pyshim-read --calibrate 100000 makes it)");
+		return -EINVAL;
+	}
+	if (!is_corrected(s))
+		return 0;
+	err = bias_apply(p, wish->bare_s, &s->bias);
+	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
+		struct bias_result of_thread; /* what is said is said of all */
+
+		err = bias_apply(&s->summary.thread[i].profile, 0, &of_thread);
+	}
+	if (err == -ERANGE)
+		snprintf(
+			error, ERROR_BYTES,
+			"apply --bare-time: found %.6g s, expected less than the %.6g s of the recording",
+			wish->bare_s, s->bias.raw_s);
+	return err;
+}
+
+/* What the process has used so far; known where that is its clock, or while it runs. */
+static double cpu_seconds(const struct source *s)
+{
+	clockid_t cpu;
+
+	if (s->header.clock == PYPROF_CLOCK_CPU || s->header.clock == PYPROF_CLOCK_THREAD)
+		return preamble_recorded_s(s);
+	if (s->live && clock_getcpuclockid((pid_t)s->header.pid, &cpu) == 0)
+		return (double)pyprof_clock_ns(cpu) * 1e-9;
+	return NAN;
+}
+
+/*
+ * A copy of a recording whose process ran on meanwhile: its parts are of different times. What says so, or
+ * makes no sense, is nobody's fault but the copying's, and what could be read of it would be wrong.
+ */
+static int check_copy(const struct attach *a, const struct drain *d, const struct names *names,
+		      const struct rebuild_summary *sum, char *error)
+{
+	bool odd = d->torn || d->n_bad || names->n_bad || sum->n_unnamed || sum->n_time_broken ||
+		   sum->n_calls_broken;
+
+	if (!a->copied || !odd)
+		return 0;
+	snprintf(
+		error, ERROR_BYTES,
+		"read %.300s: found parts of different times, expected a copy of an ended process's "
+		"recording (pyshim-read --snapshot FILE PID copies that of a running one)",
+		a->path);
+	attach_make_printable(error);
+	return -EINVAL;
+}
+
+int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
+		   struct profile *p, char *error)
+{
+	struct attach a;
+	struct names names = { 0 };
+	struct drain d = { 0 };
+	int err = attach_open(&a, path);
+
+	if (err) {
+		snprintf(error, ERROR_BYTES, "%s", a.error);
+		return err;
+	}
+	*error = '\0';
+	s->header = a.header;
+	s->live = a.live;
+	s->state = a.owner.state;
+	err = choose_calibration(s, &wish->bias, error);
+	if (!err)
+		err = drain_open(&d, &a);
+	if (!err)
+		s->seconds_per_tick = ticks_seconds(&d);
+	if (!err)
+		err = names_read(&names, &a);
+	if (!err)
+		err = rebuild(p, &d, &names, s->seconds_per_tick,
+			      is_corrected(s) ? &s->calib : NULL, &wish->view, &s->summary);
+	if (!err)
+		err = check_copy(&a, &d, &names, &s->summary, error);
+	if (!err)
+		err = correct(s, &wish->bias, p, error);
+	s->cpu_s = cpu_seconds(s);
+	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
+	s->n_bad = d.n_bad + names.n_bad;
+	names_fini(&names);
+	drain_close(&d);
+	attach_close(&a);
+	if (err && !*error)
+		snprintf(error, ERROR_BYTES, "read %s: %s", path, strerror(-err));
+	return err;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sources.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/input.h"
+#include "base/progress.h"
+#include "profile/shape.h"
+#include "pstats/pstats_read.h"
+#include "recording/attach.h"
+#include "recording/list.h"
+
+enum { ERROR_BYTES = 512 };
+
+const char *sources_dir(void)
+{
+	const char *dir = getenv("PYSHIM_DIR");
+
+	return dir && *dir ? dir : "/dev/shm";
+}
+
+static int cannot_read(char *error, const char *name, const char *why)
+{
+	snprintf(error, ERROR_BYTES, "read %.300s: %s", name, why);
+	return -EINVAL;
+}
+
+int sources_total(struct sum *sum, const struct profile_counts *more)
+{
+	struct profile_counts *total = &sum->total;
+
+	if (__builtin_add_overflow(total->n_calls, more->n_calls, &total->n_calls) ||
+	    __builtin_add_overflow(total->n_primitive, more->n_primitive, &total->n_primitive))
+		return -EOVERFLOW;
+	total->self_s += more->self_s;
+	sum->n_sources++;
+	return 0;
+}
+
+static int add_total(struct sum *sum, const char *name, const struct profile_counts *more,
+		     char *error)
+{
+	if (sources_total(sum, more))
+		return cannot_read(error, name,
+				   "found more than 2^64 calls in all, expected fewer");
+	return 0;
+}
+
+/* Adds a profile, and empties it. */
+static int add_profile(struct sum *sum, const char *name, struct profile *one, char *error)
+{
+	struct profile_counts total = profile_total(one);
+	int err = add_total(sum, name, &total, error);
+
+	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
+		sum->profile = *one;
+		profile_init(one);
+	}
+	if (!err && profile_merge(&sum->profile, one))
+		err = cannot_read(error, name, strerror(ENOMEM));
+	profile_fini(one);
+	return err;
+}
+
+static int add_recording(struct source *s, const char *name, struct sum *sum, char *error)
+{
+	struct profile one;
+	int err;
+
+	profile_init(&one);
+	err = recording_read(s, name, &sum->wish->recording, &one, error);
+	s->self_s = profile_total(&one).self_s;
+	if (!err)
+		return add_profile(sum, s->name, &one, error);
+	profile_fini(&one);
+	return err;
+}
+
+static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struct sum *sum,
+		      char *error)
+{
+	struct pstats_file f;
+
+	if (pstats_read(&f, &sum->profile, bytes, n_bytes))
+		return cannot_read(error, s->name, f.error);
+	s->is_pstats = true;
+	s->n_functions = f.n_functions;
+	sum->sampled |= f.sampled && !sum->n_sources;
+	return add_total(sum, s->name, &f.total, error);
+}
+
+/* What -f json writes begins as a pstats file does. */
+static bool is_json_report(const char *bytes, size_t n)
+{
+	static const char head[] = "{\"format\": \"pyshim-profile\"";
+
+	return n >= sizeof(head) - 1 && !memcmp(bytes, head, sizeof(head) - 1);
+}
+
+static int add_whole(struct source *s, const char *name, struct sum *sum, char *error)
+{
+	size_t n_bytes;
+	void *bytes;
+	int err = pstats_load(name, &bytes, &n_bytes);
+
+	if (err == -ENOMEM || err == -EIO)
+		return cannot_read(error, s->name, strerror(-err));
+	if (!bytes)
+		return add_recording(s, name, sum, error);
+	if (is_json_report(bytes, n_bytes))
+		err = cannot_read(error, s->name,
+				  "found a report in JSON, expected a recording or a pstats file "
+				  "(-f pstats writes one)");
+	else
+		err = add_pstats(s, bytes, n_bytes, sum, error);
+	free(bytes);
+	return err;
+}
+
+/* --- threads --------------------------------------------------------------------------------------------- */
+
+int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name, char *error)
+{
+	return add_profile(sum, name, &t->profile, error);
+}
+
+bool sources_is_thread(const struct rebuild_thread *t, const char *id)
+{
+	char number[16], native[16];
+
+	snprintf(number, sizeof(number), "#%" PRIu32, t->number);
+	snprintf(native, sizeof(native), "%" PRId32, t->native_id);
+	return !strcmp(id, number) || (t->native_id && !strcmp(id, native)) ||
+	       (*id && !strcmp(id, t->name));
+}
+
+static int add_threads(struct source *s, const char *name, struct sum *sum, char *error)
+{
+	struct sum whole = { .wish = sum->wish }; /* only `s` is of interest */
+	int err;
+
+	profile_init(&whole.profile);
+	err = add_whole(s, name, &whole, error);
+	profile_fini(&whole.profile);
+	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
+		if (!sources_is_thread(&s->summary.thread[i], sum->wish->thread))
+			continue;
+		err = sources_add_thread(sum, &s->summary.thread[i], s->name, error);
+		sum->n_threads++;
+	}
+	return err;
+}
+
+int sources_no_thread(const struct source_wish *wish, char *error)
+{
+	snprintf(
+		error, ERROR_BYTES,
+		"read --thread: found no thread '%.200s', expected the native id, the #number or the "
+		"name of one (see --threads)",
+		wish->thread);
+	return -ENOENT;
+}
+
+/* --- sources --------------------------------------------------------------------------------------------- */
+
+static const char *shown_name(const char *name, const char *folder)
+{
+	size_t n = folder ? strlen(folder) : 0;
+
+	return n && !strncmp(name, folder, n) && name[n] == '/' && name[n + 1] ? name + n + 1
+									       : name;
+}
+
+int sources_read(struct source *s, const char *name, struct sum *sum, char *error)
+{
+	s->name = strdup(shown_name(name, sum->wish->relative_to));
+	if (!s->name)
+		return cannot_read(error, "sources", "out of memory");
+	attach_make_printable(s->name);
+	progress_next(name);
+	name = input_path(name, error);
+	if (!name)
+		return -EINVAL;
+	return sum->wish->thread ? add_threads(s, name, sum, error)
+				 : add_whole(s, name, sum, error);
+}
+
+void sources_close(struct source *s)
+{
+	free(s->name);
+	rebuild_summary_fini(&s->summary);
+	*s = (struct source){ .name = NULL };
+}
+
+int sources_shape(struct sum *sum, char *error)
+{
+	int err = 0;
+
+	if (sum->wish->no_builtins) {
+		err = shape_no_builtins(&sum->profile);
+		sum->total = profile_total(&sum->profile);
+	}
+	if (sum->wish->no_subcalls && !err)
+		err = shape_no_subcalls(&sum->profile);
+	if (sum->wish->strip_dirs && !err)
+		err = profile_strip_dirs(&sum->profile);
+	if (err)
+		snprintf(error, ERROR_BYTES, "choose functions: out of memory");
+	else if ((err = profile_check_size(&sum->profile)))
+		snprintf(error, ERROR_BYTES,
+			 "report functions: found names that make gigabytes of text, expected at "
+			 "most 4 GiB");
+	return err;
+}
+
+static int add_name(struct names_list *l, char *name)
+{
+	char **more = name ? realloc(l->name, (l->n + 1) * sizeof(*more)) : NULL;
+
+	if (!more) {
+		free(name);
+		return -ENOMEM;
+	}
+	l->name = more;
+	l->name[l->n++] = name;
+	return 0;
+}
+
+int sources_find(struct names_list *l, const char *source)
+{
+	char **path, *plain;
+	size_t n;
+	int err;
+
+	if (strspn(source, "0123456789") != strlen(source) || access(source, F_OK) == 0)
+		return add_name(l, strdup(source));
+	err = list_of_pid(sources_dir(), source, &path, &n);
+	if (err == -ENOENT) /* opening it will say what is wrong */
+		return asprintf(&plain, "%s/pyprof.%s", sources_dir(), source) < 0
+			       ? -ENOMEM
+			       : add_name(l, plain);
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_name(l, path[i]);
+	free(path);
+	return err;
+}
+
+int sources_add_name(struct names_list *l, const char *name)
+{
+	return add_name(l, strdup(name));
+}
+
+int sources_list(struct names_list *l, const char *file)
+{
+	FILE *f = strcmp(file, "-") != 0 ? fopen(file, "re") : stdin;
+	char *name = NULL;
+	size_t cap = 0;
+	int err = f ? 0 : -errno;
+
+	while (!err && getdelim(&name, &cap, '\0', f) > 0)
+		err = *name ? sources_add_name(l, name) : 0;
+	if (!err && ferror(f))
+		err = -EIO;
+	if (f && f != stdin)
+		fclose(f);
+	free(name);
+	return err;
+}
+
+void sources_free(struct names_list *l)
+{
+	while (l->n)
+		free(l->name[--l->n]);
+	free(l->name);
+	l->name = NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The command line. Prints nothing but what it is asked for (--help, --version) and what is wrong.
+ */
+#ifndef READER_OPTIONS_H
+#define READER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "calibrate/calibrate.h"
+#include "format/report.h"
+#include "load/reading.h"
+
+enum format { FORMAT_TEXT, FORMAT_PSTATS, FORMAT_JSON };
+enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOSS = 3 };
+
+struct options {
+	enum format format;
+	enum listing listing;
+	const char *output;   /* NULL: standard output */
+	const char *snapshot; /* where to copy the source to; NULL: a report is wanted */
+	struct report_options report;
+	struct restriction restriction[64];
+	const char *sources_from; /* a file that lists more; "-": standard input; or NULL */
+	char **source;
+	size_t n_sources;
+	struct reading_wish wish;
+	bool calibrate;
+	struct calibration calibration;
+	bool quiet, verbose, check, strict, force, wait, list, clean, browse;
+};
+
+/* -1: go on; else the exit code. */
+int options_parse(struct options *o, int argc, char **argv);
+
+#endif

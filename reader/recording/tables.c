@@ -1,0 +1,597 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tables.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/seed.h"
+#include "pyprof/ring.h"
+#include "pyprof/table.h"
+
+#ifndef FIRST_ENTRIES /* fuzzing begins with few: a table that grows has more to it, and takes less time */
+#define FIRST_ENTRIES 1024u
+#endif
+#define MAX_ENTRIES (1u << 28)
+#define MAX_TRIES 1000
+#define MAX_CALLS (1ull << 52) /* of one ring: years of calls */
+
+/* --- growing ------------------------------------------------------------------------------------ */
+
+static bool resize_fns(struct pyprof_fold *f, uint32_t cap)
+{
+	struct pyprof_fold_fn *fn = realloc(f->fn, (cap + 1ull) * sizeof(*fn));
+	uint32_t *index = calloc(cap * 2ull, sizeof(*index));
+
+	if (fn)
+		f->fn = fn;
+	if (!fn || !index) {
+		free(index);
+		return false;
+	}
+	if (!f->cap_fns)
+		f->fn[0] = (struct pyprof_fold_fn){ 0 };
+	free(f->fn_index);
+	f->fn_index = index;
+	f->fn_mask = cap * 2 - 1;
+	f->cap_fns = cap;
+	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
+		pyprof_fold_index_fn(f, slot);
+	return true;
+}
+
+static bool resize_edges(struct pyprof_fold *f, uint32_t cap)
+{
+	struct pyprof_fold_edge *edge = realloc(f->edge, (cap + 1ull) * sizeof(*edge));
+	uint32_t *index = calloc(cap * 2ull, sizeof(*index));
+
+	if (edge)
+		f->edge = edge;
+	if (!edge || !index) {
+		free(index);
+		return false;
+	}
+	if (!f->cap_edges)
+		f->edge[0] = (struct pyprof_fold_edge){ 0 };
+	free(f->edge_index);
+	f->edge_index = index;
+	f->edge_mask = cap * 2 - 1;
+	f->cap_edges = cap;
+	for (uint32_t e = 1; e <= f->s.n_edges; e++)
+		pyprof_fold_index_edge(f, e);
+	return true;
+}
+
+static bool resize_stack(struct pyprof_fold *f, uint32_t cap)
+{
+	struct pyprof_fold_frame *stack =
+		realloc(f->stack ? f->stack - 1 : NULL, (cap + 1ull) * sizeof(*stack));
+
+	if (!stack)
+		return false;
+	*stack = pyprof_fold_root();
+	f->stack = stack + 1;
+	f->cap_depth = cap;
+	return true;
+}
+
+static bool grow(struct pyprof_fold *f)
+{
+	if (f->s.n_fns == f->cap_fns && !resize_fns(f, f->cap_fns * 2))
+		return false;
+	if (f->s.n_edges == f->cap_edges && !resize_edges(f, f->cap_edges * 2))
+		return false;
+	return f->s.depth < f->cap_depth || resize_stack(f, f->cap_depth * 2);
+}
+
+int tables_init(struct pyprof_fold *f)
+{
+	memset(f, 0, sizeof(*f));
+	f->grow = grow;
+	f->multiplier = seed_odd[0];
+	if (resize_fns(f, FIRST_ENTRIES) && resize_edges(f, FIRST_ENTRIES) &&
+	    resize_stack(f, FIRST_ENTRIES))
+		return 0;
+	tables_fini(f);
+	return -ENOMEM;
+}
+
+void tables_fini(struct pyprof_fold *f)
+{
+	free(f->fn);
+	free(f->edge);
+	free(f->fn_index);
+	free(f->edge_index);
+	free(f->stack ? f->stack - 1 : NULL);
+	memset(f, 0, sizeof(*f));
+}
+
+int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
+{
+	size_t fn_bytes = (from->s.n_fns + 1ull) * sizeof(*from->fn);
+	size_t edge_bytes = (from->s.n_edges + 1ull) * sizeof(*from->edge);
+
+	*to = (struct pyprof_fold){ .s = from->s,
+				    .weight = from->weight,
+				    .max_between = from->max_between,
+				    .max_gap = from->max_gap };
+	to->fn = malloc(fn_bytes);
+	to->edge = malloc(edge_bytes);
+	if (!to->fn || !to->edge) {
+		tables_fini(to);
+		return -ENOMEM;
+	}
+	memcpy(to->fn, from->fn, fn_bytes);
+	memcpy(to->edge, from->edge, edge_bytes);
+	return 0;
+}
+
+/* Empties an index of n entries; where these are few, without a look at all of it. */
+static void clear_index(uint32_t *index, uint32_t mask, uint32_t n,
+			uint32_t (*hash_of)(const struct pyprof_fold *f, uint32_t i),
+			const struct pyprof_fold *f)
+{
+	if (n > mask / 64) {
+		memset(index, 0, (mask + 1ull) * sizeof(*index));
+		return;
+	}
+	for (uint32_t i = 1; i <= n; i++) {
+		uint32_t at = hash_of(f, i);
+
+		while (index[at & mask] != i)
+			at++;
+		index[at & mask] = 0;
+	}
+}
+
+static uint32_t fn_hash(const struct pyprof_fold *f, uint32_t slot)
+{
+	return pyprof_fold_hash(f, 0, f->fn[slot].number);
+}
+
+static uint32_t edge_hash(const struct pyprof_fold *f, uint32_t e)
+{
+	return pyprof_fold_hash(f, f->edge[e].caller, f->fn[f->edge[e].callee].number);
+}
+
+void tables_clear(struct pyprof_fold *f)
+{
+	clear_index(f->fn_index, f->fn_mask, f->s.n_fns, fn_hash, f);
+	clear_index(f->edge_index, f->edge_mask, f->s.n_edges, edge_hash, f);
+	f->s = (struct pyprof_fold_state){ .base = f->s.base,
+					   .now = f->s.now,
+					   .first_ticks = f->s.now + f->s.skipped_ticks,
+					   .skipped_ticks = f->s.skipped_ticks };
+	f->fn[0] = (struct pyprof_fold_fn){ 0 };
+	f->stack[-1] = pyprof_fold_root();
+}
+
+/* --- loading -------------------------------------------------------------------------------------- */
+
+/* Where the arrays of a table lie. */
+struct arrays {
+	uint32_t cap_fns, cap_edges, cap_depth;
+	const struct pyprof_fold_state *state;
+	const struct pyprof_fold_fn *fn, *fn_before;
+	const struct pyprof_fold_edge *edge, *edge_before;
+	const struct pyprof_fold_frame *stack[2];
+};
+
+static bool find_arrays(struct arrays *s, const struct attach *a, uint64_t offset)
+{
+	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
+	struct pyprof_fold_table head = { .cap_fns = 0 };
+	uint64_t at = offset + sizeof(*t);
+	uint64_t fn_bytes, edge_bytes, stack_bytes;
+
+	if (!t)
+		return false;
+	pyprof_copy(&head, t, offsetof(struct pyprof_fold_table, state));
+	if (head.extent.kind != PYPROF_EXTENT_FOLD || head.cap_fns > MAX_ENTRIES ||
+	    head.cap_edges > MAX_ENTRIES || head.cap_depth > MAX_ENTRIES)
+		return false;
+	fn_bytes = (head.cap_fns + 1ull) * sizeof(*s->fn);
+	edge_bytes = (head.cap_edges + 1ull) * sizeof(*s->edge);
+	stack_bytes = (uint64_t)head.cap_depth * sizeof(**s->stack);
+	*s = (struct arrays){ .cap_fns = head.cap_fns,
+			      .cap_edges = head.cap_edges,
+			      .cap_depth = head.cap_depth,
+			      .state = t->state };
+	s->fn = attach_at(a, at, fn_bytes);
+	s->fn_before = attach_at(a, at += fn_bytes, fn_bytes);
+	s->edge = attach_at(a, at += fn_bytes, edge_bytes);
+	s->edge_before = attach_at(a, at += edge_bytes, edge_bytes);
+	s->stack[0] = attach_at(a, at += edge_bytes, stack_bytes);
+	s->stack[1] = attach_at(a, at + stack_bytes, stack_bytes);
+	return s->fn && s->fn_before && s->edge && s->edge_before && s->stack[0] && s->stack[1];
+}
+
+static uint32_t power_of_two(uint32_t at_least, uint32_t n)
+{
+	while (n < at_least)
+		n *= 2;
+	return n;
+}
+
+/* Room for what the table holds, and for as many entries as may come up to the next look at it. */
+static int make_room(struct pyprof_fold *f, const struct pyprof_fold_state *s)
+{
+	if (s->n_fns >= f->cap_fns && !resize_fns(f, power_of_two(s->n_fns + 1, f->cap_fns)))
+		return -ENOMEM;
+	if (s->n_edges >= f->cap_edges &&
+	    !resize_edges(f, power_of_two(s->n_edges + 1, f->cap_edges)))
+		return -ENOMEM;
+	if (s->depth >= f->cap_depth && !resize_stack(f, power_of_two(s->depth + 1, f->cap_depth)))
+		return -ENOMEM;
+	return 0;
+}
+
+static bool fits(const struct arrays *t, const struct pyprof_fold_state *s)
+{
+	return s->n_fns <= t->cap_fns && s->n_edges <= t->cap_edges && s->depth <= t->cap_depth;
+}
+
+/* What the table has to say takes no more than the file holds, together with those of other rings. */
+static bool is_paid(const struct tables_source *s, const struct pyprof_fold_state *state)
+{
+	return drain_count_table(s->ring, state->n_fns * sizeof(struct pyprof_fold_fn) +
+						  state->n_edges * sizeof(struct pyprof_fold_edge) +
+						  state->depth * sizeof(struct pyprof_fold_frame));
+}
+
+/* Whether the table was the ring's still when the block was folded that was looked for last. */
+static bool is_current(const struct tables_source *s)
+{
+	return pyprof_get(&s->ring->ring->fold) == s->offset;
+}
+
+/* Where nothing has been folded since, what made no sense makes none. */
+static int odd(const struct tables_source *s)
+{
+	return drain_folded_by_now(s->ring->ring) == s->folded ? -EINVAL : -EAGAIN;
+}
+
+/*
+ * State and stack exist twice, and the fold of the block after the next writes them: so they hold if the next one is not
+ * folded yet, which is to be asked behind this.
+ */
+static void take_state(struct pyprof_fold_state *state, const struct arrays *t,
+		       struct tables_source *s)
+{
+	s->folded = pyprof_observe(&s->ring->ring->folded); /* C9 */
+	pyprof_copy(state, &t->state[s->folded & 1], sizeof(*state));
+}
+
+int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s)
+{
+	struct arrays t;
+
+	if (!find_arrays(&t, s->ring->attach, s->offset))
+		return odd(s);
+	take_state(state, &t, s);
+	return drain_folded_by_now(s->ring->ring) == s->folded && is_current(s) ? 0 : -EAGAIN;
+}
+
+/* The first look tells how large state and stack are, for making room takes its time. */
+int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
+{
+	struct pyprof_fold_state state;
+	struct arrays t;
+
+	if (!find_arrays(&t, s->ring->attach, s->offset))
+		return odd(s);
+	for (int look = 0; look < 2; look++) {
+		int err;
+
+		take_state(&state, &t, s);
+		if (!fits(&t, &state) || !is_paid(s, &state))
+			return odd(s);
+		err = make_room(f, &state);
+		if (err)
+			return err;
+	}
+	pyprof_copy(f->stack, t.stack[s->folded & 1], state.depth * sizeof(*f->stack));
+	if (drain_folded_by_now(s->ring->ring) != s->folded || !is_current(s))
+		return -EAGAIN;
+	f->s = state; /* before, the tables are empty, as their indices are */
+	return 0;
+}
+
+/* --- entries ---------------------------------------------------------------------------------------- */
+
+#define UNKNOWN UINT64_MAX
+
+/* One entry of the table, and where it goes. */
+struct entry {
+	void *to;
+	const void *now, *before;
+	const uint32_t *mark, *mark_before; /* their epochs */
+	uint64_t known; /* that of `to`, where it has been read before; or UNKNOWN */
+	size_t bytes;
+};
+
+static uint64_t sequence_of(const struct tables_source *s, uint32_t mark)
+{
+	return s->folded + (uint64_t)(int64_t)(int32_t)(mark - (uint32_t)s->folded);
+}
+
+/*
+ * An entry that has changed since. The block that changed it last is folded: then the entry is whole, as of that, if
+ * it bears the same mark still. Or it is being folded: then the entry before the change is whole, if
+ * that block is still not folded. Once the table is replaced, nothing is marked in this one any more.
+ */
+static int read_late(struct tables_source *s, const struct entry *e, uint64_t *as_of)
+{
+	for (int tries = 0; tries < MAX_TRIES; tries++) {
+		uint32_t mark = pyprof_marked(e->mark);
+		uint64_t changed = sequence_of(s, mark);
+
+		s->torn |= !s->ring->attach->live && changed > s->folded + 1;
+		if (changed > pyprof_observe(&s->ring->ring->folded)) { /* C9 */
+			pyprof_copy(e->to, e->before, e->bytes);
+			*as_of = sequence_of(s, __atomic_load_n(e->mark_before, __ATOMIC_RELAXED));
+			if (drain_folded_by_now(s->ring->ring) >= changed)
+				continue;
+		} else {
+			pyprof_copy(e->to, e->now, e->bytes);
+			*as_of = changed;
+			pyprof_fence_after_use(); /* C12 */
+			if (pyprof_marked(e->mark) != mark)
+				continue;
+		}
+		if (!is_current(s))
+			return -EAGAIN;
+		if (*as_of < s->folded)
+			*as_of = s->folded;
+		return 0;
+	}
+	return -EAGAIN;
+}
+
+/*
+ * An entry as the fold of block s->folded left it, or a later one. The mark is set before the entry changes (P12), so
+ * it is looked at behind the entry, and before it as well: what is known to be changing is not read.
+ */
+static int read_entry(struct tables_source *s, const struct entry *e, uint64_t *as_of)
+{
+	uint32_t mark = pyprof_marked(e->mark);
+
+	*as_of = s->folded;
+	if (e->known == mark) { /* it is as it was when it was read */
+		if (!pyprof_table_is_undone(mark, s->folded))
+			return 0;
+		*as_of = sequence_of(s, mark);
+		return is_current(s) ? 0 : -EAGAIN;
+	}
+	if (!pyprof_table_is_undone(mark, s->folded)) {
+		pyprof_copy(e->to, e->now, e->bytes);
+		pyprof_fence_after_use(); /* C12 */
+		if (!pyprof_table_is_undone(pyprof_marked(e->mark), s->folded))
+			return 0;
+	}
+	return read_late(s, e, as_of);
+}
+
+static int add_late(struct tables_source *s, uint32_t slot, bool is_edge, const void *entry,
+		    uint64_t as_of)
+{
+	struct tables_late *more = s->late;
+
+	if (s->n_late == s->cap_late) {
+		size_t cap = s->cap_late ? s->cap_late * 2 : 64;
+
+		more = reallocarray(s->late, cap, sizeof(*more));
+		if (!more)
+			return -ENOMEM;
+		s->late = more;
+		s->cap_late = cap;
+	}
+	more += s->n_late++;
+	*more = (struct tables_late){ .sequence = as_of, .slot = slot, .is_edge = is_edge };
+	if (is_edge)
+		memcpy(&more->edge, entry, sizeof(more->edge));
+	else
+		memcpy(&more->fn, entry, sizeof(more->fn));
+	return 0;
+}
+
+/* Up to where entries are known when `i` has been read, or was not whole. */
+static uint32_t known_to(uint32_t before, uint32_t i, int err)
+{
+	if (err)
+		return before < i ? before : i - 1;
+	return before > i ? before : i;
+}
+
+static int read_fns(struct pyprof_fold *f, struct tables_source *s, const struct arrays *t)
+{
+	int err = 0;
+
+	for (uint32_t i = 1; i <= f->s.n_fns && !err; i++) {
+		const struct entry e = { .to = &f->fn[i],
+					 .now = &t->fn[i],
+					 .before = &t->fn_before[i],
+					 .mark = &t->fn[i].epoch,
+					 .mark_before = &t->fn_before[i].epoch,
+					 .known = i <= s->n_fns ? f->fn[i].epoch : UNKNOWN,
+					 .bytes = sizeof(*f->fn) };
+		uint64_t as_of;
+
+		err = read_entry(s, &e, &as_of);
+		if (!err && as_of != s->folded)
+			err = add_late(s, i, false, e.to, as_of);
+		s->n_fns = known_to(s->n_fns, i, err);
+	}
+	return err;
+}
+
+static int read_edges(struct pyprof_fold *f, struct tables_source *s, const struct arrays *t)
+{
+	int err = 0;
+
+	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
+		const struct entry e = { .to = &f->edge[i],
+					 .now = &t->edge[i],
+					 .before = &t->edge_before[i],
+					 .mark = &t->edge[i].epoch,
+					 .mark_before = &t->edge_before[i].epoch,
+					 .known = i <= s->n_edges ? f->edge[i].epoch : UNKNOWN,
+					 .bytes = sizeof(*f->edge) };
+		uint64_t as_of;
+
+		err = read_entry(s, &e, &as_of);
+		if (!err && as_of != s->folded)
+			err = add_late(s, i, true, e.to, as_of);
+		s->n_edges = known_to(s->n_edges, i, err);
+	}
+	return err;
+}
+
+static bool index_fns(struct pyprof_fold *f)
+{
+	for (uint32_t i = 1; i <= f->s.n_fns; i++) {
+		f->fn[i].level = 0; /* the stack tells */
+		f->fn[i].last_edge = 0;
+		if (pyprof_fold_find_fn(f, f->fn[i].number))
+			return false;
+		pyprof_fold_index_fn(f, i);
+	}
+	return true;
+}
+
+/* Counts that calls can have, and sums of them that do not overflow. */
+static bool is_possible(const struct pyprof_fold_edge *e)
+{
+	return e->n_calls <= MAX_CALLS && e->n_recursive <= e->n_calls &&
+	       e->n_exceptions <= e->n_calls && e->n_resumes <= e->n_calls &&
+	       e->n_bare <= e->n_calls && e->n_far <= e->n_calls;
+}
+
+/* Whether there is one already: they are told apart in the index, which would be slow where they were not. */
+static bool has_edge(const struct pyprof_fold *f, const struct pyprof_fold_edge *edge)
+{
+	uint32_t at = pyprof_fold_hash(f, edge->caller, f->fn[edge->callee].number);
+	uint32_t i;
+
+	while ((i = f->edge_index[at++ & f->edge_mask])) {
+		if (f->edge[i].caller == edge->caller && f->edge[i].callee == edge->callee)
+			return true;
+	}
+	return false;
+}
+
+static bool index_edges(struct pyprof_fold *f)
+{
+	uint64_t n_calls = 0;
+
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
+		struct pyprof_fold_edge *e = &f->edge[i];
+
+		e->level = 0;
+		n_calls += e->n_calls;
+		if (!e->callee || e->callee > f->s.n_fns || e->caller > f->s.n_fns ||
+		    !is_possible(e) || n_calls > MAX_CALLS || has_edge(f, e))
+			return false;
+		pyprof_fold_index_edge(f, i);
+	}
+	return true;
+}
+
+static bool check_stack(struct pyprof_fold *f)
+{
+	uint32_t caller = 0;
+
+	for (uint32_t i = 0; i < f->s.depth; i++) {
+		struct pyprof_fold_frame *frame = &f->stack[i];
+
+		if (!frame->edge || frame->edge > f->s.n_edges ||
+		    f->edge[frame->edge].caller != caller)
+			return false;
+		caller = f->edge[frame->edge].callee;
+		frame->slot = caller;
+		frame->number = f->fn[caller].number;
+		f->edge[frame->edge].level++;
+		f->fn[caller].level++;
+	}
+	return true;
+}
+
+/* Makes the tables empty again: what the indices led to, too. */
+static void forget(struct pyprof_fold *f)
+{
+	memset(&f->s, 0, sizeof(f->s));
+	memset(f->fn_index, 0, (f->fn_mask + 1ull) * sizeof(*f->fn_index));
+	memset(f->edge_index, 0, (f->edge_mask + 1ull) * sizeof(*f->edge_index));
+}
+
+static int by_sequence(const void *a, const void *b)
+{
+	const struct tables_late *x = a, *y = b;
+
+	return (x->sequence > y->sequence) - (x->sequence < y->sequence);
+}
+
+int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
+{
+	struct arrays t;
+	int err = find_arrays(&t, s->ring->attach, s->offset) && fits(&t, &f->s) ? 0 : odd(s);
+
+	s->n_late = s->n_applied = 0;
+	err = err ? err : read_fns(f, s, &t);
+	err = err ? err : read_edges(f, s, &t);
+	if (err)
+		memset(&f->s, 0, sizeof(f->s));
+	else if (s->n_late)
+		qsort(s->late, s->n_late, sizeof(*s->late), by_sequence);
+	return err;
+}
+
+int tables_index(struct pyprof_fold *f, struct tables_source *s)
+{
+	/* When such an edge was taken last before is not known: what is to be forgotten counts from here. */
+	for (size_t i = 0; i < s->n_late; i++)
+		if (s->late[i].is_edge)
+			f->edge[s->late[i].slot].last_record = f->s.n_records;
+	if (index_fns(f) && index_edges(f) && check_stack(f))
+		return 0;
+	forget(f);
+	return odd(s);
+}
+
+uint64_t tables_latest(const struct tables_source *s)
+{
+	return s->n_late ? s->late[s->n_late - 1].sequence : s->folded;
+}
+
+int tables_apply_late(struct pyprof_fold *f, struct tables_source *s, uint64_t sequence)
+{
+	for (; s->n_applied < s->n_late; s->n_applied++) {
+		struct tables_late *l = &s->late[s->n_applied];
+		struct pyprof_fold_edge *e = &f->edge[l->slot];
+		struct pyprof_fold_fn *fn = &f->fn[l->slot];
+
+		if (l->sequence > sequence)
+			break;
+		if (l->is_edge) {
+			if (l->edge.caller != e->caller || l->edge.callee != e->callee ||
+			    !is_possible(&l->edge))
+				return -EINVAL;
+			l->edge.level = e->level;
+			*e = l->edge;
+		} else {
+			if (l->fn.number != fn->number)
+				return -EINVAL;
+			l->fn.level = fn->level;
+			l->fn.last_edge = fn->last_edge;
+			l->fn.last_number = fn->last_number;
+			*fn = l->fn;
+		}
+	}
+	return 0;
+}
+
+void tables_source_fini(struct tables_source *s)
+{
+	free(s->late);
+	s->late = NULL;
+}

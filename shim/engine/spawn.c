@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A thread is noticed when it is made: pthread_create is interposed, and costs one branch while
+ * nothing is recorded. Those that were made before count as made when recording begins.
+ *
+ * 3.8 to 3.10: from the first other thread on, frames are evaluated through a hook (PEP 523) that
+ * gives its thread the profile function where it has none, and goes on with a tail call: 0-2 ns
+ * a call, no C stack.
+ *
+ * 3.11: there the hook would turn Python-to-Python calls into C recursion. A thread that
+ * Python itself makes is in the interpreter's list already when pthread_create is called, and is
+ * given the function then. Only for threads made by others, which may or may not enter Python
+ * later, the hook is set: as long as one of them lives that has entered Python, or for a
+ * second after the last one was made; and it goes away when a thread has used a quarter of its
+ * stack, whatever is lost by that.
+ */
+#include "spawn.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pyprof/clock.h"
+#include "python/pyapi.h"
+#include "record/thread.h"
+#include "system/process.h"
+#include "system/sandbox.h"
+#include "taken.h"
+#include "tracefunc.h"
+
+#define GRACE_NS 1000000000ull
+#define FIRST_NS \
+	50000000ull /* so long is a function's first call looked after, if it does not return */
+#define LOOK_NS 10000000ull /* at most so often are all threads looked at */
+
+static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+/* The evaluator that stood there before ours, which ours goes on to; NULL until ours is set for the first time. */
+static py_evalfunc evaluate;
+static int n_watching;	    /* threads that are `watched` */
+static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
+static size_t profile_word; /* PyThreadState: the word that holds the profile function */
+
+/* 3.11: of the threads that Python did not make, those that have run it and still live. */
+static int n_foreign;
+static uint64_t grace_until_ns; /* others may run it until then */
+static pthread_key_t foreign_key;
+static bool has_foreign_key;
+
+static __thread bool foreign __attribute__((tls_model("initial-exec")));
+static __thread bool watched __attribute__((tls_model("initial-exec")));
+
+/*
+ * Threads that have called a C function for the first time, and no Python function since. One may wait in it for
+ * ever, so after a while they do not count.
+ */
+static int n_first;
+static uint64_t first_until_ns;
+static __thread bool watched_first __attribute__((tls_model("initial-exec")));
+static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
+static __thread void *passing __attribute__((tls_model("initial-exec"))); /* pass_on() */
+
+static bool inlines_calls(void)
+{
+	return py.version >= 0x030b00;
+}
+
+/* --- the profile function of a thread ----------------------------------------------------------- */
+
+void spawn_learn(void)
+{
+	void **words = pyapi_thread_current();
+
+	for (size_t i = 1; !profile_word && words && i < 24; i++) {
+		if (words[i] == (void *)tracefunc_wanted())
+			profile_word = i;
+	}
+}
+
+static void *profile_of(void *thread)
+{
+	return profile_word ? ((void **)thread)[profile_word] : NULL;
+}
+
+static bool has_no_profile(void *thread)
+{
+	return profile_word && !profile_of(thread);
+}
+
+bool spawn_is_free(void *thread)
+{
+	py_tracefunc f = (py_tracefunc)profile_of(thread);
+
+	return !f || f == tracefunc_wanted() || f == tracefunc_former();
+}
+
+bool spawn_has_ours(void *thread)
+{
+	return profile_word && profile_of(thread) == (void *)tracefunc_wanted();
+}
+
+/* --- the frame hook -------------------------------------------------------------------------------- */
+
+static PyObject *evaluate_hook(void *a, void *b, void *c);
+
+/* An evaluator that was set since keeps its place; it calls ours, which then only goes on. */
+static void remove_hook(void)
+{
+	if (pyapi_eval_get() == evaluate_hook)
+		pyapi_eval_set(evaluate);
+}
+
+/* Whether this thread has used a quarter of its stack; asked on 3.11 only. */
+static bool stack_is_short(void)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	if (!stack_floor) {
+		pthread_attr_t attr;
+		void *low;
+		size_t bytes;
+
+		stack_floor = here - (128u << 10);
+		/* It asks for the processors, which a filter may forbid. */
+		if (!process_is_filtered() && pthread_getattr_np(pthread_self(), &attr) == 0) {
+			if (pthread_attr_getstack(&attr, &low, &bytes) == 0)
+				stack_floor = (uintptr_t)low + bytes / 4 * 3;
+			pthread_attr_destroy(&attr);
+		}
+	}
+	return here < stack_floor;
+}
+
+/* A destructor of thread-specific data: also where the thread ends by pthread_exit. */
+static void foreign_exit(void *arg)
+{
+	(void)arg;
+	foreign = false;
+	__atomic_sub_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
+}
+
+/* Of a thread that Python made, the function was set before its first frame. Needs the GIL. */
+static void note_foreign(void)
+{
+	if (!has_foreign_key)
+		has_foreign_key = pthread_key_create(&foreign_key, foreign_exit) == 0;
+	if (!has_foreign_key || pthread_setspecific(foreign_key, &foreign_key))
+		return;
+	foreign = true;
+	__atomic_add_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
+}
+
+void spawn_note_new(void)
+{
+	if (inlines_calls() && !foreign)
+		note_foreign();
+}
+
+/* The GIL is held. */
+static void end_first(void)
+{
+	if (watched_first && n_first)
+		n_first--;
+	watched_first = false;
+}
+
+static bool expects_first(void)
+{
+	if (n_first && pyprof_clock_ns(CLOCK_MONOTONIC) > first_until_ns)
+		n_first = 0;
+	return n_first;
+}
+
+static bool hook_is_over(void)
+{
+	if (!tracefunc_wanted())
+		return true;
+	if (!inlines_calls())
+		return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !covers_threads &&
+		       !expects_first();
+	if (stack_is_short())
+		return true;
+	return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !expects_first() &&
+	       !__atomic_load_n(&n_foreign, __ATOMIC_RELAXED) &&
+	       pyprof_clock_ns(CLOCK_MONOTONIC) >
+		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
+}
+
+/* Before each frame: whether the thread's profile function is not what it should be, or what it is to be is not known. */
+static inline bool needs_look(void *thread)
+{
+	void *f = profile_of(thread);
+
+	if (f == (void *)tracefunc_wanted())
+		return watched;
+	return !f || !taken_by_others;
+}
+
+static __attribute__((noinline)) void look(void *thread)
+{
+	/* An audit hook in Python runs before the function is taken: it is too early then. */
+	if (profile_word && tracefunc_wanted() &&
+	    (py.version >= 0x030c00 || !pyapi_is_tracing(thread)))
+		taken_look(TAKEN_AT_FRAME);
+}
+
+/*
+ * To another tool's evaluator. It may go on to ours in its turn, where it was set when ours was: the same frame comes
+ * back then, and is evaluated by the interpreter.
+ */
+static __attribute__((noinline)) PyObject *pass_on(void *a, void *b, void *c)
+{
+	void *frame = py.version >= 0x030900 ? b : a, *outer = passing;
+	PyObject *result;
+
+	if (frame == outer)
+		return py._PyEval_EvalFrameDefault(a, b, c);
+	passing = frame;
+	result = evaluate(a, b, c);
+	passing = outer;
+	return result;
+}
+
+/* 3.8: (frame, throwing); later: (thread, frame, throwing) */
+static PyObject *evaluate_hook(void *a, void *b, void *c)
+{
+	void *thread = pyapi_thread_current();
+
+	if (__builtin_expect(needs_look(thread), 0))
+		look(thread);
+	if (watched_first)
+		end_first();
+	if (hook_is_over())
+		remove_hook();
+	if (__builtin_expect(evaluate != py._PyEval_EvalFrameDefault, 0))
+		return pass_on(a, b, c);
+	return evaluate(a, b, c);
+}
+
+/* In front of whatever is there; what that was before does not matter, it may have been set and removed in any order. */
+static void set_hook(void)
+{
+	py_evalfunc now = pyapi_eval_get();
+
+	if (!now || now == evaluate_hook || !profile_word || !py._PyEval_EvalFrameDefault)
+		return;
+	evaluate = now;
+	pyapi_eval_set(evaluate_hook);
+}
+
+/* --- threads ---------------------------------------------------------------------------------------- */
+
+/* The thread has no function: it is new, or its function was taken in a way that nobody was told of. */
+static void cover_free(void *thread)
+{
+	uint64_t id = pyapi_state_id(thread);
+
+	if (id)
+		thread_note_gap_of(id);
+	tracefunc_set_in(thread);
+}
+
+/*
+ * Gives the function to all other threads of the main interpreter that have none, or, `replace`, one that we gave them
+ * before; how many that were.
+ */
+static int cover_listed(bool replace)
+{
+	void *self = py.PyThreadState_Get();
+	void *thread = py.PyInterpreterState_ThreadHead(py.PyInterpreterState_Main());
+	int n = 0;
+
+	for (; thread; thread = py.PyThreadState_Next(thread)) {
+		if (thread == self || !pyapi_state_is_ready(thread) ||
+		    !(replace ? spawn_is_free(thread) : has_no_profile(thread)))
+			continue;
+		if (replace)
+			tracefunc_set_in(thread);
+		else
+			cover_free(thread);
+		n++;
+	}
+	return n;
+}
+
+void spawn_look(void)
+{
+	static uint64_t next_ns;
+	uint64_t now;
+
+	if (!tracefunc_wanted())
+		return;
+	now = pyprof_clock_ns(CLOCK_MONOTONIC);
+	if (now < next_ns)
+		return;
+	next_ns = now + LOOK_NS;
+	cover_listed(false);
+}
+
+void spawn_watch(void)
+{
+	if (!tracefunc_wanted())
+		return;
+	if (!watched)
+		__atomic_add_fetch(&n_watching, 1, __ATOMIC_RELAXED);
+	watched = true;
+	set_hook();
+}
+
+void spawn_watch_first(void)
+{
+	if (!tracefunc_wanted() || py.version >= 0x030c00)
+		return;
+	n_first += !watched_first;
+	watched_first = true;
+	first_until_ns = pyprof_clock_ns(CLOCK_MONOTONIC) + FIRST_NS;
+	set_hook();
+}
+
+void spawn_unwatch(void)
+{
+	if (watched)
+		__atomic_sub_fetch(&n_watching, 1, __ATOMIC_RELAXED);
+	watched = false;
+}
+
+/* There are threads that may enter Python. */
+static void expect_others(void)
+{
+	if (inlines_calls())
+		__atomic_store_n(&grace_until_ns, pyprof_clock_ns(CLOCK_MONOTONIC) + GRACE_NS,
+				 __ATOMIC_RELAXED);
+	else
+		covers_threads = true;
+	set_hook();
+}
+
+void spawn_cover_threads(void)
+{
+	cover_listed(true);
+	if (tracefunc_wanted() && py.version < 0x030c00 && process_threads() != 1)
+		expect_others();
+}
+
+/* A thread is about to be made while there is a profile function to bring to it. */
+static __attribute__((noinline)) int create_covered(pthread_t *thread, const pthread_attr_t *attr,
+						    void *(*run)(void *), void *arg)
+{
+	if (!inlines_calls() || !pyapi_thread_holding_gil() || !cover_listed(false))
+		expect_others();
+	return real_create(thread, attr, run, arg);
+}
+
+__attribute__((visibility("default"))) int pthread_create(pthread_t *thread,
+							  const pthread_attr_t *attr,
+							  void *(*run)(void *), void *arg)
+{
+	if (__builtin_expect(!real_create, 0)) {
+		real_create = (__typeof__(real_create))dlsym(RTLD_NEXT, "pthread_create");
+		if (!real_create)
+			return EAGAIN;
+	}
+	if (__builtin_expect(!tracefunc_wanted(), 1))
+		return real_create(thread, attr, run, arg);
+	return create_covered(thread, attr, run, arg);
+}

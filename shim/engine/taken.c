@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "taken.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "hook.h"
+#include "python/pyapi.h"
+#include "record/clock.h"
+#include "record/thread.h"
+#include "session/recording.h"
+#include "spawn.h"
+#include "takers.h"
+#include "tracefunc.h"
+
+__thread bool taken_by_others __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+/* What this thread knows of the loss that it is to look for. */
+static __thread struct {
+	bool expected; /* `place` and `call` are those of the moment before the loss */
+	bool by_api;   /* the API was used, so it will be used to give the hook back */
+	uint32_t call; /* the C function that was called last, as a record has it; 0: none */
+	struct pyapi_position place;
+	uint32_t n_restarts; /* of the recording */
+} loss __attribute__((tls_model("initial-exec")));
+
+static pthread_t main_thread;
+static bool is_audited;
+
+static void forget_loss(void)
+{
+	memset(&loss, 0, sizeof(loss));
+	loss.n_restarts = recording.n_restarts;
+	taken_by_others = false;
+	thread_self.taken = false;
+	spawn_unwatch();
+}
+
+/* Whether the thread may have done something since the hook went. */
+static bool has_moved_on(const void *thread, enum taken_where where)
+{
+	struct pyapi_position now;
+
+	if (where == TAKEN_IN_CALL)
+		return false;
+	if (!loss.expected || py.version >= 0x030c00)
+		return true;
+	now = pyapi_position(thread);
+	return now.frame != loss.place.frame || now.instruction != loss.place.instruction;
+}
+
+/* Between the call that took the hook and now lies nothing but the end of that call. */
+static void put_missed_return(void)
+{
+	if (loss.call)
+		hook_put(PYPROF_C_RETURN, loss.call, clock_event(), false, NULL);
+}
+
+/* Without a word of the API: it was the C function that was called last, if that was the last that was seen. */
+static void learn_from_loss(void)
+{
+	if (!loss.expected && !taken_by_others)
+		takers_learn(thread_call_at_hand());
+}
+
+/* The hook is nobody's. */
+static void regain(void *thread, enum taken_where where)
+{
+	uint64_t id = pyapi_state_id(thread);
+	bool missed = taken_by_others || has_moved_on(thread, where);
+	bool in_child = recording.state == RECORDING_FORKED && (taken_by_others || loss.expected);
+	/* Else this is a new PyThreadState, as each PyGILState_Ensure makes one: nothing was lost. */
+	bool known = in_child || (id && id == thread_self.state);
+
+	if (known)
+		learn_from_loss();
+	tracefunc_set_here();
+	if (!spawn_has_ours(thread))
+		return; /* an audit hook of the program refused */
+	thread_self.state = id;
+	if (known && missed)
+		thread_end_gap();
+	else if (known && where == TAKEN_BETWEEN)
+		put_missed_return();
+	else if (!known)
+		spawn_note_new();
+	forget_loss();
+}
+
+static void see_others(void)
+{
+	learn_from_loss();
+	thread_mark_taken();
+	taken_by_others = true;
+	if (loss.by_api)
+		spawn_unwatch();
+	else
+		spawn_watch();
+}
+
+/* Somebody who had kept our function and set it again gave it back. */
+static void see_ours(void)
+{
+	if (taken_by_others)
+		thread_end_gap();
+	forget_loss();
+}
+
+static void look(void *thread, enum taken_where where)
+{
+	if (loss.n_restarts != recording.n_restarts)
+		taken_by_others = loss.expected = false;
+	if (spawn_has_ours(thread))
+		see_ours();
+	else if (spawn_is_free(thread))
+		regain(thread, where);
+	else
+		see_others();
+}
+
+/* Called with the GIL held. */
+static void *thread_at_hand(void)
+{
+	void *thread = tracefunc_wanted() ? pyapi_thread_current() : NULL;
+
+	return thread && pyapi_in_main_interpreter() ? thread : NULL;
+}
+
+void taken_look(enum taken_where where)
+{
+	struct pyapi_pending pending;
+	void *thread = thread_at_hand();
+
+	if (!thread)
+		return;
+	pyapi_pending_save(&pending);
+	look(thread, where);
+	pyapi_pending_restore(&pending);
+}
+
+/* --- the audit hook ------------------------------------------------------------------------------ */
+
+static int look_between(void *unused)
+{
+	void *thread = py.PyThreadState_Get();
+
+	(void)unused;
+	/* An audit hook in Python runs before the hook is taken. */
+	if (!pyapi_is_tracing(thread))
+		taken_look(TAKEN_BETWEEN);
+	return 0;
+}
+
+/* 3.8 says on stderr that the interpreter ends when a call is added then. */
+static void look_soon(void)
+{
+	if (py.version >= 0x030900 && py.version < 0x030c00 && py.Py_AddPendingCall &&
+	    pthread_equal(pthread_self(), main_thread))
+		py.Py_AddPendingCall(look_between, NULL);
+}
+
+/* The thread's hook is about to be set, to what is not known. */
+static void expect_loss(void *thread)
+{
+	if (spawn_has_ours(thread)) {
+		forget_loss();
+		loss.expected = true;
+		loss.place = pyapi_position(thread);
+		loss.call = thread_call_at_hand();
+		thread_mark_taken();
+		takers_learn(loss.call);
+	} else if (!spawn_is_free(thread)) {
+		taken_by_others = true;
+	}
+	loss.by_api = is_audited;
+	spawn_watch();
+	look_soon();
+}
+
+/* The first letters that tell: this is asked of every event of the interpreter's. */
+static int on_audit(const char *event, PyObject *args, void *unused)
+{
+	struct pyapi_pending pending;
+	void *thread;
+
+	(void)args;
+	(void)unused;
+	if (event[0] != 's' || event[4] != 's' || strcmp(event, "sys.setprofile") != 0)
+		return 0;
+	thread = tracefunc_sets() ? NULL : thread_at_hand();
+	if (thread) {
+		pyapi_pending_save(&pending);
+		expect_loss(thread);
+		pyapi_pending_restore(&pending);
+	}
+	return 0;
+}
+
+void taken_prepare(void)
+{
+	main_thread = pthread_self();
+	is_audited = pyapi_audit_make(on_audit);
+}

@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * PyEval_SetProfile with a C function: the event source of 3.8 to 3.11. The hook belongs to one
+ * thread; spawn.c brings it to all others. The profile object stays NULL, so sys.getprofile() still
+ * answers None.
+ */
+#include "tracefunc.h"
+
+#include "engine.h"
+#include "hook.h"
+#include "session/recording.h"
+#include "session/start.h"
+#include "spawn.h"
+#include "system/config.h"
+#include "system/log.h"
+#include "taken.h"
+
+/* The function that every thread's profile hook should be now, and what it was before; NULL: none. */
+static py_tracefunc wanted, former;
+
+/* Whether a thread's function can be set without telling the program's audit hooks. */
+static bool is_quiet;
+
+/* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
+static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
+{
+	unsigned kind = PYPROF_CALL;
+	uint64_t now = 0;
+
+	if (!fn)
+		fn = hook_code(code, &now);
+	if (fn & INTERN_GENERATOR)
+		kind = pyapi_frame_resumed(frame) ? PYPROF_RESUME : PYPROF_BARE_CALL;
+	if (!now)
+		now = hook_now(HOOK_CLOCK_OTHER);
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, true, NULL);
+}
+
+static HOOK_COLD void *other_leave(PyObject *frame, PyObject *code, PyObject *value, uint32_t fn,
+				   uint64_t now)
+{
+	unsigned kind = value ? PYPROF_RETURN : PYPROF_UNWIND;
+
+	if (!fn)
+		fn = hook_code(code, &now);
+	if (value && fn & INTERN_GENERATOR && pyapi_frame_yields(frame))
+		kind = PYPROF_YIELD;
+	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NULL);
+}
+
+/* The sign is INTERN_GENERATOR. */
+HOOK_INLINE void *enter(PyObject *frame, enum pyapi_frame layout, enum hook_clock clock)
+{
+	PyObject *code = pyapi_frame_code(frame, layout);
+	uint32_t fn = intern_find_code(code);
+
+	if (__builtin_expect((int32_t)fn <= 0, 0))
+		return other_enter(frame, code, fn);
+	return hook_put(PYPROF_CALL, fn, hook_now(clock), true, NULL);
+}
+
+HOOK_INLINE void *leave(PyObject *frame, PyObject *value, enum pyapi_frame layout,
+			enum hook_clock clock)
+{
+	uint64_t now = hook_now(clock);
+	PyObject *code = pyapi_frame_code(frame, layout);
+	uint32_t fn = intern_find_code(code);
+
+	if (__builtin_expect((int32_t)fn <= 0, 0))
+		return other_leave(frame, code, value, fn, now);
+	return hook_put(value ? PYPROF_RETURN : PYPROF_UNWIND, fn, now, false, NULL);
+}
+
+HOOK_INLINE void *record_c(int what, PyObject *f, enum hook_clock clock)
+{
+	const struct py_method_def *def = pyapi_cfunction_def(f);
+
+	if (what == PY_TRACE_C_CALL)
+		return hook_enter_c(def, f, NULL, clock, NULL);
+	return hook_leave_c(what == PY_TRACE_C_RETURN ? PYPROF_C_RETURN : PYPROF_C_EXCEPTION, def,
+			    f, NULL, clock, NULL);
+}
+
+/* Of C functions the interpreter passes only those of its own type here, and of PyCMethod. */
+HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_frame layout,
+			enum hook_clock clock)
+{
+	if (what == PY_TRACE_CALL)
+		return enter(frame, layout, clock);
+	if (what == PY_TRACE_RETURN)
+		return leave(frame, arg, layout, clock);
+	if (what >= PY_TRACE_C_CALL && what <= PY_TRACE_C_RETURN)
+		return record_c(what, arg, clock);
+	return NULL;
+}
+
+/* One callback for each layout and clock, so that no event asks for either. */
+#define TRACE(name, layout, clock)                                                  \
+	static void *name(PyObject *self, PyObject *frame, int what, PyObject *arg) \
+	{                                                                           \
+		(void)self;                                                         \
+		return trace(frame, what, arg, layout, clock);                      \
+	}
+TRACE(trace_object_tsc, PYAPI_FRAME_OBJECT, HOOK_CLOCK_TSC)
+TRACE(trace_object_other, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER)
+TRACE(trace_inner_tsc, PYAPI_FRAME_INNER, HOOK_CLOCK_TSC)
+TRACE(trace_inner_other, PYAPI_FRAME_INNER, HOOK_CLOCK_OTHER)
+#undef TRACE
+
+/*
+ * 3.12 and later, by PYSHIM_ENGINE=tracefunc: frames have moved on, so the C-API is asked for the
+ * code, and resumes look like calls.
+ */
+static void *trace_any(PyObject *self, PyObject *frame, int what, PyObject *arg)
+{
+	uint64_t now = 0;
+	uint32_t fn;
+
+	(void)self;
+	if (what != PY_TRACE_CALL && what != PY_TRACE_RETURN)
+		return trace(frame, what, arg, PYAPI_FRAME_OBJECT, HOOK_CLOCK_OTHER);
+	fn = hook_code(pyapi_code_of(frame), &now);
+	return hook_put(what == PY_TRACE_CALL ? PYPROF_CALL
+			: arg		      ? PYPROF_RETURN
+					      : PYPROF_UNWIND,
+			fn & ~INTERN_FLAGS, now, what == PY_TRACE_CALL, NULL);
+}
+
+static py_tracefunc traced;
+
+/* PYSHIM_BUILTINS=0 */
+static void *trace_python(PyObject *self, PyObject *frame, int what, PyObject *arg)
+{
+	return what == PY_TRACE_CALL || what == PY_TRACE_RETURN ? traced(self, frame, what, arg)
+								: NULL;
+}
+
+static py_tracefunc choose_trace(void)
+{
+	bool tsc = recording.clock == PYPROF_CLOCK_TSC;
+
+	if (py.version >= 0x030c00)
+		return trace_any;
+	if (py.version >= 0x030b00)
+		return tsc ? trace_inner_tsc : trace_inner_other;
+	return tsc ? trace_object_tsc : trace_object_other;
+}
+
+/* --- before `__main__` ------------------------------------------------------------------------------ */
+
+static void begin(void)
+{
+	if (!start_begin() || !engine_tracefunc.start())
+		engine_tracefunc.stop();
+}
+
+/* 3.12 and later: by the profile function. */
+
+static PyObject *frame_globals(void *frame)
+{
+	PyObject *globals = py.PyObject_GetAttrString(frame, "f_globals");
+
+	if (globals)
+		py.Py_DecRef(globals); /* the frame keeps it */
+	else
+		py.PyErr_Clear();
+	return globals;
+}
+
+static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *arg)
+{
+	struct pyapi_pending pending;
+	bool due;
+
+	if (what != PY_TRACE_CALL)
+		return NULL;
+	pyapi_pending_save(&pending);
+	due = start_is_due(pyapi_code_of(frame), frame_globals, frame, true);
+	if (due)
+		begin();
+	pyapi_pending_restore(&pending);
+	if (due && wanted)
+		return wanted(self, frame, what, arg);
+	return NULL;
+}
+
+/*
+ * Earlier ones: by evaluating frames (PEP 523). A profile function would have the interpreter tell of
+ * every call of its start-up. The frame that recording begins with is evaluated after that,
+ * and is told of like any other.
+ */
+
+/* The evaluator that stood there before ours. */
+static py_evalfunc evaluate;
+static bool waits;
+
+static __attribute__((noinline)) void look_for_main(void *frame)
+{
+	struct pyapi_pending pending;
+
+	pyapi_pending_save(&pending);
+	if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false))
+		begin();
+	pyapi_pending_restore(&pending);
+}
+
+/* Ends in a tail call: nothing of ours is on the stack of what runs then. */
+static PyObject *evaluate_until_main(void *a, void *b, void *c)
+{
+	if (waits)
+		look_for_main(py.version >= 0x030900 ? b : a);
+	return evaluate(a, b, c);
+}
+
+static bool wait_by_evaluating(void)
+{
+	py_evalfunc now = pyapi_eval_get();
+
+	if (now && now != evaluate_until_main)
+		evaluate = now;
+	waits = now && pyapi_eval_set(evaluate_until_main);
+	return waits;
+}
+
+/* Recording has begun, here or by pyshim_start(), or never will. */
+static void stop_waiting(void)
+{
+	/* Somebody else's that was set since keeps its place, and calls ours. */
+	if (waits && pyapi_eval_get() == evaluate_until_main)
+		pyapi_eval_set(evaluate);
+	waits = false;
+}
+
+py_tracefunc tracefunc_wanted(void)
+{
+	return wanted;
+}
+
+py_tracefunc tracefunc_former(void)
+{
+	return former;
+}
+
+static __thread bool within __attribute__((tls_model("initial-exec")));
+
+bool tracefunc_sets(void)
+{
+	return within;
+}
+
+/* By the C-API: for the first time, or where PyThreadState is not as it should be. */
+static void set_loudly(void *other)
+{
+	if (within) /* an audit hook in Python, whose frames have come by our frame hook */
+		return;
+	within = true;
+	if (!other)
+		py.PyEval_SetProfile(wanted, NULL);
+	else if (py._PyEval_SetProfile)
+		py._PyEval_SetProfile(other, wanted, NULL);
+	within = false;
+	if (py.PyErr_Occurred()) { /* an audit hook of the program forbids it */
+		py.PyErr_Clear();
+		log_debug("an audit hook refused the profile function");
+	}
+}
+
+void tracefunc_set_here(void)
+{
+	void *thread = py.PyThreadState_Get();
+
+	if (!is_quiet)
+		set_loudly(NULL);
+	else if (!spawn_is_free(thread) || !pyapi_profile_set(thread, wanted))
+		spawn_watch();
+}
+
+void tracefunc_set_in(void *thread)
+{
+	if (!is_quiet)
+		set_loudly(thread);
+	else
+		pyapi_profile_set(thread, wanted);
+}
+
+static void want(py_tracefunc f)
+{
+	former = wanted;
+	wanted = f;
+}
+
+/* Before there can be an audit hook in Python: where a function stands that the C-API has set. */
+static bool prepare(void)
+{
+	want(wait_for_main);
+	set_loudly(NULL);
+	spawn_learn();
+	is_quiet = pyapi_profile_is(py.PyThreadState_Get(), wanted);
+	want(NULL);
+	tracefunc_set_here();
+	taken_prepare();
+	return true;
+}
+
+static bool arm(void)
+{
+	if (py.version < 0x030c00)
+		return wait_by_evaluating();
+	want(wait_for_main);
+	tracefunc_set_here();
+	return true;
+}
+
+static bool start(void)
+{
+	stop_waiting();
+	traced = choose_trace();
+	want(config.builtins ? traced : trace_python);
+	pyapi_audit_switch(true);
+	tracefunc_set_here();
+	spawn_cover_threads();
+	return true;
+}
+
+static void stop(void)
+{
+	stop_waiting();
+	if (thread_self.taken)
+		thread_end_gap();
+	pyapi_audit_switch(false);
+	want(NULL);
+	tracefunc_set_here();
+	spawn_cover_threads();
+}
+
+const struct engine engine_tracefunc = {
+	.id = PYPROF_ENGINE_TRACEFUNC,
+	.name = "tracefunc",
+	.prepare = prepare,
+	.arm = arm,
+	.start = start,
+	.stop = stop,
+};

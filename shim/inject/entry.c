@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the shim gets into an interpreter, and out of the way of everything else.
+ *
+ * The constructor looks for PyImport_Inittab, the table of CPython's built-in modules. Where there
+ * is none, this is no Python (yet), and nothing happens. Otherwise the table is replaced by a
+ * copy in which the initialiser of `marshal`, a module that every interpreter imports early and
+ * with the GIL held, is ours: it calls the real one and then start_interpreter().
+ *
+ * A libpython that a program opens later is found at its first dlsym(): that function is
+ * interposed, and costs one branch once there is nothing more to look for.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec.h"
+#include "python/pyapi.h"
+#include "record/clock.h"
+#include "session/recording.h"
+#include "session/start.h"
+#include "system/config.h"
+#include "system/log.h"
+
+#define PY_MOD_EXEC 2 /* moduleobject.h */
+
+struct inittab {
+	const char *name;
+	PyObject *(*init)(void);
+};
+
+/* PyModuleDef: an object's head, m_init, m_index, m_copy, then these. */
+struct module_def {
+	void *base[5];
+	const char *name, *doc;
+	ptrdiff_t size;
+	void *methods;
+	struct module_slot {
+		int id;
+		void *value;
+	} * slots;
+};
+
+static PyObject *(*real_marshal)(void);
+
+/* --- inside the interpreter ---------------------------------------------------------------------- */
+
+/* Py_mod_exec: runs in the interpreter that imports, also where the initialiser does not. */
+static int marshal_exec(PyObject *module)
+{
+	(void)module;
+	if (pyapi_in_main_interpreter())
+		start_interpreter();
+	else
+		recording_note_subinterpreter();
+	return 0;
+}
+
+/* The module's own slots and one more. Kept for good: the definition is static. */
+static void add_exec_slot(struct module_def *def)
+{
+	static struct module_slot *ours;
+	size_t n = 0;
+
+	if (ours && def->slots == ours)
+		return;
+	while (def->slots && def->slots[n].id)
+		n++;
+	ours = calloc(n + 2, sizeof(*ours));
+	if (!ours)
+		return;
+	if (n)
+		memcpy(ours, def->slots, n * sizeof(*ours));
+	ours[n] = (struct module_slot){ PY_MOD_EXEC, (void *)marshal_exec };
+	def->slots = ours;
+}
+
+static PyObject *init_marshal(void)
+{
+	PyObject *result = real_marshal();
+
+	if (!result)
+		return result;
+	if (pyapi_type(result) == py.PyModuleDef_Type)
+		add_exec_slot((struct module_def *)result);
+	else
+		marshal_exec(result);
+	return result;
+}
+
+/* --- getting there ------------------------------------------------------------------------------- */
+
+/* A copy: the table may be read-only, and a program may look at it. */
+static bool patch_inittab(struct inittab **table)
+{
+	struct inittab *copy;
+	size_t n = 0, marshal;
+
+	while ((*table)[n].name)
+		n++;
+	for (marshal = 0; marshal < n; marshal++) {
+		if (!strcmp((*table)[marshal].name, "marshal"))
+			break;
+	}
+	if (marshal == n)
+		return false;
+	copy = malloc((n + 1) * sizeof(*copy));
+	if (!copy)
+		return false;
+	memcpy(copy, *table, (n + 1) * sizeof(*copy));
+	real_marshal = copy[marshal].init;
+	copy[marshal].init = init_marshal;
+	*table = copy;
+	return true;
+}
+
+/* True: an interpreter was found, and there is nothing more to look for. */
+static bool attach(void *handle)
+{
+	struct inittab **table = (struct inittab **)dlsym(handle, "PyImport_Inittab");
+
+	if (!table || !*table)
+		return false;
+	clock_init();
+	if (pyapi_find(handle) && patch_inittab(table))
+		pthread_atfork(recording_before_fork, recording_after_fork, recording_forked);
+	return true;
+}
+
+/* --- a libpython that is opened later ------------------------------------------------------------- */
+
+static void *(*real_dlsym)(void *, const char *);
+static bool searching;
+static unsigned long long n_objects_seen;
+
+static void find_real_dlsym(void)
+{
+	static const char *const versions[] = { "GLIBC_2.34", "GLIBC_2.2.5", "GLIBC_2.17" };
+
+	for (size_t i = 0; !real_dlsym && i < sizeof(versions) / sizeof(versions[0]); i++)
+		real_dlsym = (__typeof__(real_dlsym))dlvsym(RTLD_NEXT, "dlsym", versions[i]);
+}
+
+struct search {
+	unsigned long long n_added;
+	char path[4096];
+};
+
+static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
+{
+	struct search *s = arg;
+	const char *base;
+
+	(void)size;
+	/* Known with the first object already: with many of them, to see the others takes a microsecond or more. */
+	if (info->dlpi_adds == n_objects_seen)
+		return 1;
+	s->n_added = info->dlpi_adds;
+	base = strrchr(info->dlpi_name, '/');
+	if (!strncmp(base ? base + 1 : info->dlpi_name, "libpython3", 10) &&
+	    strlen(info->dlpi_name) < sizeof(s->path))
+		strcpy(s->path, info->dlpi_name);
+	return 0;
+}
+
+/* Whether an object has been opened since the last look, and is a libpython. */
+static __attribute__((noinline)) void search_opened(void)
+{
+	struct search s;
+	int saved = errno;
+	void *handle;
+
+	s.n_added = n_objects_seen;
+	s.path[0] = '\0';  /* and no more: to clear it would take longer than all else */
+	searching = false; /* the calls below come by here again */
+	dl_iterate_phdr(look_at_object, &s);
+	n_objects_seen = s.n_added;
+	if (!s.path[0]) {
+		searching = true;
+		errno = saved;
+		return;
+	}
+	handle = dlopen(s.path, RTLD_NOLOAD | RTLD_LAZY);
+	/* The handle stays open: the interpreter is ours to serve as long as it lives. */
+	searching = !handle || !attach(handle);
+	errno = saved;
+}
+
+__attribute__((visibility("default"))) void *dlsym(void *restrict handle, const char *restrict name)
+{
+	if (__builtin_expect(searching, 0))
+		search_opened();
+	if (__builtin_expect(!real_dlsym, 0))
+		find_real_dlsym();
+	/* A tail call: RTLD_NEXT and the like go by the caller's address, which must stay. */
+	return real_dlsym(handle, name);
+}
+
+__attribute__((constructor)) static void entry(void)
+{
+	find_real_dlsym();
+	exec_init();
+	if (config_disabled() || !real_dlsym)
+		return;
+	searching = !attach(RTLD_DEFAULT);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "forkstack.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#include "intern.h"
+#include "pyprof/table.h"
+#include "region.h"
+#include "system/sandbox.h"
+#include "thread.h"
+
+#define MAX_LOOK_BACK (1u << 20) /* records: some milliseconds */
+#define FIRST_FRAMES 64u
+
+__thread struct forkstack forkstack_born
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static size_t bytes_of(size_t n_frames)
+{
+	return n_frames * sizeof(struct forkstack_frame);
+}
+
+/* For one fork at a time, and in its child: spares both a mapping. */
+static struct forkstack_frame first_frames[FIRST_FRAMES];
+static bool first_frames_taken;
+
+static void release(const struct forkstack *f)
+{
+	if (f->frame == first_frames)
+		__atomic_store_n(&first_frames_taken, false, __ATOMIC_RELAXED);
+	else if (f->cap)
+		munmap(f->frame, bytes_of(f->cap));
+}
+
+static bool make_room(struct forkstack *f)
+{
+	size_t cap = f->cap ? f->cap * 2 : FIRST_FRAMES;
+	void *more;
+
+	if (!f->cap && !__atomic_exchange_n(&first_frames_taken, true, __ATOMIC_RELAXED)) {
+		f->frame = first_frames;
+		f->cap = cap;
+		return true;
+	}
+	if (sandbox_is_closed())
+		return false;
+	more = mmap(NULL, bytes_of(cap), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
+	if (more == MAP_FAILED)
+		return false;
+	if (f->n)
+		memcpy(more, f->frame, bytes_of(f->n));
+	release(f);
+	f->frame = more;
+	f->cap = cap;
+	return true;
+}
+
+static bool add(struct forkstack *f, uint32_t number)
+{
+	if (f->n == f->cap && !make_room(f))
+		return false;
+	intern_describe(number, &f->frame[f->n++]);
+	return true;
+}
+
+/* +1: a frame begins, -1: one ends, 0: neither. */
+static int step(uint64_t r)
+{
+	switch (pyprof_record_kind(r)) {
+	case PYPROF_CALL:
+	case PYPROF_BARE_CALL:
+	case PYPROF_RESUME:
+	case PYPROF_THROW:
+	case PYPROF_C_CALL:
+	case PYPROF_OPEN:
+		return 1;
+	case PYPROF_RETURN:
+	case PYPROF_YIELD:
+	case PYPROF_UNWIND:
+	case PYPROF_C_RETURN:
+	case PYPROF_C_EXCEPTION:
+		return -1;
+	}
+	return 0;
+}
+
+/* The preceding block, if it has not been folded and used again. */
+static const struct pyprof_block *before(const struct pyprof_block *b,
+					 const struct pyprof_ring *ring)
+{
+	const struct pyprof_block *prev = region_check(b->prev, REGION_BLOCK_BYTES);
+
+	return prev && prev->sequence == b->sequence - 1 &&
+			       prev->sequence > pyprof_get(&ring->folded)
+		       ? prev
+		       : NULL;
+}
+
+/*
+ * Goes back over a block from `at`; `ended` counts ends whose beginnings lie further back. False: a
+ * record says that the stack was empty there, or memory is short.
+ */
+static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64_t *at,
+		 uint32_t *ended)
+{
+	while (at > b->record) {
+		uint64_t r = *--at;
+		int s = step(r);
+
+		if (pyprof_record_kind(r) == PYPROF_THREAD) {
+			f->complete = true;
+			return false;
+		}
+		if (s < 0)
+			++*ended;
+		else if (s > 0 && *ended)
+			--*ended;
+		else if (s > 0 && !add(f, pyprof_record_fn(r)))
+			return false;
+	}
+	return true;
+}
+
+/* The fold table of a ring, whose numbers lead nowhere outside of it; or NULL. */
+static struct pyprof_fold_table *find_table(const struct pyprof_ring *ring,
+					    struct pyprof_table_layout *l)
+{
+	struct pyprof_fold_table *t = region_check(ring->fold, sizeof(*t));
+	uint32_t fns = t ? t->cap_fns : 0, edges = t ? t->cap_edges : 0;
+	uint32_t depth = t ? t->cap_depth : 0;
+
+	if (!pyprof_table_is_cap(fns) || !pyprof_table_is_cap(edges) || depth > 1u << 28)
+		return NULL;
+	*l = pyprof_table_layout(t, fns, edges, depth);
+	return region_check(ring->fold, l->bytes);
+}
+
+/* What was running when the last folded block ended, less what has ended since. */
+static void add_folded(struct forkstack *f, const struct pyprof_ring *ring, uint32_t ended)
+{
+	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
+	struct pyprof_table_layout l;
+	const struct pyprof_fold_table *t = folded ? find_table(ring, &l) : NULL;
+	uint32_t depth;
+
+	f->complete = !folded;
+	if (!t)
+		return;
+	depth = t->state[folded & 1].depth;
+	f->complete = depth <= t->cap_depth;
+	for (depth -= ended < depth ? ended : depth; depth && f->complete; depth--) {
+		uint32_t edge = l.stack[folded & 1][depth - 1].edge;
+		uint32_t slot = edge <= t->cap_edges ? l.edge[edge].callee : UINT32_MAX;
+
+		f->complete = slot <= t->cap_fns && add(f, l.fn[slot].number);
+	}
+}
+
+void forkstack_take(struct forkstack *f)
+{
+	const struct thread_self *s = &thread_self;
+	const struct pyprof_ring *ring = thread_ring_of_self();
+	const struct pyprof_block *b = s->block;
+	const uint64_t *at = s->next;
+	uint32_t ended = 0;
+	size_t n = 0;
+
+	memset(f, 0, sizeof(*f));
+	if (!b || !ring)
+		return;
+	while (scan(f, b, at, &ended)) {
+		const struct pyprof_block *prev = before(b, ring);
+
+		n += (size_t)(at - b->record);
+		if (!prev) {
+			/* Only if nothing lies between the oldest record read and the table. */
+			if (b->sequence == pyprof_get(&ring->folded) + 1)
+				add_folded(f, ring, ended);
+			return;
+		}
+		if (n > MAX_LOOK_BACK)
+			return;
+		b = prev;
+		at = (const uint64_t *)((const char *)b + REGION_BLOCK_BYTES);
+	}
+}
+
+void forkstack_free(struct forkstack *f)
+{
+	release(f);
+	memset(f, 0, sizeof(*f));
+}

@@ -1,0 +1,766 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define _LGPL_SOURCE
+#include <urcu/rculist.h>
+
+#include "clock.h"
+#include "engine/hook.h"
+#include "engine/spawn.h"
+#include "fold.h"
+#include "pageguard.h"
+#include "pyprof/clock.h"
+#include "pyprof/ring.h"
+#include "python/pyapi.h"
+#include "region.h"
+#include "session/recording.h"
+#include "session/start.h"
+#include "system/config.h"
+#include "system/killpoint.h"
+#include "system/log.h"
+#include "system/sandbox.h"
+#include "threadname.h"
+
+#define FIRST_LOOKAHEAD 8u
+#define BLOCK_PATIENCE_NS 1000000000ull
+#define GIVEN_AT_ONCE 4
+#define MAX_RING_EXTENTS (1u << 16)
+
+/*
+ * A node of the registry. Added once, never freed while the process lives, so that whoever walks
+ * the list needs no lock and no grace period; a thread that starts takes over the ring of one that
+ * has ended, by one compare-and-swap on `state` (X2, in pyprof/ring.h): threads end without the GIL.
+ */
+struct thread_ring {
+	struct cds_list_head node;
+	struct pyprof_ring *shared;
+	struct thread_self *owner; /* of the thread that writes now */
+	struct thread_self left;   /* where the thread that ended stopped writing ... */
+	uint64_t last;		   /* ... and its clock */
+	struct pyprof_table table;
+	uint32_t n_blocks;
+	int state; /* RING_TAKEN, RING_FREE */
+};
+
+enum { RING_TAKEN, RING_FREE };
+
+__thread struct thread_self thread_self
+	__attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static __thread unsigned slow_depth __attribute__((tls_model("initial-exec")));
+
+static CDS_LIST_HEAD(registry);
+/* A process's first: an allocation would copy some five pages of the heap in each forked child. */
+static struct thread_ring first_ring;
+static bool first_ring_taken;
+static struct pyprof_extent *last_rings; /* the extent that new rings go to ... */
+static uint64_t last_rings_used;	 /* ... and how much of it is given out */
+static uint32_t n_threads;
+static pthread_key_t exit_key;
+static bool has_exit_key;
+/* PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL held. */
+static uint64_t patience_ns = BLOCK_PATIENCE_NS;
+
+/* --- time ------------------------------------------------------------------------------------- */
+
+uint64_t thread_slow_enter(void)
+{
+	slow_depth++;
+	return clock_read();
+}
+
+void thread_slow_leave(uint64_t entered)
+{
+	uint64_t passed;
+
+	if (--slow_depth)
+		return;
+	if (recording.state == RECORDING_FORKED) { /* a signal handler has forked in between */
+		memset(&thread_self, 0, sizeof(thread_self));
+		return;
+	}
+	passed = clock_read() - entered;
+	thread_self.base += passed;
+	thread_self.skipped_ticks += passed;
+	if (thread_self.ring)
+		pyprof_set(&thread_self.ring->shared->skipped_ticks, thread_self.skipped_ticks);
+}
+
+bool thread_is_slow(void)
+{
+	return slow_depth != 0;
+}
+
+/* A pair of clocks for whoever reads a recording that was cut off. */
+static void publish_clock_pair(void)
+{
+	uint64_t ticks, ns;
+
+	if (recording.clock != PYPROF_CLOCK_TSC)
+		return;
+	pyprof_clock_pair(&ticks, &ns);
+	pyprof_set(&region.header->sync_mono_ns, 0);
+	pyprof_publish(&region.header->sync_ticks, ticks); /* P8 */
+	KILLPOINT("half-a-pair");
+	pyprof_publish(&region.header->sync_mono_ns, ns); /* P8 */
+}
+
+/* --- rings -------------------------------------------------------------------------------------- */
+
+static struct pyprof_ring *new_shared_ring(void)
+{
+	struct pyprof_extent *x = last_rings;
+	struct pyprof_ring *ring;
+
+	if (!x || PYPROF_EXTENT_ALIGN - last_rings_used < sizeof(*ring)) {
+		uint64_t offset = region_alloc(PYPROF_EXTENT_ALIGN);
+
+		if (!offset)
+			return NULL;
+		x = region_at(offset);
+		x->kind = PYPROF_EXTENT_RINGS;
+		x->bytes = PYPROF_EXTENT_ALIGN;
+		x->used = sizeof(*x);
+		pyprof_publish(last_rings ? &last_rings->next : &region.header->rings,
+			       offset); /* P5 */
+		last_rings = x;
+		last_rings_used = sizeof(*x);
+	}
+	ring = (struct pyprof_ring *)((char *)x + last_rings_used);
+	last_rings_used += sizeof(*ring);
+	pyprof_publish(&x->used, last_rings_used); /* P4 */
+	return ring;
+}
+
+static bool try_take(struct thread_ring *ring)
+{
+	int is = RING_FREE;
+
+	return __atomic_compare_exchange_n(&ring->state, &is, RING_TAKEN, false,
+					   __ATOMIC_ACQUIRE, /* X2 */
+					   __ATOMIC_RELAXED);
+}
+
+static struct thread_ring *room_for_ring(void)
+{
+	if (first_ring_taken)
+		return calloc(1, sizeof(first_ring));
+	first_ring_taken = true;
+	memset(&first_ring, 0, sizeof(first_ring));
+	return &first_ring;
+}
+
+static void give_ring_back(struct thread_ring *ring)
+{
+	if (ring == &first_ring)
+		first_ring_taken = false;
+	else
+		free(ring);
+}
+
+static struct thread_ring *new_ring(struct pyprof_ring *shared)
+{
+	struct thread_ring *ring = room_for_ring();
+
+	if (!ring)
+		return NULL;
+	ring->shared = shared ? shared : new_shared_ring();
+	if (!ring->shared) {
+		give_ring_back(ring);
+		return NULL;
+	}
+	ring->table.ring = ring->shared;
+	return ring;
+}
+
+static struct thread_ring *take_ring(void)
+{
+	struct thread_ring *ring;
+
+	cds_list_for_each_entry_rcu(ring, &registry, node) {
+		if (try_take(ring))
+			return ring;
+	}
+	ring = new_ring(NULL);
+	if (ring)
+		cds_list_add_rcu(&ring->node, &registry);
+	return ring;
+}
+
+/* Goes on behind the last record of the thread that had this ring before. */
+static void go_on_in(struct thread_ring *ring)
+{
+	struct thread_self *s = &thread_self;
+	const struct thread_self *left = &ring->left;
+
+	s->ring = ring;
+	ring->owner = s;
+	s->next = left->next;
+	s->stop = left->next; /* soft stop: look for the name soon */
+	s->end = left->end;
+	s->block = left->block;
+	s->sequence = left->sequence;
+	s->skipped_ticks = left->skipped_ticks;
+	s->base = left->base;
+	s->lookahead = FIRST_LOOKAHEAD;
+	s->named = false;
+	pyprof_set(&ring->shared->ended_ticks, 0);
+}
+
+/* A record that tells of the thread, and is no event. */
+static void tell(unsigned kind, uint32_t number, uint64_t now)
+{
+	thread_self.telling = true;
+	hook_put(kind, (number & ((1u << PYPROF_FN_BITS) - 1)) << PYPROF_FN_SHIFT, now, false,
+		 NULL);
+	thread_self.telling = false;
+}
+
+static void put_thread(uint64_t now)
+{
+	tell(PYPROF_THREAD, thread_self.number, now);
+}
+
+/* What ran when recording was stopped, and then started, is closed at the stop. */
+static void tell_pause(void)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t paused = s->paused_ticks;
+
+	s->paused_ticks = 0;
+	if (paused && (int64_t)(paused - s->base) >= 0)
+		tell(PYPROF_THREAD_END, s->number, paused);
+}
+
+/* Closes what was recorded as running, and records what does run. */
+static void catch_up(uint64_t now, bool entering)
+{
+	struct thread_self *s = &thread_self;
+	bool blind = s->blind;
+
+	s->n_restarts = recording.n_restarts;
+	s->blind = false;
+	tell_pause();
+	if (blind)
+		tell(PYPROF_GAP, 0, now);
+	put_thread(now);
+	hook_open_frames(entering, now);
+}
+
+/* A clock that all threads have in common. */
+static bool has_common_clock(void)
+{
+	return recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT;
+}
+
+/* When what this thread has recorded as running ended: with a pause, or now. 0: not known. */
+static uint64_t end_of_thread(void)
+{
+	if (thread_self.paused_ticks)
+		return thread_self.paused_ticks;
+	if (recording.state == RECORDING_PAUSED && has_common_clock())
+		return pyprof_get(&region.header->paused_ticks);
+	return recording.state == RECORDING_ON ? clock_event() : 0;
+}
+
+/* Into the room that is left in the block: none can be made here. */
+static void put_thread_end(uint64_t at)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t ticks = at - s->base;
+
+	if (!at || !s->next || s->next >= s->end || (int64_t)ticks < 0)
+		return;
+	if (ticks >> PYPROF_TICK_BITS && s->end - s->next > 1) {
+		pyprof_put(s->next++, pyprof_record(PYPROF_SYNC, 0, ticks >> PYPROF_SYNC_SHIFT));
+		s->base += ticks >> PYPROF_SYNC_SHIFT << PYPROF_SYNC_SHIFT;
+		ticks = at - s->base;
+	}
+	if (ticks >> PYPROF_TICK_BITS)
+		ticks = (1ull << PYPROF_TICK_BITS) - 1;
+	pyprof_put(s->next++, pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
+}
+
+/* Without the GIL there can be no block more. */
+static void put_end(unsigned kind, uint32_t number)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t ticks;
+
+	if (!s->next || s->next >= s->end)
+		return;
+	ticks = clock_event() - s->base;
+	if (ticks >> PYPROF_TICK_BITS)
+		ticks = (1ull << PYPROF_TICK_BITS) - 1;
+	pyprof_put(s->next++, pyprof_record(kind, number, ticks));
+}
+
+/* A destructor of thread-specific data: runs in the thread, without the GIL. */
+static void thread_exit(void *arg)
+{
+	struct thread_ring *ring = arg;
+	struct thread_self *s = &thread_self;
+	uint64_t at;
+
+	spawn_unwatch();
+	if (s->ring != ring) /* in a forked child it is nobody's, see thread_reset() */
+		return;
+	at = end_of_thread();
+	if (recording.state == RECORDING_ON && s->taken) { /* what is open ended unseen */
+		put_end(PYPROF_GAP, 0);
+		put_end(PYPROF_THREAD, s->number & 0xffffff);
+	}
+	put_thread_end(at);
+	if (recording.state != RECORDING_OFF)
+		pyprof_set(&ring->shared->ended_ticks, at ? at : 1);
+	ring->last = clock_read();
+	ring->left = *s;
+	memset(s, 0, sizeof(*s));
+	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE); /* X2 */
+}
+
+static void count_loss(enum pyprof_loss cause)
+{
+	struct thread_ring *ring = thread_self.ring;
+	uint64_t *n = ring ? &ring->shared->n_lost[cause] : &region.header->n_lost[cause];
+
+	if (!thread_self.telling)
+		pyprof_set(n, *n + 1);
+}
+
+/*
+ * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only long
+ * one: patience is lost with each block that we had to fold, or could not, and won back with one that a reader
+ * has folded.
+ */
+static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
+{
+	uint64_t folded = ring->table.folded;
+	bool waits = config.overflow == PYPROF_OVERFLOW_BLOCK;
+	uint64_t offset = fold_oldest(&ring->table, waits ? patience_ns : 0, claim_ns, cause);
+
+	if (offset)
+		memset(region_at(offset), 0, REGION_BLOCK_BYTES);
+	if (waits && offset && ring->table.folded == folded)
+		patience_ns = BLOCK_PATIENCE_NS;
+	else if (waits)
+		patience_ns /= 8;
+	return offset;
+}
+
+/* Where space is short, down to two; where the budget is used up, by tables that have grown, down to one. */
+static bool has_too_many(const struct thread_ring *ring)
+{
+	return (ring->n_blocks > 2 && region_is_short()) ||
+	       (ring->n_blocks > 1 && recording_is_over_budget());
+}
+
+/* A ring that has too many blocks gives them back, some at a time: they are folded already. */
+static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
+{
+	uint64_t offset = oldest_block(ring, claim_ns, cause);
+
+	for (int i = 0; i < GIVEN_AT_ONCE && offset && has_too_many(ring); i++) {
+		region_free(offset, REGION_BLOCK_BYTES);
+		ring->n_blocks--;
+		recording.n_blocks--;
+		offset = oldest_block(ring, claim_ns, cause);
+	}
+	return offset;
+}
+
+/* An empty block for this ring, its last one's place for the oldest's where need be; or 0. */
+static uint64_t find_block(struct thread_ring *ring)
+{
+	enum pyprof_loss cause;
+	uint64_t offset;
+
+	if (ring->n_blocks == 1 && config.overflow != PYPROF_OVERFLOW_DROP)
+		fold_prepare(&ring->table);
+	offset = recording_block(ring->n_blocks, &cause);
+	if (!offset && config.overflow != PYPROF_OVERFLOW_DROP) {
+		offset = reuse_oldest(ring, FOLD_SHORT_PATIENCE_NS, &cause);
+		if (offset)
+			return offset;
+		if (cause == PYPROF_LOST_READER)
+			offset = recording_block_beyond();
+		if (!offset && cause == PYPROF_LOST_READER) {
+			offset = reuse_oldest(ring, FOLD_PATIENCE_NS, &cause);
+			if (offset)
+				return offset;
+		}
+	}
+	if (offset)
+		ring->n_blocks++;
+	else
+		count_loss(cause);
+	return offset;
+}
+
+/* A fresh block behind the full one (or the first): its time begins now. */
+static bool add_block(uint64_t now)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t offset = find_block(s->ring);
+	struct pyprof_block *b, *last = s->block;
+
+	if (!offset)
+		return false;
+	b = region_at(offset);
+	if (b == last) /* the only one there was */
+		last = NULL;
+	pyprof_set(&region.header->n_blocks, region.header->n_blocks + 1);
+	b->kind = PYPROF_EXTENT_BLOCK;
+	b->thread = s->number;
+	b->number = region.header->n_blocks;
+	b->sequence = ++s->sequence;
+	b->base_ticks = now - s->skipped_ticks;
+	b->skipped_ticks = s->skipped_ticks;
+	if (recording.clock == PYPROF_CLOCK_TSC)
+		b->mono_ns = pyprof_clock_ns(CLOCK_MONOTONIC);
+	b->prev = last ? region_offset(last) : 0;
+	KILLPOINT("block-ready");
+	pyprof_publish(last ? &last->next : &s->ring->shared->first_block, offset); /* P2, P3 */
+	KILLPOINT("block-linked");
+	s->block = b;
+	s->base = now;
+	s->next = s->stop = b->record;
+	s->end = (uint64_t *)((char *)b + REGION_BLOCK_BYTES);
+	return true;
+}
+
+/*
+ * Without its own ring, or in a forked child: the thread's first event of this recording. The clock
+ * readings are turned into the ring's time.
+ */
+static bool begin(uint64_t *now, uint64_t *entered)
+{
+	struct thread_self *s = &thread_self;
+	struct thread_ring *ring;
+	uint64_t ahead;
+
+	if (!recording_ready())
+		return false;
+	ring = take_ring();
+	if (!ring) {
+		count_loss(PYPROF_LOST_STORAGE);
+		return false;
+	}
+	s->number = ++n_threads;
+	pyprof_set(&region.header->n_threads, n_threads);
+	s->state = pyapi_state_id(py.PyThreadState_Get());
+	go_on_in(ring);
+	ahead = clock_continue(ring->last);
+	*now += ahead;
+	*entered += ahead;
+	if (!sandbox_is_closed())
+		threadname_publish_native(s->number);
+	s->named = threadname_publish_python(s->number);
+	if (has_exit_key)
+		pthread_setspecific(exit_key, ring);
+	if (s->n_restarts == recording.n_restarts) /* else catch_up does, with what runs already */
+		put_thread(*now);
+	return true;
+}
+
+/* A pause that a record's tick field does not hold. There is room for a record, up to the stop. */
+static void long_pause(uint64_t now)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t passed = now - s->base;
+	uint64_t units = passed >> PYPROF_SYNC_SHIFT;
+
+	if ((int64_t)passed < 0) { /* a clock that went back: stand still until it has caught up */
+		s->base = now;
+		return;
+	}
+	pyprof_put(s->next++, pyprof_record(PYPROF_SYNC, 0, units));
+	s->base += units << PYPROF_SYNC_SHIFT;
+}
+
+/*
+ * Stops that come at growing distances within a block: a thread's name is known only after its first
+ * calls, and a program that is killed early should leave a pair of clocks.
+ */
+static void soft_stop(void)
+{
+	struct thread_self *s = &thread_self;
+	size_t left = (size_t)(s->end - s->next);
+
+	if (!s->named)
+		s->named = threadname_publish_python(s->number);
+	publish_clock_pair();
+	if (s->lookahead < left) {
+		s->stop = s->next + s->lookahead;
+		s->lookahead *= 2;
+	} else {
+		s->stop = s->end;
+	}
+}
+
+/* Nothing can be written, and never will be: no more events, please. */
+static void give_up(void)
+{
+	struct pyapi_pending pending;
+
+	pyapi_pending_save(&pending);
+	start_give_up();
+	pyapi_pending_restore(&pending);
+}
+
+uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t entered = thread_slow_enter();
+	int saved = errno;
+	bool room = true;
+
+	recording_is_foreign();
+	if (pageguard_has_tripped())
+		recording_is_damaged("that its pages are gone");
+	/* In this order: nothing is written where the stop is, or it would be passed for ever. */
+	for (;;) {
+		if (recording.state == RECORDING_OFF)
+			room = false;
+		else if (!s->ring)
+			room = begin(&now, &entered);
+		else if (s->next == s->end)
+			room = add_block(now);
+		else if (s->next == s->stop)
+			soft_stop();
+		else if ((now - s->base) >> PYPROF_TICK_BITS)
+			long_pause(now);
+		else if (s->n_restarts != recording.n_restarts || s->blind)
+			catch_up(now, entering);
+		else
+			break;
+		if (!room)
+			break;
+	}
+	*ticks = now - s->base;
+	thread_slow_leave(entered);
+	if (!room && recording.state == RECORDING_OFF)
+		give_up();
+	errno = saved;
+	return room ? s->next : NULL;
+}
+
+void thread_note_pause(void)
+{
+	uint64_t now = clock_read();
+
+	pyprof_set(&region.header->paused_ticks, now ? now : 1);
+}
+
+static uint64_t end_pause(void)
+{
+	uint64_t paused = pyprof_get(&region.header->paused_ticks);
+
+	pyprof_set(&region.header->paused_ticks, 0);
+	return has_common_clock() ? paused : 0;
+}
+
+void thread_begin_anew(void)
+{
+	uint64_t paused = end_pause();
+	struct thread_ring *ring;
+
+	recording.n_restarts++;
+	cds_list_for_each_entry_rcu(ring, &registry, node) {
+		/* The GIL is ours, so no thread is writing: the next event takes the slow path. */
+		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN)
+			continue;
+		ring->owner->stop = ring->owner->next;
+		if (!ring->owner->paused_ticks)
+			ring->owner->paused_ticks = paused;
+	}
+}
+
+void thread_mark_taken(void)
+{
+	struct thread_self *s = &thread_self;
+
+	if (!s->ring || s->taken || recording.state != RECORDING_ON)
+		return;
+	tell(PYPROF_GAP, PYPROF_GAP_BEGINS, clock_read());
+	s->taken = true;
+}
+
+void thread_end_gap(void)
+{
+	struct thread_self *s = &thread_self;
+	uint64_t ticks;
+
+	s->taken = false;
+	if (recording.state != RECORDING_ON && recording.state != RECORDING_FORKED)
+		return;
+	s->blind = true;
+	s->stop = s->next;
+	if (s->ring)
+		thread_room(clock_read(), &ticks, false);
+	s->stop =
+		s->next; /* what was found running may want the next event to take the slow path */
+}
+
+bool thread_note_gap_of(uint64_t state)
+{
+	struct thread_ring *ring;
+
+	cds_list_for_each_entry_rcu(ring, &registry, node) {
+		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN ||
+		    ring->owner->state != state)
+			continue;
+		ring->owner->blind = true;
+		ring->owner->stop = ring->owner->next; /* as in thread_begin_anew() */
+		return true;
+	}
+	return false;
+}
+
+uint32_t thread_call_at_hand(void)
+{
+	const struct thread_self *s = &thread_self;
+	uint64_t r = s->ring && s->next > s->block->record ? s->next[-1] : 0;
+
+	return pyprof_record_kind(r) == PYPROF_C_CALL ? pyprof_record_fn(r) << PYPROF_FN_SHIFT : 0;
+}
+
+void thread_note_end(void)
+{
+	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
+		return;
+	if (recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT)
+		pyprof_set(&region.header->end_ticks, clock_read());
+}
+
+const struct pyprof_ring *thread_ring_of_self(void)
+{
+	return thread_self.ring ? thread_self.ring->shared : NULL;
+}
+
+/* --- the rings of another process ------------------------------------------------------------------ */
+
+/* Where its last record ends, and the clock there: what its slow paths took since the block began is lost. */
+static void find_end(struct thread_self *left)
+{
+	uint64_t ticks = 0, r;
+
+	while (left->next < left->end && (r = *left->next)) {
+		if (pyprof_record_kind(r) == PYPROF_SYNC && !pyprof_record_fn(r)) {
+			left->base += pyprof_record_ticks(r) << PYPROF_SYNC_SHIFT;
+			ticks = 0;
+		} else if (pyprof_record_kind(r) != PYPROF_SYNC) {
+			ticks = pyprof_record_ticks(r);
+		}
+		left->next++;
+	}
+	left->stop = left->next;
+	left->count = left->base + ticks;
+}
+
+/* Follows the chain to its last block. False: it leads out of the file, or round. */
+static bool find_last_block(struct thread_ring *ring)
+{
+	uint64_t offset = ring->shared->first_block, sequence = 0;
+	struct thread_self *left = &ring->left;
+	struct pyprof_block *b;
+
+	for (; offset; offset = b->next) {
+		b = region_check(offset, REGION_BLOCK_BYTES);
+		if (!b || b->kind != PYPROF_EXTENT_BLOCK ||
+		    (sequence && b->sequence != sequence + 1))
+			return false;
+		left->block = b;
+		sequence = b->sequence;
+		ring->n_blocks++;
+	}
+	left->sequence = sequence ? sequence : pyprof_get(&ring->shared->folded);
+	b = left->block;
+	if (!b)
+		return true;
+	left->next = b->record;
+	left->end = (uint64_t *)((char *)b + REGION_BLOCK_BYTES);
+	left->base = b->base_ticks + b->skipped_ticks;
+	left->skipped_ticks = b->skipped_ticks;
+	find_end(left);
+	return true;
+}
+
+static bool adopt_ring(struct pyprof_ring *shared)
+{
+	struct thread_ring *ring = new_ring(shared);
+
+	if (!ring)
+		return false;
+	if (!find_last_block(ring)) {
+		give_ring_back(ring);
+		return false;
+	}
+	ring->last = ring->left.count;
+	pyprof_set(&shared->ended_ticks, ring->last ? ring->last : 1);
+	ring->left.count = 0;
+	ring->state = RING_FREE;
+	recording.n_blocks += ring->n_blocks;
+	recording.table_bytes += fold_table_bytes(&ring->table);
+	cds_list_add_rcu(&ring->node, &registry);
+	return true;
+}
+
+static bool adopt_extent(struct pyprof_extent *x)
+{
+	uint64_t used = x->used;
+
+	if (x->kind != PYPROF_EXTENT_RINGS || used > PYPROF_EXTENT_ALIGN || used < sizeof(*x) ||
+	    !region_check(region_offset(x), PYPROF_EXTENT_ALIGN))
+		return false;
+	last_rings = x;
+	last_rings_used = sizeof(*x);
+	while (last_rings_used + sizeof(struct pyprof_ring) <= used) {
+		if (!adopt_ring((struct pyprof_ring *)((char *)x + last_rings_used)))
+			return false;
+		last_rings_used += sizeof(struct pyprof_ring);
+	}
+	return true;
+}
+
+bool thread_adopt(void)
+{
+	uint64_t offset = region.header->rings;
+
+	for (uint32_t i = 0; offset; i++) {
+		struct pyprof_extent *x = region_check(offset, sizeof(*x));
+
+		if (!x || i == MAX_RING_EXTENTS || !adopt_extent(x))
+			return false;
+		offset = x->next;
+	}
+	n_threads = (uint32_t)region.header->n_threads;
+	return true;
+}
+
+void thread_reset(void)
+{
+	bool blind = thread_self.blind && recording.state != RECORDING_FORKED;
+
+	CDS_INIT_LIST_HEAD(&registry);
+	first_ring_taken = false;
+	memset(&thread_self, 0, sizeof(thread_self));
+	thread_self.blind =
+		blind; /* a child's recording begins only after its thread was not seen */
+	last_rings = NULL;
+	n_threads = 0;
+	patience_ns = BLOCK_PATIENCE_NS;
+}
+
+void thread_init(void)
+{
+	has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
+	if (!has_exit_key)
+		log_debug("no thread-specific key is left: rings of ended threads stay theirs");
+}
