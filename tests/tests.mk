@@ -64,9 +64,8 @@ fuzzers: $(FUZZ_TARGETS:%=$(BUILD)/fuzz/fuzz_%)
 # What tests/litmus defines itself takes the place of what is in the library.
 LITMUS_OBJS := $(patsubst $(OBJ)/%,$(OBJ)/litmus/%,$(call objects,tests/litmus))
 LITMUS_LIB := $(OBJ)/litmus.a
-LITMUS_LIB_OBJS := $(patsubst $(OBJ)/%,$(OBJ)/litmus/%,$(filter-out %/sandbox.o,\
-	$(call objects,shim/system shim/python shim/record shim/engine shim/session \
-	reader/base reader/recording)))
+LITMUS_LIB_OBJS := $(patsubst $(OBJ)/%,$(OBJ)/litmus/%,$(call objects,shim/system shim/python \
+	shim/record shim/engine shim/session reader/base reader/recording))
 LITMUS_CPPFLAGS = -D_GNU_SOURCE -Iinclude -I. -Ishim -Ireader $(SHIM_CPPFLAGS) -DPYSHIM_KILLPOINTS \
 	-include tests/litmus/points.h $(CHECK_CFLAGS)
 LITMUS_CFLAGS = -std=gnu11 $(WARNINGS) -O1 -g -fsanitize=thread -pthread

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A thread is noticed when it is made: pthread_create is interposed, and costs one branch while
+ * A thread is noticed when it is made: pthread_create is interposed, and costs a branch while
  * nothing is recorded. Those that were made before count as made when recording begins.
  *
  * 3.8 to 3.10: from the first other thread on, frames are evaluated through a hook (PEP 523) that
@@ -16,8 +16,6 @@
  */
 #include "spawn.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +24,6 @@
 #include "python/pyapi.h"
 #include "record/thread.h"
 #include "system/process.h"
-#include "system/sandbox.h"
 #include "taken.h"
 #include "tracefunc.h"
 
@@ -34,8 +31,6 @@
 #define FIRST_NS \
 	50000000ull /* so long is a function's first call looked after, if it does not return */
 #define LOOK_NS 10000000ull /* at most so often are all threads looked at */
-
-static int (*real_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 
 /* The evaluator that stood there before ours, which ours goes on to; NULL until ours is set for the first time. */
 static py_evalfunc evaluate;
@@ -344,25 +339,10 @@ void spawn_cover_threads(void)
 		expect_others();
 }
 
-/* A thread is about to be made while there is a profile function to bring to it. */
-static __attribute__((noinline)) int create_covered(pthread_t *thread, const pthread_attr_t *attr,
-						    void *(*run)(void *), void *arg)
+void spawn_before_create(void)
 {
+	if (__builtin_expect(!tracefunc_wanted(), 1))
+		return;
 	if (!inlines_calls() || !pyapi_thread_holding_gil() || !cover_listed(false))
 		expect_others();
-	return real_create(thread, attr, run, arg);
-}
-
-__attribute__((visibility("default"))) int pthread_create(pthread_t *thread,
-							  const pthread_attr_t *attr,
-							  void *(*run)(void *), void *arg)
-{
-	if (__builtin_expect(!real_create, 0)) {
-		real_create = (__typeof__(real_create))dlsym(RTLD_NEXT, "pthread_create");
-		if (!real_create)
-			return EAGAIN;
-	}
-	if (__builtin_expect(!tracefunc_wanted(), 1))
-		return real_create(thread, attr, run, arg);
-	return create_covered(thread, attr, run, arg);
 }

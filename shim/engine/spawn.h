@@ -33,6 +33,9 @@ void spawn_note_new(void);
 /* Now and then, beside a record that took the slow path: whether another thread has lost its function. Needs the GIL. */
 void spawn_look(void);
 
+/* The program makes a thread now. Any thread, with or without the GIL. */
+void spawn_before_create(void);
+
 /* Sets tracefunc_wanted() in every thread there is. Needs the GIL. */
 void spawn_cover_threads(void);
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "system/libc.h"
 #include "system/log.h"
 
 #define CODE_DESTROYED 1 /* PY_CODE_EVENT_DESTROY */
@@ -33,13 +34,14 @@ static int parse_version(const char *text)
 /* 3.13+. The version of such a build says so, but not in 3.13's alphas; what Py_DECREF calls in extensions tells, too. */
 static bool is_free_threaded(void *handle)
 {
-	return strstr(py.Py_GetVersion(), "free-threading") || dlsym(handle, "_Py_DecRefShared");
+	return strstr(py.Py_GetVersion(), "free-threading") ||
+	       libc.dlsym(handle, "_Py_DecRefShared");
 }
 
 bool pyapi_find(void *handle)
 {
 #define PYAPI_LOAD(name, required, type)                             \
-	*(void **)&py.name = dlsym(handle, #name);                   \
+	*(void **)&py.name = libc.dlsym(handle, #name);              \
 	if (required && !py.name) {                                  \
 		log_debug("this interpreter has no %s: off", #name); \
 		return false;                                        \

@@ -9,6 +9,7 @@
 #include "pyprof/abi.h"
 #include "python/pyapi.h"
 #include "region.h"
+#include "system/libc.h"
 #include "system/process.h"
 
 static PyObject *threading_name; /* "threading" */
@@ -87,7 +88,7 @@ static void read_native_name(char *name, size_t cap)
 	size_t n;
 
 	if (!process_was_filtered()) {
-		if (prctl(PR_GET_NAME, name, 0, 0, 0) < 0)
+		if (LIBC(prctl)(PR_GET_NAME, (unsigned long)name, 0, 0, 0) < 0)
 			name[0] = '\0';
 		return;
 	}

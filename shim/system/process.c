@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "digits.h"
+#include "libc.h"
 #include "pyprof/clock.h"
 #include "sandbox.h"
 
@@ -141,7 +142,7 @@ pid_t process_thread_id(void)
 	char text[16];
 
 	if (!process_is_filtered())
-		return (pid_t)syscall(SYS_gettid);
+		return (pid_t)LIBC(syscall)(SYS_gettid, 0, 0, 0, 0, 0, 0);
 	if (sandbox_is_closed() || !process_has_descriptors())
 		return 0;
 	text[process_read("/proc/thread-self/stat", text, sizeof(text) - 1)] = '\0';

@@ -12,4 +12,7 @@
 /* Whether the program has installed a filter since it was started. Any thread. */
 bool sandbox_is_closed(void);
 
+/* The program installs one now. Any thread, also in a signal handler. */
+void sandbox_close(void);
+
 #endif

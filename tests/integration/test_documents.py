@@ -78,7 +78,7 @@ def test_launchers_own_documents():
 
 
 def test_settings_are_documented():
-    known = set(re.findall(r'"(PYSHIM_[A-Z]+)"', (ROOT / "shim" / "config.c").read_text()))
+    known = set(re.findall(r'"(PYSHIM_[A-Z]+)"', (ROOT / "shim" / "system" / "config.c").read_text()))
     assert len(known) >= 11
     page = (MANUALS / "libpyshim.7").read_text()
     assert set(re.findall(r"^\.It Ev (PYSHIM_[A-Z]+)", page, flags=re.M)) == known
@@ -185,8 +185,9 @@ def source(tmp_path):
     copy = tmp_path / "the source"
     for name in "include", "shim", "reader", "tools", "docs":
         shutil.copytree(ROOT / name, copy / name)
-    for name in "Makefile", "README.md":
-        shutil.copy(ROOT / name, copy)
+    (copy / "tests").mkdir()
+    for name in "Makefile", "README.md", "tests/tests.mk":
+        shutil.copy(ROOT / name, copy / name)
     return copy
 
 

@@ -489,7 +489,7 @@ VERSIONS = [
 def test_versions_that_are_not_served(version, name, is_served, run_shim, tmp_path):
     """It stays off where nothing is known of the interpreter, and one line of PYSHIM_DEBUG says so. A
     program that has all names of the C-API, but no more than `name`, stands for the interpreter."""
-    header = (ROOT / "shim" / "pyapi.h").read_text()
+    header = (ROOT / "shim" / "python" / "pyapi.h").read_text()
     names = set(re.findall(r"\bS\((\w+), 1,", header)) - {"Py_GetVersion"}
     assert len(names) > 40
     names |= {name} if name else set()

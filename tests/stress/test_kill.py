@@ -20,7 +20,7 @@ from stress import (ENGINES, FULL, PATIENCE, SECONDS, SEED, Counted, check_kille
 
 KILL_SHIM = BUILD / "killpoints" / "libpyshim.so"
 SCENARIOS = ["calls", "mix", "threads", "short_threads", "forks"]
-POINTS = sorted({name for folder in ("shim", "include/pyprof") for path in (ROOT / folder).glob("*.[ch]")
+POINTS = sorted({name for folder in ("shim", "include/pyprof") for path in (ROOT / folder).rglob("*.[ch]")
                  for name in re.findall(r'\b(?:KILLPOINT|PYPROF_TESTPOINT)\("([^"]+)"\)',
                                         path.read_text())})
 # {kill point: why no run of this file gets there}

@@ -10,6 +10,8 @@
  * A libpython that a program opens later is found at its first dlsym(): that function is
  * interposed, and costs one branch once there is nothing more to look for.
  */
+#include "preload.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -24,6 +26,7 @@
 #include "session/recording.h"
 #include "session/start.h"
 #include "system/config.h"
+#include "system/libc.h"
 #include "system/log.h"
 
 #define PY_MOD_EXEC 2 /* moduleobject.h */
@@ -121,7 +124,7 @@ static bool patch_inittab(struct inittab **table)
 /* True: an interpreter was found, and there is nothing more to look for. */
 static bool attach(void *handle)
 {
-	struct inittab **table = (struct inittab **)dlsym(handle, "PyImport_Inittab");
+	struct inittab **table = (struct inittab **)libc.dlsym(handle, "PyImport_Inittab");
 
 	if (!table || !*table)
 		return false;
@@ -133,17 +136,8 @@ static bool attach(void *handle)
 
 /* --- a libpython that is opened later ------------------------------------------------------------- */
 
-static void *(*real_dlsym)(void *, const char *);
-static bool searching;
+bool preload_searching;
 static unsigned long long n_objects_seen;
-
-static void find_real_dlsym(void)
-{
-	static const char *const versions[] = { "GLIBC_2.34", "GLIBC_2.2.5", "GLIBC_2.17" };
-
-	for (size_t i = 0; !real_dlsym && i < sizeof(versions) / sizeof(versions[0]); i++)
-		real_dlsym = (__typeof__(real_dlsym))dlvsym(RTLD_NEXT, "dlsym", versions[i]);
-}
 
 struct search {
 	unsigned long long n_added;
@@ -167,44 +161,33 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
 	return 0;
 }
 
-/* Whether an object has been opened since the last look, and is a libpython. */
-static __attribute__((noinline)) void search_opened(void)
+void preload_search(void)
 {
 	struct search s;
 	int saved = errno;
 	void *handle;
 
 	s.n_added = n_objects_seen;
-	s.path[0] = '\0';  /* and no more: to clear it would take longer than all else */
-	searching = false; /* the calls below come by here again */
+	s.path[0] = '\0';	   /* and no more: to clear it would take longer than all else */
+	preload_searching = false; /* the calls below come by here again */
 	dl_iterate_phdr(look_at_object, &s);
 	n_objects_seen = s.n_added;
 	if (!s.path[0]) {
-		searching = true;
+		preload_searching = true;
 		errno = saved;
 		return;
 	}
 	handle = dlopen(s.path, RTLD_NOLOAD | RTLD_LAZY);
 	/* The handle stays open: the interpreter is ours to serve as long as it lives. */
-	searching = !handle || !attach(handle);
+	preload_searching = !handle || !attach(handle);
 	errno = saved;
-}
-
-__attribute__((visibility("default"))) void *dlsym(void *restrict handle, const char *restrict name)
-{
-	if (__builtin_expect(searching, 0))
-		search_opened();
-	if (__builtin_expect(!real_dlsym, 0))
-		find_real_dlsym();
-	/* A tail call: RTLD_NEXT and the like go by the caller's address, which must stay. */
-	return real_dlsym(handle, name);
 }
 
 __attribute__((constructor)) static void entry(void)
 {
-	find_real_dlsym();
+	libc_init();
 	exec_init();
-	if (config_disabled() || !real_dlsym)
+	if (config_disabled() || !libc.dlsym)
 		return;
-	searching = !attach(RTLD_DEFAULT);
+	preload_searching = !attach(RTLD_DEFAULT);
 }

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The C library's functions whose names the shim defines itself (inject/interpose.c). The shim's own code calls
+ * them through here, so that it does not call its own definitions. Any thread.
+ */
+#ifndef SHIM_LIBC_H
+#define SHIM_LIBC_H
+
+#include <pthread.h>
+#include <spawn.h>
+
+typedef int libc_spawn(pid_t *, const char *, const posix_spawn_file_actions_t *,
+		       const posix_spawnattr_t *, char *const *, char *const *);
+
+/* Each is NULL until LIBC() has looked it up. Those with variable arguments read as many as there may be. */
+struct libc {
+	void *(*dlsym)(void *, const char *);
+	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	int (*prctl)(int, unsigned long, unsigned long, unsigned long, unsigned long);
+	long (*syscall)(long, long, long, long, long, long, long);
+	int (*clone)(int (*)(void *), void *, int, void *, void *, void *, void *);
+	pid_t (*_Fork)(void); /* glibc 2.34 */
+	int (*execve)(const char *, char *const *, char *const *);
+	libc_spawn *posix_spawn, *posix_spawnp;
+};
+
+extern struct libc libc __attribute__((visibility("hidden")));
+
+/* Finds dlsym itself. libc.dlsym stays NULL where that fails: then there is no other function either. */
+void libc_init(void);
+
+/* The next definition of a symbol after the shim's, or NULL; stored in `*pointer` too. */
+void *libc_look_up(void *pointer, const char *name);
+
+/* libc.NAME, looked up at the first call; NULL: the C library has none. */
+#define LIBC(name)                              \
+	(__builtin_expect(libc.name != NULL, 1) \
+		 ? libc.name                    \
+		 : (__typeof__(libc.name))libc_look_up(&libc.name, #name))
+
+#endif
