@@ -258,8 +258,10 @@ def test_json_has_corrected_and_raw_times(recording):
     for k, f in corrected.items():
         assert f["raw_tottime"] == pytest.approx(raw[k]["tottime"], rel=1e-9)
         assert f["raw_cumtime"] == pytest.approx(raw[k]["cumtime"], rel=1e-9)
-        assert f["tottime"] < raw[k]["tottime"]
+        # A thread's clock stands still at times.
+        assert f["tottime"] < raw[k]["tottime"] or raw[k]["tottime"] == 0
         assert f["tottime_is_bound"] == (f["tottime"] == 0)
+    assert any(raw[k]["tottime"] > 0 for k in raw)
     assert as_pstats(corrected) == read_stats(recording, options=["--bias", "2e-7"])
     source, = as_json("--bias", "2e-7", recording)["sources"]
     assert source["corrected_by"] == "number"

@@ -83,6 +83,11 @@ def on_terminal(args, *, out=None, size=(0, 0), **env):
     return shown, first
 
 
+def report_on_terminal(args, **options):
+    """What is left there: on a machine that stands still for a second, the progress is shown first."""
+    return re.sub(b"(%s)+%s" % (LINE, re.escape(ERASED)), b"", on_terminal(args, **options)[0])
+
+
 def test_long_work_is_shown(long_work, report, tmp_path):
     """After a second, with numbers that grow; and nothing of it is left when the report comes."""
     for out in None, tmp_path / "out":
@@ -100,7 +105,9 @@ def test_long_work_is_shown(long_work, report, tmp_path):
 
 
 def test_short_work_is_not(recording):
-    assert on_terminal([READER, recording])[0] == read(recording).out
+    expected = read(recording).out
+    # More than once for a machine that stands still for a second.
+    assert any(on_terminal([READER, recording])[0] == expected for _ in range(3))
 
 
 def test_quiet(long_work, report):
@@ -128,7 +135,7 @@ def test_progress_of_a_failure(long_work):
                                  {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}], ids=str)
 def test_no_colours(recording, env):
     for args in ["-r", "5"], ["--callers"], ["--check"], ["-f", "json"], ["--help"]:
-        shown, _ = on_terminal([READER, *args, recording], **env)
+        shown = report_on_terminal([READER, *args, recording], **env)
         assert shown == read(*args, recording).out and b"\x1b" not in shown
 
 
@@ -160,7 +167,7 @@ def lines_on(columns, text):
 def test_a_screenful(many, options, size):
     """As many rows as fit, the first ones, and a line that says how many more there are."""
     whole = read(*options, many).out
-    shown, _ = on_terminal([READER, *options, many], size=size)
+    shown = report_on_terminal([READER, *options, many], size=size)
     assert lines_on(size[1], shown) < size[0]
     body, rest = re.fullmatch(rb"(.*\n)   (\d+ more rows: -r \. lists all(?:, -r \d+ the first \d+)?)"
                               rb"\n\n\n", shown, flags=re.S).groups()
@@ -179,12 +186,12 @@ def test_a_screenful(many, options, size):
     (("-r", "."), (24, 80)), (("-r", "50"), (24, 80)), (("-r", "file1", "--callers"), (24, 80)),
     ((), (0, 0)), ((), (500, 200)), (("-f", "json"), (24, 80))], ids=str)
 def test_all_where_it_fits_or_was_asked_for(many, options, size):
-    assert on_terminal([READER, *options, many], size=size)[0] == read(*options, many).out
+    assert report_on_terminal([READER, *options, many], size=size) == read(*options, many).out
 
 
 def test_a_small_window(many):
     """There the table alone is a screenful."""
-    shown, _ = on_terminal([READER, many], size=(10, 300))
+    shown = report_on_terminal([READER, many], size=(10, 300))
     assert lines_on(300, shown.split(b"\n\n", 1)[1]) < 10 and b" more rows: -r . " in shown
 
 
@@ -192,15 +199,15 @@ def test_a_screenful_of_one_row(tmp_path):
     stats = {("f.py", i, "f" + "x" * 300): (1, 1, 0.0, 0.0, {}) for i in range(2)}
     path = tmp_path / "long.pstats"
     path.write_bytes(marshal.dumps(stats))
-    shown, _ = on_terminal([READER, path], size=(12, 40))
+    shown = report_on_terminal([READER, path], size=(12, 40))
     assert b"   1 more row: -r . lists it\n\n\n" in shown
 
 
 def test_files_and_pipes_have_all(many, tmp_path):
     out = tmp_path / "out"
-    shown, _ = on_terminal([READER, many], out=out, size=(24, 80))
+    shown = report_on_terminal([READER, many], out=out, size=(24, 80))
     assert shown == b"" and out.read_bytes() == read(many).out
-    assert on_terminal([READER, "-f", "text", "-o", out, many], size=(24, 80))[0] == b""
+    assert report_on_terminal([READER, "-f", "text", "-o", out, many], size=(24, 80)) == b""
     assert out.read_bytes() == read(many).out
 
 
@@ -219,7 +226,7 @@ def test_control_characters_are_escaped(options, tmp_path):
         stats["/x/%s.py" % name, i, name] = (1, 1, 1.0, 1.0, {("~", 0, "<top>"): (1, 1, 1.0, 1.0)})
     path = tmp_path / "odd.pstats"
     path.write_bytes(marshal.dumps(stats))
-    shown = on_terminal([READER, "-q", *options, path])[0].decode()
+    shown = report_on_terminal([READER, "-q", *options, path]).decode()
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown)
     for name in ODD:
         escaped = "".join(repr(c)[1:-1] if ord(c) < 32 or 127 <= ord(c) < 160 else c for c in name)
