@@ -9,13 +9,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "python/pyapi.h"
+
+/* What an engine that waits asks of session/. */
+struct engine_wait {
+	/*
+	 * Whether recording begins with this frame, which has just been entered, or is about to be. `globals`
+	 * gives the frame's globals, and is called only where that matters.
+	 */
+	bool (*is_due)(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered);
+	/* Makes the recording. False: the engine is to stop. */
+	bool (*begin)(void);
+};
+
 struct engine {
 	uint32_t id; /* enum pyprof_engine */
 	const char *name;
 	/* Once in each interpreter that is initialised, before anything else. */
 	bool (*prepare)(void);
-	/* Waits for the moment that start_is_due() tells, then records. */
-	bool (*arm)(void);
+	/* Waits until `wait` says that recording is due, then records. `wait` must stay valid. */
+	bool (*arm)(const struct engine_wait *wait);
 	/* Records from now on, in every thread. */
 	bool (*start)(void);
 	/* No more events. */

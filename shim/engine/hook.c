@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "python/pycode.h"
-#include "session/recording.h"
+#include "record/recording.h"
 #include "setprofile.h"
 #include "spawn.h"
 #include "takers.h"
@@ -34,7 +34,7 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 	takers_meet(def, self);
 	spawn_watch_first(); /* it may take the hook in ways that nobody is told of */
 	if (recording_ready())
-		fn = intern_c(def, self, module);
+		fn = intern_c(def, self, module, setprofile_is(def));
 	pyapi_pending_restore(&pending);
 	thread_slow_leave(entered);
 	return fn;

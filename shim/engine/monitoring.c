@@ -9,8 +9,7 @@
 
 #include "engine.h"
 #include "hook.h"
-#include "session/recording.h"
-#include "session/start.h"
+#include "record/recording.h"
 #include "system/config.h"
 #include "system/log.h"
 #include "toolguard.h"
@@ -222,14 +221,16 @@ static PyObject *current_globals(void *unused)
 static bool start(void);
 static void stop(void);
 
+static const struct engine_wait *waits;
+
 /* Before `__main__`: waits for its first frame. */
 CALLBACK(wait_for_main, {
 	struct pyapi_pending pending;
 	bool due;
 
 	pyapi_pending_save(&pending);
-	due = start_is_due(args[0], current_globals, NULL, true);
-	if (due && (!start_begin() || !start())) {
+	due = waits->is_due(args[0], current_globals, NULL, true);
+	if (due && (!waits->begin() || !start())) {
 		stop();
 		due = false;
 	}
@@ -490,8 +491,9 @@ static bool prepare(void)
 	return registered;
 }
 
-static bool arm(void)
+static bool arm(const struct engine_wait *wait)
 {
+	waits = wait;
 	callable_of[EVENT_START]->call = wait_for_main;
 	return set_events(event_bit[EVENT_START]);
 }

@@ -8,8 +8,7 @@
 
 #include "engine.h"
 #include "hook.h"
-#include "session/recording.h"
-#include "session/start.h"
+#include "record/recording.h"
 #include "spawn.h"
 #include "system/config.h"
 #include "system/log.h"
@@ -148,9 +147,11 @@ static py_tracefunc choose_trace(void)
 
 /* --- before `__main__` ------------------------------------------------------------------------------ */
 
+static const struct engine_wait *waits;
+
 static void begin(void)
 {
-	if (!start_begin() || !engine_tracefunc.start())
+	if (!waits->begin() || !engine_tracefunc.start())
 		engine_tracefunc.stop();
 }
 
@@ -175,7 +176,7 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 	if (what != PY_TRACE_CALL)
 		return NULL;
 	pyapi_pending_save(&pending);
-	due = start_is_due(pyapi_code_of(frame), frame_globals, frame, true);
+	due = waits->is_due(pyapi_code_of(frame), frame_globals, frame, true);
 	if (due)
 		begin();
 	pyapi_pending_restore(&pending);
@@ -192,14 +193,14 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 
 /* The evaluator that stood there before ours. */
 static py_evalfunc evaluate;
-static bool waits;
+static bool evaluates;
 
 static __attribute__((noinline)) void look_for_main(void *frame)
 {
 	struct pyapi_pending pending;
 
 	pyapi_pending_save(&pending);
-	if (start_is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false))
+	if (waits->is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false))
 		begin();
 	pyapi_pending_restore(&pending);
 }
@@ -207,7 +208,7 @@ static __attribute__((noinline)) void look_for_main(void *frame)
 /* Ends in a tail call: nothing of ours is on the stack of what runs then. */
 static PyObject *evaluate_until_main(void *a, void *b, void *c)
 {
-	if (waits)
+	if (evaluates)
 		look_for_main(py.version >= 0x030900 ? b : a);
 	return evaluate(a, b, c);
 }
@@ -218,17 +219,17 @@ static bool wait_by_evaluating(void)
 
 	if (now && now != evaluate_until_main)
 		evaluate = now;
-	waits = now && pyapi_eval_set(evaluate_until_main);
-	return waits;
+	evaluates = now && pyapi_eval_set(evaluate_until_main);
+	return evaluates;
 }
 
 /* Recording has begun, here or by pyshim_start(), or never will. */
 static void stop_waiting(void)
 {
 	/* Somebody else's that was set since keeps its place, and calls ours. */
-	if (waits && pyapi_eval_get() == evaluate_until_main)
+	if (evaluates && pyapi_eval_get() == evaluate_until_main)
 		pyapi_eval_set(evaluate);
-	waits = false;
+	evaluates = false;
 }
 
 py_tracefunc tracefunc_wanted(void)
@@ -302,8 +303,9 @@ static bool prepare(void)
 	return true;
 }
 
-static bool arm(void)
+static bool arm(const struct engine_wait *wait)
 {
+	waits = wait;
 	if (py.version < 0x030c00)
 		return wait_by_evaluating();
 	want(wait_for_main);

@@ -17,7 +17,8 @@
 #include "engine/spawn.h"
 #include "exec.h"
 #include "preload.h"
-#include "session/recording.h"
+#include "record/recording.h"
+#include "session/session.h"
 #include "system/libc.h"
 #include "system/sandbox.h"
 
@@ -68,7 +69,7 @@ int our_prctl(int option, unsigned long a, unsigned long b, unsigned long c, uns
 /*
  * Children that are made past fork(2): by syscall() with the number of clone or fork, by _Fork, and by clone
  * without CLONE_VM. One that is made by a system call instruction of the program's own is noticed at its next slow
- * path (recording_is_foreign); its records until then are in the parent's ring.
+ * path (recording_check_process); its records until then are in the parent's ring.
  */
 
 /* Whether this system call makes a child with memory of its own, which goes on where it is. */
@@ -100,12 +101,12 @@ static __attribute__((noinline)) long fork_by_number(long number, long a, long b
 {
 	long result;
 
-	recording_before_fork();
+	session_before_fork();
 	result = LIBC(syscall)(number, a, b, c, d, e, 0);
 	if (result == 0)
-		recording_forked();
+		session_forked();
 	else
-		recording_after_fork();
+		session_after_fork();
 	return result;
 }
 
@@ -127,12 +128,12 @@ EXPORT pid_t _Fork(void)
 		errno = ENOSYS;
 		return -1;
 	}
-	recording_before_fork();
+	session_before_fork();
 	pid = libc._Fork();
 	if (pid == 0)
-		recording_forked();
+		session_forked();
 	else
-		recording_after_fork();
+		session_after_fork();
 	return pid;
 }
 
@@ -146,7 +147,7 @@ static int run_child(void *at)
 {
 	struct start start = *(struct start *)at;
 
-	recording_forked();
+	session_forked();
 	return start.run(start.arg);
 }
 
@@ -158,9 +159,9 @@ int our_clone(int (*run)(void *), void *stack, int flags, void *arg, void *paren
 
 	if (flags & CLONE_VM || !run)
 		return LIBC(clone)(run, stack, flags, arg, parent_tid, tls, child_tid);
-	recording_before_fork();
+	session_before_fork();
 	pid = LIBC(clone)(run_child, stack, flags, &start, parent_tid, tls, child_tid);
-	recording_after_fork();
+	session_after_fork();
 	return pid;
 }
 

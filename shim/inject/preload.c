@@ -23,7 +23,8 @@
 #include "exec.h"
 #include "python/pyapi.h"
 #include "record/clock.h"
-#include "session/recording.h"
+#include "record/recording.h"
+#include "session/session.h"
 #include "session/start.h"
 #include "system/config.h"
 #include "system/libc.h"
@@ -59,7 +60,7 @@ static int marshal_exec(PyObject *module)
 	if (pyapi_in_main_interpreter())
 		start_interpreter();
 	else
-		recording_note_subinterpreter();
+		session_note_subinterpreter();
 	return 0;
 }
 
@@ -130,7 +131,7 @@ static bool attach(void *handle)
 		return false;
 	clock_init();
 	if (pyapi_find(handle) && patch_inittab(table))
-		pthread_atfork(recording_before_fork, recording_after_fork, recording_forked);
+		pthread_atfork(session_before_fork, session_after_fork, session_forked);
 	return true;
 }
 

@@ -7,7 +7,7 @@
 #include "pyprof/abi.h"
 
 /* False: it is none, or memory is short. */
-static bool text_of(struct label *l, int i, PyObject *o, struct names_text *text)
+static bool text_of(struct label *l, int i, PyObject *o, struct label_text *text)
 {
 	text->bytes = pyapi_ascii(o, &text->n);
 	if (!text->bytes)
@@ -16,13 +16,13 @@ static bool text_of(struct label *l, int i, PyObject *o, struct names_text *text
 }
 
 /* A str in a code object; "" where there is none, "?" where memory is short. */
-static struct names_text code_text(struct label *l, int i, PyObject *code, enum pycode_object which)
+static struct label_text code_text(struct label *l, int i, PyObject *code, enum pycode_object which)
 {
-	struct names_text text = { "", 0 };
+	struct label_text text = { "", 0 };
 	PyObject *kept, *value = pycode_object(code, which, &kept);
 
 	if (value && !text_of(l, i, value, &text))
-		text = (struct names_text){ "?", 1 };
+		text = (struct label_text){ "?", 1 };
 	if (l->kept[i] && kept)
 		py.Py_DecRef(kept);
 	else if (kept)
@@ -33,7 +33,7 @@ static struct names_text code_text(struct label *l, int i, PyObject *code, enum 
 void label_of_code(struct label *l, PyObject *code)
 {
 	memset(l->kept, 0, sizeof(l->kept));
-	l->entry = (struct names_entry){ .kind = PYPROF_NAME_CODE };
+	l->entry = (struct label_entry){ .kind = PYPROF_NAME_CODE };
 	l->entry.line = pycode_int(code, PYCODE_LINE);
 	l->entry.code_bytes = pycode_bytes(code);
 	l->entry.file = code_text(l, 0, code, PYCODE_FILE);
@@ -86,7 +86,7 @@ static PyObject *find_holder(const struct py_method_def *def, PyObject *type, Py
 }
 
 /* Several texts, up to NULL, one behind the other; cut where there is no room. */
-static struct names_text join(char text[LABEL_TEXT_BYTES], const struct names_text *piece)
+static struct label_text join(char text[LABEL_TEXT_BYTES], const struct label_text *piece)
 {
 	size_t n = 0;
 
@@ -97,15 +97,15 @@ static struct names_text join(char text[LABEL_TEXT_BYTES], const struct names_te
 		memcpy(text + n, piece->bytes, more);
 		n += more;
 	}
-	return (struct names_text){ text, n };
+	return (struct label_text){ text, n };
 }
 
-static struct names_text piece(const char *text)
+static struct label_text piece(const char *text)
 {
-	return (struct names_text){ text, strlen(text) };
+	return (struct label_text){ text, strlen(text) };
 }
 
-static bool repr_text(struct label *l, int i, PyObject *o, struct names_text *text)
+static bool repr_text(struct label *l, int i, PyObject *o, struct label_text *text)
 {
 	PyObject *repr = py.PyObject_Repr(o);
 
@@ -118,11 +118,11 @@ static bool repr_text(struct label *l, int i, PyObject *o, struct names_text *te
 }
 
 /* cProfile's text of `__new__` and its kind, without the address at its end. */
-static struct names_text text_of_function(struct label *l, PyObject *function)
+static struct label_text text_of_function(struct label *l, PyObject *function)
 {
 	PyObject *self = pyapi_cfunction_self(function);
 
-	return join(l->text[0], (const struct names_text[]){
+	return join(l->text[0], (const struct label_text[]){
 					piece("<built-in method "),
 					piece(pyapi_cfunction_def(function)->ml_name),
 					piece(" of "),
@@ -132,18 +132,18 @@ static struct names_text text_of_function(struct label *l, PyObject *function)
 }
 
 /* Made up of the module's name, where there is one, and the function's. */
-static struct names_text text_of_module(struct label *l, char *text, bool method,
+static struct label_text text_of_module(struct label *l, char *text, bool method,
 					const struct py_method_def *def, PyObject *module)
 {
-	struct names_text mod = { "", 0 };
+	struct label_text mod = { "", 0 };
 
 	if (module && !method)
 		module = pyapi_module_name(module);
 	if (module && !text_of(l, 1, module, &mod))
-		mod = (struct names_text){ "", 0 };
+		mod = (struct label_text){ "", 0 };
 	if (!method && mod.n == 8 && !memcmp(mod.bytes, "builtins", 8))
 		mod.n = 0;
-	return join(text, (const struct names_text[]){ piece(method ? "<built-in method " : "<"),
+	return join(text, (const struct label_text[]){ piece(method ? "<built-in method " : "<"),
 						       mod,
 						       piece(mod.n ? "." : ""),
 						       piece(def->ml_name),
@@ -155,7 +155,7 @@ static struct names_text text_of_module(struct label *l, char *text, bool method
 static void keep_cprofiles(struct label *l, PyObject *found, bool has_holder,
 			   const struct py_method_def *def, PyObject *module)
 {
-	struct names_text *name = &l->entry.name, *theirs = &l->entry.file;
+	struct label_text *name = &l->entry.name, *theirs = &l->entry.file;
 
 	if (found && has_plain_repr(found) && repr_text(l, 2, found, theirs)) {
 		if (theirs->n == name->n && !memcmp(theirs->bytes, name->bytes, name->n))
@@ -193,7 +193,7 @@ static void label_of_method(struct label *l, const struct py_method_def *def, Py
 void label_of_c(struct label *l, const struct py_method_def *def, PyObject *self, PyObject *module)
 {
 	memset(l->kept, 0, sizeof(l->kept));
-	l->entry = (struct names_entry){ .kind = PYPROF_NAME_C,
+	l->entry = (struct label_entry){ .kind = PYPROF_NAME_C,
 					 .file = { "", 0 },
 					 .qualname = { "", 0 } };
 	if (self)

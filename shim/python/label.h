@@ -6,14 +6,31 @@
 #ifndef SHIM_LABEL_H
 #define SHIM_LABEL_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "pyapi.h"
-#include "record/names.h"
+
+/* What the name table holds of a function or a thread. */
+struct label_text {
+	const char *bytes;
+	size_t n;
+};
+
+struct label_entry {
+	uint16_t kind;	/* enum pyprof_name_kind */
+	uint16_t flags; /* PYPROF_NAME_* */
+	uint32_t number;
+	int32_t line;
+	uint32_t code_bytes;
+	struct label_text file, name, qualname;
+};
 
 /* `entry` points into the objects kept here, until label_fini. */
 #define LABEL_TEXT_BYTES 512
 
 struct label {
-	struct names_entry entry;
+	struct label_entry entry;
 	PyObject *kept[3];
 	char text[2][LABEL_TEXT_BYTES];
 };

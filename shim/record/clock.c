@@ -5,7 +5,7 @@
 
 #include "pyprof/abi.h"
 #include "pyprof/clock.h"
-#include "session/recording.h"
+#include "recording.h"
 #include "system/sandbox.h"
 #include "thread.h"
 

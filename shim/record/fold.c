@@ -10,9 +10,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "blocks.h"
 #include "pyprof/clock.h"
+#include "recording.h"
 #include "region.h"
-#include "session/recording.h"
 #include "system/log.h"
 #include "system/process.h"
 #include "system/sandbox.h"
@@ -100,7 +101,7 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
  */
 static uint32_t next_cap(uint32_t cap, uint32_t n)
 {
-	if (recording_has_many_tables())
+	if (blocks_are_mostly_tables())
 		return n == cap ? cap + cap / 4 + 1 : cap;
 	return n > cap / 2 ? cap * 2 : cap;
 }

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine/setprofile.h"
 #include "forkstack.h"
 #include "names.h"
 #include "pyprof/abi.h"
@@ -215,7 +214,7 @@ static void forget_overflow(bool c_too)
 	}
 }
 
-static bool same_label(uint32_t n, const struct names_entry *e)
+static bool same_label(uint32_t n, const struct label_entry *e)
 {
 	const struct pyprof_name *p = names_at(numbers[n].name);
 
@@ -240,7 +239,7 @@ static uint64_t hash_bytes(uint64_t h, const char *bytes, size_t n)
 	return (h ^ n) * 0x100000001b3ull;
 }
 
-static uint64_t hash_label(const struct names_entry *e)
+static uint64_t hash_label(const struct label_entry *e)
 {
 	uint64_t h = 0xcbf29ce484222325ull ^ (uint32_t)e->line;
 
@@ -251,7 +250,7 @@ static uint64_t hash_label(const struct names_entry *e)
 }
 
 /* A retired number with this very label, no longer retired, or 0. */
-static uint32_t take_over(uint64_t hash, const struct names_entry *e)
+static uint32_t take_over(uint64_t hash, const struct label_entry *e)
 {
 	if (!retired)
 		return 0;
@@ -266,7 +265,7 @@ static uint32_t take_over(uint64_t hash, const struct names_entry *e)
 	return 0;
 }
 
-static uint32_t new_number(uint64_t hash, struct names_entry *e)
+static uint32_t new_number(uint64_t hash, struct label_entry *e)
 {
 	if (n_numbers >= PYPROF_FN_MAX)
 		return 0;
@@ -285,7 +284,7 @@ static uint32_t new_number(uint64_t hash, struct names_entry *e)
 }
 
 /* Gives the function with this label and key a number, and the key a slot. */
-static uint32_t assign(struct names_entry *e, uintptr_t key, uint32_t flags, uint32_t check)
+static uint32_t assign(struct label_entry *e, uintptr_t key, uint32_t flags, uint32_t check)
 {
 	uint64_t hash = hash_label(e);
 	uint32_t n = take_over(hash, e);
@@ -356,7 +355,7 @@ uint32_t intern_code(PyObject *code)
 	return fn;
 }
 
-uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
+uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module, bool takes_hook)
 {
 	uintptr_t key = (uintptr_t)def + 1;
 	const struct intern_slot *old;
@@ -368,7 +367,7 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module)
 	if (old->key)
 		forget(old);
 	label_of_c(&label, def, self, module);
-	if (setprofile_is(def))
+	if (takes_hook)
 		label.entry.flags |= PYPROF_NAME_TAKES_HOOK;
 	fn = assign(&label.entry, key, label.entry.flags ? INTERN_TAKES_HOOK : 0,
 		    intern_check(def));
@@ -435,7 +434,7 @@ static uint32_t n_shared;
 /* An entry of another process: a number without a function, until one with this label is seen. */
 static bool adopt_number(const struct pyprof_name *p, uint64_t place)
 {
-	struct names_entry e = {
+	struct label_entry e = {
 		.kind = p->kind,
 		.line = p->line,
 		.file = { p->text, p->file_bytes },
@@ -478,7 +477,7 @@ bool intern_adopt(void)
 
 uint32_t intern_frame(const struct forkstack_frame *frame)
 {
-	struct names_entry e = {
+	struct label_entry e = {
 		.kind = PYPROF_NAME_C,
 		.flags = frame->flags,
 		.file = { "", 0 },

@@ -88,10 +88,10 @@ bool intern_init(void);
 /*
  * Functions seen for the first time; INTERN_OVERFLOW, with their flags, when numbers, memory or space for the
  * name have run out: for good, but where there is no memory to remember that. `self` and `module` are those of the
- * PyCFunction (NULL: none).
+ * PyCFunction (NULL: none). `takes_hook`: the function gets INTERN_TAKES_HOOK.
  */
 uint32_t intern_code(PyObject *code);
-uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module);
+uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module, bool takes_hook);
 
 /* The C function with this number, as a record has it, or NULL. */
 struct py_method_def *intern_c_def(uint32_t fn);

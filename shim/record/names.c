@@ -210,7 +210,7 @@ bool names_adopt(bool (*use)(const struct pyprof_name *name, uint64_t place))
 
 /* --- publishing --------------------------------------------------------------------------------- */
 
-uint64_t names_publish(const struct names_entry *e)
+uint64_t names_publish(const struct label_entry *e)
 {
 	struct part *part = e->kind == PYPROF_NAME_THREAD ? &threads : &functions;
 	uint64_t bytes = sizeof(struct pyprof_name) + e->file.n + e->name.n + e->qualname.n;

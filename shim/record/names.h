@@ -10,20 +10,7 @@
 #include <stdint.h>
 
 #include "pyprof/abi.h"
-
-struct names_text {
-	const char *bytes;
-	size_t n;
-};
-
-struct names_entry {
-	uint16_t kind;	/* enum pyprof_name_kind */
-	uint16_t flags; /* PYPROF_NAME_* */
-	uint32_t number;
-	int32_t line;
-	uint32_t code_bytes;
-	struct names_text file, name, qualname;
-};
+#include "python/label.h"
 
 /* Starts an empty table in a new recording. */
 void names_reset(void);
@@ -44,7 +31,7 @@ bool names_adopt(bool (*use)(const struct pyprof_name *name, uint64_t place));
  * The place of the published entry, or 0 when there is no space. Of a function's entry it is 8 more
  * than the bytes of all before it, which is the same in each recording that has inherited them.
  */
-uint64_t names_publish(const struct names_entry *e);
+uint64_t names_publish(const struct label_entry *e);
 
 /* A function's entry by its place. */
 const struct pyprof_name *names_at(uint64_t place);

@@ -10,17 +10,15 @@
 #define _LGPL_SOURCE
 #include <urcu/rculist.h>
 
+#include "blocks.h"
 #include "clock.h"
-#include "engine/hook.h"
-#include "engine/spawn.h"
 #include "fold.h"
 #include "pageguard.h"
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
 #include "python/pyapi.h"
+#include "recording.h"
 #include "region.h"
-#include "session/recording.h"
-#include "session/start.h"
 #include "system/config.h"
 #include "system/killpoint.h"
 #include "system/log.h"
@@ -216,10 +214,18 @@ static void go_on_in(struct thread_ring *ring)
 /* A record that tells of the thread, and is no event. */
 static void tell(unsigned kind, uint32_t number, uint64_t now)
 {
-	thread_self.telling = true;
-	hook_put(kind, (number & ((1u << PYPROF_FN_BITS) - 1)) << PYPROF_FN_SHIFT, now, false,
-		 NULL);
-	thread_self.telling = false;
+	struct thread_self *s = &thread_self;
+	uint64_t ticks = now - s->base;
+	uint64_t *at = s->next;
+
+	s->telling = true;
+	if (at == s->stop || ticks >> PYPROF_TICK_BITS)
+		at = thread_room(now, &ticks, false);
+	if (at) {
+		pyprof_put(at, pyprof_record(kind, number & ((1u << PYPROF_FN_BITS) - 1), ticks));
+		s->next = at + 1;
+	}
+	s->telling = false;
 }
 
 static void put_thread(uint64_t now)
@@ -250,7 +256,7 @@ static void catch_up(uint64_t now, bool entering)
 	if (blind)
 		tell(PYPROF_GAP, 0, now);
 	put_thread(now);
-	hook_open_frames(entering, now);
+	recording_upcalls.open_frames(entering, now);
 }
 
 /* A clock that all threads have in common. */
@@ -259,14 +265,23 @@ static bool has_common_clock(void)
 	return recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT;
 }
 
-/* When what this thread has recorded as running ended: with a pause, or now. 0: not known. */
+/*
+ * When what this thread has recorded as running ended: with a pause, or now. 0: not known. Another thread may be
+ * in pyshim_start(): it stores the end of the pause in this thread before it changes the state, and clears the
+ * header's afterwards.
+ */
 static uint64_t end_of_thread(void)
 {
-	if (thread_self.paused_ticks)
-		return thread_self.paused_ticks;
-	if (recording.state == RECORDING_PAUSED && has_common_clock())
-		return pyprof_get(&region.header->paused_ticks);
-	return recording.state == RECORDING_ON ? clock_event() : 0;
+	enum recording_state state = __atomic_load_n(&recording.state, __ATOMIC_RELAXED);
+	uint64_t paused = pyprof_get(&thread_self.paused_ticks);
+
+	if (!paused && state == RECORDING_PAUSED && has_common_clock())
+		paused = pyprof_get(&region.header->paused_ticks);
+	if (!paused)
+		paused = pyprof_get(&thread_self.paused_ticks);
+	if (paused)
+		return paused;
+	return state == RECORDING_ON ? clock_event() : 0;
 }
 
 /* Into the room that is left in the block: none can be made here. */
@@ -308,7 +323,7 @@ static void thread_exit(void *arg)
 	struct thread_self *s = &thread_self;
 	uint64_t at;
 
-	spawn_unwatch();
+	recording_upcalls.thread_ends();
 	if (s->ring != ring) /* in a forked child it is nobody's, see thread_reset() */
 		return;
 	at = end_of_thread();
@@ -358,7 +373,7 @@ static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum p
 static bool has_too_many(const struct thread_ring *ring)
 {
 	return (ring->n_blocks > 2 && region_is_short()) ||
-	       (ring->n_blocks > 1 && recording_is_over_budget());
+	       (ring->n_blocks > 1 && blocks_are_over_budget());
 }
 
 /* A ring that has too many blocks gives them back, some at a time: they are folded already. */
@@ -383,13 +398,13 @@ static uint64_t find_block(struct thread_ring *ring)
 
 	if (ring->n_blocks == 1 && config.overflow != PYPROF_OVERFLOW_DROP)
 		fold_prepare(&ring->table);
-	offset = recording_block(ring->n_blocks, &cause);
+	offset = blocks_take(ring->n_blocks, &cause);
 	if (!offset && config.overflow != PYPROF_OVERFLOW_DROP) {
 		offset = reuse_oldest(ring, FOLD_SHORT_PATIENCE_NS, &cause);
 		if (offset)
 			return offset;
 		if (cause == PYPROF_LOST_READER)
-			offset = recording_block_beyond();
+			offset = blocks_take_beyond();
 		if (!offset && cause == PYPROF_LOST_READER) {
 			offset = reuse_oldest(ring, FOLD_PATIENCE_NS, &cause);
 			if (offset)
@@ -510,7 +525,7 @@ static void give_up(void)
 	struct pyapi_pending pending;
 
 	pyapi_pending_save(&pending);
-	start_give_up();
+	recording_upcalls.give_up();
 	pyapi_pending_restore(&pending);
 }
 
@@ -521,7 +536,7 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	int saved = errno;
 	bool room = true;
 
-	recording_is_foreign();
+	recording_check_process();
 	if (pageguard_has_tripped())
 		recording_is_damaged("that its pages are gone");
 	/* In this order: nothing is written where the stop is, or it would be passed for ever. */
@@ -558,17 +573,11 @@ void thread_note_pause(void)
 	pyprof_set(&region.header->paused_ticks, now ? now : 1);
 }
 
-static uint64_t end_pause(void)
-{
-	uint64_t paused = pyprof_get(&region.header->paused_ticks);
-
-	pyprof_set(&region.header->paused_ticks, 0);
-	return has_common_clock() ? paused : 0;
-}
-
 void thread_begin_anew(void)
 {
-	uint64_t paused = end_pause();
+	uint64_t paused = recording.state == RECORDING_PAUSED && has_common_clock()
+				  ? pyprof_get(&region.header->paused_ticks)
+				  : 0;
 	struct thread_ring *ring;
 
 	recording.n_restarts++;
@@ -578,7 +587,7 @@ void thread_begin_anew(void)
 			continue;
 		ring->owner->stop = ring->owner->next;
 		if (!ring->owner->paused_ticks)
-			ring->owner->paused_ticks = paused;
+			pyprof_set(&ring->owner->paused_ticks, paused);
 	}
 }
 
@@ -589,6 +598,7 @@ void thread_mark_taken(void)
 	if (!s->ring || s->taken || recording.state != RECORDING_ON)
 		return;
 	tell(PYPROF_GAP, PYPROF_GAP_BEGINS, clock_read());
+	s->stop = s->next; /* see thread_end_gap() */
 	s->taken = true;
 }
 

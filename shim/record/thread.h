@@ -67,8 +67,8 @@ bool thread_is_slow(void);
 void thread_note_pause(void);
 
 /*
- * The frames that threads run now are not those that they have recorded: each closes the latter
- * and records the former at its next event.
+ * Before a recording begins or continues in the midst of running frames: they are not those that threads have
+ * recorded. Each thread closes the latter, at the pause if there was one, and records the former at its next event.
  */
 void thread_begin_anew(void);
 

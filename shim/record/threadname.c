@@ -70,7 +70,7 @@ static int32_t native_id(void)
 
 static void publish(uint32_t number, const char *bytes, size_t n)
 {
-	struct names_entry e = {
+	struct label_entry e = {
 		.kind = PYPROF_NAME_THREAD,
 		.number = number,
 		.line = native_id(),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "recording.h"
+#include "session.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -10,6 +10,7 @@
 #include "pyprof/clock.h"
 #include "pyprof/ring.h"
 #include "python/pyapi.h"
+#include "record/blocks.h"
 #include "record/clock.h"
 #include "record/family.h"
 #include "record/filename.h"
@@ -17,6 +18,7 @@
 #include "record/intern.h"
 #include "record/names.h"
 #include "record/pageguard.h"
+#include "record/recording.h"
 #include "record/region.h"
 #include "record/thread.h"
 #include "system/config.h"
@@ -27,14 +29,6 @@
 #ifndef PYSHIM_VERSION
 #define PYSHIM_VERSION "unknown"
 #endif
-
-#define MIN_BLOCKS 4u
-#define BLOCKS_BEYOND 4096u
-
-struct recording recording;
-
-__thread uint32_t recording_event_fn
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static uint32_t choose_clock(void)
 {
@@ -120,11 +114,7 @@ static void describe(struct pyprof_header *h)
 
 static void start_empty(void)
 {
-	recording.n_blocks = 0;
-	recording.table_bytes = 0;
-	recording.max_blocks = (uint32_t)(config.buffer_bytes / REGION_BLOCK_BYTES);
-	if (recording.max_blocks < MIN_BLOCKS)
-		recording.max_blocks = MIN_BLOCKS;
+	blocks_reset();
 	thread_reset();
 }
 
@@ -259,7 +249,7 @@ static void leave_parent(bool ok)
 	region_unmap(&parent.region);
 }
 
-static bool begin_in_child(void)
+bool session_begin_in_child(void)
 {
 	int saved = errno;
 	bool ok;
@@ -295,7 +285,7 @@ static void publish_subinterpreters(uint64_t n)
 	__atomic_fetch_add(&region.header->n_subinterpreters, n, __ATOMIC_RELAXED);
 }
 
-void recording_note_subinterpreter(void)
+void session_note_subinterpreter(void)
 {
 	uint64_t n = __atomic_add_fetch(&n_subinterpreters, 1, __ATOMIC_RELAXED);
 
@@ -305,7 +295,7 @@ void recording_note_subinterpreter(void)
 		publish_subinterpreters(1);
 }
 
-bool recording_begin(uint32_t engine)
+bool session_begin(uint32_t engine)
 {
 	int saved = errno;
 	bool ok;
@@ -315,7 +305,7 @@ bool recording_begin(uint32_t engine)
 	if (recording.state == RECORDING_OFF)
 		return false;
 	if (recording.state == RECORDING_FORKED)
-		return begin_in_child();
+		return session_begin_in_child();
 	if (recording.state == RECORDING_PAUSED) {
 		recording.state = RECORDING_ON;
 		return true;
@@ -339,13 +329,6 @@ bool recording_begin(uint32_t engine)
 	return ok;
 }
 
-bool recording_ready(void)
-{
-	if (recording.state == RECORDING_FORKED)
-		begin_in_child();
-	return recording.state == RECORDING_ON;
-}
-
 /*
  * How many forks this thread is in the midst of: a signal handler may fork while the handlers of
  * another fork run.
@@ -353,7 +336,7 @@ bool recording_ready(void)
 static __thread unsigned n_forking __attribute__((tls_model("initial-exec")));
 static __thread bool is_whole __attribute__((tls_model("initial-exec")));
 
-void recording_before_fork(void)
+void session_before_fork(void)
 {
 	uint64_t entered;
 
@@ -370,13 +353,13 @@ void recording_before_fork(void)
 	thread_slow_leave(entered);
 }
 
-void recording_after_fork(void)
+void session_after_fork(void)
 {
 	if (--n_forking == 0)
 		forkstack_free(&forkstack_born);
 }
 
-void recording_forked(void)
+void session_forked(void)
 {
 	n_forking = 0;
 	if (recording.state != RECORDING_ON && recording.state != RECORDING_PAUSED)
@@ -390,77 +373,8 @@ void recording_forked(void)
 	thread_reset();
 }
 
-bool recording_is_foreign(void)
+void session_fork_was_missed(void)
 {
-	if (recording.state != RECORDING_ON || !process_is_foreign(region.pid))
-		return false;
 	is_whole = true; /* it runs Python, and no slow path */
-	recording_forked();
-	return true;
-}
-
-void recording_is_damaged(const char *what)
-{
-	log_debug("%s: found %s: off", region.path, what);
-	recording.state = RECORDING_OFF;
-}
-
-/* --- blocks ------------------------------------------------------------------------------------- */
-
-static uint64_t add_block(bool spare)
-{
-	uint64_t offset =
-		spare ? region_alloc_ring(REGION_BLOCK_BYTES) : region_alloc(REGION_BLOCK_BYTES);
-
-	recording.n_blocks += offset != 0;
-	return offset;
-}
-
-/* Blocks and fold tables, in blocks. */
-static uint64_t taken_blocks(void)
-{
-	return recording.n_blocks + recording.table_bytes / REGION_BLOCK_BYTES;
-}
-
-bool recording_has_many_tables(void)
-{
-	return recording.table_bytes / REGION_BLOCK_BYTES > recording.max_blocks / 4;
-}
-
-/*
- * A second block is a ring's too, unless there are so many rings that they would use up the budget;
- * those who wait for a reader, or drop events, cannot do with one.
- */
-static bool is_within_budget(uint32_t n_owned)
-{
-	if (n_owned == 1)
-		return config.overflow != PYPROF_OVERFLOW_FOLD ||
-		       taken_blocks() < recording.max_blocks / 4 * 3 ||
-		       recording.n_blocks < MIN_BLOCKS;
-	return n_owned == 0 || taken_blocks() < recording.max_blocks;
-}
-
-bool recording_is_over_budget(void)
-{
-	return config.overflow == PYPROF_OVERFLOW_FOLD && recording.n_blocks > MIN_BLOCKS &&
-	       taken_blocks() > recording.max_blocks;
-}
-
-uint64_t recording_block(uint32_t n_owned, enum pyprof_loss *cause)
-{
-	uint64_t offset;
-
-	if (!is_within_budget(n_owned)) {
-		*cause = PYPROF_LOST_BUDGET;
-		return 0;
-	}
-	offset = add_block(n_owned >= 2);
-	if (!offset)
-		*cause = PYPROF_LOST_STORAGE;
-	return offset;
-}
-
-uint64_t recording_block_beyond(void)
-{
-	return recording.n_blocks < recording.max_blocks + BLOCKS_BEYOND ? add_block(true) : 0;
+	session_forked();
 }

@@ -5,13 +5,16 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "engine/hook.h"
+#include "engine/spawn.h"
 #include "pyprof/ring.h"
 #include "python/pycode.h"
 #include "record/intern.h"
+#include "record/recording.h"
 #include "record/region.h"
 #include "record/thread.h"
 #include "record/threadname.h"
-#include "recording.h"
+#include "session.h"
 #include "system/config.h"
 #include "system/log.h"
 
@@ -39,48 +42,6 @@ static const struct engine *choose_engine(void)
 	return &engine_monitoring;
 }
 
-void start_interpreter(void)
-{
-	static bool once;
-	struct pyapi_pending pending;
-	bool ok;
-
-	if (recording.state == RECORDING_OFF)
-		return;
-	if (!pyapi_layout_holds()) {
-		log_debug("this interpreter's objects are laid out in another way: off");
-		recording.state = RECORDING_OFF;
-		return;
-	}
-	if (!once) {
-		once = true;
-		if (!config_read()) {
-			recording.state = RECORDING_OFF;
-			return;
-		}
-		thread_init();
-		engine = choose_engine();
-		waits_for_root = !is_python_program();
-	}
-	pyapi_pending_save(&pending);
-	pyapi_texts_find();
-	threadname_find();
-	ok = intern_init() && engine->prepare();
-	if (ok && config.start == CONFIG_START_INIT)
-		ok = start_begin() && engine->start();
-	else if (ok && config.start == CONFIG_START_MAIN)
-		ok = engine->arm();
-	py.PyErr_Clear();
-	pyapi_pending_restore(&pending);
-	log_debug("CPython %s, engine %s: %s", py.Py_GetVersion(), engine->name,
-		  ok ? "ready" : "cannot be used, off");
-}
-
-static __attribute__((destructor)) void note_end(void)
-{
-	thread_note_end();
-}
-
 /* The outermost frame of the thread, once the start-up of the interpreter is over. */
 static bool is_first_root(bool entered)
 {
@@ -102,7 +63,7 @@ static bool is_first_root(bool entered)
 	return root;
 }
 
-bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered)
+static bool is_due(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered)
 {
 	if (pycode_is_module_body(code)) {
 		PyObject *main = pyapi_main_globals();
@@ -113,14 +74,67 @@ bool start_is_due(PyObject *code, PyObject *(*globals)(void *), void *frame, boo
 	return waits_for_root && is_first_root(entered);
 }
 
-bool start_begin(void)
+static bool begin(void)
 {
-	return recording_begin(engine->id);
+	return session_begin(engine->id);
 }
 
-void start_give_up(void)
+static const struct engine_wait wait = { .is_due = is_due, .begin = begin };
+
+static void give_up(void)
 {
 	engine->stop();
+}
+
+static const struct recording_upcalls upcalls = {
+	.begin_in_child = session_begin_in_child,
+	.fork_was_missed = session_fork_was_missed,
+	.give_up = give_up,
+	.open_frames = hook_open_frames,
+	.thread_ends = spawn_unwatch,
+};
+
+void start_interpreter(void)
+{
+	static bool once;
+	struct pyapi_pending pending;
+	bool ok;
+
+	if (recording.state == RECORDING_OFF)
+		return;
+	if (!pyapi_layout_holds()) {
+		log_debug("this interpreter's objects are laid out in another way: off");
+		recording.state = RECORDING_OFF;
+		return;
+	}
+	if (!once) {
+		once = true;
+		recording_upcalls = upcalls;
+		if (!config_read()) {
+			recording.state = RECORDING_OFF;
+			return;
+		}
+		thread_init();
+		engine = choose_engine();
+		waits_for_root = !is_python_program();
+	}
+	pyapi_pending_save(&pending);
+	pyapi_texts_find();
+	threadname_find();
+	ok = intern_init() && engine->prepare();
+	if (ok && config.start == CONFIG_START_INIT)
+		ok = begin() && engine->start();
+	else if (ok && config.start == CONFIG_START_MAIN)
+		ok = engine->arm(&wait);
+	py.PyErr_Clear();
+	pyapi_pending_restore(&pending);
+	log_debug("CPython %s, engine %s: %s", py.Py_GetVersion(), engine->name,
+		  ok ? "ready" : "cannot be used, off");
+}
+
+static __attribute__((destructor)) void note_end(void)
+{
+	thread_note_end();
 }
 
 /*
@@ -140,10 +154,11 @@ int pyshim_start(void)
 	if (recording.state == RECORDING_ON)
 		return 0;
 	pyapi_pending_save(&pending);
-	ok = start_begin() && engine->start();
+	thread_begin_anew(); /* before the state changes: a thread may be ending */
+	ok = begin() && engine->start();
 	if (ok) {
+		pyprof_set(&region.header->paused_ticks, 0);
 		pyprof_set(&region.header->is_paused, 0);
-		thread_begin_anew();
 	}
 	pyapi_pending_restore(&pending);
 	return ok ? 0 : -1;

@@ -13,9 +13,10 @@
 #include "python/pyapi.h"
 #include "record/forkstack.h"
 #include "record/names.h"
+#include "record/recording.h"
 #include "record/region.h"
 #include "record/threadname.h"
-#include "session/recording.h"
+#include "session/session.h"
 #include "session/start.h"
 #include "sides.h"
 #include "system/config.h"
@@ -39,10 +40,6 @@ bool threadname_publish_python(uint32_t number)
 	return true;
 }
 
-void start_give_up(void)
-{
-}
-
 void spawn_watch(void)
 {
 }
@@ -52,10 +49,6 @@ void spawn_watch_first(void)
 }
 
 void spawn_look(void)
-{
-}
-
-void spawn_unwatch(void)
 {
 }
 
@@ -85,6 +78,10 @@ void setprofile_called(const struct py_method_def *def)
 bool sandbox_is_closed(void)
 {
 	return false;
+}
+
+static void do_nothing(void)
+{
 }
 
 static void *thread_state(void)
@@ -128,12 +125,15 @@ void target_prepare(void)
 				  .clock = CONFIG_CLOCK_COUNT };
 	py.Py_GetVersion = version;
 	py.PyThreadState_Get = thread_state;
+	recording_upcalls = (struct recording_upcalls){ .open_frames = hook_open_frames,
+							.thread_ends = do_nothing,
+							.give_up = do_nothing };
 	thread_init();
 }
 
 void target_record(void)
 {
-	if (!recording_begin(PYPROF_ENGINE_MONITORING))
+	if (!session_begin(PYPROF_ENGINE_MONITORING))
 		abort();
 }
 
@@ -202,7 +202,7 @@ void target_be_another(void)
 void target_name(uint32_t number, uint32_t bytes)
 {
 	char *text = calloc(1, bytes);
-	struct names_entry e = { .kind = PYPROF_NAME_CODE,
+	struct label_entry e = { .kind = PYPROF_NAME_CODE,
 				 .number = number,
 				 .line = 1,
 				 .file = { "file", 4 },
