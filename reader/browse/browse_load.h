@@ -6,6 +6,8 @@
 #ifndef READER_BROWSE_LOAD_H
 #define READER_BROWSE_LOAD_H
 
+#include <stdio.h>
+
 #include "browse.h"
 #include "load/sources.h"
 

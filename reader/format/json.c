@@ -343,7 +343,7 @@ static void put_process(struct json *j, const struct source *s)
 	key_bool(j, "running", s->live);
 	put_command(j, h);
 	key_seconds(j, "started", (double)h->start_realtime_ns * 1e-9);
-	key_seconds(j, "recorded_s", preamble_recorded_s(s));
+	key_seconds(j, "recorded_s", source_recorded_s(s));
 	key_count(j, "events", sum->n_events);
 	key_count(j, "n_threads", sum->n_threads);
 	put_key(j, "threads");
@@ -378,7 +378,7 @@ static void put_losses(struct json *j, const struct source *s)
 	key_count(j, "rings_with_wrong_times", sum->n_time_broken);
 	key_count(j, "rings_with_wrong_calls", sum->n_calls_broken);
 	end(j, "}");
-	key_bool(j, "is_whole", !preamble_has_loss(s));
+	key_bool(j, "is_whole", !source_has_loss(s));
 }
 
 /* null: the file does not tell. */

@@ -23,18 +23,6 @@ static const struct words lost_events[PYPROF_LOST_CAUSES] = {
 	{ "event lost: unknown cause", "events lost: unknown cause" },
 };
 
-bool preamble_has_loss(const struct source *s)
-{
-	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
-		     s->summary.n_gaps + s->summary.n_blind_ends + s->summary.n_time_broken +
-		     s->summary.n_calls_broken + s->header.n_subinterpreters +
-		     s->header.n_images_removed + s->header.n_lost_children;
-
-	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
-		n += s->n_lost[i];
-	return n != 0;
-}
-
 void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes)
 {
 	size_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
@@ -155,7 +143,7 @@ void preamble_print_losses(FILE *to, const struct source *s)
 
 void preamble_warn(FILE *to, const struct source *s)
 {
-	if (!preamble_has_loss(s))
+	if (!source_has_loss(s))
 		return;
 	fprintf(to, "pyshim-read: read %s: something was lost, or does not add up:\n", s->name);
 	preamble_print_losses(to, s);
@@ -203,7 +191,7 @@ void preamble_print_checks(FILE *to, const struct source *s)
 		sum->n_open - sum->n_running);
 	print_law(to, "self times add up to the root's time", sum->n_rings, sum->n_time_broken);
 	print_law(to, "caller edges add up to the calls", sum->n_rings, sum->n_calls_broken);
-	if (!preamble_has_loss(s))
+	if (!source_has_loss(s))
 		fputs("  nothing was lost\n", to);
 }
 
@@ -327,16 +315,6 @@ static const char *state_text(const struct source *s)
 	return s->live ? ", still running" : "";
 }
 
-double preamble_recorded_s(const struct source *s)
-{
-	const struct rebuild_summary *sum = &s->summary;
-	uint64_t ticks = sum->last_ticks - sum->first_ticks;
-
-	if (s->header.clock == PYPROF_CLOCK_THREAD)
-		ticks = sum->span_ticks;
-	return (double)ticks * s->seconds_per_tick;
-}
-
 /* By more than what is rounded off, and by more than a hundredth. */
 bool preamble_differ(double a_s, double b_s)
 {
@@ -357,7 +335,7 @@ static void print_part(FILE *to, const char **before, double seconds, const char
 static void print_total(FILE *to, const struct source *s)
 {
 	const struct rebuild_summary *sum = &s->summary;
-	double recorded_s = preamble_recorded_s(s), tick_s = s->seconds_per_tick;
+	double recorded_s = source_recorded_s(s), tick_s = s->seconds_per_tick;
 	double span_s = (double)sum->span_ticks * tick_s;
 	double skipped_s = (double)sum->skipped_ticks * tick_s;
 	double gap_s = (double)sum->gap_ticks * tick_s;
@@ -419,8 +397,8 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 	fputs("  command: ", to);
 	preamble_print_command(to, h, 0);
 	fprintf(to, "\n  %.3f s recorded, %" PRIu64 " event%s, %zu thread%s, %s\n",
-		preamble_recorded_s(s), sum->n_events, sum->n_events == 1 ? "" : "s",
-		sum->n_threads, sum->n_threads == 1 ? "" : "s", preamble_clock_name(h->clock));
+		source_recorded_s(s), sum->n_events, sum->n_events == 1 ? "" : "s", sum->n_threads,
+		sum->n_threads == 1 ? "" : "s", preamble_clock_name(h->clock));
 	print_correction(to, s);
 	if (total)
 		print_total(to, s);

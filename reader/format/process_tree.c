@@ -152,7 +152,7 @@ static double wall_seconds(const struct source *s)
 {
 	bool wall = s->header.clock == PYPROF_CLOCK_TSC || s->header.clock == PYPROF_CLOCK_WALL;
 
-	return wall ? preamble_recorded_s(s) : NAN;
+	return wall ? source_recorded_s(s) : NAN;
 }
 
 static uint64_t events_lost(const struct source *s)
@@ -171,7 +171,7 @@ static void put_lost(FILE *to, const struct source *s)
 	if (n)
 		fprintf(to, "%9" PRIu64 " ", n);
 	else
-		fprintf(to, "%9s ", preamble_has_loss(s) ? "other" : "-");
+		fprintf(to, "%9s ", source_has_loss(s) ? "other" : "-");
 }
 
 static bool same_command(const struct pyprof_header *a, const struct pyprof_header *b)

@@ -24,7 +24,7 @@ static bool stretch_of(const struct source *s, struct stretch *stretch)
 		start_s += (double)(int64_t)(s->summary.first_ticks - h->start_ticks) *
 			   s->seconds_per_tick;
 	stretch->begin_s = start_s;
-	stretch->end_s = start_s + preamble_recorded_s(s);
+	stretch->end_s = start_s + source_recorded_s(s);
 	return true;
 }
 

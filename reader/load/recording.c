@@ -123,7 +123,7 @@ static double cpu_seconds(const struct source *s)
 	clockid_t cpu;
 
 	if (s->header.clock == PYPROF_CLOCK_CPU || s->header.clock == PYPROF_CLOCK_THREAD)
-		return preamble_recorded_s(s);
+		return source_recorded_s(s);
 	if (s->live && clock_getcpuclockid((pid_t)s->header.pid, &cpu) == 0)
 		return (double)pyprof_clock_ns(cpu) * 1e-9;
 	return NAN;

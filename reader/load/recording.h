@@ -5,9 +5,9 @@
 #ifndef READER_RECORDING_H
 #define READER_RECORDING_H
 
-#include "format/preamble.h"
 #include "profile/profile.h"
 #include "rebuild.h"
+#include "source.h"
 
 /* What --bias and --bare-time say. */
 struct bias_wish {

@@ -141,7 +141,7 @@ static int print_report(const struct reading *r, const struct options *o)
 	}
 	warn_of_losses(o, r->source, r->n_sources);
 	for (size_t i = 0; i < r->n_sources; i++) {
-		if (o->strict && preamble_has_loss(&r->source[i]))
+		if (o->strict && source_has_loss(&r->source[i]))
 			status = EXIT_LOSS;
 	}
 	return status;
