@@ -124,6 +124,7 @@ $(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+$(OBJ)/reader/calibrate/calibrate.o: reader/calibrate/program.py # .incbin, which -MMD does not see
 $(OBJ)/reader/base/places.o: $(OBJ)/places
 $(OBJ)/reader/base/places.o: ALL_CPPFLAGS += $(PLACES_CPPFLAGS)
 

@@ -9,16 +9,9 @@
 #ifndef READER_BROWSE_H
 #define READER_BROWSE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
-#include "load/sources.h"
-
-struct browse_options {
-	struct source_wish wish;
-	bool exceptions;     /* a column of them */
-	bool quiet, verbose; /* the preamble of a recording that is read */
-};
+#include "browse_load.h"
 
 /* Reads the first source and adds the others, in their order. 0, or -1 where a script failed. */
 int browse(char *const *source, size_t n, const struct browse_options *options);

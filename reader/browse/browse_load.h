@@ -6,10 +6,16 @@
 #ifndef READER_BROWSE_LOAD_H
 #define READER_BROWSE_LOAD_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
-#include "browse.h"
 #include "load/sources.h"
+
+struct browse_options {
+	struct source_wish wish;
+	bool exceptions;     /* a column of them */
+	bool quiet, verbose; /* the preamble of a recording that is read */
+};
 
 struct loaded {
 	struct sum sum;

@@ -24,6 +24,13 @@
 #define MANY \
 	20000 /* calls: fewer are disturbed by anything, and more rounds of them are of no use */
 
+/* program.py, which stands beside this file. */
+__asm__(".pushsection .rodata\n"
+	"program_text: .incbin \"reader/calibrate/program.py\"\n"
+	".byte 0\n"
+	".popsection\n");
+extern const char program_text[] __asm__("program_text");
+
 struct run {
 	const struct calibration *c;
 	char folder[64]; /* of the recordings */
@@ -92,8 +99,8 @@ static _Noreturn void become_target(const struct run *run, bool recorded, int ou
 	snprintf(n_calls, sizeof(n_calls), "%" PRIu64, run->c->n_calls);
 	dup2(in, 0);
 	dup2(out, 1);
-	execlp(run->c->python, run->c->python, "-S", "-E", "-Wignore", "-c", calibrate_program,
-	       n_calls, (char *)NULL);
+	execlp(run->c->python, run->c->python, "-S", "-E", "-Wignore", "-c", program_text, n_calls,
+	       (char *)NULL);
 	_exit(127);
 }
 

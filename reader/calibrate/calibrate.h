@@ -18,8 +18,6 @@ struct calibration {
 	bool keep_anyway;   /* what cannot be trusted, too */
 };
 
-extern const char calibrate_program[];
-
 /*
  * Prints what was measured, and keeps it if other work did not disturb it too much. 0, or -1 when it has been said
  * what is wrong.

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "python/pycode.h"
+#include "record/forkstack.h"
 #include "record/recording.h"
 #include "setprofile.h"
 #include "spawn.h"

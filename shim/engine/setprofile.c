@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "taken.h"
+#include "profilehook.h"
 
 #define N_FUNCTIONS 2
 #define N_WORDS \
@@ -69,7 +69,7 @@ static PyObject *call(int i, PyObject *module, PyObject *arg)
 	called = false;
 	memcpy(before, thread, sizeof(before));
 	result = function[i].real(module, arg);
-	taken_look(TAKEN_IN_CALL);
+	profilehook_look(PROFILEHOOK_IN_CALL);
 	if (!result || !alone || arg == py._Py_NoneStruct)
 		return result;
 	place = find_place(thread, before, arg);

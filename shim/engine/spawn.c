@@ -20,12 +20,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "profilehook.h"
 #include "pyprof/clock.h"
 #include "python/pyapi.h"
 #include "record/thread.h"
 #include "system/process.h"
-#include "taken.h"
-#include "tracefunc.h"
 
 #define GRACE_NS 1000000000ull
 #define FIRST_NS \
@@ -36,7 +35,6 @@
 static py_evalfunc evaluate;
 static int n_watching;	    /* threads that are `watched` */
 static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
-static size_t profile_word; /* PyThreadState: the word that holds the profile function */
 
 /* 3.11: of the threads that Python did not make, those that have run it and still live. */
 static int n_foreign;
@@ -60,40 +58,6 @@ static __thread void *passing __attribute__((tls_model("initial-exec"))); /* pas
 static bool inlines_calls(void)
 {
 	return py.version >= 0x030b00;
-}
-
-/* --- the profile function of a thread ----------------------------------------------------------- */
-
-void spawn_learn(void)
-{
-	void **words = pyapi_thread_current();
-
-	for (size_t i = 1; !profile_word && words && i < 24; i++) {
-		if (words[i] == (void *)tracefunc_wanted())
-			profile_word = i;
-	}
-}
-
-static void *profile_of(void *thread)
-{
-	return profile_word ? ((void **)thread)[profile_word] : NULL;
-}
-
-static bool has_no_profile(void *thread)
-{
-	return profile_word && !profile_of(thread);
-}
-
-bool spawn_is_free(void *thread)
-{
-	py_tracefunc f = (py_tracefunc)profile_of(thread);
-
-	return !f || f == tracefunc_wanted() || f == tracefunc_former();
-}
-
-bool spawn_has_ours(void *thread)
-{
-	return profile_word && profile_of(thread) == (void *)tracefunc_wanted();
 }
 
 /* --- the frame hook -------------------------------------------------------------------------------- */
@@ -170,7 +134,7 @@ static bool expects_first(void)
 
 static bool hook_is_over(void)
 {
-	if (!tracefunc_wanted())
+	if (!profilehook_wanted())
 		return true;
 	if (!inlines_calls())
 		return !__atomic_load_n(&n_watching, __ATOMIC_RELAXED) && !covers_threads &&
@@ -186,19 +150,17 @@ static bool hook_is_over(void)
 /* Before each frame: whether the thread's profile function is not what it should be, or what it is to be is not known. */
 static inline bool needs_look(void *thread)
 {
-	void *f = profile_of(thread);
-
-	if (f == (void *)tracefunc_wanted())
+	if (profilehook_is_ours(thread))
 		return watched;
-	return !f || !taken_by_others;
+	return profilehook_is_none(thread) || !profilehook_is_taken;
 }
 
 static __attribute__((noinline)) void look(void *thread)
 {
 	/* An audit hook in Python runs before the function is taken: it is too early then. */
-	if (profile_word && tracefunc_wanted() &&
+	if (profilehook_is_known() && profilehook_wanted() &&
 	    (py.version >= 0x030c00 || !pyapi_is_tracing(thread)))
-		taken_look(TAKEN_AT_FRAME);
+		profilehook_look(PROFILEHOOK_AT_FRAME);
 }
 
 /*
@@ -239,7 +201,7 @@ static void set_hook(void)
 {
 	py_evalfunc now = pyapi_eval_get();
 
-	if (!now || now == evaluate_hook || !profile_word || !py._PyEval_EvalFrameDefault)
+	if (!now || now == evaluate_hook || !profilehook_is_known() || !py._PyEval_EvalFrameDefault)
 		return;
 	evaluate = now;
 	pyapi_eval_set(evaluate_hook);
@@ -254,7 +216,7 @@ static void cover_free(void *thread)
 
 	if (id)
 		thread_note_gap_of(id);
-	tracefunc_set_in(thread);
+	profilehook_set_in(thread);
 }
 
 /*
@@ -269,10 +231,10 @@ static int cover_listed(bool replace)
 
 	for (; thread; thread = py.PyThreadState_Next(thread)) {
 		if (thread == self || !pyapi_state_is_ready(thread) ||
-		    !(replace ? spawn_is_free(thread) : has_no_profile(thread)))
+		    !(replace ? profilehook_is_free(thread) : profilehook_is_none(thread)))
 			continue;
 		if (replace)
-			tracefunc_set_in(thread);
+			profilehook_set_in(thread);
 		else
 			cover_free(thread);
 		n++;
@@ -285,7 +247,7 @@ void spawn_look(void)
 	static uint64_t next_ns;
 	uint64_t now;
 
-	if (!tracefunc_wanted())
+	if (!profilehook_wanted())
 		return;
 	now = pyprof_clock_ns(CLOCK_MONOTONIC);
 	if (now < next_ns)
@@ -296,7 +258,7 @@ void spawn_look(void)
 
 void spawn_watch(void)
 {
-	if (!tracefunc_wanted())
+	if (!profilehook_wanted())
 		return;
 	if (!watched)
 		__atomic_add_fetch(&n_watching, 1, __ATOMIC_RELAXED);
@@ -306,7 +268,7 @@ void spawn_watch(void)
 
 void spawn_watch_first(void)
 {
-	if (!tracefunc_wanted() || py.version >= 0x030c00)
+	if (!profilehook_wanted() || py.version >= 0x030c00)
 		return;
 	n_first += !watched_first;
 	watched_first = true;
@@ -335,13 +297,13 @@ static void expect_others(void)
 void spawn_cover_threads(void)
 {
 	cover_listed(true);
-	if (tracefunc_wanted() && py.version < 0x030c00 && process_threads() != 1)
+	if (profilehook_wanted() && py.version < 0x030c00 && process_threads() != 1)
 		expect_others();
 }
 
 void spawn_before_create(void)
 {
-	if (__builtin_expect(!tracefunc_wanted(), 1))
+	if (__builtin_expect(!profilehook_wanted(), 1))
 		return;
 	if (!inlines_calls() || !pyapi_thread_holding_gil() || !cover_listed(false))
 		expect_others();

@@ -8,18 +8,9 @@
 
 #include <stdbool.h>
 
-/* Learns where a thread keeps its profile function; the calling thread has ours. Needs the GIL. */
-void spawn_learn(void);
-
-/* Whether a thread has a profile function of ours, or none. Needs the GIL. */
-bool spawn_is_free(void *thread);
-
-/* Whether the thread has the very function that it should have. Needs the GIL. */
-bool spawn_has_ours(void *thread);
-
 /*
  * This thread's profile function may be, or become, somebody else's: before its next frame it is looked at
- * (taken_look), and again before each until spawn_unwatch(), which needs no GIL.
+ * (profilehook_look), and again before each until spawn_unwatch(), which needs no GIL.
  */
 void spawn_watch(void);
 void spawn_unwatch(void);
@@ -36,7 +27,7 @@ void spawn_look(void);
 /* The program makes a thread now. Any thread, with or without the GIL. */
 void spawn_before_create(void);
 
-/* Sets tracefunc_wanted() in every thread there is. Needs the GIL. */
+/* Sets profilehook_wanted() in every thread there is. Needs the GIL. */
 void spawn_cover_threads(void);
 
 #endif

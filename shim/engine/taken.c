@@ -5,16 +5,13 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "hook.h"
+#include "profilehook.h"
 #include "python/pyapi.h"
 #include "record/clock.h"
 #include "record/recording.h"
 #include "record/thread.h"
 #include "spawn.h"
 #include "takers.h"
-#include "tracefunc.h"
-
-__thread bool taken_by_others __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* What this thread knows of the loss that it is to look for. */
 static __thread struct {
@@ -32,17 +29,17 @@ static void forget_loss(void)
 {
 	memset(&loss, 0, sizeof(loss));
 	loss.n_restarts = recording.n_restarts;
-	taken_by_others = false;
+	profilehook_is_taken = false;
 	thread_self.taken = false;
 	spawn_unwatch();
 }
 
 /* Whether the thread may have done something since the hook went. */
-static bool has_moved_on(const void *thread, enum taken_where where)
+static bool has_moved_on(const void *thread, enum profilehook_where where)
 {
 	struct pyapi_position now;
 
-	if (where == TAKEN_IN_CALL)
+	if (where == PROFILEHOOK_IN_CALL)
 		return false;
 	if (!loss.expected || py.version >= 0x030c00)
 		return true;
@@ -54,34 +51,36 @@ static bool has_moved_on(const void *thread, enum taken_where where)
 static void put_missed_return(void)
 {
 	if (loss.call)
-		hook_put(PYPROF_C_RETURN, loss.call, clock_event(), false, NULL);
+		thread_put(PYPROF_C_RETURN, loss.call >> PYPROF_FN_SHIFT, clock_event());
 }
 
 /* Without a word of the API: it was the C function that was called last, if that was the last that was seen. */
 static void learn_from_loss(void)
 {
-	if (!loss.expected && !taken_by_others)
+	if (!loss.expected && !profilehook_is_taken)
 		takers_learn(thread_call_at_hand());
 }
 
 /* The hook is nobody's. */
-static void regain(void *thread, enum taken_where where)
+static void regain(void *thread, enum profilehook_where where)
 {
 	uint64_t id = pyapi_state_id(thread);
-	bool missed = taken_by_others || has_moved_on(thread, where);
-	bool in_child = recording.state == RECORDING_FORKED && (taken_by_others || loss.expected);
+	bool missed = profilehook_is_taken || has_moved_on(thread, where);
+	bool in_child =
+		recording.state == RECORDING_FORKED && (profilehook_is_taken || loss.expected);
 	/* Else this is a new PyThreadState, as each PyGILState_Ensure makes one: nothing was lost. */
 	bool known = in_child || (id && id == thread_self.state);
 
 	if (known)
 		learn_from_loss();
-	tracefunc_set_here();
-	if (!spawn_has_ours(thread))
+	if (!profilehook_set_here())
+		spawn_watch();
+	if (!profilehook_is_ours(thread))
 		return; /* an audit hook of the program refused */
 	thread_self.state = id;
 	if (known && missed)
 		thread_end_gap();
-	else if (known && where == TAKEN_BETWEEN)
+	else if (known && where == PROFILEHOOK_BETWEEN)
 		put_missed_return();
 	else if (!known)
 		spawn_note_new();
@@ -92,7 +91,7 @@ static void see_others(void)
 {
 	learn_from_loss();
 	thread_mark_taken();
-	taken_by_others = true;
+	profilehook_is_taken = true;
 	if (loss.by_api)
 		spawn_unwatch();
 	else
@@ -102,18 +101,18 @@ static void see_others(void)
 /* Somebody who had kept our function and set it again gave it back. */
 static void see_ours(void)
 {
-	if (taken_by_others)
+	if (profilehook_is_taken)
 		thread_end_gap();
 	forget_loss();
 }
 
-static void look(void *thread, enum taken_where where)
+static void look(void *thread, enum profilehook_where where)
 {
 	if (loss.n_restarts != recording.n_restarts)
-		taken_by_others = loss.expected = false;
-	if (spawn_has_ours(thread))
+		profilehook_is_taken = loss.expected = false;
+	if (profilehook_is_ours(thread))
 		see_ours();
-	else if (spawn_is_free(thread))
+	else if (profilehook_is_free(thread))
 		regain(thread, where);
 	else
 		see_others();
@@ -122,12 +121,12 @@ static void look(void *thread, enum taken_where where)
 /* Called with the GIL held. */
 static void *thread_at_hand(void)
 {
-	void *thread = tracefunc_wanted() ? pyapi_thread_current() : NULL;
+	void *thread = profilehook_wanted() ? pyapi_thread_current() : NULL;
 
 	return thread && pyapi_in_main_interpreter() ? thread : NULL;
 }
 
-void taken_look(enum taken_where where)
+static void taken_look(enum profilehook_where where)
 {
 	struct pyapi_pending pending;
 	void *thread = thread_at_hand();
@@ -148,7 +147,7 @@ static int look_between(void *unused)
 	(void)unused;
 	/* An audit hook in Python runs before the hook is taken. */
 	if (!pyapi_is_tracing(thread))
-		taken_look(TAKEN_BETWEEN);
+		taken_look(PROFILEHOOK_BETWEEN);
 	return 0;
 }
 
@@ -163,15 +162,15 @@ static void look_soon(void)
 /* The thread's hook is about to be set, to what is not known. */
 static void expect_loss(void *thread)
 {
-	if (spawn_has_ours(thread)) {
+	if (profilehook_is_ours(thread)) {
 		forget_loss();
 		loss.expected = true;
 		loss.place = pyapi_position(thread);
 		loss.call = thread_call_at_hand();
 		thread_mark_taken();
 		takers_learn(loss.call);
-	} else if (!spawn_is_free(thread)) {
-		taken_by_others = true;
+	} else if (!profilehook_is_free(thread)) {
+		profilehook_is_taken = true;
 	}
 	loss.by_api = is_audited;
 	spawn_watch();
@@ -188,7 +187,7 @@ static int on_audit(const char *event, PyObject *args, void *unused)
 	(void)unused;
 	if (event[0] != 's' || event[4] != 's' || strcmp(event, "sys.setprofile") != 0)
 		return 0;
-	thread = tracefunc_sets() ? NULL : thread_at_hand();
+	thread = profilehook_sets() ? NULL : thread_at_hand();
 	if (thread) {
 		pyapi_pending_save(&pending);
 		expect_loss(thread);
@@ -200,5 +199,6 @@ static int on_audit(const char *event, PyObject *args, void *unused)
 void taken_prepare(void)
 {
 	main_thread = pthread_self();
+	profilehook_on_look(taken_look);
 	is_audited = pyapi_audit_make(on_audit);
 }

@@ -17,23 +17,10 @@
 #ifndef SHIM_TAKEN_H
 #define SHIM_TAKEN_H
 
-#include <stdbool.h>
-
-/* Where the thread is looked at. */
-enum taken_where {
-	TAKEN_IN_CALL,	/* in a C function, before the interpreter tells that it returns */
-	TAKEN_BETWEEN,	/* between two instructions */
-	TAKEN_AT_FRAME, /* before a frame is evaluated */
-};
-
-/* Once in each interpreter that is initialised, in its main thread. */
+/*
+ * Once in each interpreter that is initialised, in its main thread. From then on profilehook_look() looks at the
+ * thread's hook, and does what is to be done about it. Exceptions and errno stay as they are.
+ */
 void taken_prepare(void);
-
-/* Looks at the thread's hook, and does what is to be done about it. Exceptions and errno stay as they are. */
-void taken_look(enum taken_where where);
-
-/* Whether the hook has been seen in other hands already: there is nothing more to do until it is free. */
-extern __thread bool taken_by_others
-	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 #endif

@@ -3,10 +3,9 @@
 
 #include <string.h>
 
+#include "profilehook.h"
 #include "record/intern.h"
 #include "setprofile.h"
-#include "taken.h"
-#include "tracefunc.h"
 
 #define N_TAKERS 32
 
@@ -27,8 +26,8 @@ static void *call_real(unsigned i, void *a, void *b, void *c, void *d, void *e)
 {
 	void *result = taker[i].real(a, b, c, d, e);
 
-	if (tracefunc_wanted())
-		taken_look(TAKEN_IN_CALL);
+	if (profilehook_wanted())
+		profilehook_look(PROFILEHOOK_IN_CALL);
 	return result;
 }
 
@@ -85,7 +84,7 @@ void takers_meet(struct py_method_def *def, PyObject *self)
 {
 	struct py_method_def *kin;
 
-	if (!tracefunc_wanted() || !has_a_takers_name(def))
+	if (!profilehook_wanted() || !has_a_takers_name(def))
 		return;
 	call_through_us(def);
 	kin = pyapi_methods_around(def, self);

@@ -4,21 +4,14 @@
  * thread; spawn.c brings it to all others. The profile object stays NULL, so sys.getprofile() still
  * answers None.
  */
-#include "tracefunc.h"
-
 #include "engine.h"
 #include "hook.h"
+#include "profilehook.h"
 #include "record/recording.h"
 #include "spawn.h"
 #include "system/config.h"
 #include "system/log.h"
 #include "taken.h"
-
-/* The function that every thread's profile hook should be now, and what it was before; NULL: none. */
-static py_tracefunc wanted, former;
-
-/* Whether a thread's function can be set without telling the program's audit hooks. */
-static bool is_quiet;
 
 /* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
 static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
@@ -180,8 +173,8 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 	if (due)
 		begin();
 	pyapi_pending_restore(&pending);
-	if (due && wanted)
-		return wanted(self, frame, what, arg);
+	if (due && profilehook_wanted())
+		return profilehook_wanted()(self, frame, what, arg);
 	return NULL;
 }
 
@@ -232,73 +225,17 @@ static void stop_waiting(void)
 	evaluates = false;
 }
 
-py_tracefunc tracefunc_wanted(void)
+/* A thread whose function is the program's is looked at until that has gone. */
+static void set_here(void)
 {
-	return wanted;
-}
-
-py_tracefunc tracefunc_former(void)
-{
-	return former;
-}
-
-static __thread bool within __attribute__((tls_model("initial-exec")));
-
-bool tracefunc_sets(void)
-{
-	return within;
-}
-
-/* By the C-API: for the first time, or where PyThreadState is not as it should be. */
-static void set_loudly(void *other)
-{
-	if (within) /* an audit hook in Python, whose frames have come by our frame hook */
-		return;
-	within = true;
-	if (!other)
-		py.PyEval_SetProfile(wanted, NULL);
-	else if (py._PyEval_SetProfile)
-		py._PyEval_SetProfile(other, wanted, NULL);
-	within = false;
-	if (py.PyErr_Occurred()) { /* an audit hook of the program forbids it */
-		py.PyErr_Clear();
-		log_debug("an audit hook refused the profile function");
-	}
-}
-
-void tracefunc_set_here(void)
-{
-	void *thread = py.PyThreadState_Get();
-
-	if (!is_quiet)
-		set_loudly(NULL);
-	else if (!spawn_is_free(thread) || !pyapi_profile_set(thread, wanted))
+	if (!profilehook_set_here())
 		spawn_watch();
 }
 
-void tracefunc_set_in(void *thread)
-{
-	if (!is_quiet)
-		set_loudly(thread);
-	else
-		pyapi_profile_set(thread, wanted);
-}
-
-static void want(py_tracefunc f)
-{
-	former = wanted;
-	wanted = f;
-}
-
-/* Before there can be an audit hook in Python: where a function stands that the C-API has set. */
 static bool prepare(void)
 {
-	want(wait_for_main);
-	set_loudly(NULL);
-	spawn_learn();
-	is_quiet = pyapi_profile_is(py.PyThreadState_Get(), wanted);
-	want(NULL);
-	tracefunc_set_here();
+	profilehook_prepare(wait_for_main);
+	set_here();
 	taken_prepare();
 	return true;
 }
@@ -308,8 +245,8 @@ static bool arm(const struct engine_wait *wait)
 	waits = wait;
 	if (py.version < 0x030c00)
 		return wait_by_evaluating();
-	want(wait_for_main);
-	tracefunc_set_here();
+	profilehook_want(wait_for_main);
+	set_here();
 	return true;
 }
 
@@ -317,9 +254,9 @@ static bool start(void)
 {
 	stop_waiting();
 	traced = choose_trace();
-	want(config.builtins ? traced : trace_python);
+	profilehook_want(config.builtins ? traced : trace_python);
 	pyapi_audit_switch(true);
-	tracefunc_set_here();
+	set_here();
 	spawn_cover_threads();
 	return true;
 }
@@ -330,8 +267,8 @@ static void stop(void)
 	if (thread_self.taken)
 		thread_end_gap();
 	pyapi_audit_switch(false);
-	want(NULL);
-	tracefunc_set_here();
+	profilehook_want(NULL);
+	set_here();
 	spawn_cover_threads();
 }
 

@@ -7,7 +7,6 @@
 #include "pyprof/clock.h"
 #include "recording.h"
 #include "system/sandbox.h"
-#include "thread.h"
 
 /* To believe a rate takes two pairs of clocks this far apart: each is off by some 20 ns. */
 #define MIN_SPAN_NS 100000u
@@ -31,6 +30,9 @@ static __thread struct estimate {
 	uint64_t ns;	/* CPU time */
 	uint64_t last;	/* the counter at the last reading of this clock */
 } estimate __attribute__((tls_model("initial-exec")));
+
+/* The thread's own: PYSHIM_CLOCK=count: the clock; =cpu and =thread: what is added to it. */
+static __thread uint64_t count __attribute__((tls_model("initial-exec")));
 
 static uint64_t get(const uint64_t *p)
 {
@@ -156,11 +158,11 @@ uint64_t clock_read(void)
 	case PYPROF_CLOCK_TSC:
 		return pyprof_tsc();
 	case PYPROF_CLOCK_CPU:
-		return cpu_clock(CLOCK_PROCESS_CPUTIME_ID) + thread_self.count;
+		return cpu_clock(CLOCK_PROCESS_CPUTIME_ID) + count;
 	case PYPROF_CLOCK_THREAD:
-		return cpu_clock(CLOCK_THREAD_CPUTIME_ID) + thread_self.count;
+		return cpu_clock(CLOCK_THREAD_CPUTIME_ID) + count;
 	case PYPROF_CLOCK_COUNT:
-		return thread_self.count;
+		return count;
 	default:
 		return pyprof_clock_ns(CLOCK_MONOTONIC);
 	}
@@ -169,8 +171,13 @@ uint64_t clock_read(void)
 uint64_t clock_event(void)
 {
 	if (recording.clock == PYPROF_CLOCK_COUNT)
-		return ++thread_self.count;
+		return ++count;
 	return clock_read();
+}
+
+void clock_reset(void)
+{
+	count = 0;
 }
 
 uint64_t clock_continue(uint64_t last)
@@ -180,6 +187,6 @@ uint64_t clock_continue(uint64_t last)
 		return 0;
 	if (recording.clock == PYPROF_CLOCK_TSC || recording.clock == PYPROF_CLOCK_WALL)
 		return 0;
-	thread_self.count += last;
+	count += last;
 	return last;
 }

@@ -41,4 +41,7 @@ uint64_t clock_event(void);
  */
 uint64_t clock_continue(uint64_t last);
 
+/* The calling thread leaves its ring: a clock of its own begins again at 0. Async-signal-safe. */
+void clock_reset(void);
+
 #endif

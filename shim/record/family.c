@@ -22,7 +22,7 @@ struct slot {
 	uint64_t owner; /* PYPROF_CONSUMER() */
 	uint64_t pid_namespace;
 	uint64_t device, inode;
-	uint64_t length, reserved_bytes, used_bytes;
+	struct region_size size;
 	struct family_numbers numbers;
 	char path[128];
 };
@@ -93,17 +93,9 @@ void family_join(bool forked, uint64_t pid_namespace, const struct family_number
 	own->device = region.device;
 	own->inode = region.inode;
 	strcpy(own->path, region.path); /* it fits: see above */
-	family_note();
+	region.published = &own->size;
+	region_publish_size();
 	__atomic_store_n(&own->state, SLOT_USED, __ATOMIC_RELAXED);
-}
-
-void family_note(void)
-{
-	if (!own)
-		return;
-	pyprof_set(&own->length, region.length);
-	pyprof_set(&own->reserved_bytes, region.reserved_bytes);
-	pyprof_set(&own->used_bytes, region.used_bytes);
 }
 
 /* --- those of ended processes ------------------------------------------------------------------ */
@@ -134,7 +126,7 @@ static bool is_better(const struct slot *s, const struct slot *than,
 {
 	if (!than || shares(s, numbers) != shares(than, numbers))
 		return !than || shares(s, numbers);
-	return pyprof_get(&s->used_bytes) > pyprof_get(&than->used_bytes);
+	return pyprof_get(&s->size.used_bytes) > pyprof_get(&than->size.used_bytes);
 }
 
 /* NULL where there are not too many. Starts where the last look ended. */
@@ -154,7 +146,7 @@ static struct slot *find_ended(uint64_t here, const struct family_numbers *numbe
 		if (state_of(s) != SLOT_ENDED)
 			continue;
 		n_ended++;
-		bytes += pyprof_get(&s->used_bytes);
+		bytes += pyprof_get(&s->size.used_bytes);
 		if (is_better(s, best, numbers))
 			best = s;
 	}
@@ -164,6 +156,7 @@ static struct slot *find_ended(uint64_t here, const struct family_numbers *numbe
 void family_forked(void)
 {
 	own = NULL;
+	region.published = NULL;
 }
 
 bool family_take(struct region *r, uint64_t pid_namespace, const struct family_numbers *numbers,
@@ -180,9 +173,9 @@ bool family_take(struct region *r, uint64_t pid_namespace, const struct family_n
 		*shared = shares(s, numbers);
 		r->device = s->device;
 		r->inode = s->inode;
-		r->length = s->length;
-		r->reserved_bytes = s->reserved_bytes;
-		r->used_bytes = s->used_bytes;
+		r->length = s->size.length;
+		r->reserved_bytes = s->size.reserved_bytes;
+		r->used_bytes = s->size.used_bytes;
 		memcpy(r->path, s->path, sizeof(s->path));
 		return true;
 	}

@@ -35,9 +35,6 @@ struct family_numbers {
  */
 void family_join(bool forked, uint64_t pid_namespace, const struct family_numbers *numbers);
 
-/* Tells what the region has become, for whoever goes on in it. A few stores. */
-void family_note(void);
-
 /* In a forked child, before anything else: it has no recording yet. Async-signal-safe. */
 void family_forked(void);
 

@@ -18,11 +18,11 @@ __thread struct forkstack forkstack_born
 
 static size_t bytes_of(size_t n_frames)
 {
-	return n_frames * sizeof(struct forkstack_frame);
+	return n_frames * sizeof(struct intern_origin);
 }
 
 /* For one fork at a time, and in its child: spares both a mapping. */
-static struct forkstack_frame first_frames[FIRST_FRAMES];
+static struct intern_origin first_frames[FIRST_FRAMES];
 static bool first_frames_taken;
 
 static void release(const struct forkstack *f)

@@ -14,17 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FORKSTACK_TEXT_BYTES 96
-
-struct forkstack_frame {
-	uintptr_t key; /* of a code object; an odd number: of a C function; 0: one without a name */
-	uint16_t flags;
-	uint16_t text_bytes;
-	char text[FORKSTACK_TEXT_BYTES]; /* of a C function: its name, cut off where too long */
-};
+#include "intern.h"
 
 struct forkstack {
-	struct forkstack_frame *frame; /* the innermost first */
+	struct intern_origin *frame; /* the innermost first */
 	size_t n, cap;
 	/*
 	 * All frames are there. Else the records went back too far: then the Python frames further out

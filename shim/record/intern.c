@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "forkstack.h"
 #include "names.h"
 #include "pyprof/abi.h"
 #include "pyprof/ring.h"
@@ -397,13 +396,13 @@ void intern_c_changed(const struct py_method_def *def)
 
 /* --- forked children ---------------------------------------------------------------------------- */
 
-void intern_describe(uint32_t number, struct forkstack_frame *frame)
+void intern_describe(uint32_t number, struct intern_origin *frame)
 {
 	const struct number *n = number && number <= n_numbers ? &numbers[number] : NULL;
 	const struct pyprof_name *p;
 	uint32_t file_bytes, bytes;
 
-	*frame = (struct forkstack_frame){ .key = n ? n->key : 0 };
+	*frame = (struct intern_origin){ .key = n ? n->key : 0 };
 	if (!is_c(frame->key))
 		return;
 	p = names_at(n->name);
@@ -475,7 +474,7 @@ bool intern_adopt(void)
 	return names_adopt(adopt_number);
 }
 
-uint32_t intern_frame(const struct forkstack_frame *frame)
+uint32_t intern_frame(const struct intern_origin *frame)
 {
 	struct label_entry e = {
 		.kind = PYPROF_NAME_C,

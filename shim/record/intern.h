@@ -16,7 +16,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "forkstack.h"
 #include "pyprof/abi.h"
 #include "python/pyapi.h"
 
@@ -99,8 +98,21 @@ struct py_method_def *intern_c_def(uint32_t fn);
 /* Its address or name was changed, but it is the same function. */
 void intern_c_changed(const struct py_method_def *def);
 
-/* What the recording of a forked child needs to know of a number. 0 and overflow: nothing. */
-void intern_describe(uint32_t number, struct forkstack_frame *frame);
+/*
+ * What the recording of a forked child makes a function's name from: the child's memory is a copy of the parent's,
+ * whose recording is out of its reach.
+ */
+#define INTERN_TEXT_BYTES 96
+
+struct intern_origin {
+	uintptr_t key; /* of a code object; an odd number: of a C function; 0: one without a name */
+	uint16_t flags;
+	uint16_t text_bytes;
+	char text[INTERN_TEXT_BYTES]; /* of a C function: its name, cut off where too long */
+};
+
+/* In the parent. Of number 0 and of the overflow's: a key of 0. */
+void intern_describe(uint32_t number, struct intern_origin *frame);
 
 /* How many functions have a number. */
 uint32_t intern_count(void);
@@ -121,7 +133,7 @@ void intern_inherited(void);
  */
 bool intern_adopt(void);
 
-/* The function of a frame that the child was born in. */
-uint32_t intern_frame(const struct forkstack_frame *frame);
+/* In the child: the number of such a function. */
+uint32_t intern_frame(const struct intern_origin *frame);
 
 #endif

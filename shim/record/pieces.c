@@ -5,7 +5,6 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "region.h"
 #include "system/process.h"
 
 #define N_PIECES 32u
@@ -20,10 +19,9 @@ void pieces_reset(void)
 	memset(pieces, 0, sizeof(pieces));
 }
 
-bool pieces_give_back(uint64_t offset, uint64_t bytes)
+bool pieces_give_back(uint8_t *base, uint64_t offset, uint64_t bytes)
 {
-	return bytes && !process_is_filtered() &&
-	       madvise(region_at(offset), bytes, MADV_REMOVE) == 0;
+	return bytes && !process_is_filtered() && madvise(base + offset, bytes, MADV_REMOVE) == 0;
 }
 
 /* With those that lie next to it, which are taken out. */
@@ -42,7 +40,7 @@ static struct piece merge(struct piece p)
 	return p;
 }
 
-void pieces_keep(uint64_t offset, uint64_t bytes)
+void pieces_keep(uint8_t *base, uint64_t offset, uint64_t bytes)
 {
 	struct piece p = merge((struct piece){ offset, bytes }), left_out = p;
 	struct piece *smallest = &pieces[0];
@@ -52,16 +50,16 @@ void pieces_keep(uint64_t offset, uint64_t bytes)
 		smallest = pieces[i].bytes < smallest->bytes ? &pieces[i] : smallest;
 		kept += pieces[i].bytes;
 	}
-	if (kept > MAX_KEPT_BYTES && pieces_give_back(p.offset, p.bytes))
+	if (kept > MAX_KEPT_BYTES && pieces_give_back(base, p.offset, p.bytes))
 		return;
 	if (smallest->bytes < p.bytes) {
 		left_out = *smallest;
 		*smallest = p;
 	}
-	pieces_give_back(left_out.offset, left_out.bytes);
+	pieces_give_back(base, left_out.offset, left_out.bytes);
 }
 
-uint64_t pieces_take(uint64_t bytes)
+uint64_t pieces_take(uint8_t *base, uint64_t bytes)
 {
 	struct piece *best = NULL;
 	uint64_t at;
@@ -74,6 +72,6 @@ uint64_t pieces_take(uint64_t bytes)
 		return 0;
 	best->bytes -= bytes;
 	at = best->offset + best->bytes;
-	memset(region_at(at), 0, bytes);
+	memset(base + at, 0, bytes);
 	return at;
 }

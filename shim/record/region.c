@@ -10,7 +10,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "family.h"
 #include "filename.h"
 #include "pageguard.h"
 #include "pieces.h"
@@ -554,14 +553,25 @@ void region_free(uint64_t offset, uint64_t bytes)
 
 	bytes = round_up(bytes);
 	/* To the file system where others need it. */
-	if (region.share != SHARE_EXCEEDED || !pieces_give_back(offset, bytes))
-		pieces_keep(offset, bytes);
+	if (region.share != SHARE_EXCEEDED || !pieces_give_back(region.base, offset, bytes))
+		pieces_keep(region.base, offset, bytes);
 	errno = saved;
 }
 
 bool region_is_short(void)
 {
 	return region.share == SHARE_EXCEEDED;
+}
+
+void region_publish_size(void)
+{
+	struct region_size *to = region.published;
+
+	if (!to)
+		return;
+	pyprof_set(&to->length, region.length);
+	pyprof_set(&to->reserved_bytes, region.reserved_bytes);
+	pyprof_set(&to->used_bytes, region.used_bytes);
 }
 
 static uint64_t take_new(uint64_t bytes, bool for_ring)
@@ -571,13 +581,13 @@ static uint64_t take_new(uint64_t bytes, bool for_ring)
 	if (bytes > 1ull << 40 || !reach(end_of(bytes), for_ring))
 		return 0;
 	region.used_bytes = end_of(bytes);
-	family_note();
+	region_publish_size();
 	return at;
 }
 
 uint64_t region_alloc(uint64_t bytes)
 {
-	uint64_t at = pieces_take(round_up(bytes));
+	uint64_t at = pieces_take(region.base, round_up(bytes));
 
 	return at ? at : take_new(bytes, false);
 }
@@ -628,7 +638,7 @@ static bool has_share(uint64_t need)
 
 uint64_t region_alloc_ring(uint64_t bytes)
 {
-	uint64_t at = pieces_take(round_up(bytes));
+	uint64_t at = pieces_take(region.base, round_up(bytes));
 
 	return at || !has_share(end_of(bytes)) ? at : take_new(bytes, true);
 }

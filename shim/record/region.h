@@ -25,6 +25,11 @@
 
 #define REGION_BLOCK_BYTES (16u << 10) /* header.block_bytes */
 
+/* What another process needs to know to continue in the file. */
+struct region_size {
+	uint64_t length, reserved_bytes, used_bytes; /* as in struct region */
+};
+
 struct region {
 	uint8_t *base;		      /* where offset 0 is mapped; NULL: there is no recording */
 	struct pyprof_header *header; /* the same place */
@@ -41,9 +46,10 @@ struct region {
 	enum share share;	   /* what they were told */
 	uint64_t share_bytes;	   /* that they may take without asking again */
 	uint64_t device, inode;
-	uint64_t root_inode;	/* of "/": another one means that the path leads elsewhere */
-	uint64_t process_start; /* header.process_start */
-	int pid;		/* whose recording this is */
+	uint64_t root_inode;	       /* of "/": another one means that the path leads elsewhere */
+	uint64_t process_start;	       /* header.process_start */
+	int pid;		       /* whose recording this is */
+	struct region_size *published; /* kept up to date for other processes (family.c), or NULL */
 	char path[256];
 };
 
@@ -83,6 +89,9 @@ uint64_t region_alloc(uint64_t bytes);
 
 /* The same for a ring, which can do without: only within the share that rings may have (share.h). */
 uint64_t region_alloc_ring(uint64_t bytes);
+
+/* Copies the sizes to region.published. A few stores. */
+void region_publish_size(void);
 
 /* Whether rings have more than their share, and are to give back what they can do without. */
 bool region_is_short(void);

@@ -65,6 +65,12 @@ static bool has_exit_key;
 /* PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL held. */
 static uint64_t patience_ns = BLOCK_PATIENCE_NS;
 
+static void forget_self(void)
+{
+	memset(&thread_self, 0, sizeof(thread_self));
+	clock_reset();
+}
+
 /* --- time ------------------------------------------------------------------------------------- */
 
 uint64_t thread_slow_enter(void)
@@ -80,7 +86,7 @@ void thread_slow_leave(uint64_t entered)
 	if (--slow_depth)
 		return;
 	if (recording.state == RECORDING_FORKED) { /* a signal handler has forked in between */
-		memset(&thread_self, 0, sizeof(thread_self));
+		forget_self();
 		return;
 	}
 	passed = clock_read() - entered;
@@ -211,21 +217,32 @@ static void go_on_in(struct thread_ring *ring)
 	pyprof_set(&ring->shared->ended_ticks, 0);
 }
 
-/* A record that tells of the thread, and is no event. */
-static void tell(unsigned kind, uint32_t number, uint64_t now)
+static void put(unsigned kind, uint32_t number, uint64_t now)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t ticks = now - s->base;
 	uint64_t *at = s->next;
 
-	s->telling = true;
 	if (at == s->stop || ticks >> PYPROF_TICK_BITS)
 		at = thread_room(now, &ticks, false);
-	if (at) {
-		pyprof_put(at, pyprof_record(kind, number & ((1u << PYPROF_FN_BITS) - 1), ticks));
-		s->next = at + 1;
-	}
-	s->telling = false;
+	if (!at)
+		return;
+	pyprof_put(at, pyprof_record(kind, number & ((1u << PYPROF_FN_BITS) - 1), ticks));
+	s->next = at + 1;
+}
+
+/* A record about the thread, which is no event: its loss is not counted. */
+static void tell(unsigned kind, uint32_t number, uint64_t now)
+{
+	thread_self.telling = true;
+	put(kind, number, now);
+	thread_self.telling = false;
+}
+
+void thread_put(unsigned kind, uint32_t number, uint64_t now)
+{
+	put(kind, number, now);
+	thread_self.stop = thread_self.next;
 }
 
 static void put_thread(uint64_t now)
@@ -336,7 +353,7 @@ static void thread_exit(void *arg)
 		pyprof_set(&ring->shared->ended_ticks, at ? at : 1);
 	ring->last = clock_read();
 	ring->left = *s;
-	memset(s, 0, sizeof(*s));
+	forget_self();
 	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE); /* X2 */
 }
 
@@ -656,8 +673,11 @@ const struct pyprof_ring *thread_ring_of_self(void)
 
 /* --- the rings of another process ------------------------------------------------------------------ */
 
-/* Where its last record ends, and the clock there: what its slow paths took since the block began is lost. */
-static void find_end(struct thread_self *left)
+/*
+ * Finds where its last record ends. Returns the clock there: what its slow paths took since the block began is
+ * lost.
+ */
+static uint64_t find_end(struct thread_self *left)
 {
 	uint64_t ticks = 0, r;
 
@@ -671,7 +691,7 @@ static void find_end(struct thread_self *left)
 		left->next++;
 	}
 	left->stop = left->next;
-	left->count = left->base + ticks;
+	return left->base + ticks;
 }
 
 /* Follows the chain to its last block. False: it leads out of the file, or round. */
@@ -698,7 +718,7 @@ static bool find_last_block(struct thread_ring *ring)
 	left->end = (uint64_t *)((char *)b + REGION_BLOCK_BYTES);
 	left->base = b->base_ticks + b->skipped_ticks;
 	left->skipped_ticks = b->skipped_ticks;
-	find_end(left);
+	ring->last = find_end(left);
 	return true;
 }
 
@@ -712,9 +732,7 @@ static bool adopt_ring(struct pyprof_ring *shared)
 		give_ring_back(ring);
 		return false;
 	}
-	ring->last = ring->left.count;
 	pyprof_set(&shared->ended_ticks, ring->last ? ring->last : 1);
-	ring->left.count = 0;
 	ring->state = RING_FREE;
 	recording.n_blocks += ring->n_blocks;
 	recording.table_bytes += fold_table_bytes(&ring->table);
@@ -760,7 +778,7 @@ void thread_reset(void)
 
 	CDS_INIT_LIST_HEAD(&registry);
 	first_ring_taken = false;
-	memset(&thread_self, 0, sizeof(thread_self));
+	forget_self();
 	thread_self.blind =
 		blind; /* a child's recording begins only after its thread was not seen */
 	last_rings = NULL;

@@ -26,7 +26,6 @@ struct thread_self {
 	uint64_t base;	/* clock reading of tick 0 */
 	/* Between a call site's event and its function's: PYPROF_CALL ^ PYPROF_BARE_CALL. */
 	uint64_t site;
-	uint64_t count; /* clock.c's: PYSHIM_CLOCK=count: the clock; =thread: what is added to it */
 	/* the slow paths' */
 	uint64_t *end; /* of the block */
 	uint64_t skipped_ticks;
@@ -53,6 +52,9 @@ extern __thread struct thread_self thread_self
  * counted. `entering`: the record is of a Python function that has just started.
  */
 uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering);
+
+/* Records an event from a slow path; the event after it takes the slow path too. */
+void thread_put(unsigned kind, uint32_t number, uint64_t now);
 
 /*
  * Brackets of a slow path, which may nest: what passes between the outermost two is left out of

@@ -161,15 +161,15 @@ static struct {
 	bool whole; /* the tables were in order when it was forked */
 } parent;
 
-static bool renumbered;		     /* it does not go on with its parent's numbers ... */
-static struct forkstack_frame event; /* ... then what the event at hand is of */
+static bool renumbered;		   /* it does not go on with its parent's numbers ... */
+static struct intern_origin event; /* ... then what the event at hand is of */
 
 /* By the parent's tables and names. */
 static void describe_event(void)
 {
 	uint8_t *base = region.base;
 
-	event = (struct forkstack_frame){ 0 };
+	event = (struct intern_origin){ 0 };
 	if (!parent.whole || !parent.region.aside || !recording_event_fn)
 		return;
 	region.base = parent.region.aside;

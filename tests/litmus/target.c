@@ -11,6 +11,7 @@
 #include "engine/spawn.h"
 #include "engine/takers.h"
 #include "python/pyapi.h"
+#include "record/clock.h"
 #include "record/forkstack.h"
 #include "record/names.h"
 #include "record/recording.h"
@@ -156,7 +157,7 @@ void target_put(unsigned kind, uint32_t fn)
 
 void target_pause(void)
 {
-	thread_self.count += 1ull << (PYPROF_TICK_BITS + 1);
+	clock_continue(1ull << (PYPROF_TICK_BITS + 1));
 }
 
 bool target_is_within_block(void)
