@@ -22,6 +22,7 @@
 
 #include "profilehook.h"
 #include "pyprof/clock.h"
+#include "python/evalhook.h"
 #include "python/pyapi.h"
 #include "record/thread.h"
 #include "system/process.h"
@@ -31,8 +32,10 @@
 	50000000ull /* so long is a function's first call looked after, if it does not return */
 #define LOOK_NS 10000000ull /* at most so often are all threads looked at */
 
-/* The evaluator that stood there before ours, which ours goes on to; NULL until ours is set for the first time. */
-static py_evalfunc evaluate;
+static PyObject *evaluate(void *a, void *b, void *c);
+
+static struct evalhook hook = { .ours = evaluate };
+
 static int n_watching;	    /* threads that are `watched` */
 static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
 
@@ -53,7 +56,6 @@ static int n_first;
 static uint64_t first_until_ns;
 static __thread bool watched_first __attribute__((tls_model("initial-exec")));
 static __thread uintptr_t stack_floor __attribute__((tls_model("initial-exec")));
-static __thread void *passing __attribute__((tls_model("initial-exec"))); /* pass_on() */
 
 static bool inlines_calls(void)
 {
@@ -61,15 +63,6 @@ static bool inlines_calls(void)
 }
 
 /* --- the frame hook -------------------------------------------------------------------------------- */
-
-static PyObject *evaluate_hook(void *a, void *b, void *c);
-
-/* An evaluator that was set since keeps its place; it calls ours, which then only goes on. */
-static void remove_hook(void)
-{
-	if (pyapi_eval_get() == evaluate_hook)
-		pyapi_eval_set(evaluate);
-}
 
 /* Whether this thread has used a quarter of its stack; asked on 3.11 only. */
 static bool stack_is_short(void)
@@ -163,25 +156,7 @@ static __attribute__((noinline)) void look(void *thread)
 		profilehook_look(PROFILEHOOK_AT_FRAME);
 }
 
-/*
- * To another tool's evaluator. It may go on to ours in its turn, where it was set when ours was: the same frame comes
- * back then, and is evaluated by the interpreter.
- */
-static __attribute__((noinline)) PyObject *pass_on(void *a, void *b, void *c)
-{
-	void *frame = py.version >= 0x030900 ? b : a, *outer = passing;
-	PyObject *result;
-
-	if (frame == outer)
-		return py._PyEval_EvalFrameDefault(a, b, c);
-	passing = frame;
-	result = evaluate(a, b, c);
-	passing = outer;
-	return result;
-}
-
-/* 3.8: (frame, throwing); later: (thread, frame, throwing) */
-static PyObject *evaluate_hook(void *a, void *b, void *c)
+static PyObject *evaluate(void *a, void *b, void *c)
 {
 	void *thread = pyapi_thread_current();
 
@@ -190,21 +165,14 @@ static PyObject *evaluate_hook(void *a, void *b, void *c)
 	if (watched_first)
 		end_first();
 	if (hook_is_over())
-		remove_hook();
-	if (__builtin_expect(evaluate != py._PyEval_EvalFrameDefault, 0))
-		return pass_on(a, b, c);
-	return evaluate(a, b, c);
+		evalhook_remove(&hook);
+	return evalhook_go_on(&hook, a, b, c);
 }
 
-/* In front of whatever is there; what that was before does not matter, it may have been set and removed in any order. */
 static void set_hook(void)
 {
-	py_evalfunc now = pyapi_eval_get();
-
-	if (!now || now == evaluate_hook || !profilehook_is_known() || !py._PyEval_EvalFrameDefault)
-		return;
-	evaluate = now;
-	pyapi_eval_set(evaluate_hook);
+	if (profilehook_is_known())
+		evalhook_set(&hook);
 }
 
 /* --- threads ---------------------------------------------------------------------------------------- */

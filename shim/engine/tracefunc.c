@@ -7,6 +7,7 @@
 #include "engine.h"
 #include "hook.h"
 #include "profilehook.h"
+#include "python/evalhook.h"
 #include "record/recording.h"
 #include "spawn.h"
 #include "system/config.h"
@@ -184,8 +185,9 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
  * and is told of like any other.
  */
 
-/* The evaluator that stood there before ours. */
-static py_evalfunc evaluate;
+static PyObject *evaluate_until_main(void *a, void *b, void *c);
+
+static struct evalhook hook = { .ours = evaluate_until_main };
 static bool evaluates;
 
 static __attribute__((noinline)) void look_for_main(void *frame)
@@ -193,35 +195,23 @@ static __attribute__((noinline)) void look_for_main(void *frame)
 	struct pyapi_pending pending;
 
 	pyapi_pending_save(&pending);
-	if (waits->is_due(pyapi_eval_frame_code(frame), pyapi_eval_frame_globals, frame, false))
+	if (waits->is_due(evalhook_code(frame), evalhook_globals, frame, false))
 		begin();
 	pyapi_pending_restore(&pending);
 }
 
-/* Ends in a tail call: nothing of ours is on the stack of what runs then. */
 static PyObject *evaluate_until_main(void *a, void *b, void *c)
 {
 	if (evaluates)
-		look_for_main(py.version >= 0x030900 ? b : a);
-	return evaluate(a, b, c);
-}
-
-static bool wait_by_evaluating(void)
-{
-	py_evalfunc now = pyapi_eval_get();
-
-	if (now && now != evaluate_until_main)
-		evaluate = now;
-	evaluates = now && pyapi_eval_set(evaluate_until_main);
-	return evaluates;
+		look_for_main(evalhook_frame(a, b));
+	return evalhook_go_on(&hook, a, b, c);
 }
 
 /* Recording has begun, here or by pyshim_start(), or never will. */
 static void stop_waiting(void)
 {
-	/* Somebody else's that was set since keeps its place, and calls ours. */
-	if (evaluates && pyapi_eval_get() == evaluate_until_main)
-		pyapi_eval_set(evaluate);
+	if (evaluates)
+		evalhook_remove(&hook);
 	evaluates = false;
 }
 
@@ -244,7 +234,7 @@ static bool arm(const struct engine_wait *wait)
 {
 	waits = wait;
 	if (py.version < 0x030c00)
-		return wait_by_evaluating();
+		return evaluates = evalhook_set(&hook);
 	profilehook_want(wait_for_main);
 	set_here();
 	return true;

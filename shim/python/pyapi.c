@@ -627,38 +627,3 @@ int pyapi_deaths_watch(PyObject *code)
 		py.PyErr_Clear();
 	return failed ? -1 : 0;
 }
-
-/*
- * 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its place is learned once;
- * the state itself is another when the interpreter has been finalized and initialized again.
- */
-static py_evalfunc *eval_field(void)
-{
-	static size_t place;
-	void **words = py.PyInterpreterState_Main();
-
-	for (size_t i = 0; !place && words && i < 256; i++) {
-		if (words[i] == (void *)py._PyEval_EvalFrameDefault)
-			place = i;
-	}
-	return place && words ? (py_evalfunc *)&words[place] : NULL;
-}
-
-py_evalfunc pyapi_eval_get(void)
-{
-	if (py._PyInterpreterState_GetEvalFrameFunc)
-		return py._PyInterpreterState_GetEvalFrameFunc(py.PyInterpreterState_Main());
-	return eval_field() ? *eval_field() : NULL;
-}
-
-bool pyapi_eval_set(py_evalfunc f)
-{
-	if (py._PyInterpreterState_SetEvalFrameFunc) {
-		py._PyInterpreterState_SetEvalFrameFunc(py.PyInterpreterState_Main(), f);
-		return true;
-	}
-	if (!eval_field())
-		return false;
-	*eval_field() = f;
-	return true;
-}

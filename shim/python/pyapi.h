@@ -256,20 +256,6 @@ static inline PyObject *pyapi_frame_code(const PyObject *frame, enum pyapi_frame
 	return ((PyObject *const *)frame)[4];
 }
 
-/*
- * What a function that evaluates frames (PEP 523) is given: 3.8 to 3.10 the frame object, 3.11 the
- * interpreter's frame. Its code and its globals, borrowed.
- */
-static inline PyObject *pyapi_eval_frame_code(void *frame)
-{
-	return ((PyObject **)frame)[4];
-}
-
-static inline PyObject *pyapi_eval_frame_globals(void *frame)
-{
-	return ((PyObject **)frame)[py.version >= 0x030b00 ? 1 : 6];
-}
-
 /* Whether a generator's frame, at its call event, has run before. */
 bool pyapi_frame_resumed(const PyObject *frame);
 
@@ -388,12 +374,5 @@ bool pyapi_in_main_interpreter(void);
  */
 int pyapi_deaths_request(void (*died)(void *code), bool *all_gone);
 int pyapi_deaths_watch(PyObject *code);
-
-/*
- * The function that evaluates a frame (PEP 523). On 3.8 it is a field whose place is found by its
- * value. Setting is one store and needs no GIL.
- */
-py_evalfunc pyapi_eval_get(void);
-bool pyapi_eval_set(py_evalfunc f);
 
 #endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "evalhook.h"
+
+#include <stddef.h>
+
+/*
+ * 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its place is learned once;
+ * the state itself is another when the interpreter has been finalized and initialized again.
+ */
+static py_evalfunc *eval_field(void)
+{
+	static size_t place;
+	void **words = py.PyInterpreterState_Main();
+
+	for (size_t i = 0; !place && words && i < 256; i++) {
+		if (words[i] == (void *)py._PyEval_EvalFrameDefault)
+			place = i;
+	}
+	return place && words ? (py_evalfunc *)&words[place] : NULL;
+}
+
+static py_evalfunc get(void)
+{
+	if (py._PyInterpreterState_GetEvalFrameFunc)
+		return py._PyInterpreterState_GetEvalFrameFunc(py.PyInterpreterState_Main());
+	return eval_field() ? *eval_field() : NULL;
+}
+
+/* After get() has found one. */
+static void set(py_evalfunc f)
+{
+	if (py._PyInterpreterState_SetEvalFrameFunc)
+		py._PyInterpreterState_SetEvalFrameFunc(py.PyInterpreterState_Main(), f);
+	else if (eval_field())
+		*eval_field() = f;
+}
+
+bool evalhook_set(struct evalhook *h)
+{
+	py_evalfunc now = get();
+
+	if (!now || !py._PyEval_EvalFrameDefault)
+		return false;
+	if (now == h->ours)
+		return true;
+	h->next = now;
+	set(h->ours);
+	return true;
+}
+
+void evalhook_remove(const struct evalhook *h)
+{
+	if (get() == h->ours)
+		set(h->next);
+}
+
+/* What this thread is evaluating through another tool's evaluator. */
+static __thread struct {
+	const struct evalhook *hook;
+	void *frame;
+} passing __attribute__((tls_model("initial-exec")));
+
+/*
+ * It may go on to ours in its turn, where it was set when ours was: the same frame comes back then, and is evaluated
+ * by the interpreter.
+ */
+__attribute__((noinline)) PyObject *evalhook_pass_on(const struct evalhook *h, void *a, void *b,
+						     void *c)
+{
+	__typeof__(passing) outer = passing;
+	void *frame = evalhook_frame(a, b);
+	PyObject *result;
+
+	if (frame == outer.frame && h == outer.hook)
+		return py._PyEval_EvalFrameDefault(a, b, c);
+	passing.hook = h;
+	passing.frame = frame;
+	result = h->next(a, b, c);
+	passing = outer;
+	return result;
+}
