@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The recording: the one contract between libpyshim.so (the target side, one writing process)
- * and pyshim-read (any number of readers). A header page, then extents that the target appends
- * as it needs them, each a multiple of a page and reserved before use:
+ * The recording: the one contract between libpyshim.so (the target side, one writing process) and
+ * pyshim-read (any number of readers). A header page, then extents that the target appends as it
+ * needs them, each a multiple of a page and reserved before use:
  *
  *	header | names extent -> ... | rings extent -> ... | block, block, block, ...
  *
  * Everything refers to everything else by its offset from the start of the file, 0 meaning none.
- * The file is complete at every instant: what has been published stays readable, with names,
- * after the target was killed. Nothing here needs an end marker to be read.
+ * The file is complete at every instant: what has been published stays readable, with names, after
+ * the target was killed. Nothing here needs an end marker to be read.
  *
  * Byte order and alignment are the machine's; `magic` tells a foreign byte order apart.
  * Compatibility: a reader refuses another `major`. A newer `minor` only gave reserved fields a
  * meaning. A reader refuses an unknown bit in `required`, and ignores one in `optional`. `magic` to
- * `start_realtime_ns` and `boot_id` stand in the same place in every major: by these anyone can tell whether
- * the process of a recording still runs.
+ * `start_realtime_ns` and `boot_id` stand in the same place in every major: by these anyone can
+ * tell whether the process of a recording still runs.
  */
 #ifndef PYPROF_ABI_H
 #define PYPROF_ABI_H
@@ -75,8 +75,8 @@ enum pyprof_kind {
 };
 
 /*
- * The program is taking the profile hook. If an event follows, it has not; if a PYPROF_GAP follows, it gave the hook back;
- * where this is a thread's last record, the thread was not seen any more.
+ * The program is taking the profile hook. If an event follows, it has not; if a PYPROF_GAP follows,
+ * it gave the hook back; where this is a thread's last record, the thread was not seen any more.
  */
 #define PYPROF_GAP_BEGINS 1u
 
@@ -84,9 +84,9 @@ enum pyprof_kind {
 #define PYPROF_OTHERS 8u /* into so many parts the cost of such a call is divided */
 
 /*
- * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from the start of
- * the code that the interpreter made an integer for it (3.12+: beyond those that it keeps, up to 256 or
- * 1,024), which takes time.
+ * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from
+ * the start of the code that the interpreter made an integer for it (3.12+: beyond those that it
+ * keeps, up to 256 or 1,024), which takes time.
  */
 #define PYPROF_FAR (1u << PYPROF_KIND_BITS)
 
@@ -141,9 +141,10 @@ enum pyprof_loss {
 };
 
 /*
- * What recording has cost is not known until it is calibrated, but it depends on how many calls of which
- * kind lie in a time. The calls themselves are counted by kind, in the edges; their cost in what lies
- * around them is summed up with these weights, by which the calibrated cost is then shared out.
+ * What recording has cost is not known until it is calibrated, but it depends on how many calls of
+ * which kind lie in a time. The calls themselves are counted by kind, in the edges; their cost in
+ * what lies around them is summed up with these weights, by which the calibrated cost is then
+ * shared out.
  */
 enum pyprof_cost {
 	PYPROF_COST_PYTHON = 0,	   /* a call of a Python function, a resume too */
@@ -209,7 +210,10 @@ struct pyprof_header {
 	/* constant */
 	uint32_t n_images;	   /* programs that this process was before, by execve(2) ... */
 	uint32_t n_images_removed; /* ... and how many of their recordings are gone: too many */
-	/* programs that this process has started without the shim, or as a setuid one; its forked children too */
+	/*
+	 * programs that this process has started without the shim, or as a setuid one; its forked
+	 * children too
+	 */
 	uint64_t n_unrecorded;
 	char unrecorded[PYPROF_UNRECORDED]
 		       [24];	  /* the first of these, without their folders; NUL-terminated */
@@ -218,13 +222,16 @@ struct pyprof_header {
 	uint64_t is_paused;	  /* 1: pyshim_stop() was called, and no pyshim_start() after it */
 	/*
 	 * How many blocks have been begun, in all rings together; moved on before a block takes its
-	 * number. A block with a higher number than this was written after the header: the two are of
-	 * different times, as in a file that was copied while the target wrote.
+	 * number. A block with a higher number than this was written after the header: the two are
+	 * of different times, as in a file that was copied while the target wrote.
 	 */
 	uint64_t n_blocks;
 	uint64_t file_device; /* constant: where the target made it; a copy lies elsewhere ... */
 	uint64_t file_inode;  /* ... or has another number */
-	/* constant: a pair of clocks of when the shim was loaded, before the interpreter began; 0: none */
+	/*
+	 * constant: a pair of clocks of when the shim was loaded, before the interpreter began; 0:
+	 * none
+	 */
 	uint64_t load_ticks;
 	uint64_t load_mono_ns;
 };
@@ -290,8 +297,8 @@ struct pyprof_ring {
 	/* the claim holder's */
 	/*
 	 * Blocks up to this sequence number are in the fold table, and the table's state of this
-	 * number's parity is the one that holds; 0: nothing is folded. The release store of it is what
-	 * makes the fold of a block happen, at once.
+	 * number's parity is the one that holds; 0: nothing is folded. The release store of it is
+	 * what makes the fold of a block happen, at once.
 	 */
 	uint64_t folded;
 	/* the target's */
@@ -370,10 +377,11 @@ struct pyprof_fold_edge {
 };
 
 /*
- * Recording an event costs more where the processor has had other things to remember: by the events since the edge was
- * taken last, but no more than header.max_between, for by then nothing is left that could be forgotten; and by the
- * ticks since the event before, of which header.max_gap count, as half an event each. sys.monitoring keeps something
- * for each code object and place in it, a profile function next to nothing. Measured: see docs/internals.md.
+ * Recording an event costs more where the processor has had other things to remember: by the events
+ * since the edge was taken last, but no more than header.max_between, for by then nothing is left
+ * that could be forgotten; and by the ticks since the event before, of which header.max_gap count,
+ * as half an event each. sys.monitoring keeps something for each code object and place in it, a
+ * profile function next to nothing. Measured: see docs/internals.md.
  */
 #define PYPROF_MAX_BETWEEN_TRACEFUNC 100u
 #define PYPROF_MAX_BETWEEN_MONITORING 3000u
@@ -406,9 +414,10 @@ _Static_assert(sizeof(struct pyprof_fold_frame) == 64, "format");
  *	struct pyprof_fold_edge edge[cap_edges + 1], edge_before[cap_edges + 1];
  *	struct pyprof_fold_frame stack[2][cap_depth];
  *
- * While block number N is being folded, an entry that it changes is first copied to its `before` and
- * marked with epoch N. So an entry with an epoch beyond ring.folded is to be read from `before`: that
- * is the undo of a fold that a kill has cut off. State and stack exist twice, by parity of N.
+ * While block number N is being folded, an entry that it changes is first copied to its `before`
+ * and marked with epoch N. So an entry with an epoch beyond ring.folded is to be read from
+ * `before`: that is the undo of a fold that a kill has cut off. State and stack exist twice, by
+ * parity of N.
  */
 struct pyprof_fold_state {
 	uint64_t base, now, n_records;

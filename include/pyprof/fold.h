@@ -35,7 +35,9 @@ enum {
 struct pyprof_fold {
 	struct pyprof_fold_fn *fn;     /* fn[0] is the root */
 	struct pyprof_fold_edge *edge; /* edge[0] is none */
-	/* Where entries are kept as they were before this epoch; NULL where nothing can be undone. */
+	/*
+	 * Where entries are kept as they were before this epoch; NULL where nothing can be undone.
+	 */
 	struct pyprof_fold_fn *fn_before;
 	struct pyprof_fold_edge *edge_before;
 	uint32_t *fn_index;   /* open addressing: slot by number, 0 free (0 is the root) */
@@ -44,8 +46,8 @@ struct pyprof_fold {
 	uint32_t cap_fns, cap_edges;	 /* room for slots and edges 1 .. cap */
 	uint32_t fn_mask, edge_mask;	 /* size of the index - 1; at least 2 * cap */
 	/*
-	 * What the indices' hash multiplies by, odd: random in a reader, which must not take long over
-	 * numbers that were chosen to collide.
+	 * What the indices' hash multiplies by, odd: random in a reader, which must not take long
+	 * over numbers that were chosen to collide.
 	 */
 	uint64_t multiplier;
 	uint32_t cap_depth,
@@ -55,13 +57,13 @@ struct pyprof_fold {
 	const int32_t *weight;	       /* header.cost_weight */
 	uint32_t max_between, max_gap; /* header.* */
 	/*
-	 * Makes room for one more function, edge or frame, whichever has reached its cap. False: there
-	 * is none, and the record is lost. Set by the owner of the tables.
+	 * Makes room for one more function, edge or frame, whichever has reached its cap. False:
+	 * there is none, and the record is lost. Set by the owner of the tables.
 	 */
 	bool (*grow)(struct pyprof_fold *f);
 };
 
-/* --- finding ---------------------------------------------------------------------------------------- */
+/* --- finding ---------------------------------------------------------------------------------- */
 
 #define PYPROF_FOLD_MULTIPLIER 0x9e3779b97f4a7c15ull
 
@@ -92,8 +94,8 @@ static inline void pyprof_fold_index_fn(struct pyprof_fold *f, uint32_t slot)
 }
 
 /*
- * What an edge leads to. The tables may lie where somebody else writes, who ought not to: so each number
- * that leads on is read once, and leads nowhere outside of the tables whatever it is.
+ * What an edge leads to. The tables may lie where somebody else writes, who ought not to: so each
+ * number that leads on is read once, and leads nowhere outside of the tables whatever it is.
  */
 static inline uint32_t pyprof_fold_callee(const struct pyprof_fold *f, uint32_t e)
 {
@@ -163,7 +165,7 @@ static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyp
 	return pyprof_fold_add_edge(f, caller, slot);
 }
 
-/* --- changing --------------------------------------------------------------------------------------- */
+/* --- changing --------------------------------------------------------------------------------- */
 
 /*
  * Before an entry changes for the first time in an epoch, it is kept as it was. The copy must be
@@ -225,8 +227,9 @@ static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold 
 }
 
 /*
- * A call for which there is no room is lost, and its return with it: that is counted here, and will be found
- * to be without a call. While such a call runs, n_unmatched is one too low; see pyprof_fold_settle_losses.
+ * A call for which there is no room is lost, and its return with it: that is counted here, and will
+ * be found to be without a call. While such a call runs, n_unmatched is one too low; see
+ * pyprof_fold_settle_losses.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_lose_call(struct pyprof_fold *f)
 {
@@ -290,7 +293,10 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	f->s.depth = depth + 1;
 }
 
-/* Sets of kinds that end a call, a bit each, and a bit each with PYPROF_FAR. Odd: there is more to count. */
+/*
+ * Sets of kinds that end a call, a bit each, and a bit each with PYPROF_FAR. Odd: there is more to
+ * count.
+ */
 #define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_FAR)
 #define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(1u << PYPROF_UNWIND | 1u << PYPROF_C_EXCEPTION)
 #define PYPROF_ENDS_C PYPROF_ENDS(1u << PYPROF_C_RETURN | 1u << PYPROF_C_EXCEPTION)
@@ -387,8 +393,9 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 }
 
 /*
- * Closes all frames at `now`: at the end of the thread or of its records, or where returns were not recorded. At the
- * end of the records, the reader first moves `now` on to the end of the process, or to the present.
+ * Closes all frames at `now`: at the end of the thread or of its records, or where returns were not
+ * recorded. At the end of the records, the reader first moves `now` on to the end of the process,
+ * or to the present.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
 {
@@ -397,9 +404,12 @@ static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fo
 		pyprof_fold_leave_top(f, PYPROF_RETURN, 0);
 }
 
-/* --- records ---------------------------------------------------------------------------------------- */
+/* --- records ---------------------------------------------------------------------------------- */
 
-/* A call that is none for a profile, but costs: about as much as one of a C function, or `n` PYPROF_OTHERS of it. */
+/*
+ * A call that is none for a profile, but costs: about as much as one of a C function, or `n`
+ * PYPROF_OTHERS of it.
+ */
 static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bool far)
 {
 	struct pyprof_fold_frame *frame = &f->stack[(int32_t)f->s.depth - 1];
@@ -412,8 +422,8 @@ static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bo
 }
 
 /*
- * While nothing is seen, no time passes: what runs then is told by the records that follow. A gap that a recording begins
- * with, in a forked child, has no known length.
+ * While nothing is seen, no time passes: what runs then is told by the records that follow. A gap
+ * that a recording begins with, in a forked child, has no known length.
  */
 static inline void pyprof_fold_gap(struct pyprof_fold *f, bool begins, uint64_t now)
 {
@@ -477,8 +487,8 @@ static inline uint32_t pyprof_fold_flags(unsigned kind)
 
 /*
  * One record. Time never goes back: a clock that did stands still. Constants: `through_c`: what a C
- * function calls is put down to the Python function that called that, and times stay where they are; `gaps`: whether
- * max_gap is not 0, for it takes time to look at them.
+ * function calls is put down to the Python function that called that, and times stay where they
+ * are; `gaps`: whether max_gap is not 0, for it takes time to look at them.
  */
 static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint64_t r,
 						     bool through_c, bool gaps)

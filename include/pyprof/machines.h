@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Which file systems several machines may write at the same time. On these a recording of another boot may be
- * another machine's, whose process runs; on all others that process has ended.
+ * Which file systems several machines may write at the same time. On these a recording of another
+ * boot may be another machine's, whose process runs; on all others that process has ended.
  */
 #ifndef PYPROF_MACHINES_H
 #define PYPROF_MACHINES_H

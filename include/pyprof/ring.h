@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Every atomic access to the recording. The target is the only writer, but for the fold tables, which
- * belong to whoever holds the ring's claim; readers look at any time, also while the target runs.
- * Each store below that makes something visible is a release, each load that looks for it an
+ * Every atomic access to the recording. The target is the only writer, but for the fold tables,
+ * which belong to whoever holds the ring's claim; readers look at any time, also while the target
+ * runs. Each store below that makes something visible is a release, each load that looks for it an
  * acquire; those of P11 and P12 are fences; there is no lock.
  *
- * A line that orders bears its label in a comment. tests/litmus has a test for each; `make check-sharp` weakens
- * one such line after the other, and each time the label's test must fail.
+ * A line that orders bears its label in a comment. tests/litmus has a test for each; `make
+ * check-sharp` weakens one such line after the other, and each time the label's test must fail.
  *
  *	label	store (target)			load (reader)	forbids
  *	P1/C1	a record into its block		record		a record whose function has no name yet,
@@ -55,9 +55,10 @@ static inline uint64_t pyprof_observe(const uint64_t *field)
 }
 
 /*
- * ThreadSanitizer does not see fences. For it, each is a read-modify-write of one word that all share: of
- * two of them, one comes first, and what lies before it happens before what lies behind the other. A
- * reader whose fence comes first and who then finds nothing changed has read before the writer wrote.
+ * ThreadSanitizer does not see fences. For it, each is a read-modify-write of one word that all
+ * share: of two of them, one comes first, and what lies before it happens before what lies behind
+ * the other. A reader whose fence comes first and who then finds nothing changed has read before
+ * the writer wrote.
  */
 #if defined(__SANITIZE_THREAD__)
 __attribute__((weak)) uint64_t pyprof_fence_word;
@@ -101,8 +102,9 @@ static inline uint64_t pyprof_get(const uint64_t *field)
 }
 
 /*
- * Copies the whole words of what may be written at the same time, each by one load: what is checked then is
- * the copy, and neither the caller nor the compiler looks at the recording again. `from` is aligned to 8.
+ * Copies the whole words of what may be written at the same time, each by one load: what is checked
+ * then is the copy, and neither the caller nor the compiler looks at the recording again. `from` is
+ * aligned to 8.
  */
 static inline void pyprof_copy(void *to, const void *from, size_t bytes)
 {

@@ -61,7 +61,7 @@ static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 	return (int32_t)(epoch - (uint32_t)folded) > 0;
 }
 
-/* --- private memory ------------------------------------------------------------------------------- */
+/* --- private memory --------------------------------------------------------------------------- */
 
 static inline bool pyprof_table_is_cap(uint32_t cap)
 {
@@ -133,12 +133,12 @@ static inline void pyprof_table_use(struct pyprof_table *t, struct pyprof_fold_t
 	v->cap_depth = depth;
 }
 
-/* --- taking over ------------------------------------------------------------------------------------ */
+/* --- taking over ------------------------------------------------------------------------------ */
 
 /*
- * Puts back what a fold had changed that was cut off. The marks stay: the fold of the same block comes next, and
- * finds the copies made. Were they put back as well, whoever reads an entry without the claim, and looks at
- * the mark before and behind it, might see a change come and go between.
+ * Puts back what a fold had changed that was cut off. The marks stay: the fold of the same block
+ * comes next, and finds the copies made. Were they put back as well, whoever reads an entry without
+ * the claim, and looks at the mark before and behind it, might see a change come and go between.
  */
 static inline void pyprof_table_undo(struct pyprof_table *t)
 {
@@ -218,7 +218,7 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 	return pyprof_table_index(v);
 }
 
-/* --- folding ---------------------------------------------------------------------------------------- */
+/* --- folding ---------------------------------------------------------------------------------- */
 
 static PYPROF_FOLD_INLINE void pyprof_table_fold_records(struct pyprof_fold *v, const uint64_t *r,
 							 const uint64_t *end, bool gaps)
@@ -232,8 +232,8 @@ static PYPROF_FOLD_INLINE void pyprof_table_fold_records(struct pyprof_fold *v, 
 }
 
 /*
- * Folds a block's records into the table; nothing counts until pyprof_table_commit. What is written from
- * here on, state and stack of two folds ago among it, comes after the commit of the last.
+ * Folds a block's records into the table; nothing counts until pyprof_table_commit. What is written
+ * from here on, state and stack of two folds ago among it, comes after the commit of the last.
  */
 static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof_block *b,
 				     uint64_t sequence, uint32_t block_bytes)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * getopt_long, for pyshim-read and the launcher: what it says of a wrong option ends with where to look.
+ * getopt_long, for pyshim-read and the launcher: what it says of a wrong option ends with where to
+ * look.
  */
 #ifndef READER_OPTION_H
 #define READER_OPTION_H

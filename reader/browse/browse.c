@@ -34,7 +34,7 @@ struct browser {
 
 typedef void command(struct browser *b, struct text argument);
 
-/* --- what is said --------------------------------------------------------------------------------------- */
+/* --- what is said ----------------------------------------------------------------------------- */
 
 static void put(struct text t)
 {
@@ -62,7 +62,7 @@ static bool has_statistics(struct browser *b)
 	return b->is_loaded;
 }
 
-/* --- reading -------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 /* The order in which functions were, and the callees that were known, are no more. */
 static void forget_order(struct browser *b)
@@ -159,7 +159,7 @@ static void do_add(struct browser *b, struct text argument)
 	forget_order(b);
 }
 
-/* --- printing ------------------------------------------------------------------------------------------- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 typedef int report(FILE *to, const struct profile *p, const struct report_options *options);
 
@@ -244,7 +244,7 @@ static void do_callees(struct browser *b, struct text argument)
 	print_report(b, argument, report_callees);
 }
 
-/* --- order ---------------------------------------------------------------------------------------------- */
+/* --- order ------------------------------------------------------------------------------------ */
 
 /* Whether it is a word of pstats or starts one; the numbers of sort_stats are no words. */
 static bool is_key(const struct browser *b, struct text word)
@@ -319,7 +319,7 @@ static void do_strip(struct browser *b, struct text argument)
 	forget_callees(b);
 }
 
-/* --- the end, help, and the commands -------------------------------------------------------------------- */
+/* --- the end, help, and the commands ---------------------------------------------------------- */
 
 static void do_quit(struct browser *b, struct text argument)
 {
@@ -472,7 +472,7 @@ static void obey_line(struct browser *b, struct text line)
 		obey(b, line);
 }
 
-/* --- completion ----------------------------------------------------------------------------------------- */
+/* --- completion ------------------------------------------------------------------------------- */
 
 static const char *const *words_behind(const char *before)
 {
@@ -494,7 +494,7 @@ static const char *const *words_behind(const char *before)
 	return key;
 }
 
-/* --- the session ---------------------------------------------------------------------------------------- */
+/* --- the session ------------------------------------------------------------------------------ */
 
 /* As Python's ends by KeyboardInterrupt. */
 static void on_interrupt(int signal_number)

@@ -3,8 +3,8 @@
  * --browse: the statistics browser of `python -m pstats`, which takes recordings and PIDs as well.
  * Reads commands from standard input and prints what that one does.
  *
- * Where an exception would end Python's, a line on standard error says what is wrong; then a session
- * on a terminal goes on, and a script ends.
+ * Where an exception would end Python's, a line on standard error says what is wrong; then a
+ * session on a terminal goes on, and a script ends.
  */
 #ifndef READER_BROWSE_H
 #define READER_BROWSE_H

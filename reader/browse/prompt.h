@@ -3,9 +3,10 @@
  * Lines from standard input, with a prompt. On a terminal libedit reads them, with history and
  * completion; else it is not even opened, and the bytes are what they are. One for a process.
  *
- * libedit has the interface of readline, but a licence (BSD) that asks nothing of ours, as readline's
- * (GPL) would. Linked, it and the three libraries that it needs would make the start of every
- * pyshim-read a third longer. Where it is not installed, lines are read without history and completion.
+ * libedit has the interface of readline, but a licence (BSD) that asks nothing of ours, as
+ * readline's (GPL) would. Linked, it and the three libraries that it needs would make the start of
+ * every pyshim-read a third longer. Where it is not installed, lines are read without history and
+ * completion.
  */
 #ifndef READER_PROMPT_H
 #define READER_PROMPT_H
@@ -21,8 +22,8 @@ struct prompt {
 };
 
 /*
- * The words of which one may be typed behind `before`, ending with NULL; or NULL for names of files.
- * They and the list stay valid.
+ * The words of which one may be typed behind `before`, ending with NULL; or NULL for names of
+ * files. They and the list stay valid.
  */
 typedef const char *const *prompt_words(const char *before);
 

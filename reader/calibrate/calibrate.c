@@ -48,9 +48,11 @@ static int fail(const char *verb, const char *object, const char *found, const c
 	return -1;
 }
 
-/* --- processes ------------------------------------------------------------------------------------------ */
+/* --- processes -------------------------------------------------------------------------------- */
 
-/* A folder for recordings, and the shim in it by a link: LD_PRELOAD is split at blanks and colons. */
+/*
+ * A folder for recordings, and the shim in it by a link: LD_PRELOAD is split at blanks and colons.
+ */
 static int make_folder(struct run *run)
 {
 	char *shim = places_find("libpyshim.so");
@@ -181,7 +183,7 @@ static int run_target(struct run *run, bool recorded, struct slices_run *to)
 	return 0;
 }
 
-/* --- recordings ----------------------------------------------------------------------------------------- */
+/* --- recordings ------------------------------------------------------------------------------- */
 
 static double self_of(const struct profile_fn *loop, const struct profile *p, const char *callee)
 {
@@ -294,7 +296,7 @@ static void forget_recording(const struct run *run)
 		unlink(path);
 }
 
-/* --- fitting to programs -------------------------------------------------------------------------------- */
+/* --- fitting to programs ---------------------------------------------------------------------- */
 
 /* What a calibration says of the last round. */
 static int apply(struct run *run, const struct calib *c, struct slices_run *costs)
@@ -326,7 +328,9 @@ static double cost_of(const struct slices_run *costs, int loop)
 	return s ? s->cost_s : 0;
 }
 
-/* What the costs so far say of each mixed program, and how much more a second more of each unknown. */
+/*
+ * What the costs so far say of each mixed program, and how much more a second more of each unknown.
+ */
 static int find_model(struct run *run, const struct calib *c, struct fit_program *program)
 {
 	struct slices_run known = run->slices.run[run->slices.n_rounds - 1][SLICES_RECORDED];
@@ -347,7 +351,7 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 	return err;
 }
 
-/* --- telling -------------------------------------------------------------------------------------------- */
+/* --- telling ---------------------------------------------------------------------------------- */
 
 static double part_of(uint64_t n, const struct calib_quality *q)
 {

@@ -19,8 +19,8 @@ struct calibration {
 };
 
 /*
- * Prints what was measured, and keeps it if other work did not disturb it too much. 0, or -1 when it has been said
- * what is wrong.
+ * Prints what was measured, and keeps it if other work did not disturb it too much. 0, or -1 when
+ * it has been said what is wrong.
  */
 int calibrate(const struct calibration *c);
 

@@ -8,10 +8,11 @@
 #include "pyprof/abi.h"
 
 /*
- * How far a cost in programs may be from that in its loop, as a part of it or of a Python function's call, whichever
- * is more: of a kind of call it varies by what surrounds the call, of what some of them have in addition
- * less, and less than that of a call; what a program must have added to count in full, in its bare time; and how right
- * the model is at best for a program, as a part of what recording adds to it.
+ * How far a cost in programs may be from that in its loop, as a part of it or of a Python
+ * function's call, whichever is more: of a kind of call it varies by what surrounds the call, of
+ * what some of them have in addition less, and less than that of a call; what a program must have
+ * added to count in full, in its bare time; and how right the model is at best for a program, as a
+ * part of what recording adds to it.
  */
 #define PRIOR 0.2
 #define PRIOR_IN_ADDITION 0.03
@@ -24,8 +25,8 @@
 #define PASSES 20
 
 /*
- * What an event between two calls costs the second, as a part of a Python function's call, and how far that may
- * be off (calibrations of 3.8 to 3.13: docs/internals.md).
+ * What an event between two calls costs the second, as a part of a Python function's call, and how
+ * far that may be off (calibrations of 3.8 to 3.13: docs/internals.md).
  */
 static const struct {
 	double part, prior;
@@ -64,7 +65,10 @@ static void solve_by_cholesky(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT
 	}
 }
 
-/* By what is found so far: a loop that says too little of a Python call must not say how far it may be off, too. */
+/*
+ * By what is found so far: a loop that says too little of a Python call must not say how far it may
+ * be off, too.
+ */
 static double call_of(const struct calib *c, const double *x)
 {
 	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
@@ -97,8 +101,8 @@ static double prior_of(const struct calib *c, int kind, double call)
 }
 
 /*
- * What costs are off is measured by their priors, what programs are by `error`. `trust`: how much each counts. `x`:
- * as it was found in the last pass; the new one.
+ * What costs are off is measured by their priors, what programs are by `error`. `trust`: how much
+ * each counts. `x`: as it was found in the last pass; the new one.
  */
 static void least_squares(const struct calib *c, bool monitoring, const struct fit_program *p,
 			  int n, double error, const double *trust, double *x)
@@ -150,7 +154,10 @@ static double median_error(const struct fit_program *p, int n, const double *x)
 	return error[n / 2];
 }
 
-/* Programs that the model is far from, by what it is off at the median, count less than by the square (Huber, 1964). */
+/*
+ * Programs that the model is far from, by what it is off at the median, count less than by the
+ * square (Huber, 1964).
+ */
 double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n)
 {
 	double x[FIT_UNKNOWNS] = { 0 }, trust[FIT_MAX_PROGRAMS], error = LEAST_ERROR, median = 0;

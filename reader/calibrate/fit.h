@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The costs of calls, as loops of each kind have them, brought nearer to what programs say: least squares, of what
- * the model leaves unexplained of what recording adds to each program, and of how far the costs go from
- * those of the loops.
+ * The costs of calls, as loops of each kind have them, brought nearer to what programs say: least
+ * squares, of what the model leaves unexplained of what recording adds to each program, and of how
+ * far the costs go from those of the loops.
  */
 #ifndef READER_FIT_H
 #define READER_FIT_H
@@ -24,8 +24,8 @@ struct fit_program {
 void fit_add(struct calib *c, int unknown, double s);
 
 /*
- * Changes the costs; `monitoring`: the engine of 3.12+. What is left unexplained then, at the median of the `n` programs
- * (at least one), as a part of what recording adds to them.
+ * Changes the costs; `monitoring`: the engine of 3.12+. What is left unexplained then, at the
+ * median of the `n` programs (at least one), as a part of what recording adds to them.
  */
 double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n);
 

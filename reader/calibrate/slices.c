@@ -5,9 +5,10 @@
 #include <stdlib.h>
 
 /*
- * docs/bench.md, "Disturbed calibrations", has the measurements. Parts: of a slice, that the process waited; of
- * the reference, by which it may be slower than in its quiet tenth; of the run, that the hypervisor gave to others; of
- * all processors, that others may use before they share a core with us; of the slices, that may be disturbed.
+ * docs/bench.md, "Disturbed calibrations", has the measurements. Parts: of a slice, that the
+ * process waited; of the reference, by which it may be slower than in its quiet tenth; of the run,
+ * that the hypervisor gave to others; of all processors, that others may use before they share a
+ * core with us; of the slices, that may be disturbed.
  */
 #define MOST_WAITED 0.02
 #define MOST_SLOWER 1.15
@@ -42,7 +43,7 @@ enum slices_disturbance slices_judge(const struct slice *s, const struct machine
 	return SLICES_UNDISTURBED;
 }
 
-/* --- crowded slices ------------------------------------------------------------------------------------- */
+/* --- crowded slices --------------------------------------------------------------------------- */
 
 /* Times of a loop's slices that did not wait, with others beside and without. */
 struct pair {
@@ -62,7 +63,10 @@ static void add_run(struct pair *pair, const struct slices_run *run, int loop, i
 	}
 }
 
-/* By how much the faster quarter of the crowded slices is slower than that of the others; 0: they are too few. */
+/*
+ * By how much the faster quarter of the crowded slices is slower than that of the others; 0: they
+ * are too few.
+ */
 static double crowded_ratio(const struct slices *s, int side, int loop)
 {
 	struct pair pair;
@@ -92,7 +96,7 @@ enum slices_crowding slices_compare_crowded(const struct slices *s)
 	return ratio[n / 2] > MOST_CROWDED ? SLICES_HARMFUL : SLICES_HARMLESS;
 }
 
-/* --- references ----------------------------------------------------------------------------------------- */
+/* --- references ------------------------------------------------------------------------------- */
 
 /* Each loop leaves the processor's memories in a state of its own, and recording does. */
 static double quiet_reference(const struct slices *s, int side, int loop)
@@ -129,7 +133,7 @@ static double slower_than(double reference_s, double known_s)
 	return known_s > 0 && reference_s > known_s ? reference_s / known_s : 1;
 }
 
-/* --- selection ------------------------------------------------------------------------------------------ */
+/* --- selection -------------------------------------------------------------------------------- */
 
 struct selection {
 	const struct slices *s;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The slices of a calibration's rounds: which of them other work disturbed, the fastest of the rest, and
- * whether the result can be trusted. Pure: it knows nothing of processes, files and clocks.
+ * The slices of a calibration's rounds: which of them other work disturbed, the fastest of the
+ * rest, and whether the result can be trusted. Pure: it knows nothing of processes, files and
+ * clocks.
  */
 #ifndef READER_SLICES_H
 #define READER_SLICES_H
@@ -60,24 +61,27 @@ enum slices_crowding { SLICES_HARMLESS, SLICES_HARMFUL, SLICES_UNKNOWN };
 enum slices_disturbance slices_judge(const struct slice *s, const struct machine_load *load,
 				     int n_processors, double quiet_s);
 
-/* By the loops that have slices of both kinds: unknown where they are too few, for others always run. */
+/*
+ * By the loops that have slices of both kinds: unknown where they are too few, for others always
+ * run.
+ */
 enum slices_crowding slices_compare_crowded(const struct slices *s);
 
 /* The fastest of a loop in one process, whatever disturbed it, or NULL. */
 const struct slice *slices_fastest(const struct slices_run *run, int loop);
 
 /*
- * The fastest slice that nothing disturbed, of each loop in each round: INFINITY where there is none. Crowded ones
- * count as undisturbed where that is harmless, and are taken where it is unknown. A loop that has fewer than
- * SOLVE_FASTEST times then has those of the fastest of all its slices. `known_s`: the reference of an earlier
- * calibration that is trusted, or 0.
+ * The fastest slice that nothing disturbed, of each loop in each round: INFINITY where there is
+ * none. Crowded ones count as undisturbed where that is harmless, and are taken where it is
+ * unknown. A loop that has fewer than SOLVE_FASTEST times then has those of the fastest of all its
+ * slices. `known_s`: the reference of an earlier calibration that is trusted, or 0.
  */
 void slices_select(const struct slices *s, double known_s, struct rounds *r,
 		   struct calib_quality *quality);
 
 /*
- * Whether so many rounds, at least SOLVE_ROUNDS, have taken SLICES_LATE times as long as those would without other
- * work. `own_s`: processor time that these had.
+ * Whether so many rounds, at least SOLVE_ROUNDS, have taken SLICES_LATE times as long as those
+ * would without other work. `own_s`: processor time that these had.
  */
 bool slices_are_late(int n_rounds, double elapsed_s, double own_s);
 

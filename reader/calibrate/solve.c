@@ -25,7 +25,7 @@ const struct loop_facts loop_facts[LOOP_MIXED] = {
 	[LOOP_TEXT] = { "loop_text", NULL, 20, 0 },
 };
 
-/* --- rounds --------------------------------------------------------------------------------------------- */
+/* --- rounds ----------------------------------------------------------------------------------- */
 
 /* A loop's time in a round, by which rounds are sorted, and another of the same round. */
 struct timed {
@@ -40,8 +40,9 @@ static int compare(const void *a, const void *b)
 }
 
 /*
- * A machine that does other things as well has rounds that take half as long again, at times most of them; and the
- * fastest of all is an exception too, for it is often some per cent before the next.
+ * A machine that does other things as well has rounds that take half as long again, at times most
+ * of them; and the fastest of all is an exception too, for it is often some per cent before the
+ * next.
  */
 static struct timed typical(const struct timed *sorted)
 {
@@ -134,11 +135,11 @@ int solve_rounds(const struct rounds *r, int most)
 	return whole + SOLVE_FASTEST;
 }
 
-/* --- costs ---------------------------------------------------------------------------------------------- */
+/* --- costs ------------------------------------------------------------------------------------ */
 
 /*
- * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all but 3.10 and
- * 3.11.
+ * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all
+ * but 3.10 and 3.11.
  */
 static double slowdown(const struct rounds *r, bool monitoring)
 {
@@ -159,7 +160,10 @@ static double bytecode_of(const struct rounds *r)
 	return times > 1 ? times : 1;
 }
 
-/* What a call in this loop costs. Of the loop's time when it is not recorded, a part is the callee's. */
+/*
+ * What a call in this loop costs. Of the loop's time when it is not recorded, a part is the
+ * callee's.
+ */
 static struct calib_cost cost_of(const struct rounds *r, enum loop loop, double slow)
 {
 	const struct loop_facts *facts = &loop_facts[loop];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * From how long the loops of a calibration took, bare and recorded, to what a call of each kind costs. Knows
- * nothing of processes and recordings.
+ * From how long the loops of a calibration took, bare and recorded, to what a call of each kind
+ * costs. Knows nothing of processes and recordings.
  */
 #ifndef READER_SOLVE_H
 #define READER_SOLVE_H
@@ -37,8 +37,9 @@ enum loop {
 };
 
 /*
- * What is known of each. The callee's own time tells what lies between the clock readings; without one
- * it is not asked for. Bytecodes of each call: how many are slowed down in the loop and in the callee.
+ * What is known of each. The callee's own time tells what lies between the clock readings; without
+ * one it is not asked for. Bytecodes of each call: how many are slowed down in the loop and in the
+ * callee.
  */
 struct loop_facts {
 	const char *name, *callee;
@@ -63,21 +64,21 @@ struct rounds {
 };
 
 /*
- * How long a call of this loop takes on a machine that does nothing else: the mean of the SOLVE_FASTEST rounds without
- * the fastest of all.
+ * How long a call of this loop takes on a machine that does nothing else: the mean of the
+ * SOLVE_FASTEST rounds without the fastest of all.
  */
 double solve_bare(const struct rounds *r, int loop);
 double solve_total(const struct rounds *r, int loop);
 
 /*
- * How far the rounds that count are apart, as a part of what they take, at the median of the loops and the bare and recorded
- * ones: more of them make it less.
+ * How far the rounds that count are apart, as a part of what they take, at the median of the loops
+ * and the bare and recorded ones: more of them make it less.
  */
 double solve_unrest(const struct rounds *r);
 
 /*
- * How many rounds there are to be, by those so far: SOLVE_ROUNDS, and SOLVE_FASTEST more while they are restless or
- * too few of them are undisturbed, up to `most`.
+ * How many rounds there are to be, by those so far: SOLVE_ROUNDS, and SOLVE_FASTEST more while they
+ * are restless or too few of them are undisturbed, up to `most`.
  */
 int solve_rounds(const struct rounds *r, int most);
 

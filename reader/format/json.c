@@ -11,7 +11,7 @@
 #define PYSHIM_VERSION "unknown"
 #endif
 
-/* --- values -------------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 struct json {
 	FILE *to;
@@ -83,7 +83,9 @@ static void put_count(struct json *j, uint64_t value)
 	fprintf(j->to, "%" PRIu64, value);
 }
 
-/* The fewest digits that read back as the same double, as a number that Python takes for a float. */
+/*
+ * The fewest digits that read back as the same double, as a number that Python takes for a float.
+ */
 static void put_seconds(struct json *j, double value)
 {
 	char digits[40];
@@ -118,7 +120,10 @@ static size_t plain_bytes(const unsigned char *s, size_t n)
 	return at;
 }
 
-/* What cannot be: how many bytes it was. A byte that is no UTF-8 becomes what os.fsdecode makes of it. */
+/*
+ * What cannot be: how many bytes it was. A byte that is no UTF-8 becomes what os.fsdecode makes of
+ * it.
+ */
 static size_t put_escape(struct json *j, const unsigned char *s, size_t n)
 {
 	size_t bytes = text_sequence(s, n);
@@ -188,7 +193,7 @@ static void key_seconds(struct json *j, const char *key, double value)
 	put_seconds(j, value);
 }
 
-/* --- functions ------------------------------------------------------------------------------------------- */
+/* --- functions -------------------------------------------------------------------------------- */
 
 static void put_name(struct json *j, const struct profile_fn *fn)
 {
@@ -306,7 +311,7 @@ static void put_report(struct json *j, const struct json_report *r, const size_t
 	end(j, "}");
 }
 
-/* --- sources ----------------------------------------------------------------------------------------------- */
+/* --- sources ---------------------------------------------------------------------------------- */
 
 static void put_command(struct json *j, const struct pyprof_header *h)
 {
@@ -461,7 +466,7 @@ static void put_source(struct json *j, const struct source *s)
 	end(j, "}");
 }
 
-/* --- the document -------------------------------------------------------------------------------------------- */
+/* --- the document ----------------------------------------------------------------------------- */
 
 static void put_head(struct json *j, const struct source *sources, size_t n)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Profiles -> JSON: what Stats.get_stats_profile() of pstats has, for every function by its file, line and
- * name, and what else is known. docs/json.md is the contract. Pure but for the stream. LC_NUMERIC must be C.
+ * Profiles -> JSON: what Stats.get_stats_profile() of pstats has, for every function by its file,
+ * line and name, and what else is known. docs/json.md is the contract. Pure but for the stream.
+ * LC_NUMERIC must be C.
  *
  * The bytes are UTF-8 and hold no number but finite ones. A surrogate in a name is \udcXX and the
  * like, which Python's json.loads reads back as the same str.
@@ -27,8 +28,8 @@ struct json_report {
 };
 
 /*
- * 0 or -errno, as those of report.h. Nothing is printed before memory or a restriction could fail in the
- * first report.
+ * 0 or -errno, as those of report.h. Nothing is printed before memory or a restriction could fail
+ * in the first report.
  */
 int json_write(FILE *to, const struct source *sources, size_t n_sources,
 	       const struct json_report *reports, size_t n_reports);

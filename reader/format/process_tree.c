@@ -74,8 +74,8 @@ static size_t count_up_to(const struct tree *t, uint32_t pid)
 }
 
 /*
- * Of the recordings of its parent's PID, the one that began last before it: what the parent was before
- * execve has one too.
+ * Of the recordings of its parent's PID, the one that began last before it: what the parent was
+ * before execve has one too.
  */
 static size_t find_parent(const struct tree *t, size_t child)
 {
@@ -138,7 +138,7 @@ static void tree_close(struct tree *t)
 	free(t->next);
 }
 
-/* --- rows ------------------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static void put_time(FILE *to, double seconds)
 {
@@ -239,7 +239,7 @@ static void put_rows(FILE *to, const struct tree *t, size_t root)
 	}
 }
 
-/* --- what is said once ------------------------------------------------------------------------------------ */
+/* --- what is said once ------------------------------------------------------------------------ */
 
 static size_t count(const struct tree *t, bool (*is)(const struct source *s))
 {

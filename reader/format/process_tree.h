@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Many sources -> one table of their processes, in place of a preamble for each: children below their
- * parents, and what is to be said of all of them once. Pure but for the stream.
+ * Many sources -> one table of their processes, in place of a preamble for each: children below
+ * their parents, and what is to be said of all of them once. Pure but for the stream.
  */
 #ifndef READER_PROCESS_TREE_H
 #define READER_PROCESS_TREE_H

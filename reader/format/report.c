@@ -285,7 +285,7 @@ int report_choose(const struct profile *p, const struct report_options *options,
 	return 0;
 }
 
-/* --- how much of it there is room for --------------------------------------------------------------- */
+/* --- how much of it there is room for --------------------------------------------------------- */
 
 #define LINES_BEHIND 3 /* what tells of the rest, and two empty ones */
 

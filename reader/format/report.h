@@ -3,8 +3,9 @@
  * Profile -> text, byte for byte what the methods of pstats.Stats print for the same data, without
  * the lines that name the input files. Pure but for the stream. LC_NUMERIC must be C.
  *
- * Names are printed as their bytes, newlines and NUL too, unless options.escape is set; a surrogate, which Python could not print
- * either, as \udcXX, as with PYTHONIOENCODING=utf-8:backslashreplace.
+ * Names are printed as their bytes, newlines and NUL too, unless options.escape is set; a
+ * surrogate, which Python could not print either, as \udcXX, as with
+ * PYTHONIOENCODING=utf-8:backslashreplace.
  */
 #ifndef READER_REPORT_H
 #define READER_REPORT_H
@@ -37,8 +38,8 @@ struct report_options {
 	size_t n_restrictions;
 	const struct profile_counts *total; /* the header's sums, or NULL: those of the profile */
 	/*
-	 * For callees: who called whom, or NULL for what the profile has. It is what the profile was
-	 * before others were added to it (profile_merge), so that it has the same indices.
+	 * For callees: who called whom, or NULL for what the profile has. It is what the profile
+	 * was before others were added to it (profile_merge), so that it has the same indices.
 	 */
 	const struct profile *edges;
 	bool exceptions;  /* a column of them, before the names */
@@ -62,7 +63,8 @@ int restriction_check(const struct restriction *r);
 const char *report_error(int error);
 
 /*
- * The functions that a report would list, in order: `fn` is for free(). Errors are those of report_print.
+ * The functions that a report would list, in order: `fn` is for free(). Errors are those of
+ * report_print.
  */
 int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
 		  size_t *n);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Several sources in one report: what makes the sum of their times differ from how long it all took. Pure
- * but for the stream.
+ * Several sources in one report: what makes the sum of their times differ from how long it all
+ * took. Pure but for the stream.
  */
 #ifndef READER_TOTALS_H
 #define READER_TOTALS_H

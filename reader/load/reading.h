@@ -30,8 +30,8 @@ struct reading {
 };
 
 /*
- * Reads the files. 0 or -errno with what is wrong in `error`, of 512 bytes. To be closed in any case.
- * `wish` must outlive it.
+ * Reads the files. 0 or -errno with what is wrong in `error`, of 512 bytes. To be closed in any
+ * case. `wish` must outlive it.
  */
 int reading_open(struct reading *r, const struct reading_wish *wish, const struct names_list *l,
 		 char *error);

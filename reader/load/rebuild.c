@@ -57,7 +57,7 @@ static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 	sum->n_lost_here += s->n_lost;
 }
 
-/* --- what the view makes of it -------------------------------------------------------------------------- */
+/* --- what the view makes of it ---------------------------------------------------------------- */
 
 static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint64_t n_recursive)
 {
@@ -148,7 +148,7 @@ static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t 
 	return place;
 }
 
-/* --- into the profile ----------------------------------------------------------------------------------- */
+/* --- into the profile ------------------------------------------------------------------------- */
 
 static int add_functions(const struct rebuild *r, const struct cost *c, struct profile *p,
 			 size_t *place)
@@ -255,7 +255,7 @@ static void check_laws(struct rebuild_summary *sum, const struct replay *ring)
 	sum->n_calls_broken += calls_broken;
 }
 
-/* --- threads --------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 /* Where the thread stands in the summary, or SIZE_MAX without memory. */
 static size_t list_thread(struct rebuild *r, uint32_t number)
@@ -309,7 +309,7 @@ void rebuild_summary_fini(struct rebuild_summary *summary)
 	summary->thread = NULL;
 }
 
-/* --- rings ----------------------------------------------------------------------------------------------- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 static void count_unnamed(struct rebuild *r, const struct pyprof_fold *f)
 {
@@ -333,7 +333,10 @@ static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 	return err;
 }
 
-/* What runs at the end of the records is closed there: where that is known, at the end of all threads. */
+/*
+ * What runs at the end of the records is closed there: where that is known, at the end of all
+ * threads.
+ */
 static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 {
 	struct pyprof_fold_state *s = &ring->f.s;

@@ -19,13 +19,13 @@ struct rebuild_view {
 	struct replay_wish replay;
 	bool apart; /* by_thread: each thread in the summary has a profile of its own, too */
 	/*
-	 * A generator's resumes are not counted. How many of the resumes on an edge were recursive is not
-	 * known: so many of its primitive calls as may be are given.
+	 * A generator's resumes are not counted. How many of the resumes on an edge were recursive
+	 * is not known: so many of its primitive calls as may be are given.
 	 */
 	bool true_calls;
 	/*
-	 * Functions that share file, line and name stay apart: from the second on, in the order of their
-	 * numbers, they are called name#2, name#3 ...
+	 * Functions that share file, line and name stay apart: from the second on, in the order of
+	 * their numbers, they are called name#2, name#3 ...
 	 */
 	bool by_code;
 	bool cprofile_labels; /* C functions have cProfile's names, where these are others */
@@ -70,9 +70,9 @@ struct rebuild_summary {
 void rebuild_summary_fini(struct rebuild_summary *summary);
 
 /*
- * Adds all rings to `p`. A tick lasts `seconds_per_tick`. What recording has cost in each time is stated
- * beside it, where a calibration is given. `names` is read anew where a live target
- * has named more meanwhile. 0 or -errno.
+ * Adds all rings to `p`. A tick lasts `seconds_per_tick`. What recording has cost in each time is
+ * stated beside it, where a calibration is given. `names` is read anew where a live target has
+ * named more meanwhile. 0 or -errno.
  */
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
 	    const struct calib *calib, const struct rebuild_view *view,

@@ -130,8 +130,9 @@ static double cpu_seconds(const struct source *s)
 }
 
 /*
- * A copy of a recording whose process ran on meanwhile: its parts are of different times. What says so, or
- * makes no sense, is nobody's fault but the copying's, and what could be read of it would be wrong.
+ * A copy of a recording whose process ran on meanwhile: its parts are of different times. What says
+ * so, or makes no sense, is nobody's fault but the copying's, and what could be read of it would be
+ * wrong.
  */
 static int check_copy(const struct attach *a, const struct drain *d, const struct names *names,
 		      const struct rebuild_summary *sum, char *error)

@@ -46,7 +46,10 @@ struct source {
 /* Whether anything is missing or does not fit: --strict. */
 bool source_has_loss(const struct source *s);
 
-/* Seconds from the first event to the end; with a clock of each thread's own, of all threads together. */
+/*
+ * Seconds from the first event to the end; with a clock of each thread's own, of all threads
+ * together.
+ */
 double source_recorded_s(const struct source *s);
 
 #endif

@@ -122,7 +122,7 @@ static int add_whole(struct source *s, const char *name, struct sum *sum, char *
 	return err;
 }
 
-/* --- threads --------------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
 int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name, char *error)
 {
@@ -166,7 +166,7 @@ int sources_no_thread(const struct source_wish *wish, char *error)
 	return -ENOENT;
 }
 
-/* --- sources --------------------------------------------------------------------------------------------- */
+/* --- sources ---------------------------------------------------------------------------------- */
 
 static const char *shown_name(const char *name, const char *folder)
 {

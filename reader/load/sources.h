@@ -38,7 +38,10 @@ const char *sources_dir(void);
 
 /* Adds the files that a source stands for: a PID may have several recordings. 0 or -errno. */
 int sources_find(struct names_list *l, const char *source);
-/* Adds a name as it stands, and those that a file lists, each ended by NUL ("-": standard input). 0 or -errno. */
+/*
+ * Adds a name as it stands, and those that a file lists, each ended by NUL ("-": standard input). 0
+ * or -errno.
+ */
 int sources_add_name(struct names_list *l, const char *name);
 int sources_list(struct names_list *l, const char *file);
 void sources_free(struct names_list *l);
@@ -66,8 +69,8 @@ int sources_shape(struct sum *sum, char *error);
 int sources_no_thread(const struct source_wish *wish, char *error);
 
 /*
- * Adds `more` to the sum of the total, as pstats.Stats.add does. 0, or -EOVERFLOW where there are more
- * calls than fit.
+ * Adds `more` to the sum of the total, as pstats.Stats.add does. 0, or -EOVERFLOW where there are
+ * more calls than fit.
  */
 int sources_total(struct sum *sum, const struct profile_counts *more);
 

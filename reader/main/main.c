@@ -99,7 +99,10 @@ static int list_or_clean(const struct options *o)
 	return err ? EXIT_FAILED : EXIT_OK;
 }
 
-/* The sources as they were named, on the command line and in a file. 0 or -1 when it has been said why. */
+/*
+ * The sources as they were named, on the command line and in a file. 0 or -1 when it has been said
+ * why.
+ */
 static int collect_names(struct names_list *named, const struct options *o)
 {
 	int err = 0;

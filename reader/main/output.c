@@ -157,7 +157,7 @@ static int print_table(FILE *to, const struct profile *p, const struct options *
 	return report_print(to, p, options);
 }
 
-/* --- on a terminal ---------------------------------------------------------------------------------------- */
+/* --- on a terminal ---------------------------------------------------------------------------- */
 
 /* The window that the report goes to; zeros: none. */
 struct window {
@@ -194,7 +194,10 @@ static size_t count_lines(const struct window *window, const char *text, size_t 
 	return lines;
 }
 
-/* Unless somebody has said how much is wanted: a screenful, with what stands above and the prompt below. */
+/*
+ * Unless somebody has said how much is wanted: a screenful, with what stands above and the prompt
+ * below.
+ */
 static size_t room_for_report(const struct window *window, const struct options *o, size_t above)
 {
 	size_t lines = window->lines ? window->lines - 1 : 0;

@@ -9,8 +9,8 @@
 #include "options.h"
 
 /*
- * 0 or -errno, for report_error() of report.h. A file that there is is replaced when the new one is whole;
- * a device or a pipe is written to.
+ * 0 or -errno, for report_error() of report.h. A file that there is is replaced when the new one is
+ * whole; a device or a pipe is written to.
  */
 int output_write(const struct reading *r, const struct options *o);
 

@@ -24,8 +24,8 @@ static int choose_scale(const struct profile *p, double bare_s, struct bias_resu
 }
 
 /*
- * Takes from the callers of a function, each by the calls that it made, what the function lacks. What
- * it lacks itself, it cannot give.
+ * Takes from the callers of a function, each by the calls that it made, what the function lacks.
+ * What it lacks itself, it cannot give.
  */
 static double take_from_callers(double *self, const struct profile *p, size_t fn, double lacks)
 {

@@ -13,9 +13,9 @@ struct bias_result {
 	double raw_s;  /* all self times before ... */
 	double cost_s; /* ... and what was taken out of them */
 	/*
-	 * Functions whose own time is shorter than the calibrated cost of their calls, or than that and what
-	 * those lack that they call: it is given as 0, a lower bound of what it was, and the rest is
-	 * taken from their callers.
+	 * Functions whose own time is shorter than the calibrated cost of their calls, or than that
+	 * and what those lack that they call: it is given as 0, a lower bound of what it was, and
+	 * the rest is taken from their callers.
 	 */
 	size_t n_bounded;
 	double moved_s; /* ... which was so much */
@@ -23,9 +23,10 @@ struct bias_result {
 };
 
 /*
- * Every `self_s` and `total_s` loses its cost, which then says what was taken. `bare_s`: what all self
- * times are to add up to, for which the cost is scaled; 0: it is taken as calibrated. 0 or -ENOMEM;
- * -ERANGE where the times have no cost that could be scaled so, or `bare_s` is longer than they are.
+ * Every `self_s` and `total_s` loses its cost, which then says what was taken. `bare_s`: what all
+ * self times are to add up to, for which the cost is scaled; 0: it is taken as calibrated. 0 or
+ * -ENOMEM; -ERANGE where the times have no cost that could be scaled so, or `bare_s` is longer than
+ * they are.
  */
 int bias_apply(struct profile *p, double bare_s, struct bias_result *result);
 

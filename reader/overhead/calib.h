@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What it costs to record a call, as `pyshim-read --calibrate` measures it, and the files in which that is
- * kept. Knows nothing of recordings.
+ * What it costs to record a call, as `pyshim-read --calibrate` measures it, and the files in which
+ * that is kept. Knows nothing of recordings.
  *
- * Between the two clock readings of a call lies a part of its cost, which its own time contains ("in");
- * the rest lies before the first and behind the second, in its caller's time ("out").
+ * Between the two clock readings of a call lies a part of its cost, which its own time contains
+ * ("in"); the rest lies before the first and behind the second, in its caller's time ("out").
  */
 #ifndef READER_CALIB_H
 #define READER_CALIB_H
@@ -21,7 +21,10 @@ enum {
 	CALIB_METHOD = 5,
 	/* 3.12+: a call of what is no function, of object() (PYPROF_OTHERS): all of it outside. */
 	CALIB_OTHER = 6,
-	/* By how large the code is (calib_largeness) of the function that returns, or yields and is resumed. */
+	/*
+	 * By how large the code is (calib_largeness) of the function that returns, or yields and is
+	 * resumed.
+	 */
 	CALIB_LARGE = 7,
 	/* ... that calls a C function; on 3.12+ any function. */
 	CALIB_LARGE_SITE = 8,
@@ -64,13 +67,13 @@ struct calib {
 	struct calib_cost cost[CALIB_KINDS];
 	double bytecode; /* how many times longer bytecode takes while the hook is set; 1: as long */
 	/*
-	 * Seconds that an event costs more for each other one over which the processor may have forgotten it
-	 * (n_between). All of it is outside.
+	 * Seconds that an event costs more for each other one over which the processor may have
+	 * forgotten it (n_between). All of it is outside.
 	 */
 	double cold;
 	/*
-	 * How far it is off for small programs, at the median, as a part of what recording adds to them; 0: not
-	 * known.
+	 * How far it is off for small programs, at the median, as a part of what recording adds to
+	 * them; 0: not known.
 	 */
 	double error;
 	int64_t made; /* seconds since the epoch */
@@ -78,14 +81,16 @@ struct calib {
 	struct calib_quality quality;
 };
 
-/* The same cost for each event: half in, half out. What profile.Profile.calibrate means by a bias. */
+/*
+ * The same cost for each event: half in, half out. What profile.Profile.calibrate means by a bias.
+ */
 void calib_from_bias(struct calib *c, double seconds_per_event);
 
 /*
- * How much of CALIB_LARGE and CALIB_LARGE_SITE an event in such code costs. sys.monitoring's callbacks are
- * given the place in the code, an integer that beyond 256 (from 3.15 on 1,024) is made anew each time: the
- * part of the places for which it is, where a recording does not tell (PYPROF_FAR). 3.10 looks for the line of
- * the place, from the start: how many KiB.
+ * How much of CALIB_LARGE and CALIB_LARGE_SITE an event in such code costs. sys.monitoring's
+ * callbacks are given the place in the code, an integer that beyond 256 (from 3.15 on 1,024) is
+ * made anew each time: the part of the places for which it is, where a recording does not tell
+ * (PYPROF_FAR). 3.10 looks for the line of the place, from the start: how many KiB.
  */
 double calib_largeness(bool monitoring, uint32_t code_bytes);
 

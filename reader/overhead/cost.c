@@ -7,7 +7,7 @@
 
 #define SWEEPS 40 /* of rates: call stacks are seldom deeper, and what is deeper matters less */
 
-/* --- what calls cost ------------------------------------------------------------------------------------ */
+/* --- what calls cost -------------------------------------------------------------------------- */
 
 static bool is_c(const struct cost *c, uint32_t slot)
 {
@@ -41,9 +41,10 @@ static double largeness(const struct cost *c, uint32_t slot)
 }
 
 /*
- * What the sizes of both sides' code add, by how many of the calls end in a place that costs. A return from
- * large code has its cost mostly inside; for a resume, which goes on where a yield was, it is the other way
- * round. A call site tells of C functions, of their return too; before 3.12 not of others.
+ * What the sizes of both sides' code add, by how many of the calls end in a place that costs. A
+ * return from large code has its cost mostly inside; for a resume, which goes on where a yield was,
+ * it is the other way round. A call site tells of C functions, of their return too; before 3.12 not
+ * of others.
  */
 static void add_largeness(struct calib_cost *to, const struct cost *c,
 			  const struct pyprof_fold_edge *e)
@@ -69,8 +70,8 @@ static void add_largeness(struct calib_cost *to, const struct cost *c,
 }
 
 /*
- * Which part of the call sites' events were told from far places: known of those that have ended there, so of C
- * functions and others; where there are none, a guess by the size of the code.
+ * Which part of the call sites' events were told from far places: known of those that have ended
+ * there, so of C functions and others; where there are none, a guess by the size of the code.
  */
 static void find_far_sites(struct cost *c)
 {
@@ -93,8 +94,9 @@ static void find_far_sites(struct cost *c)
 }
 
 /*
- * 3.12 and later: a generator's call site tells of it when it is made, and nothing else does, until it is
- * resumed for the first time. So both are one call, though no call site has been seen just before.
+ * 3.12 and later: a generator's call site tells of it when it is made, and nothing else does, until
+ * it is resumed for the first time. So both are one call, though no call site has been seen just
+ * before.
  */
 static bool starts_apart(const struct cost *c, uint32_t slot)
 {
@@ -112,7 +114,9 @@ static double cost_of_others(const struct cost *c, uint32_t slot)
 	       (double)c->fold->fn[slot].n_far_others * (site->in_s + site->out_s);
 }
 
-/* What the processor had to remember anew, for so many events between calls: all of it is outside. */
+/*
+ * What the processor had to remember anew, for so many events between calls: all of it is outside.
+ */
 static double cost_of_cold(const struct cost *c, uint64_t n_between)
 {
 	return (double)n_between * c->calib->cold;
@@ -135,7 +139,10 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 	return sum;
 }
 
-/* What the calls of one edge have cost, inside and outside of them, and what of that lies in Python. */
+/*
+ * What the calls of one edge have cost, inside and outside of them, and what of that lies in
+ * Python.
+ */
 static struct cost_rate cost_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
 {
 	struct calib_cost cost = cost_of_calls(c, e);
@@ -154,7 +161,7 @@ static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge
 	       (double)e->n_exceptions * weight[PYPROF_COST_EXCEPTION];
 }
 
-/* --- what lies within ----------------------------------------------------------------------------------- */
+/* --- what lies within ------------------------------------------------------------------------- */
 
 struct rate_sum {
 	struct cost_rate cost;
@@ -175,7 +182,10 @@ static void set_rate(struct cost_rate *rate, const struct rate_sum *sum)
 					    sum->cost.python / sum->weight };
 }
 
-/* What the calls that each function makes cost themselves: `direct`. All of them together: direct[0]. */
+/*
+ * What the calls that each function makes cost themselves: `direct`. All of them together:
+ * direct[0].
+ */
 static void sum_direct(const struct cost *c, struct rate_sum *direct)
 {
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
@@ -196,9 +206,9 @@ static void sum_direct(const struct cost *c, struct rate_sum *direct)
 }
 
 /*
- * A function's rate is that of the calls that it makes and of what lies within these, which is their
- * functions' rate. Those of the leaves are right after one sweep, their callers' after another, and
- * recursion gets nearer to it with each.
+ * A function's rate is that of the calls that it makes and of what lies within these, which is
+ * their functions' rate. Those of the leaves are right after one sweep, their callers' after
+ * another, and recursion gets nearer to it with each.
  */
 static void sweep_rates(struct cost *c, const struct rate_sum *direct, struct rate_sum *sum)
 {
@@ -280,7 +290,9 @@ static double cost_of_bytecode(const struct cost *c, double python_s)
 	return python_s > 0 ? python_s * (1 - 1 / c->calib->bytecode) : 0;
 }
 
-/* `in_s`: of the calls that were not recursive. Nearly all that is cold lies in Python functions. */
+/*
+ * `in_s`: of the calls that were not recursive. Nearly all that is cold lies in Python functions.
+ */
 static double cost_of_total(const struct cost *c, const struct cost_rate *rate, double in_s,
 			    bool own_is_c, uint64_t cost, uint64_t python, uint64_t n_between)
 {
@@ -307,7 +319,7 @@ static void state_cost(const struct cost *c, const struct pyprof_fold_edge *e,
 					     e->python, e->n_between_within);
 }
 
-/* --- functions and edges -------------------------------------------------------------------------------- */
+/* --- functions and edges ---------------------------------------------------------------------- */
 
 struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_edge *e)
 {

@@ -2,15 +2,16 @@
 /*
  * What the functions and caller edges of a fold's tables took, and what of that recording has cost.
  *
- * The model: recording a call of kind k takes in_k between the call's two clock readings, in its own
- * time, and out_k before and behind them, in its caller's, with n * cold where n is what the processor may have
- * forgotten it over, in events. So
+ * The model: recording a call of kind k takes in_k between the call's two clock readings, in its
+ * own time, and out_k before and behind them, in its caller's, with n * cold where n is what the
+ * processor may have forgotten it over, in events. So
  *
  *	cost in self(f)  = sum over calls of f of in_k + sum over calls that f made of out_k
  *	cost in total(f) = sum over outer calls of f of in_k + sum over calls within of in_k + out_k
  *
- * What f made as a callee of each of its callers, and what lies within, is known by weight: it takes
- * its share of what f made, and of what lies within all calls of f; but for n, which is counted (n_between).
+ * What f made as a callee of each of its callers, and what lies within, is known by weight: it
+ * takes its share of what f made, and of what lies within all calls of f; but for n, which is
+ * counted (n_between).
  */
 #ifndef READER_COST_H
 #define READER_COST_H
@@ -34,8 +35,9 @@ struct cost {
 	double *n_frames; /* its own calls, which share where nothing has a weight */
 	double *far;	  /* which part of its call sites' events are told from far places */
 	/*
-	 * For each unit of weight of what lies within the function's calls, and of these, what lies in Python
-	 * functions' own time. Between calls of the function there is no difference known.
+	 * For each unit of weight of what lies within the function's calls, and of these, what lies
+	 * in Python functions' own time. Between calls of the function there is no difference
+	 * known.
 	 */
 	struct cost_rate {
 		double all, python;
@@ -49,7 +51,10 @@ void cost_close(struct cost *c);
 /* Calls, seconds and costs of an edge. */
 struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_edge *e);
 
-/* Of each function, by slot: what its slot and the edges that lead to it add up to. For free(), or NULL. */
+/*
+ * Of each function, by slot: what its slot and the edges that lead to it add up to. For free(), or
+ * NULL.
+ */
 struct profile_counts *cost_functions(const struct cost *c);
 
 #endif

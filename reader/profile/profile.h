@@ -49,7 +49,10 @@ struct profile_counts {
 	uint64_t n_exceptions; /* calls that ended by an exception */
 	double self_s;	       /* seconds */
 	double total_s;	       /* seconds */
-	/* What recording has added to the times; once it has been taken out (bias.h), what that was. */
+	/*
+	 * What recording has added to the times; once it has been taken out (bias.h), what that
+	 * was.
+	 */
 	double self_cost_s;
 	double total_cost_s;
 };
@@ -127,9 +130,9 @@ int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls);
 
 /*
- * Puts a profile in place of another one without the folders of its files, as Stats.strip_dirs does:
- * functions whose keys become the same are added up; of the callers in one function whose keys do,
- * the last replaces the others. 0 or -ENOMEM, then `p` is as it was.
+ * Puts a profile in place of another one without the folders of its files, as Stats.strip_dirs
+ * does: functions whose keys become the same are added up; of the callers in one function whose
+ * keys do, the last replaces the others. 0 or -ENOMEM, then `p` is as it was.
  */
 int profile_strip_dirs(struct profile *p);
 
@@ -164,8 +167,8 @@ static inline int text_cmp(struct text a, struct text b)
 }
 
 /*
- * 0, or -E2BIG where few long names make a report that nobody could hold: of more than 1 GiB of names, or of 4 GiB
- * where each line is as wide as the longest.
+ * 0, or -E2BIG where few long names make a report that nobody could hold: of more than 1 GiB of
+ * names, or of 4 GiB where each line is as wide as the longest.
  */
 int profile_check_size(const struct profile *p);
 

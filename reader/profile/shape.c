@@ -64,7 +64,7 @@ int shape_no_subcalls(struct profile *p)
 	return shape_close(&s, p, rc);
 }
 
-/* --- without C functions ------------------------------------------------------------------------------- */
+/* --- without C functions ---------------------------------------------------------------------- */
 
 /* All calls of it came from its first caller. */
 static bool has_one_caller(const struct profile_fn *fn)
@@ -73,8 +73,8 @@ static bool has_one_caller(const struct profile_fn *fn)
 }
 
 /*
- * Who called what `fn` called: itself, or the Python function that a C function was called by; SIZE_MAX:
- * nobody. A C function of several callers stays.
+ * Who called what `fn` called: itself, or the Python function that a C function was called by;
+ * SIZE_MAX: nobody. A C function of several callers stays.
  */
 static size_t nearest_caller(const struct profile *p, size_t fn)
 {

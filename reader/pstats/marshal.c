@@ -305,8 +305,8 @@ static int read_items(struct marshal *m, uint32_t to, bool dict, uint32_t n, int
  *	3.8 to 3.10	6	the same
  *	3.11 on		5	code, constants, names, variables, their kinds, file, name, long name
  *
- * then the first line, a table of lines, and from 3.11 on one of exceptions. The code is bytes, which
- * tells how many numbers there were; the kinds are, which tells the last from the others.
+ * then the first line, a table of lines, and from 3.11 on one of exceptions. The code is bytes,
+ * which tells how many numbers there were; the kinds are, which tells the last from the others.
  */
 static int read_code(struct marshal *m, uint32_t to, int depth)
 {

@@ -5,9 +5,10 @@
  * objects (profile.py names the program by one) how they are called. All else is read and left out.
  * Pure: works on bytes that the caller holds, and the texts of the tree point into them.
  *
- * Trusts nothing. The tree has at most one node for each byte, so its memory is bounded by the bytes
- * that there are, whatever lengths they claim. A value that the bytes refer back to is in the tree
- * wherever it is referred to, so walking it may take longer than reading it did: who walks counts.
+ * Trusts nothing. The tree has at most one node for each byte, so its memory is bounded by the
+ * bytes that there are, whatever lengths they claim. A value that the bytes refer back to is in the
+ * tree wherever it is referred to, so walking it may take longer than reading it did: who walks
+ * counts.
  */
 #ifndef READER_MARSHAL_H
 #define READER_MARSHAL_H

@@ -19,7 +19,9 @@
 
 #include "marshal.h"
 
-/* What a reference to a long name could make of a small file: names are printed for each function. */
+/*
+ * What a reference to a long name could make of a small file: names are printed for each function.
+ */
 #define MAX_TEXT_BYTES (64u << 20)
 #define MAX_TEXT_SHARE 32u
 

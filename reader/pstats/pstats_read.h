@@ -4,9 +4,9 @@
  * Stats.dump_stats of Python 2.7 to 3.15, of profiling.sampling, and our own. Trusts nothing, and
  * its memory is bounded by the number of bytes.
  *
- * Texts that Python 2 wrote are bytes; those that are not UTF-8 come in as os.fsdecode would have it.
- * `python -m profile` calls the whole program by a code object; it is named like its repr, but for
- * the address, which is another one whenever it is loaded.
+ * Texts that Python 2 wrote are bytes; those that are not UTF-8 come in as os.fsdecode would have
+ * it. `python -m profile` calls the whole program by a code object; it is named like its repr, but
+ * for the address, which is another one whenever it is loaded.
  */
 #ifndef READER_PSTATS_READ_H
 #define READER_PSTATS_READ_H

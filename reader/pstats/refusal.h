@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What Python's pstats says of a file that is no profile: the exception that pstats.Stats(FILE) ends
- * with, as the browser prints it. Pure.
+ * What Python's pstats says of a file that is no profile: the exception that pstats.Stats(FILE)
+ * ends with, as the browser prints it. Pure.
  */
 #ifndef READER_REFUSAL_H
 #define READER_REFUSAL_H

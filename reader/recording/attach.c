@@ -58,7 +58,7 @@ static int refuse(struct attach *a, int err, const char *format, ...)
 	return err;
 }
 
-/* --- a file that shrinks -------------------------------------------------------------------------- */
+/* --- a file that shrinks ---------------------------------------------------------------------- */
 
 /* The mappings that a bus error is forgiven in; entries are only added and cleared. */
 static struct {
@@ -67,8 +67,8 @@ static struct {
 } guarded[64];
 
 /*
- * Zeroes from the place of the fault to the mapping's end: page by page, a long file would take more
- * mappings than a process may have.
+ * Zeroes from the place of the fault to the mapping's end: page by page, a long file would take
+ * more mappings than a process may have.
  */
 static bool give_zeroes(uintptr_t at)
 {
@@ -83,7 +83,10 @@ static bool give_zeroes(uintptr_t at)
 	return false;
 }
 
-/* One that somebody sent (si_code <= 0), or of another place, is for good: the default is to die of it. */
+/*
+ * One that somebody sent (si_code <= 0), or of another place, is for good: the default is to die of
+ * it.
+ */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
 	(void)context;
@@ -118,7 +121,7 @@ void attach_unguard(const void *base)
 	}
 }
 
-/* --- bounds ------------------------------------------------------------------------------------------ */
+/* --- bounds ----------------------------------------------------------------------------------- */
 
 uint64_t attach_bytes(const struct attach *a)
 {
@@ -193,7 +196,7 @@ uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes)
 	return used > bytes ? bytes : used < sizeof(*x) ? sizeof(*x) : used;
 }
 
-/* --- opening ------------------------------------------------------------------------------------------ */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static bool allows_foreign;
 
@@ -304,7 +307,10 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 	to->load_mono_ns = pyprof_get(&h->load_mono_ns);
 }
 
-/* Whether it is the file that the target made: a copy has another number, or lies on another device. */
+/*
+ * Whether it is the file that the target made: a copy has another number, or lies on another
+ * device.
+ */
 static bool is_original(const struct attach *a)
 {
 	struct stat st;

@@ -37,8 +37,9 @@ struct attach {
 void attach_make_printable(char *text);
 
 /*
- * Lets attach_open open a file of another user, who could have put anything there, and follow his symbolic
- * links; else it refuses both. Root's files are nobody's trap. For the whole process, before the first of them.
+ * Lets attach_open open a file of another user, who could have put anything there, and follow his
+ * symbolic links; else it refuses both. Root's files are nobody's trap. For the whole process,
+ * before the first of them.
  */
 void attach_allow_foreign(void);
 
@@ -66,8 +67,8 @@ const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offse
 uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes);
 
 /*
- * Lets a bus error in this mapping, where the file has become shorter, give zeroes; `prot` is the mapping's.
- * Undone before it is unmapped.
+ * Lets a bus error in this mapping, where the file has become shorter, give zeroes; `prot` is the
+ * mapping's. Undone before it is unmapped.
  */
 void attach_guard(const void *base, uint64_t bytes, int prot);
 void attach_unguard(const void *base);

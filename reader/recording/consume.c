@@ -83,7 +83,7 @@ static void *at(struct consume *c, uint64_t offset, uint64_t bytes)
 	return offset % 8 == 0 && bytes <= room_at(c, offset) ? c->base + offset : NULL;
 }
 
-/* --- one ring --------------------------------------------------------------------------------------- */
+/* --- one ring --------------------------------------------------------------------------------- */
 
 /* A table in a file that belongs to another process cannot be made larger from here. */
 static bool cannot_grow(struct pyprof_fold *f)
@@ -158,7 +158,10 @@ static bool fold_one(struct consume *c, struct pyprof_table *t)
 	if (!b || pyprof_get(&t->ring->wants_table) ||
 	    !pyprof_claim(&t->ring->consumer, 0, c->self))
 		return false;
-	/* It may have been folded, and its memory have become another block, before we had the claim. */
+	/*
+	 * It may have been folded, and its memory have become another block, before we had the
+	 * claim.
+	 */
 	b = full_block(c, t->ring, &sequence);
 	done = b && fold_claimed(c, t, b, sequence);
 	if (b && !done)
@@ -167,7 +170,7 @@ static bool fold_one(struct consume *c, struct pyprof_table *t)
 	return done;
 }
 
-/* --- all rings --------------------------------------------------------------------------------------- */
+/* --- all rings -------------------------------------------------------------------------------- */
 
 static struct pyprof_table *table_for(struct consume *c, size_t i, struct pyprof_ring *ring)
 {

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Folds the full blocks of a live target's rings into its fold tables, in the target's stead, so that
- * the target finds room without doing it itself. Holds a ring's claim for one block at a time, and
- * dies or stops without harm: the target takes a dead reader's claim back, and undoes what it left.
+ * Folds the full blocks of a live target's rings into its fold tables, in the target's stead, so
+ * that the target finds room without doing it itself. Holds a ring's claim for one block at a time,
+ * and dies or stops without harm: the target takes a dead reader's claim back, and undoes what it
+ * left.
  *
- * The tables are worked on in place, and so may be written by whoever can write the file. A table is checked when
- * it is taken over; what leads from one entry to another is checked each time that it is followed
- * (pyprof_fold_callee): scribbling changes numbers, and nothing else.
+ * The tables are worked on in place, and so may be written by whoever can write the file. A table
+ * is checked when it is taken over; what leads from one entry to another is checked each time that
+ * it is followed (pyprof_fold_callee): scribbling changes numbers, and nothing else.
  */
 #ifndef READER_CONSUME_H
 #define READER_CONSUME_H

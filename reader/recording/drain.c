@@ -160,7 +160,7 @@ void drain_count_losses(struct drain *d, const struct drain_ring *r)
 	d->torn |= r->torn;
 }
 
-/* --- the chain ---------------------------------------------------------------------------------------- */
+/* --- the chain -------------------------------------------------------------------------------- */
 
 /* The block at an offset, or NULL. What is behind its kind is looked at word by word, each once. */
 static const struct pyprof_block *block_at(const struct drain_ring *r, uint64_t offset)
@@ -181,8 +181,8 @@ static void go_to_first(struct drain_ring *r)
 }
 
 /*
- * What made no sense counts only if nothing has moved meanwhile. A file that nobody writes cannot be so
- * unless it was copied while somebody did, or damaged.
+ * What made no sense counts only if nothing has moved meanwhile. A file that nobody writes cannot
+ * be so unless it was copied while somebody did, or damaged.
  */
 static enum drain_result odd(struct drain_ring *r, enum drain_result result)
 {
@@ -202,8 +202,8 @@ static bool may_go_on(struct drain_ring *r)
 }
 
 /*
- * Goes on to the first block that is not folded. A folded one that has not been taken out of the ring
- * yet may be at any instant, and serve anew.
+ * Goes on to the first block that is not folded. A folded one that has not been taken out of the
+ * ring yet may be at any instant, and serve anew.
  */
 static enum drain_result next_block(struct drain_ring *r, const struct pyprof_block **block)
 {
@@ -231,8 +231,8 @@ static enum drain_result next_block(struct drain_ring *r, const struct pyprof_bl
 }
 
 /*
- * The last block that there is now: what comes later is left to later readers. The target goes on meanwhile, but
- * no further than the file had room for is what is wanted.
+ * The last block that there is now: what comes later is left to later readers. The target goes on
+ * meanwhile, but no further than the file had room for is what is wanted.
  */
 static void find_last(struct drain_ring *r)
 {
@@ -249,7 +249,7 @@ static void find_last(struct drain_ring *r)
 	r->until = result == DRAIN_OVERTAKEN ? r->before + most : r->sequence;
 }
 
-/* --- records ------------------------------------------------------------------------------------------ */
+/* --- records ---------------------------------------------------------------------------------- */
 
 static size_t records_of_block(const struct drain_ring *r)
 {
@@ -285,7 +285,7 @@ static bool is_torn(const struct drain_ring *r, const struct pyprof_block *b,
 	return pyprof_get(&b->number) > pyprof_get(&h->n_blocks) || (r->next && !batch->full);
 }
 
-/* --- copies ------------------------------------------------------------------------------------------- */
+/* --- copies ----------------------------------------------------------------------------------- */
 
 /* Room for a copy more. */
 static int reach(struct drain_ring *r, size_t n)
@@ -309,7 +309,9 @@ static int reach(struct drain_ring *r, size_t n)
 	return 0;
 }
 
-/* Copies blocks from the first one on. DRAIN_END: as many as wanted, or all there are. Or -ENOMEM. */
+/*
+ * Copies blocks from the first one on. DRAIN_END: as many as wanted, or all there are. Or -ENOMEM.
+ */
 static int save_blocks(struct drain_ring *r)
 {
 	enum drain_result result = DRAIN_BATCH;
@@ -331,8 +333,9 @@ static int save_blocks(struct drain_ring *r)
 }
 
 /*
- * Copies the first blocks, once more where the target was faster: there are fewer left then. Blocks behind the last
- * one that is wanted too: a table that is read while it changes is made whole by them.
+ * Copies the first blocks, once more where the target was faster: there are fewer left then. Blocks
+ * behind the last one that is wanted too: a table that is read while it changes is made whole by
+ * them.
  */
 static int save(struct drain_ring *r)
 {
@@ -373,7 +376,7 @@ bool drain_ring_skip(struct drain_ring *r, uint64_t folded)
 	return r->sequence >= r->until;
 }
 
-/* --- rings -------------------------------------------------------------------------------------------- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 /* Needs go_to_first. */
 static uint64_t table_of(const struct drain_ring *r)
@@ -446,8 +449,8 @@ enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *tabl
 }
 
 /*
- * A target that has been faster several times will have folded all that is wanted before long: then its table
- * alone has it. Ends where it folds no more.
+ * A target that has been faster several times will have folded all that is wanted before long: then
+ * its table alone has it. Ends where it folds no more.
  */
 static void wait_for_target(const struct drain_ring *r)
 {

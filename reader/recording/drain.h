@@ -80,18 +80,24 @@ int drain_ring_open(struct drain_ring *r, struct drain *d);
 void drain_ring_close(struct drain_ring *r);
 
 /*
- * Goes to the first block of a ring, 0 <= i < d->n_rings, that is not in its fold table; `table` is the
- * table's offset, 0 where there is none. r->folded is the number of the last block in it. 0 or -ENOMEM.
+ * Goes to the first block of a ring, 0 <= i < d->n_rings, that is not in its fold table; `table` is
+ * the table's offset, 0 where there is none. r->folded is the number of the last block in it. 0 or
+ * -ENOMEM.
  */
 int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table);
 
 /* Once more, after DRAIN_OVERTAKEN. */
 int drain_ring_again(struct drain_ring *r, uint64_t *table);
 
-/* The table has turned out to be of block `folded`. False: what lies behind that has been overtaken. */
+/*
+ * The table has turned out to be of block `folded`. False: what lies behind that has been
+ * overtaken.
+ */
 bool drain_ring_skip(struct drain_ring *r, uint64_t folded);
 
-/* The last block, behind those in the table, that is known to be full and was copied; or r->folded. */
+/*
+ * The last block, behind those in the table, that is known to be full and was copied; or r->folded.
+ */
 uint64_t drain_ring_saved(const struct drain_ring *r);
 
 enum drain_result {
@@ -107,13 +113,17 @@ bool drain_count_table(struct drain_ring *r, uint64_t bytes);
 enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch);
 
 /*
- * The last block of a ring that is not in its fold table, alone; i and `table` as in drain_ring_start. DRAIN_END:
- * there is none. Where the ring is to be read as well, before drain_ring_start or behind the last drain_next.
+ * The last block of a ring that is not in its fold table, alone; i and `table` as in
+ * drain_ring_start. DRAIN_END: there is none. Where the ring is to be read as well, before
+ * drain_ring_start or behind the last drain_next.
  */
 enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *table,
 				  struct drain_batch *batch);
 
-/* What is folded by now: of what was read before, and belongs to a later block, nothing was changed. */
+/*
+ * What is folded by now: of what was read before, and belongs to a later block, nothing was
+ * changed.
+ */
 uint64_t drain_folded_by_now(const struct pyprof_ring *ring);
 
 /* Whether nothing has been folded, and no block taken out, since drain_ring_start. */

@@ -34,7 +34,7 @@ struct entry {
 	char fault[64]; /* "" where it can be read */
 };
 
-/* --- folders ---------------------------------------------------------------------------------------- */
+/* --- folders ---------------------------------------------------------------------------------- */
 
 static int is_recording_name(const struct dirent *e)
 {
@@ -61,8 +61,8 @@ static bool is_folder(const char *path)
 }
 
 /*
- * Calls `use` for each folder of that name in `dir`, until it gives something other than `go_on`, which is then
- * the result. What is no folder is passed over.
+ * Calls `use` for each folder of that name in `dir`, until it gives something other than `go_on`,
+ * which is then the result. What is no folder is passed over.
  */
 static int each_folder(const char *dir, int (*has_name)(const struct dirent *), int go_on,
 		       int (*use)(void *arg, const char *dir), void *arg)
@@ -86,7 +86,7 @@ static int each_folder(const char *dir, int (*has_name)(const struct dirent *), 
 	return result;
 }
 
-/* --- one file --------------------------------------------------------------------------------------- */
+/* --- one file --------------------------------------------------------------------------------- */
 
 static uint64_t read_magic(const char *path)
 {
@@ -146,7 +146,9 @@ static bool is_foreign(const struct stat *st)
 	return st->st_uid != geteuid() && st->st_uid != 0;
 }
 
-/* False: it is not to be handled, and counted where that is to be said. To be closed in any case. */
+/*
+ * False: it is not to be handled, and counted where that is to be said. To be closed in any case.
+ */
 static bool open_entry(struct entry *e, struct pass *p, char *path)
 {
 	memset(e, 0, sizeof(*e));
@@ -175,7 +177,7 @@ static void close_entry(struct entry *e)
 	free(e->path);
 }
 
-/* --- what is done with it ---------------------------------------------------------------------------- */
+/* --- what is done with it --------------------------------------------------------------------- */
 
 static const char *state_name(const struct entry *e)
 {
@@ -252,7 +254,9 @@ static int remove_one(const struct entry *e, struct pass *p)
 
 	if (!may_remove(e, p))
 		return 0;
-	/* A new process of this PID may have given the file another name, and its own the old one. */
+	/*
+	 * A new process of this PID may have given the file another name, and its own the old one.
+	 */
 	if (lstat(e->path, &now) < 0 || now.st_ino != e->st.st_ino || now.st_dev != e->st.st_dev)
 		return 0;
 	if (unlink(e->path) < 0)
@@ -261,7 +265,7 @@ static int remove_one(const struct entry *e, struct pass *p)
 	return 0;
 }
 
-/* --- all of them ------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static int handle(struct pass *p, char *path)
 {
@@ -396,7 +400,7 @@ int list_clean(FILE *to, const char *dir, bool force)
 	return err;
 }
 
-/* --- recordings of one process ----------------------------------------------------------------------- */
+/* --- recordings of one process ---------------------------------------------------------------- */
 
 struct candidate {
 	char *path;

@@ -18,7 +18,7 @@
 #define KEPT_S 3		       /* how long the list of processes is used again ... */
 #define SETTLED_S 1		       /* ... for files that are older than the list by this */
 
-/* --- one process --------------------------------------------------------------------------------- */
+/* --- one process ------------------------------------------------------------------------------ */
 
 static size_t read_proc(const char *pid, const char *what, char *text, size_t cap)
 {
@@ -75,7 +75,10 @@ uint64_t owner_process_start(uint32_t pid)
 	return start_of(name);
 }
 
-/* Its PID in the innermost namespace that it belongs to; `depth`: in how many that /proc shows. 0: unknown. */
+/*
+ * Its PID in the innermost namespace that it belongs to; `depth`: in how many that /proc shows. 0:
+ * unknown.
+ */
 static uint32_t innermost_pid(const char *pid, unsigned *depth)
 {
 	char text[4096], *at, *end;
@@ -91,7 +94,7 @@ static uint32_t innermost_pid(const char *pid, unsigned *depth)
 	return last;
 }
 
-/* --- what maps a file ---------------------------------------------------------------------------- */
+/* --- what maps a file ------------------------------------------------------------------------- */
 
 struct mapping {
 	dev_t device;
@@ -144,7 +147,10 @@ static FILE *open_maps(uint32_t pid)
 	return fopen(path, "re");
 }
 
-/* 1 or 0; -1: it may not be looked at, or shows nothing: its main thread has ended before the others. */
+/*
+ * 1 or 0; -1: it may not be looked at, or shows nothing: its main thread has ended before the
+ * others.
+ */
 static int maps_file(uint32_t pid, const char *path, const struct stat *st)
 {
 	FILE *f = open_maps(pid);
@@ -164,7 +170,7 @@ static int maps_file(uint32_t pid, const char *path, const struct stat *st)
 	return result;
 }
 
-/* --- all processes ------------------------------------------------------------------------------- */
+/* --- all processes ---------------------------------------------------------------------------- */
 
 struct seen {
 	uint32_t pid, inner;
@@ -282,7 +288,7 @@ bool owner_is_mapped(const char *path, const struct stat *st)
 	return find_mapping(path, st) != NULL;
 }
 
-/* --- what is seen from here ----------------------------------------------------------------------- */
+/* --- what is seen from here ------------------------------------------------------------------- */
 
 static struct {
 	bool known;
@@ -339,7 +345,7 @@ static bool is_on_network(const char *path)
 	return statfs(path, &fs) < 0 || pyprof_is_shared_by_machines((uint64_t)fs.f_type);
 }
 
-/* --- the owner of a recording ---------------------------------------------------------------------- */
+/* --- the owner of a recording ----------------------------------------------------------------- */
 
 /* What is looked for. */
 struct wanted {
@@ -360,7 +366,9 @@ static bool may_be(const struct seen *s, const struct wanted *w)
 	       (!w->pid_namespace || !s->pid_namespace || s->pid_namespace == w->pid_namespace);
 }
 
-/* The same PID, start and namespace are proof; without one of these, that it has the file mapped. */
+/*
+ * The same PID, start and namespace are proof; without one of these, that it has the file mapped.
+ */
 static void find_among_all(struct owner *o, const struct wanted *w)
 {
 	bool perhaps = false;

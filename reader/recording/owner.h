@@ -2,9 +2,10 @@
 /*
  * The process that writes a recording, looked up in /proc: whether it still runs.
  *
- * A PID means something only in its PID namespace. The header says which one that is, so a process of
- * another namespace is found by its innermost PID, its start and the namespace's inode, as far as this /proc
- * shows it. Where nothing can be proven the state is OWNER_UNKNOWN, and nobody may act as if it had ended.
+ * A PID means something only in its PID namespace. The header says which one that is, so a process
+ * of another namespace is found by its innermost PID, its start and the namespace's inode, as far
+ * as this /proc shows it. Where nothing can be proven the state is OWNER_UNKNOWN, and nobody may
+ * act as if it had ended.
  *
  * One thread. Reads /proc only; keeps a list of all processes for a few seconds.
  */
@@ -41,8 +42,9 @@ void owner_find_process(struct owner *o, uint32_t pid, uint64_t start, uint64_t 
 bool owner_runs_on(const struct owner *o);
 
 /*
- * Whether the process that was found running may still write the file: after execve it is another program.
- * True also where its mappings cannot be seen, and where it shows none: its main thread has ended.
+ * Whether the process that was found running may still write the file: after execve it is another
+ * program. True also where its mappings cannot be seen, and where it shows none: its main thread
+ * has ended.
  */
 bool owner_may_write(const struct owner *o, const char *path);
 
@@ -55,7 +57,10 @@ uint64_t owner_process_start(uint32_t pid);
 /* The inode of this process's PID namespace; 0: there is no /proc. */
 uint64_t owner_namespace(void);
 
-/* Whether a process has the same clocks and PIDs as this one: only then it can judge our claim on a ring. */
+/*
+ * Whether a process has the same clocks and PIDs as this one: only then it can judge our claim on a
+ * ring.
+ */
 bool owner_is_akin(const struct owner *o, const struct pyprof_header *h);
 
 #endif

@@ -14,9 +14,12 @@
 #define RUN_AHEAD 4		    /* results that may wait for each worker */
 #define WORTH_A_THREAD (4ull << 20) /* bytes of recording */
 
-/* --- one ring --------------------------------------------------------------------------------------- */
+/* --- one ring --------------------------------------------------------------------------------- */
 
-/* What was replayed so far is put aside, and the tables begin anew: another thread goes on in the ring. */
+/*
+ * What was replayed so far is put aside, and the tables begin anew: another thread goes on in the
+ * ring.
+ */
 static int put_aside(struct replay *out)
 {
 	struct replay_piece *more = reallocarray(out->before, out->n_before + 1, sizeof(*more));
@@ -103,8 +106,9 @@ static void note_end(struct replay *out, const struct pyprof_ring *ring)
 }
 
 /*
- * The table as of the last block that any of its entries is as of: by the records of the blocks before, which were
- * copied before it was read. They are added as the target does, whatever the wish: it has folded them.
+ * The table as of the last block that any of its entries is as of: by the records of the blocks
+ * before, which were copied before it was read. They are added as the target does, whatever the
+ * wish: it has folded them.
  */
 static int catch_up(struct replay *out, struct drain_ring *r, struct tables_source *s)
 {
@@ -262,7 +266,7 @@ static int replay_in_turn(struct drain *d, const struct replay_wish *wish,
 	return err;
 }
 
-/* --- several at once ---------------------------------------------------------------------------------- */
+/* --- several at once -------------------------------------------------------------------------- */
 
 struct result {
 	struct replay ring;

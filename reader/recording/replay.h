@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Batches -> tables: runs fold.h over each ring's fold table and records. Rings are independent of each
- * other: several are replayed at once where there are processors, with their results in the rings' order.
+ * Batches -> tables: runs fold.h over each ring's fold table and records. Rings are independent of
+ * each other: several are replayed at once where there are processors, with their results in the
+ * rings' order.
  */
 #ifndef READER_REPLAY_H
 #define READER_REPLAY_H
@@ -10,8 +11,8 @@
 #include "pyprof/fold.h"
 
 /*
- * Instead of a thread's number (1, 2, ...): of several threads that went on in each other's ring and
- * were folded there together, so that nobody knows what each of them did.
+ * Instead of a thread's number (1, 2, ...): of several threads that went on in each other's ring
+ * and were folded there together, so that nobody knows what each of them did.
  */
 #define REPLAY_SEVERAL 0u
 
@@ -42,15 +43,16 @@ struct replay {
 };
 
 /*
- * The ring's table at `table`, as of block r->folded: drain_next goes on behind it. 0, -ENOMEM, or -EAGAIN where a
- * live target was faster; one that makes no sense is counted in `r`, and empty. To be freed by replay_fini.
+ * The ring's table at `table`, as of block r->folded: drain_next goes on behind it. 0, -ENOMEM, or
+ * -EAGAIN where a live target was faster; one that makes no sense is counted in `r`, and empty. To
+ * be freed by replay_fini.
  */
 int replay_table(struct replay *out, struct drain_ring *r, uint64_t table);
 void replay_fini(struct replay *ring);
 
 /*
- * Calls `use` for every ring in turn, in the calling thread; what it is given is gone when it returns.
- * Losses are added up in `d`. 0, or the first -errno of its own or of `use`.
+ * Calls `use` for every ring in turn, in the calling thread; what it is given is gone when it
+ * returns. Losses are added up in `d`. 0, or the first -errno of its own or of `use`.
  */
 int replay_rings(struct drain *d, const struct replay_wish *wish,
 		 int (*use)(void *arg, struct replay *ring), void *arg);

@@ -37,7 +37,7 @@ struct snapshot {
 	struct pyprof_header header;
 };
 
-/* --- writing ------------------------------------------------------------------------------------------ */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 static int write_at(const struct snapshot *s, uint64_t at, const void *bytes, size_t n)
 {
@@ -66,7 +66,7 @@ static uint64_t take(struct snapshot *s, uint64_t bytes)
 	return at;
 }
 
-/* --- rings -------------------------------------------------------------------------------------------- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 /* Nothing is half changed in it, so no entry is kept as it was before. */
 static int write_table(struct snapshot *s, const struct pyprof_fold *f, uint64_t folded,
@@ -206,7 +206,7 @@ static int copy_rings(struct snapshot *s)
 			      s->d.n_rings * sizeof(*s->ring));
 }
 
-/* --- names -------------------------------------------------------------------------------------------- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 static size_t entry_bytes(const struct name *n)
 {
@@ -266,11 +266,11 @@ static int copy_names(struct snapshot *s)
 	return err;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 /*
- * The last pair of clocks, and when what still runs has run to. Of a live recording that is now, when all rings have been
- * copied; its clocks are this machine's.
+ * The last pair of clocks, and when what still runs has run to. Of a live recording that is now,
+ * when all rings have been copied; its clocks are this machine's.
  */
 static void set_clocks(struct snapshot *s)
 {
@@ -366,7 +366,7 @@ static int copy_source(struct snapshot *s, const char *source, char *error)
 	return err;
 }
 
-/* --- where to ----------------------------------------------------------------------------------------- */
+/* --- where to --------------------------------------------------------------------------------- */
 
 static int write_out(int from, int to)
 {

@@ -16,7 +16,7 @@
 #define MAX_TRIES 1000
 #define MAX_CALLS (1ull << 52) /* of one ring: years of calls */
 
-/* --- growing ------------------------------------------------------------------------------------ */
+/* --- growing ---------------------------------------------------------------------------------- */
 
 static bool resize_fns(struct pyprof_fold *f, uint32_t cap)
 {
@@ -166,7 +166,7 @@ void tables_clear(struct pyprof_fold *f)
 	f->stack[-1] = pyprof_fold_root();
 }
 
-/* --- loading -------------------------------------------------------------------------------------- */
+/* --- loading ---------------------------------------------------------------------------------- */
 
 /* Where the arrays of a table lie. */
 struct arrays {
@@ -231,7 +231,9 @@ static bool fits(const struct arrays *t, const struct pyprof_fold_state *s)
 	return s->n_fns <= t->cap_fns && s->n_edges <= t->cap_edges && s->depth <= t->cap_depth;
 }
 
-/* What the table has to say takes no more than the file holds, together with those of other rings. */
+/*
+ * What the table has to say takes no more than the file holds, together with those of other rings.
+ */
 static bool is_paid(const struct tables_source *s, const struct pyprof_fold_state *state)
 {
 	return drain_count_table(s->ring, state->n_fns * sizeof(struct pyprof_fold_fn) +
@@ -252,8 +254,8 @@ static int odd(const struct tables_source *s)
 }
 
 /*
- * State and stack exist twice, and the fold of the block after the next writes them: so they hold if the next one is not
- * folded yet, which is to be asked behind this.
+ * State and stack exist twice, and the fold of the block after the next writes them: so they hold
+ * if the next one is not folded yet, which is to be asked behind this.
  */
 static void take_state(struct pyprof_fold_state *state, const struct arrays *t,
 		       struct tables_source *s)
@@ -297,7 +299,7 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 	return 0;
 }
 
-/* --- entries ---------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 #define UNKNOWN UINT64_MAX
 
@@ -316,9 +318,10 @@ static uint64_t sequence_of(const struct tables_source *s, uint32_t mark)
 }
 
 /*
- * An entry that has changed since. The block that changed it last is folded: then the entry is whole, as of that, if
- * it bears the same mark still. Or it is being folded: then the entry before the change is whole, if
- * that block is still not folded. Once the table is replaced, nothing is marked in this one any more.
+ * An entry that has changed since. The block that changed it last is folded: then the entry is
+ * whole, as of that, if it bears the same mark still. Or it is being folded: then the entry before
+ * the change is whole, if that block is still not folded. Once the table is replaced, nothing is
+ * marked in this one any more.
  */
 static int read_late(struct tables_source *s, const struct entry *e, uint64_t *as_of)
 {
@@ -349,8 +352,9 @@ static int read_late(struct tables_source *s, const struct entry *e, uint64_t *a
 }
 
 /*
- * An entry as the fold of block s->folded left it, or a later one. The mark is set before the entry changes (P12), so
- * it is looked at behind the entry, and before it as well: what is known to be changing is not read.
+ * An entry as the fold of block s->folded left it, or a later one. The mark is set before the entry
+ * changes (P12), so it is looked at behind the entry, and before it as well: what is known to be
+ * changing is not read.
  */
 static int read_entry(struct tables_source *s, const struct entry *e, uint64_t *as_of)
 {
@@ -467,7 +471,10 @@ static bool is_possible(const struct pyprof_fold_edge *e)
 	       e->n_bare <= e->n_calls && e->n_far <= e->n_calls;
 }
 
-/* Whether there is one already: they are told apart in the index, which would be slow where they were not. */
+/*
+ * Whether there is one already: they are told apart in the index, which would be slow where they
+ * were not.
+ */
 static bool has_edge(const struct pyprof_fold *f, const struct pyprof_fold_edge *edge)
 {
 	uint32_t at = pyprof_fold_hash(f, edge->caller, f->fn[edge->callee].number);
@@ -548,7 +555,10 @@ int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
 
 int tables_index(struct pyprof_fold *f, struct tables_source *s)
 {
-	/* When such an edge was taken last before is not known: what is to be forgotten counts from here. */
+	/*
+	 * When such an edge was taken last before is not known: what is to be forgotten counts from
+	 * here.
+	 */
 	for (size_t i = 0; i < s->n_late; i++)
 		if (s->late[i].is_edge)
 			f->edge[s->late[i].slot].last_record = f->s.n_records;

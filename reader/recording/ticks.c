@@ -75,7 +75,10 @@ static bool block_pair(struct drain *d, struct pair *latest)
 	return any;
 }
 
-/* That of the shim's load, which comes some milliseconds before the first record; else that of the start. */
+/*
+ * That of the shim's load, which comes some milliseconds before the first record; else that of the
+ * start.
+ */
 static struct pair first_pair(const struct pyprof_header *h)
 {
 	const struct pair load = { h->load_ticks, h->load_mono_ns };
@@ -119,7 +122,7 @@ double ticks_seconds(struct drain *d)
 	return (double)(last.ns - first.ns) / (double)(last.ticks - first.ticks) * 1e-9;
 }
 
-/* --- the end of the records --------------------------------------------------------------------------- */
+/* --- the end of the records ------------------------------------------------------------------- */
 
 static uint64_t later(uint64_t a, uint64_t b)
 {

@@ -4,7 +4,8 @@
  * tokens, of which a backslash and what follows is one, the item that a repeat is put to, and the
  * widths by which a look-behind is judged.
  *
- * Each item is written so that it stands alone, with its own flags: a repeat can follow it as it is.
+ * Each item is written so that it stands alone, with its own flags: a repeat can follow it as it
+ * is.
  */
 #include "pattern.h"
 
@@ -92,7 +93,7 @@ static bool invalid(struct parser *p)
 	return fail(p, PATTERN_INVALID);
 }
 
-/* --- tokens ------------------------------------------------------------------------------------------ */
+/* --- tokens ----------------------------------------------------------------------------------- */
 
 static void advance(struct parser *p)
 {
@@ -156,7 +157,7 @@ static bool is_letter(uint32_t c)
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-/* --- output ------------------------------------------------------------------------------------------ */
+/* --- output ----------------------------------------------------------------------------------- */
 
 static uint32_t hidden(uint32_t c)
 {
@@ -215,7 +216,7 @@ static void put_boundary(struct parser *p, bool boundary, unsigned flags)
 	fprintf(p->out, form, word, word, word, word);
 }
 
-/* --- escapes ----------------------------------------------------------------------------------------- */
+/* --- escapes ---------------------------------------------------------------------------------- */
 
 /* `n` hexadecimal digits, no fewer. */
 static bool get_hex(struct parser *p, int n, uint32_t *c)
@@ -334,7 +335,7 @@ static bool put_escape(struct parser *p, uint32_t letter, unsigned flags, struct
 	return true;
 }
 
-/* --- classes ----------------------------------------------------------------------------------------- */
+/* --- classes ---------------------------------------------------------------------------------- */
 
 static void put_range(struct parser *p, uint32_t from, uint32_t to)
 {
@@ -436,7 +437,7 @@ static bool put_class(struct parser *p, unsigned flags)
 	return p->status == PATTERN_OK;
 }
 
-/* --- repeats ----------------------------------------------------------------------------------------- */
+/* --- repeats ---------------------------------------------------------------------------------- */
 
 static uint64_t times(uint64_t a, uint64_t b)
 {
@@ -511,7 +512,7 @@ static bool put_repeat(struct parser *p, uint64_t least, uint64_t most, enum ite
 	return true;
 }
 
-/* --- groups ------------------------------------------------------------------------------------------ */
+/* --- groups ----------------------------------------------------------------------------------- */
 
 static bool parse_branches(struct parser *p, unsigned flags, bool top, struct width *w);
 static bool parse_items(struct parser *p, unsigned *flags, bool first, struct width *w);
@@ -764,7 +765,7 @@ static bool parse_group(struct parser *p, unsigned *flags, bool start, struct wi
 	}
 }
 
-/* --- the whole --------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 /* Blanks, and comments to the end of the line, where the flag x is set. */
 static bool is_skipped(struct parser *p, struct token t, unsigned flags)
@@ -911,7 +912,7 @@ enum pattern_status pattern_translate(struct text pattern, char **result)
 	return p.status;
 }
 
-/* --- code points ------------------------------------------------------------------------------------- */
+/* --- code points ------------------------------------------------------------------------------ */
 
 /* Bytes of the character at `s`, or 0 where it is no UTF-8. A surrogate is none. */
 static size_t decode(const unsigned char *s, size_t n, uint32_t *c)

@@ -14,8 +14,8 @@
 /* What an engine that waits asks of session/. */
 struct engine_wait {
 	/*
-	 * Whether recording begins with this frame, which has just been entered, or is about to be. `globals`
-	 * gives the frame's globals, and is called only where that matters.
+	 * Whether recording begins with this frame, which has just been entered, or is about to be.
+	 * `globals` gives the frame's globals, and is called only where that matters.
 	 */
 	bool (*is_due)(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered);
 	/* Makes the recording. False: the engine is to stop. */

@@ -42,9 +42,10 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 }
 
 /*
- * 3.11 and later: frames that were recorded as found running, though the interpreter may not have told yet that they are
- * entered: recording began in a signal handler that runs at their very start. Until it has told, or they end, all events
- * take the slow path, MAX_STARTING_EVENTS at most.
+ * 3.11 and later: frames that were recorded as found running, though the interpreter may not have
+ * told yet that they are entered: recording began in a signal handler that runs at their very
+ * start. Until it has told, or they end, all events take the slow path, MAX_STARTING_EVENTS at
+ * most.
  */
 #define MAX_STARTING 4u
 #define MAX_STARTING_EVENTS 100000u
@@ -126,8 +127,8 @@ void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
 }
 
 /*
- * 3.12+: before code runs for the first time, the interpreter goes through all of it and prepares it for being told
- * of. In PYPROF_OTHERS; measured: see docs/internals.md.
+ * 3.12+: before code runs for the first time, the interpreter goes through all of it and prepares
+ * it for being told of. In PYPROF_OTHERS; measured: see docs/internals.md.
  */
 static uint32_t others_of_new(PyObject *code)
 {
@@ -144,7 +145,10 @@ static uint32_t code_number(PyObject *code, uint64_t *now, bool tells)
 	if (!fn) {
 		if (tells)
 			put_other(others_of_new(code), 0, true);
-		/* It may be known now: the record before was the first after a pause, and named what runs. */
+		/*
+		 * It may be known now: the record before was the first after a pause, and named
+		 * what runs.
+		 */
 		fn = intern_look_up_code(code);
 		fn = fn ? fn : first_code(code);
 		*now = 0;

@@ -39,8 +39,9 @@ HOOK_INLINE uint64_t hook_now(enum hook_clock clock)
 HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result);
 
 /*
- * Functions that are not in the cache, or are seen for the first time; the time that the latter takes is
- * left out. `now`: when the event was, where it leaves the function. hook_other_code is of 3.12 and later.
+ * Functions that are not in the cache, or are seen for the first time; the time that the latter
+ * takes is left out. `now`: when the event was, where it leaves the function. hook_other_code is of
+ * 3.12 and later.
  */
 HOOK_COLD void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result);
 HOOK_COLD void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,
@@ -61,8 +62,8 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
 }
 
 /*
- * What is no function has been called, which costs `n` PYPROF_OTHERS; `far`: 0 or PYPROF_FAR. No time is told,
- * nor read.
+ * What is no function has been called, which costs `n` PYPROF_OTHERS; `far`: 0 or PYPROF_FAR. No
+ * time is told, nor read.
  */
 HOOK_COLD void *hook_put_other_slow(uint32_t n, unsigned far, void *result);
 
@@ -79,8 +80,8 @@ HOOK_INLINE void *hook_put_other(uint32_t n, unsigned far, void *result)
 }
 
 /*
- * A C function is called. `called` is the object that `def` was found in, `first` the first argument where
- * that is an unbound method.
+ * A C function is called. `called` is the object that `def` was found in, `first` the first
+ * argument where that is an unbound method.
  */
 HOOK_INLINE void *hook_enter_c(const struct py_method_def *def, PyObject *called, PyObject *first,
 			       enum hook_clock clock, void *result)

@@ -51,7 +51,7 @@ static bool registered;
 static long events_wanted;  /* what the tool is to be told of now */
 static PyObject *tool_name; /* the tool whose name this very object is, is ours */
 
-/* --- callbacks --------------------------------------------------------------------------------- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 /* What a callback returns; immortal since 3.12. */
 #define NONE py._Py_NoneStruct
@@ -66,8 +66,8 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
 }
 
 /*
- * Whether the interpreter has just made this integer, the event's place in the code: those that it keeps are
- * immortal. Only ends are asked, for each look costs three instructions.
+ * Whether the interpreter has just made this integer, the event's place in the code: those that it
+ * keeps are immortal. Only ends are asked, for each look costs three instructions.
  */
 HOOK_INLINE bool is_far(const PyObject *place)
 {
@@ -91,9 +91,9 @@ HOOK_INLINE PyObject *python_called(void)
 }
 
 /*
- * What a call of this costs, in PYPROF_OTHERS of one of object(): more where the interpreter has a quick path
- * that it does not take when it has to tell. super().f(): it makes an object and a bound method then.
- * Measured: see docs/internals.md.
+ * What a call of this costs, in PYPROF_OTHERS of one of object(): more where the interpreter has a
+ * quick path that it does not take when it has to tell. super().f(): it makes an object and a bound
+ * method then. Measured: see docs/internals.md.
  */
 #define OTHERS_OF_SUPER (PYPROF_OTHERS * 29 / 8)
 #define OTHERS_OF_STR (2 * PYPROF_OTHERS)
@@ -114,9 +114,9 @@ static uint32_t others_of(const PyObject *called)
 }
 
 /*
- * No function that is recorded: a class, most of all. Its events cost nonetheless. A return is told of
- * what was no Python function after all; and where one is called on the way, as __init__ is, it is C code that calls
- * it.
+ * No function that is recorded: a class, most of all. Its events cost nonetheless. A return is told
+ * of what was no Python function after all; and where one is called on the way, as __init__ is, it
+ * is C code that calls it.
  */
 static __attribute__((noinline)) PyObject *other_object_called(unsigned kind, PyObject *called)
 {
@@ -240,7 +240,7 @@ CALLBACK(wait_for_main, {
 	return due ? enter(PYPROF_CALL, args[0], HOOK_CLOCK_OTHER) : NONE;
 })
 
-/* --- sys.monitoring ------------------------------------------------------------------------------ */
+/* --- sys.monitoring --------------------------------------------------------------------------- */
 
 /* PyType_Spec and what hangs on it; the numbers are those of typeslots.h and descrobject.h. */
 struct slot {
@@ -346,8 +346,8 @@ static bool make_callables(void)
 }
 
 /*
- * All at once, before anything of the program runs: audit hooks, which may be Python code of its own, are told
- * of each. Later only what they call is exchanged.
+ * All at once, before anything of the program runs: audit hooks, which may be Python code of its
+ * own, are told of each. Later only what they call is exchanged.
  */
 static bool register_callbacks(PyObject *m)
 {
@@ -398,7 +398,7 @@ static bool read_constants(PyObject *m)
 	return ok && missing;
 }
 
-/* --- when the program uses our tool --------------------------------------------------------------- */
+/* --- when the program uses our tool ----------------------------------------------------------- */
 
 static int tool(void)
 {
@@ -431,7 +431,10 @@ static void set_up_tool(PyObject *m)
 		set_events_of(m, events_wanted);
 }
 
-/* There may be none for a while: what passes then is a gap of this thread, and the others go on where they are. */
+/*
+ * There may be none for a while: what passes then is a gap of this thread, and the others go on
+ * where they are.
+ */
 static void find_tool(PyObject *m, int but)
 {
 	bool had = tool_id >= 0;

@@ -24,7 +24,7 @@ bool profilehook_sets(void)
 	return within;
 }
 
-/* --- what a thread has --------------------------------------------------------------------------- */
+/* --- what a thread has ------------------------------------------------------------------------ */
 
 static void learn_word(void)
 {
@@ -36,7 +36,7 @@ static void learn_word(void)
 	}
 }
 
-/* --- setting it ---------------------------------------------------------------------------------- */
+/* --- setting it ------------------------------------------------------------------------------- */
 
 /* By the C-API: for the first time, or where PyThreadState is not as it should be. */
 static void set_loudly(void *other)
@@ -82,7 +82,7 @@ void profilehook_prepare(py_tracefunc f)
 	profilehook_want(NULL);
 }
 
-/* --- where the program may have changed it ---------------------------------------------------------- */
+/* --- where the program may have changed it ---------------------------------------------------- */
 
 void profilehook_on_look(void (*look)(enum profilehook_where where))
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The profile function of a PyThreadState, which the tracefunc engine uses: which one each thread should have, and
- * setting it. Needs the GIL where nothing else is said.
+ * The profile function of a PyThreadState, which the tracefunc engine uses: which one each thread
+ * should have, and setting it. Needs the GIL where nothing else is said.
  */
 #ifndef SHIM_PROFILEHOOK_H
 #define SHIM_PROFILEHOOK_H
@@ -18,7 +18,10 @@ struct profilehook {
 
 extern struct profilehook profilehook __attribute__((visibility("hidden")));
 
-/* The function that every thread should have now; NULL: none, or another engine runs. Any thread, without the GIL too. */
+/*
+ * The function that every thread should have now; NULL: none, or another engine runs. Any thread,
+ * without the GIL too.
+ */
 static inline py_tracefunc profilehook_wanted(void)
 {
 	return profilehook.wanted;
@@ -28,8 +31,8 @@ static inline py_tracefunc profilehook_wanted(void)
 void profilehook_want(py_tracefunc f);
 
 /*
- * Once in each interpreter that is initialised, before there can be an audit hook in Python: learns where a thread
- * keeps its function, with `f` for a moment.
+ * Once in each interpreter that is initialised, before there can be an audit hook in Python: learns
+ * where a thread keeps its function, with `f` for a moment.
  */
 void profilehook_prepare(py_tracefunc f);
 
@@ -63,8 +66,8 @@ static inline bool profilehook_is_free(void *thread)
 }
 
 /*
- * Gives the wanted function to the calling thread, or to another. False: it has one of the program's own, which
- * stays, or the place is not known.
+ * Gives the wanted function to the calling thread, or to another. False: it has one of the
+ * program's own, which stays, or the place is not known.
  */
 bool profilehook_set_here(void);
 void profilehook_set_in(void *thread);
@@ -72,7 +75,7 @@ void profilehook_set_in(void *thread);
 /* Whether the calling thread's function is being set by us, through the C-API. */
 bool profilehook_sets(void);
 
-/* --- where the program may have changed it (taken.h) ------------------------------------------------- */
+/* --- where the program may have changed it (taken.h) ------------------------------------------ */
 
 enum profilehook_where {
 	PROFILEHOOK_IN_CALL,  /* in a C function, before the interpreter reports that it returns */
@@ -84,7 +87,10 @@ enum profilehook_where {
 void profilehook_look(enum profilehook_where where);
 void profilehook_on_look(void (*look)(enum profilehook_where where));
 
-/* Whether the calling thread's function has been seen to be the program's: nothing more to do until that has gone. */
+/*
+ * Whether the calling thread's function has been seen to be the program's: nothing more to do until
+ * that has gone.
+ */
 extern __thread bool profilehook_is_taken
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 

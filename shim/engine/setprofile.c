@@ -34,7 +34,10 @@ static bool is_ours(const PyObject *f)
 	return false;
 }
 
-/* Stands in the place of the program's function until the first event, which is most likely the one. */
+/*
+ * Stands in the place of the program's function until the first event, which is most likely the
+ * one.
+ */
 static void *withhold(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
 	py_tracefunc f = theirs;
@@ -47,8 +50,8 @@ static void *withhold(PyObject *self, PyObject *frame, int what, PyObject *arg)
 }
 
 /*
- * Where PyThreadState holds the profile function: two words before the object that belongs to it, `arg`.
- * NULL: the program had a function before, and is told of returns as it would be alone.
+ * Where PyThreadState holds the profile function: two words before the object that belongs to it,
+ * `arg`. NULL: the program had a function before, and is told of returns as it would be alone.
  */
 static void **find_place(void **thread, void *const *before, const PyObject *arg)
 {

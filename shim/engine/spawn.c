@@ -49,8 +49,8 @@ static __thread bool foreign __attribute__((tls_model("initial-exec")));
 static __thread bool watched __attribute__((tls_model("initial-exec")));
 
 /*
- * Threads that have called a C function for the first time, and no Python function since. One may wait in it for
- * ever, so after a while they do not count.
+ * Threads that have called a C function for the first time, and no Python function since. One may
+ * wait in it for ever, so after a while they do not count.
  */
 static int n_first;
 static uint64_t first_until_ns;
@@ -62,7 +62,7 @@ static bool inlines_calls(void)
 	return py.version >= 0x030b00;
 }
 
-/* --- the frame hook -------------------------------------------------------------------------------- */
+/* --- the frame hook --------------------------------------------------------------------------- */
 
 /* Whether this thread has used a quarter of its stack; asked on 3.11 only. */
 static bool stack_is_short(void)
@@ -140,7 +140,10 @@ static bool hook_is_over(void)
 		       __atomic_load_n(&grace_until_ns, __ATOMIC_RELAXED);
 }
 
-/* Before each frame: whether the thread's profile function is not what it should be, or what it is to be is not known. */
+/*
+ * Before each frame: whether the thread's profile function is not what it should be, or what it is
+ * to be is not known.
+ */
 static inline bool needs_look(void *thread)
 {
 	if (profilehook_is_ours(thread))
@@ -175,9 +178,12 @@ static void set_hook(void)
 		evalhook_set(&hook);
 }
 
-/* --- threads ---------------------------------------------------------------------------------------- */
+/* --- threads ---------------------------------------------------------------------------------- */
 
-/* The thread has no function: it is new, or its function was taken in a way that nobody was told of. */
+/*
+ * The thread has no function: it is new, or its function was taken in a way that nobody was told
+ * of.
+ */
 static void cover_free(void *thread)
 {
 	uint64_t id = pyapi_state_id(thread);
@@ -188,8 +194,8 @@ static void cover_free(void *thread)
 }
 
 /*
- * Gives the function to all other threads of the main interpreter that have none, or, `replace`, one that we gave them
- * before; how many that were.
+ * Gives the function to all other threads of the main interpreter that have none, or, `replace`,
+ * one that we gave them before; how many that were.
  */
 static int cover_listed(bool replace)
 {

@@ -9,19 +9,25 @@
 #include <stdbool.h>
 
 /*
- * This thread's profile function may be, or become, somebody else's: before its next frame it is looked at
- * (profilehook_look), and again before each until spawn_unwatch(), which needs no GIL.
+ * This thread's profile function may be, or become, somebody else's: before its next frame it is
+ * looked at (profilehook_look), and again before each until spawn_unwatch(), which needs no GIL.
  */
 void spawn_watch(void);
 void spawn_unwatch(void);
 
-/* The same where a C function is called for the first time: before 3.12, for most have no business with the hook. */
+/*
+ * The same where a C function is called for the first time: before 3.12, for most have no business
+ * with the hook.
+ */
 void spawn_watch_first(void);
 
 /* This thread's first frame was found by the frame hook. Needs the GIL. */
 void spawn_note_new(void);
 
-/* Now and then, beside a record that took the slow path: whether another thread has lost its function. Needs the GIL. */
+/*
+ * Now and then, beside a record that took the slow path: whether another thread has lost its
+ * function. Needs the GIL.
+ */
 void spawn_look(void);
 
 /* The program makes a thread now. Any thread, with or without the GIL. */

@@ -54,7 +54,10 @@ static void put_missed_return(void)
 		thread_put(PYPROF_C_RETURN, loss.call >> PYPROF_FN_SHIFT, clock_event());
 }
 
-/* Without a word of the API: it was the C function that was called last, if that was the last that was seen. */
+/*
+ * Without a word of the API: it was the C function that was called last, if that was the last that
+ * was seen.
+ */
 static void learn_from_loss(void)
 {
 	if (!loss.expected && !profilehook_is_taken)
@@ -68,7 +71,9 @@ static void regain(void *thread, enum profilehook_where where)
 	bool missed = profilehook_is_taken || has_moved_on(thread, where);
 	bool in_child =
 		recording.state == RECORDING_FORKED && (profilehook_is_taken || loss.expected);
-	/* Else this is a new PyThreadState, as each PyGILState_Ensure makes one: nothing was lost. */
+	/*
+	 * Else this is a new PyThreadState, as each PyGILState_Ensure makes one: nothing was lost.
+	 */
 	bool known = in_child || (id && id == thread_self.state);
 
 	if (known)
@@ -138,7 +143,7 @@ static void taken_look(enum profilehook_where where)
 	pyapi_pending_restore(&pending);
 }
 
-/* --- the audit hook ------------------------------------------------------------------------------ */
+/* --- the audit hook --------------------------------------------------------------------------- */
 
 static int look_between(void *unused)
 {

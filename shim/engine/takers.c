@@ -10,8 +10,8 @@
 #define N_TAKERS 32
 
 /*
- * Any C function that a PyMethodDef can have: at most five arguments, all pointers or as large, so they stand in
- * registers, and what a function does not take it does not see.
+ * Any C function that a PyMethodDef can have: at most five arguments, all pointers or as large, so
+ * they stand in registers, and what a function does not take it does not see.
  */
 typedef void *(*method)(void *, void *, void *, void *, void *);
 
@@ -47,7 +47,10 @@ ALL(THROUGH)
 #define NAME(n) through_##n,
 static const method through[N_TAKERS] = { ALL(NAME) };
 
-/* The one that this is called through, or N_TAKERS: its address may have served another function before. */
+/*
+ * The one that this is called through, or N_TAKERS: its address may have served another function
+ * before.
+ */
 static unsigned find(const struct py_method_def *def)
 {
 	for (unsigned i = 0; i < n_takers; i++) {

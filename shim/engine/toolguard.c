@@ -23,7 +23,10 @@ static struct {
 
 static const struct guard *guard;
 
-/* The tool that a function is called for, or -2. Takes exact ints only, whose conversion runs no code. */
+/*
+ * The tool that a function is called for, or -2. Takes exact ints only, whose conversion runs no
+ * code.
+ */
 static int tool_of(PyObject *id)
 {
 	long n;

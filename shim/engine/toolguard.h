@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * 3.12 and later: the functions of sys.monitoring, when the program uses them on the shim's tool. They are called through
- * functions of ours, by the interpreter's own PyMethodDef, in every interpreter of the process; only what is done with our
- * tool in the main interpreter is looked at. Owns which functions these are; engine_monitoring.c owns the tool.
+ * 3.12 and later: the functions of sys.monitoring, when the program uses them on the shim's tool.
+ * They are called through functions of ours, by the interpreter's own PyMethodDef, in every
+ * interpreter of the process; only what is done with our tool in the main interpreter is looked at.
+ * Owns which functions these are; engine_monitoring.c owns the tool.
  *
- * The GIL of the interpreter at hand is needed. What the program gets is what the function gives, with one exception: it
- * never gets our callbacks, which must not be called by anybody else.
+ * The GIL of the interpreter at hand is needed. What the program gets is what the function gives,
+ * with one exception: it never gets our callbacks, which must not be called by anybody else.
  */
 #ifndef SHIM_TOOLGUARD_H
 #define SHIM_TOOLGUARD_H
@@ -23,7 +24,10 @@ struct guard {
 	bool (*is_ours)(const PyObject *callback);
 	/* The program is about to take our id for a tool of its own. */
 	void (*give_way)(PyObject *monitoring);
-	/* The program has changed our tool, or another one while we have none. No exception is pending. */
+	/*
+	 * The program has changed our tool, or another one while we have none. No exception is
+	 * pending.
+	 */
 	void (*restore)(PyObject *monitoring);
 };
 

@@ -139,7 +139,7 @@ static py_tracefunc choose_trace(void)
 	return tsc ? trace_object_tsc : trace_object_other;
 }
 
-/* --- before `__main__` ------------------------------------------------------------------------------ */
+/* --- before `__main__` ------------------------------------------------------------------------ */
 
 static const struct engine_wait *waits;
 
@@ -180,9 +180,9 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 }
 
 /*
- * Earlier ones: by evaluating frames (PEP 523). A profile function would have the interpreter tell of
- * every call of its start-up. The frame that recording begins with is evaluated after that,
- * and is told of like any other.
+ * Earlier ones: by evaluating frames (PEP 523). A profile function would have the interpreter tell
+ * of every call of its start-up. The frame that recording begins with is evaluated after that, and
+ * is told of like any other.
  */
 
 static PyObject *evaluate_until_main(void *a, void *b, void *c);

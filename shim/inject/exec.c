@@ -30,7 +30,7 @@ void exec_init(void)
 	own_name = slash ? slash + 1 : info.dli_fname;
 }
 
-/* --- whether a program will be recorded ------------------------------------------------------------------- */
+/* --- whether a program will be recorded ------------------------------------------------------- */
 
 static const char *value_of(char *const *envp, const char *name)
 {
@@ -64,7 +64,7 @@ static bool will_be_recorded(const char *path, char *const *envp)
 	return !config.has_dir || (dir && !strcmp(dir, config.dir));
 }
 
-/* --- counting ------------------------------------------------------------------------------------------------- */
+/* --- counting --------------------------------------------------------------------------------- */
 
 bool exec_is_to_be_counted(const char *path, char *const *envp)
 {

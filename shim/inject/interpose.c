@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The functions of the C library that the shim stands in front of. Each does what the module that is named in its
- * comment asks for, and calls the C library's own. They run in every program that is started with the shim, also
- * in those that are not Python: there each costs one or two comparisons.
+ * The functions of the C library that the shim stands in front of. Each does what the module that
+ * is named in its comment asks for, and calls the C library's own. They run in every program that
+ * is started with the shim, also in those that are not Python: there each costs one or two
+ * comparisons.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -25,8 +26,8 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /*
- * The headers declare these three with variable arguments. The C library's read as many as there may be, as do
- * these, so they are defined under other names in C.
+ * The headers declare these three with variable arguments. The C library's read as many as there
+ * may be, as do these, so they are defined under other names in C.
  */
 EXPORT int our_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 		     unsigned long d) __asm__("prctl");
@@ -64,12 +65,13 @@ int our_prctl(int option, unsigned long a, unsigned long b, unsigned long c, uns
 	return LIBC(prctl)(option, a, b, c, d);
 }
 
-/* --- forks that run no handler of pthread_atfork ---------------------------------------------------- */
+/* --- forks that run no handler of pthread_atfork ---------------------------------------------- */
 
 /*
- * Children that are made past fork(2): by syscall() with the number of clone or fork, by _Fork, and by clone
- * without CLONE_VM. One that is made by a system call instruction of the program's own is noticed at its next slow
- * path (recording_check_process); its records until then are in the parent's ring.
+ * Children that are made past fork(2): by syscall() with the number of clone or fork, by _Fork, and
+ * by clone without CLONE_VM. One that is made by a system call instruction of the program's own is
+ * noticed at its next slow path (recording_check_process); its records until then are in the
+ * parent's ring.
  */
 
 /* Whether this system call makes a child with memory of its own, which goes on where it is. */
@@ -93,8 +95,8 @@ static inline bool is_fork(long number, long a, long b)
 }
 
 /*
- * No more arguments than there are registers: syscall() calls this last, and the stack behind its return address is
- * its caller's, who may have passed fewer than syscall() declares.
+ * No more arguments than there are registers: syscall() calls this last, and the stack behind its
+ * return address is its caller's, who may have passed fewer than syscall() declares.
  */
 static __attribute__((noinline)) long fork_by_number(long number, long a, long b, long c, long d,
 						     long e)
@@ -137,7 +139,10 @@ EXPORT pid_t _Fork(void)
 	return pid;
 }
 
-/* What the child of clone() is to run. It lies on the parent's stack, of which the child has a copy. */
+/*
+ * What the child of clone() is to run. It lies on the parent's stack, of which the child has a
+ * copy.
+ */
 struct start {
 	int (*run)(void *);
 	void *arg;
@@ -165,9 +170,12 @@ int our_clone(int (*run)(void *), void *stack, int flags, void *arg, void *paren
 	return pid;
 }
 
-/* --- exec.c: programs that are started without the shim ---------------------------------------------- */
+/* --- exec.c: programs that are started without the shim --------------------------------------- */
 
-/* Where the C library's execve was not found when the shim was loaded, it is not looked up now: see exec.h. */
+/*
+ * Where the C library's execve was not found when the shim was loaded, it is not looked up now: see
+ * exec.h.
+ */
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 {
 	bool counted = exec_is_to_be_counted(path, envp);

@@ -51,7 +51,7 @@ struct module_def {
 
 static PyObject *(*real_marshal)(void);
 
-/* --- inside the interpreter ---------------------------------------------------------------------- */
+/* --- inside the interpreter ------------------------------------------------------------------- */
 
 /* Py_mod_exec: runs in the interpreter that imports, also where the initialiser does not. */
 static int marshal_exec(PyObject *module)
@@ -96,7 +96,7 @@ static PyObject *init_marshal(void)
 	return result;
 }
 
-/* --- getting there ------------------------------------------------------------------------------- */
+/* --- getting there ---------------------------------------------------------------------------- */
 
 /* A copy: the table may be read-only, and a program may look at it. */
 static bool patch_inittab(struct inittab **table)
@@ -135,7 +135,7 @@ static bool attach(void *handle)
 	return true;
 }
 
-/* --- a libpython that is opened later ------------------------------------------------------------- */
+/* --- a libpython that is opened later --------------------------------------------------------- */
 
 bool preload_searching;
 static unsigned long long n_objects_seen;
@@ -151,7 +151,10 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
 	const char *base;
 
 	(void)size;
-	/* Known with the first object already: with many of them, to see the others takes a microsecond or more. */
+	/*
+	 * Known with the first object already: with many of them, to see the others takes a
+	 * microsecond or more.
+	 */
 	if (info->dlpi_adds == n_objects_seen)
 		return 1;
 	s->n_added = info->dlpi_adds;

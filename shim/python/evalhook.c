@@ -4,8 +4,8 @@
 #include <stddef.h>
 
 /*
- * 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its place is learned once;
- * the state itself is another when the interpreter has been finalized and initialized again.
+ * 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its place is learned
+ * once; the state itself is another when the interpreter has been finalized and initialized again.
  */
 static py_evalfunc *eval_field(void)
 {
@@ -61,8 +61,8 @@ static __thread struct {
 } passing __attribute__((tls_model("initial-exec")));
 
 /*
- * It may go on to ours in its turn, where it was set when ours was: the same frame comes back then, and is evaluated
- * by the interpreter.
+ * It may go on to ours in its turn, where it was set when ours was: the same frame comes back then,
+ * and is evaluated by the interpreter.
  */
 __attribute__((noinline)) PyObject *evalhook_pass_on(const struct evalhook *h, void *a, void *b,
 						     void *c)

@@ -51,9 +51,12 @@ static bool has_plain_repr(PyObject *o)
 	       type == py.PyCFunction_Type;
 }
 
-/* --- C functions ------------------------------------------------------------------------------- */
+/* --- C functions ------------------------------------------------------------------------------ */
 
-/* What a type holds for the function with this def: a descriptor, or `__new__`, which is the function itself. */
+/*
+ * What a type holds for the function with this def: a descriptor, or `__new__`, which is the
+ * function itself.
+ */
 static bool holds(PyObject *o, const struct py_method_def *def)
 {
 	PyObject *type = pyapi_type(o);
@@ -64,8 +67,8 @@ static bool holds(PyObject *o, const struct py_method_def *def)
 }
 
 /*
- * The same of the last base of the type that has it, borrowed, or NULL: so a subclass that overrides the method, or
- * has it too, makes no difference.
+ * The same of the last base of the type that has it, borrowed, or NULL: so a subclass that
+ * overrides the method, or has it too, makes no difference.
  */
 static PyObject *find_holder(const struct py_method_def *def, PyObject *type, PyObject *name)
 {
@@ -151,7 +154,10 @@ static struct label_text text_of_module(struct label *l, char *text, bool method
 						       { NULL, 0 } });
 }
 
-/* In `file`, where it is another text: the repr of `found`, what the type itself has under the name. */
+/*
+ * In `file`, where it is another text: the repr of `found`, what the type itself has under the
+ * name.
+ */
 static void keep_cprofiles(struct label *l, PyObject *found, bool has_holder,
 			   const struct py_method_def *def, PyObject *module)
 {

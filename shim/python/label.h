@@ -39,10 +39,10 @@ struct label {
 void label_of_code(struct label *l, PyObject *code);
 
 /*
- * cProfile's label of a C function (Modules/_lsprof.c, normalizeUserObj), byte for byte, but that it is the same
- * whoever calls the function first, and has no address: a method is named after the type that has the function, where
- * cProfile takes what it finds under the name in the type of the object it sees first. cProfile's own text is the
- * entry's `file` where it is another.
+ * cProfile's label of a C function (Modules/_lsprof.c, normalizeUserObj), byte for byte, but that
+ * it is the same whoever calls the function first, and has no address: a method is named after the
+ * type that has the function, where cProfile takes what it finds under the name in the type of the
+ * object it sees first. cProfile's own text is the entry's `file` where it is another.
  */
 void label_of_c(struct label *l, const struct py_method_def *def, PyObject *self, PyObject *module);
 

@@ -31,7 +31,10 @@ static int parse_version(const char *text)
 	return version;
 }
 
-/* 3.13+. The version of such a build says so, but not in 3.13's alphas; what Py_DECREF calls in extensions tells, too. */
+/*
+ * 3.13+. The version of such a build says so, but not in 3.13's alphas; what Py_DECREF calls in
+ * extensions tells, too.
+ */
 static bool is_free_threaded(void *handle)
 {
 	return strstr(py.Py_GetVersion(), "free-threading") ||
@@ -71,9 +74,12 @@ bool pyapi_layout_holds(void)
 	return holds;
 }
 
-/* --- strings ------------------------------------------------------------------------------------ */
+/* --- strings ---------------------------------------------------------------------------------- */
 
-/* PyASCIIObject: length; state, of which these bits say that it is in ASCII, and in one piece; then the characters. */
+/*
+ * PyASCIIObject: length; state, of which these bits say that it is in ASCII, and in one piece; then
+ * the characters.
+ */
 enum { TEXT_LENGTH = 2, TEXT_STATE = 32, TEXT_COMPACT = 0x20, TEXT_ASCII = 0x40 };
 static const char known_text[] = "pyshim knows this text";
 
@@ -136,7 +142,10 @@ static uintptr_t type_word(const PyObject *type, int n)
 static uintptr_t python_init; /* the tp_init of every class that has an `__init__` in Python */
 static PyObject *init_name;   /* "__init__" */
 
-/* Whether a class's __init__ takes_all, looked up once for each version of the type, by the type's address. */
+/*
+ * Whether a class's __init__ takes_all, looked up once for each version of the type, by the type's
+ * address.
+ */
 static struct {
 	const PyObject *type;
 	uint32_t version;
@@ -158,7 +167,10 @@ void pyapi_types_find(void)
 	memset(inits, 0, sizeof(inits));
 }
 
-/* Whether it must be called with as many arguments as it has names: nothing is left out, or taken up in one. */
+/*
+ * Whether it must be called with as many arguments as it has names: nothing is left out, or taken
+ * up in one.
+ */
 static bool takes_all(PyObject *init)
 {
 	PyObject *code;
@@ -288,8 +300,9 @@ static void **profile_words(const void *thread)
 }
 
 /*
- * What the evaluation loop asks before it looks for a function: PyThreadState.use_tracing, from 3.10 on
- * PyThreadState.cframe->use_tracing, which on 3.11 is a byte. The word before c_profilefunc.
+ * What the evaluation loop asks before it looks for a function: PyThreadState.use_tracing, from
+ * 3.10 on PyThreadState.cframe->use_tracing, which on 3.11 is a byte. The word before
+ * c_profilefunc.
  */
 static void *tracing_flag(const void *thread)
 {
@@ -595,8 +608,8 @@ static int watch_all(bool *all_gone)
 }
 
 /*
- * By the destructor of co_extra. From 3.14 on a function whose code has that cannot be handed to another
- * interpreter, so there it is by a watcher of all code objects.
+ * By the destructor of co_extra. From 3.14 on a function whose code has that cannot be handed to
+ * another interpreter, so there it is by a watcher of all code objects.
  */
 int pyapi_deaths_request(void (*died)(void *code), bool *all_gone)
 {

@@ -16,7 +16,10 @@
 /* Opaque but for what the layout below says; never defined here. */
 typedef struct _object PyObject;
 
-/* Py_tracefunc gives an int, which has the same register: so ours ends in tail calls. NULL: all is well. */
+/*
+ * Py_tracefunc gives an int, which has the same register: so ours ends in tail calls. NULL: all is
+ * well.
+ */
 typedef void *(*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject *arg);
 typedef PyObject *(*py_evalfunc)(void *, void *, void *);
 typedef int (*py_audithook)(const char *event, PyObject *args, void *arg);
@@ -138,7 +141,10 @@ bool pyapi_find(void *handle);
 /* Whether objects are laid out as below; a build that traces references has them otherwise. */
 bool pyapi_layout_holds(void);
 
-/* Of 3.12 and later: whether a call of str by its plain path takes twice as long as that of another type. */
+/*
+ * Of 3.12 and later: whether a call of str by its plain path takes twice as long as that of another
+ * type.
+ */
 static inline bool pyapi_str_is_slow(void)
 {
 	return py.version < 0x030d00;
@@ -215,7 +221,7 @@ static inline PyObject *pyapi_type_mro(const PyObject *type)
 	return ((PyObject *const *)type)[43];
 }
 
-/* --- types, 3.12 and later only ----------------------------------------------------------------- */
+/* --- types, 3.12 and later only --------------------------------------------------------------- */
 
 /* For the questions below. Once, with no exception pending. */
 void pyapi_types_find(void);
@@ -227,20 +233,23 @@ static inline bool pyapi_type_has_vectorcall(const PyObject *type)
 }
 
 /*
- * Whether the interpreter, when it calls this, can start `__init__` without C code in between: from 3.13 on, for a
- * class in Python whose instances hold their attributes themselves, if there are as many arguments as `__init__`
- * has. They are not looked at: one that has defaults is taken for one that is called with fewer.
+ * Whether the interpreter, when it calls this, can start `__init__` without C code in between: from
+ * 3.13 on, for a class in Python whose instances hold their attributes themselves, if there are as
+ * many arguments as `__init__` has. They are not looked at: one that has defaults is taken for one
+ * that is called with fewer.
  */
 bool pyapi_type_initialises_quickly(const PyObject *type);
 
-/* --- frames ------------------------------------------------------------------------------------ */
+/* --- frames ----------------------------------------------------------------------------------- */
 
-/* A frame's code, borrowed, in any version. To ask for the attribute f_code would tell audit hooks. */
+/*
+ * A frame's code, borrowed, in any version. To ask for the attribute f_code would tell audit hooks.
+ */
 PyObject *pyapi_code_of(PyObject *frame);
 
 /*
- * 3.11 and later: whether a frame is at its first instruction, or the first behind a yield. Some versions handle signals
- * there before they tell that it is entered. No exception may be pending.
+ * 3.11 and later: whether a frame is at its first instruction, or the first behind a yield. Some
+ * versions handle signals there before they tell that it is entered. No exception may be pending.
  */
 bool pyapi_frame_starts(PyObject *frame);
 
@@ -262,11 +271,11 @@ bool pyapi_frame_resumed(const PyObject *frame);
 /* Whether a generator's frame, at its return event, is suspended rather than finished. */
 bool pyapi_frame_yields(const PyObject *frame);
 
-/* --- a thread's profile function, 3.8 to 3.11 only ---------------------------------------------- */
+/* --- a thread's profile function, 3.8 to 3.11 only -------------------------------------------- */
 
 /*
- * Whether a PyThreadState from the interpreter's list is filled in. If not, none of the functions below may be called with
- * it: its thread is about to wait for the GIL for the first time.
+ * Whether a PyThreadState from the interpreter's list is filled in. If not, none of the functions
+ * below may be called with it: its thread is about to wait for the GIL for the first time.
  */
 bool pyapi_state_is_ready(const void *thread);
 
@@ -274,14 +283,14 @@ bool pyapi_state_is_ready(const void *thread);
 bool pyapi_profile_is(const void *thread, py_tracefunc f);
 
 /*
- * What PyEval_SetProfile does, for any thread, but no audit hook is told: those of the program may be
- * written in Python. False, and nothing is done, where there is a profile object.
+ * What PyEval_SetProfile does, for any thread, but no audit hook is told: those of the program may
+ * be written in Python. False, and nothing is done, where there is a profile object.
  */
 bool pyapi_profile_set(void *thread, py_tracefunc f);
 
 /*
- * Where a thread is: its innermost frame, and the instruction that the frame executes. Valid until the
- * frame returns. 3.8 to 3.11.
+ * Where a thread is: its innermost frame, and the instruction that the frame executes. Valid until
+ * the frame returns. 3.8 to 3.11.
  */
 struct pyapi_position {
 	const void *frame;
@@ -297,22 +306,25 @@ bool pyapi_is_tracing(const void *thread);
 uint64_t pyapi_state_id(void *thread);
 
 /*
- * An audit hook in C, 3.8 to 3.11. Made once for each interpreter that is initialised, before the program can have
- * hooks in Python; then it is out of the interpreter's list until it is switched on, so that nothing is audited for
- * it. False: there is none. That is so where the host has hooks of its own, which would be told of ours.
+ * An audit hook in C, 3.8 to 3.11. Made once for each interpreter that is initialised, before the
+ * program can have hooks in Python; then it is out of the interpreter's list until it is switched
+ * on, so that nothing is audited for it. False: there is none. That is so where the host has hooks
+ * of its own, which would be told of ours.
  */
 bool pyapi_audit_make(py_audithook hook);
 void pyapi_audit_switch(bool on);
 
 /*
- * The array of methods that `def` is an element of: those of the module `self`, or of the type of `self` or a base of
- * it. NULL: it is in none of them. The array ends with an entry without a name.
+ * The array of methods that `def` is an element of: those of the module `self`, or of the type of
+ * `self` or a base of it. NULL: it is in none of them. The array ends with an entry without a name.
  */
 struct py_method_def *pyapi_methods_around(const struct py_method_def *def, PyObject *self);
 
 /* --- what is pending -------------------------------------------------------------------------- */
 
-/* In the program, while the shim does what the program is not to notice: an exception, and errno. */
+/*
+ * In the program, while the shim does what the program is not to notice: an exception, and errno.
+ */
 struct pyapi_pending {
 	PyObject *exception[3];
 	int err;
@@ -339,8 +351,9 @@ PyObject *pyapi_module_name(PyObject *module);
 long pyapi_long_attr(PyObject *o, const char *name, long otherwise);
 
 /*
- * The characters of a str where it is in ASCII, as long as it lives: they lie in the object itself, NUL-terminated. NULL
- * where it is not, and before pyapi_texts_find(), which needs the GIL, and no exception pending.
+ * The characters of a str where it is in ASCII, as long as it lives: they lie in the object itself,
+ * NUL-terminated. NULL where it is not, and before pyapi_texts_find(), which needs the GIL, and no
+ * exception pending.
  */
 const char *pyapi_ascii(const PyObject *text, size_t *n);
 void pyapi_texts_find(void);
@@ -352,12 +365,15 @@ void pyapi_texts_find(void);
 PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n);
 
 /*
- * Whether another tool of sys.monitoring than ours (3.12+) is told of calls, of the whole interpreter: to ask
- * for those of the code at hand is not worth it.
+ * Whether another tool of sys.monitoring than ours (3.12+) is told of calls, of the whole
+ * interpreter: to ask for those of the code at hand is not worth it.
  */
 bool pyapi_others_see_calls(void);
 
-/* The PyThreadState whose GIL the calling thread holds; on 3.8 to 3.11 perhaps that of another thread. May be NULL. */
+/*
+ * The PyThreadState whose GIL the calling thread holds; on 3.8 to 3.11 perhaps that of another
+ * thread. May be NULL.
+ */
 void *pyapi_thread_current(void);
 
 /* The calling thread's PyThreadState where it holds the GIL of the main interpreter, else NULL. */
@@ -367,10 +383,10 @@ void *pyapi_thread_holding_gil(void);
 bool pyapi_in_main_interpreter(void);
 
 /*
- * Has `died` called when a code object dies that was watched, perhaps for others and for NULL too: by its address,
- * with the GIL held and maybe an exception pending. To be asked of each interpreter; once more does no harm. 0; -1
- * where the interpreter does not tell. `all_gone`: there was another interpreter before, and the last of its code
- * objects have died untold.
+ * Has `died` called when a code object dies that was watched, perhaps for others and for NULL too:
+ * by its address, with the GIL held and maybe an exception pending. To be asked of each
+ * interpreter; once more does no harm. 0; -1 where the interpreter does not tell. `all_gone`: there
+ * was another interpreter before, and the last of its code objects have died untold.
  */
 int pyapi_deaths_request(void (*died)(void *code), bool *all_gone);
 int pyapi_deaths_watch(PyObject *code);

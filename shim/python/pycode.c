@@ -54,8 +54,8 @@ PyObject *pycode_object(PyObject *code, enum pycode_object which, PyObject **kep
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 /*
- * Several may be the same number, so the places left are those that had the right one in each code object
- * so far; it is known when one is left. None left: it cannot be learned.
+ * Several may be the same number, so the places left are those that had the right one in each code
+ * object so far; it is known when one is left. None left: it cannot be learned.
  */
 static struct number {
 	const char *attr;
@@ -90,7 +90,7 @@ int32_t pycode_int(PyObject *code, enum pycode_int which)
 	return value;
 }
 
-/* --- what is made of them ----------------------------------------------------------------------- */
+/* --- what is made of them --------------------------------------------------------------------- */
 
 uint32_t pycode_bytes(PyObject *code)
 {

@@ -10,12 +10,17 @@
 
 /* To believe a rate takes two pairs of clocks this far apart: each is off by some 20 ns. */
 #define MIN_SPAN_NS 100000u
-/* Further ahead of the system's clock than it ever gets: that is another clock, in a child that was forked. */
+/*
+ * Further ahead of the system's clock than it ever gets: that is another clock, in a child that was
+ * forked.
+ */
 #define MAX_AHEAD_NS 1000000u
 #define RATE_SHIFT 32
 #define RATE_ONE 4294967296.0
 
-/* The counter's rate: ns = ticks * rate >> RATE_SHIFT. Threads race to write it, and each is right. */
+/*
+ * The counter's rate: ns = ticks * rate >> RATE_SHIFT. Threads race to write it, and each is right.
+ */
 static struct {
 	uint64_t first_ticks, first_ns; /* constant: a pair of clocks */
 	uint64_t span_ticks;		/* from there to the pair that the rate is of */
@@ -44,7 +49,7 @@ static void set(uint64_t *p, uint64_t value)
 	__atomic_store_n(p, value, __ATOMIC_RELAXED);
 }
 
-/* --- the counter's rate ------------------------------------------------------------------------ */
+/* --- the counter's rate ----------------------------------------------------------------------- */
 
 void clock_init(void)
 {
@@ -78,7 +83,7 @@ static void learn_rate(uint64_t now)
 	set(&counter.rate, (uint64_t)(rate * RATE_ONE));
 }
 
-/* --- CPU time ---------------------------------------------------------------------------------- */
+/* --- CPU time --------------------------------------------------------------------------------- */
 
 /* What the clock shows when the counter is at `ticks`, as far as it is known. */
 static uint64_t shown_at(const struct estimate *e, uint64_t ticks)
@@ -91,7 +96,10 @@ static uint64_t shown_at(const struct estimate *e, uint64_t ticks)
 		       : e->ns;
 }
 
-/* The clock is `ns` when the counter is at `at`. What has been shown is not taken back: it stands still instead. */
+/*
+ * The clock is `ns` when the counter is at `at`. What has been shown is not taken back: it stands
+ * still instead.
+ */
 static void believe(struct estimate *e, uint64_t ns, uint64_t at)
 {
 	uint64_t shown = shown_at(e, e->last);
@@ -101,7 +109,10 @@ static void believe(struct estimate *e, uint64_t ns, uint64_t at)
 	e->ticks = at + (uint64_t)((double)ahead * RATE_ONE / (double)get(&counter.rate));
 }
 
-/* The system's clock was read between these two readings of the counter: in the middle, if nothing came between. */
+/*
+ * The system's clock was read between these two readings of the counter: in the middle, if nothing
+ * came between.
+ */
 static uint64_t moment_between(uint64_t before, uint64_t after)
 {
 	return after - before > get(&counter.max_gap) ? after : before + (after - before) / 2;
@@ -150,7 +161,7 @@ static inline uint64_t cpu_clock(clockid_t id)
 	return e->ns + (passed * get(&counter.rate) >> RATE_SHIFT);
 }
 
-/* ----------------------------------------------------------------------------------------------- */
+/* ---------------------------------------------------------------------------------------------- */
 
 uint64_t clock_read(void)
 {

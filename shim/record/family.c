@@ -98,7 +98,7 @@ void family_join(bool forked, uint64_t pid_namespace, const struct family_number
 	__atomic_store_n(&own->state, SLOT_USED, __ATOMIC_RELAXED);
 }
 
-/* --- those of ended processes ------------------------------------------------------------------ */
+/* --- those of ended processes ----------------------------------------------------------------- */
 
 /* Asks kill(2) first, and /proc only if a process with this PID exists: reading it takes longer. */
 static bool has_ended(const struct slot *s, uint64_t here, uint32_t *n_looks)
@@ -120,7 +120,10 @@ static bool shares(const struct slot *s, const struct family_numbers *numbers)
 	return s->numbers.owner == numbers->owner && s->numbers.n == numbers->n;
 }
 
-/* One that shares the numbers before others; the larger, whose ring is fuller: so the others do not grow. */
+/*
+ * One that shares the numbers before others; the larger, whose ring is fuller: so the others do not
+ * grow.
+ */
 static bool is_better(const struct slot *s, const struct slot *than,
 		      const struct family_numbers *numbers)
 {

@@ -5,9 +5,9 @@
  * of making another file: a program that forks for ever leaves a bounded number of files, and no
  * call is lost.
  *
- * Each process writes its own slot; slots are handed over by compare-and-swap. What the slot says was
- * written before its process ended, which the kernel says it has: no other order is needed. Only
- * processes of the family can reach the memory, so it is believed. All calls need the GIL.
+ * Each process writes its own slot; slots are handed over by compare-and-swap. What the slot says
+ * was written before its process ended, which the kernel says it has: no other order is needed.
+ * Only processes of the family can reach the memory, so it is believed. All calls need the GIL.
  */
 #ifndef SHIM_FAMILY_H
 #define SHIM_FAMILY_H
@@ -17,12 +17,14 @@
 
 struct region;
 
-/* Makes the shared memory, in the first process. Without it, each recording has a file of its own. */
+/*
+ * Makes the shared memory, in the first process. Without it, each recording has a file of its own.
+ */
 void family_open(void);
 
 /*
- * The numbers that a forked child has from its parent: whose, and how many. Two children with the same
- * ones share them.
+ * The numbers that a forked child has from its parent: whose, and how many. Two children with the
+ * same ones share them.
  */
 struct family_numbers {
 	uint64_t owner; /* PYPROF_CONSUMER() of the parent */
@@ -40,8 +42,8 @@ void family_forked(void);
 
 /*
  * In a forked child: the recording of an ended process that this one is to go on in, as a region
- * that is not mapped yet, or false. One that shares these numbers, if there is any; `shared` says so.
- * It is this process's from here on; family_refuse() gives it up for good.
+ * that is not mapped yet, or false. One that shares these numbers, if there is any; `shared` says
+ * so. It is this process's from here on; family_refuse() gives it up for good.
  */
 bool family_take(struct region *r, uint64_t pid_namespace, const struct family_numbers *numbers,
 		 bool *shared);

@@ -21,7 +21,10 @@
 #define MAX_GAP 64 /* numbers in a row without a file, behind which no more are looked for */
 #define MAX_PATH_BYTES 256
 
-/* Of former programs of this process the last is kept, and of the others the latest that fit into this. */
+/*
+ * Of former programs of this process the last is kept, and of the others the latest that fit into
+ * this.
+ */
 #define MAX_FORMER 32
 #define MAX_FORMER_BYTES (64ull << 20)
 
@@ -46,9 +49,12 @@ static bool name_path(char *path, size_t cap, uint32_t pid, unsigned i)
 	return true;
 }
 
-/* --- whose a file is ------------------------------------------------------------------------------------ */
+/* --- whose a file is -------------------------------------------------------------------------- */
 
-/* The parts of a header that tell; a whole one would be a large thing for the stack of a small thread. */
+/*
+ * The parts of a header that tell; a whole one would be a large thing for the stack of a small
+ * thread.
+ */
 struct identity {
 	uint64_t magic;
 	uint32_t pid;
@@ -135,7 +141,7 @@ static enum owner owner_of(const char *path, const struct pyprof_header *own, st
 	return owner;
 }
 
-/* --- former programs of this process ----------------------------------------------------------------------- */
+/* --- former programs of this process ---------------------------------------------------------- */
 
 struct former {
 	unsigned number; /* in its name */
@@ -211,7 +217,7 @@ static void mark_replaced(const char *path)
 	close(fd);
 }
 
-/* --- names ------------------------------------------------------------------------------------------------ */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* Gives a file the first number that is free. */
 static bool give_number(const char *path, uint32_t pid)
@@ -253,8 +259,8 @@ static void find_latest(const struct pyprof_header *own)
 }
 
 /*
- * The plain name is the living program's: what has it and is a dead process's, or a former program's of this
- * process, gets a number.
+ * The plain name is the living program's: what has it and is a dead process's, or a former
+ * program's of this process, gets a number.
  */
 static void make_way(const struct pyprof_header *own)
 {

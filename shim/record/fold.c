@@ -24,7 +24,7 @@
 #define NAP_NS 50000
 #define SPIN_NS 20 /* at least that long is a turn without a nap */
 
-/* --- tables that grow ------------------------------------------------------------------------------ */
+/* --- tables that grow ------------------------------------------------------------------------- */
 
 static void copy_table(struct pyprof_table *t, const struct pyprof_table_layout *to,
 		       struct pyprof_fold_table *new)
@@ -46,8 +46,9 @@ static void copy_table(struct pyprof_table *t, const struct pyprof_table_layout 
 }
 
 /*
- * Behind the store after which readers no longer look at what is reused, a block or a table. A table's memory serves
- * again before the block's fence comes by only if a fourth table is made in the same fold; no litmus test does that.
+ * Behind the store after which readers no longer look at what is reused, a block or a table. A
+ * table's memory serves again before the block's fence comes by only if a fourth table is made in
+ * the same fold; no litmus test does that.
  */
 static void before_reuse(void)
 {
@@ -96,8 +97,9 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
 }
 
 /*
- * The next cap of entries of which there are `n`. One that is more than half full would be next, so it grows along: a
- * table is copied whole. Where all rings' tables take much of the budget, only what is full grows, and by less.
+ * The next cap of entries of which there are `n`. One that is more than half full would be next, so
+ * it grows along: a table is copied whole. Where all rings' tables take much of the budget, only
+ * what is full grows, and by less.
  */
 static uint32_t next_cap(uint32_t cap, uint32_t n)
 {
@@ -118,7 +120,7 @@ static bool grow(struct pyprof_fold *v)
 	return replace_table(t, fns, edges, depth);
 }
 
-/* --- the claim ---------------------------------------------------------------------------------------- */
+/* --- the claim -------------------------------------------------------------------------------- */
 
 static uint64_t own_consumer(void)
 {
@@ -132,7 +134,10 @@ static bool is_dead(uint64_t consumer)
 	       process_has_ended((pid_t)(consumer >> 32), (uint32_t)consumer);
 }
 
-/* A wait that ends by the clock, and by what has been waited: the clock may stand still (libfaketime). */
+/*
+ * A wait that ends by the clock, and by what has been waited: the clock may stand still
+ * (libfaketime).
+ */
 struct wait {
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
 	uint64_t left_ns;
@@ -237,7 +242,7 @@ static void make_room_for_reader(struct pyprof_table *t)
 	pyprof_set(&t->ring->wants_table, 0);
 }
 
-/* --- blocks -------------------------------------------------------------------------------------------- */
+/* --- blocks ----------------------------------------------------------------------------------- */
 
 static bool is_folded(const struct pyprof_table *t, const struct pyprof_block *b)
 {
@@ -264,8 +269,9 @@ static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uin
 		return false;
 	}
 	/*
-	 * A dead holder may have folded this block and begun with the next: that is undone in any case, for a
-	 * reader that knows the table as of this block would go on in what is half done.
+	 * A dead holder may have folded this block and begun with the next: that is undone in any
+	 * case, for a reader that knows the table as of this block would go on in what is half
+	 * done.
 	 */
 	*cause = PYPROF_LOST_STORAGE;
 	if (!t->table || !is_folded(t, b))

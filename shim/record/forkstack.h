@@ -20,8 +20,8 @@ struct forkstack {
 	struct intern_origin *frame; /* the innermost first */
 	size_t n, cap;
 	/*
-	 * All frames are there. Else the records went back too far: then the Python frames further out
-	 * are to be had from the interpreter, and C functions between them are not known.
+	 * All frames are there. Else the records went back too far: then the Python frames further
+	 * out are to be had from the interpreter, and C functions between them are not known.
 	 */
 	bool complete;
 };

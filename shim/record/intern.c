@@ -135,7 +135,7 @@ uint32_t intern_look_up_c(const struct py_method_def *def)
 	return s->fn;
 }
 
-/* --- numbers ----------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 static bool numbers_grow(void)
 {
@@ -394,7 +394,7 @@ void intern_c_changed(const struct py_method_def *def)
 		*intern_cached(key) = *s;
 }
 
-/* --- forked children ---------------------------------------------------------------------------- */
+/* --- forked children -------------------------------------------------------------------------- */
 
 void intern_describe(uint32_t number, struct intern_origin *frame)
 {

@@ -36,7 +36,8 @@ struct intern_slot {
 
 /*
  * The functions that were looked for last, each in the one slot that its key can have here: at a
- * constant place, so that a hit takes a multiplication and a comparison. All are in a table behind it.
+ * constant place, so that a hit takes a multiplication and a comparison. All are in a table behind
+ * it.
  */
 #define INTERN_CACHE_BITS 12
 extern struct intern_slot intern_cache[1u << INTERN_CACHE_BITS]
@@ -85,9 +86,10 @@ uint32_t intern_look_up_c(const struct py_method_def *def);
 bool intern_init(void);
 
 /*
- * Functions seen for the first time; INTERN_OVERFLOW, with their flags, when numbers, memory or space for the
- * name have run out: for good, but where there is no memory to remember that. `self` and `module` are those of the
- * PyCFunction (NULL: none). `takes_hook`: the function gets INTERN_TAKES_HOOK.
+ * Functions seen for the first time; INTERN_OVERFLOW, with their flags, when numbers, memory or
+ * space for the name have run out: for good, but where there is no memory to remember that. `self`
+ * and `module` are those of the PyCFunction (NULL: none). `takes_hook`: the function gets
+ * INTERN_TAKES_HOOK.
  */
 uint32_t intern_code(PyObject *code);
 uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module, bool takes_hook);
@@ -99,8 +101,8 @@ struct py_method_def *intern_c_def(uint32_t fn);
 void intern_c_changed(const struct py_method_def *def);
 
 /*
- * What the recording of a forked child makes a function's name from: the child's memory is a copy of the parent's,
- * whose recording is out of its reach.
+ * What the recording of a forked child makes a function's name from: the child's memory is a copy
+ * of the parent's, whose recording is out of its reach.
  */
 #define INTERN_TEXT_BYTES 96
 
@@ -123,13 +125,15 @@ uint32_t intern_count(void);
  */
 bool intern_reset(void);
 
-/* In a forked child that goes on with its parent's numbers: functions without one are tried again. */
+/*
+ * In a forked child that goes on with its parent's numbers: functions without one are tried again.
+ */
 void intern_inherited(void);
 
 /*
- * In a recording that another process has begun: what it has beyond the numbers of this process, which
- * it must share, is taken over by functions with the same labels. False: its name table is damaged, or
- * there is no memory.
+ * In a recording that another process has begun: what it has beyond the numbers of this process,
+ * which it must share, is taken over by functions with the same labels. False: its name table is
+ * damaged, or there is no memory.
  */
 bool intern_adopt(void);
 

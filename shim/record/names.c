@@ -15,8 +15,9 @@
 #define FIRST_PLACE 8u /* 0 is none */
 
 /*
- * An extent that entries go to. Its numbers are private, for others can write the file's. Functions and
- * threads have extents of their own in one chain, so that a forked child inherits functions only.
+ * An extent that entries go to. Its numbers are private, for others can write the file's. Functions
+ * and threads have extents of their own in one chain, so that a forked child inherits functions
+ * only.
  */
 struct part {
 	struct pyprof_extent *extent;
@@ -29,7 +30,10 @@ static struct pyprof_extent *last; /* of the chain */
 
 #define FEW_RUNS 8u
 
-/* The functions' extents: entries from `place` on lie behind `offset`. A few need no allocation, in parent and child. */
+/*
+ * The functions' extents: entries from `place` on lie behind `offset`. A few need no allocation, in
+ * parent and child.
+ */
 static struct run {
 	uint64_t place, offset, bytes;
 } few_runs[2][FEW_RUNS], *runs = few_runs[0];
@@ -146,7 +150,7 @@ bool names_inherit(const uint8_t *parent)
 	return ok;
 }
 
-/* --- a table that is there ---------------------------------------------------------------------- */
+/* --- a table that is there -------------------------------------------------------------------- */
 
 static bool is_whole(const struct pyprof_name *n, uint64_t left)
 {
@@ -208,7 +212,7 @@ bool names_adopt(bool (*use)(const struct pyprof_name *name, uint64_t place))
 	return true;
 }
 
-/* --- publishing --------------------------------------------------------------------------------- */
+/* --- publishing ------------------------------------------------------------------------------- */
 
 uint64_t names_publish(const struct label_entry *e)
 {

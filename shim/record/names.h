@@ -22,8 +22,9 @@ void names_reset(void);
 bool names_inherit(const uint8_t *parent);
 
 /*
- * Goes on in the table of a recording that another process has begun: calls `use` for each function's
- * entry, whose length and texts lie within the table. False: the table is damaged, or `use` says no.
+ * Goes on in the table of a recording that another process has begun: calls `use` for each
+ * function's entry, whose length and texts lie within the table. False: the table is damaged, or
+ * `use` says no.
  */
 bool names_adopt(bool (*use)(const struct pyprof_name *name, uint64_t place));
 

@@ -22,12 +22,14 @@
 void pageguard_set(void *base, size_t bytes);
 
 /*
- * Protects another range beside it: in a forked child the parent's recording, until it is unmapped. NULL: none.
- * Async-signal-safe.
+ * Protects another range beside it: in a forked child the parent's recording, until it is unmapped.
+ * NULL: none. Async-signal-safe.
  */
 void pageguard_set_aside(void *base, size_t bytes);
 
-/* Whether pages of either range were replaced since pageguard_set() got another base. Any thread. */
+/*
+ * Whether pages of either range were replaced since pageguard_set() got another base. Any thread.
+ */
 bool pageguard_has_tripped(void);
 
 /*

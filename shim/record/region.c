@@ -313,7 +313,10 @@ int region_create(const struct pyprof_header *preset)
 	return 0;
 }
 
-/* Only a file that belongs to this user gets a name of this process; under a filter it keeps the one it has. */
+/*
+ * Only a file that belongs to this user gets a name of this process; under a filter it keeps the
+ * one it has.
+ */
 static int rename_adopted(struct region *r, const struct stat *st, const struct pyprof_header *own)
 {
 	char old[sizeof(r->path)];
@@ -499,8 +502,9 @@ static int grow(uint64_t need, bool for_ring)
 }
 
 /*
- * Where the file could not grow, it is not tried again for a while: without room, each event comes here, and
- * the system calls would slow the program down a hundredfold. What RLIMIT_FSIZE forbids is one call to ask.
+ * Where the file could not grow, it is not tried again for a while: without room, each event comes
+ * here, and the system calls would slow the program down a hundredfold. What RLIMIT_FSIZE forbids
+ * is one call to ask.
  */
 static bool is_refused(uint64_t need)
 {

@@ -5,9 +5,9 @@
  * The file gets a length at once that it will hardly outgrow, and is mapped as long. Pages are
  * reserved from its start on, a step at a time, through the mapping (MADV_POPULATE_WRITE): that
  * needs no descriptor and no right to the file, so it works after the program has changed its user
- * or its root, and a full file system is an error and no SIGBUS. No descriptor stays open. Where the
- * kernel is older (before 5.14) or the file needs to become longer, it is opened by its name for a
- * moment, and must be the same inode.
+ * or its root, and a full file system is an error and no SIGBUS. No descriptor stays open. Where
+ * the kernel is older (before 5.14) or the file needs to become longer, it is opened by its name
+ * for a moment, and must be the same inode.
  *
  * What the file says is not believed, for others may have written it: sizes and places are private.
  *
@@ -76,8 +76,8 @@ void region_unmap(struct region *r);
 
 /*
  * In a forked child: replaces the parent's recording in this address range by private memory, so
- * that nothing the child still does to it reaches the parent; the recording moves to `aside`, or the mirror
- * is there. Async-signal-safe.
+ * that nothing the child still does to it reaches the parent; the recording moves to `aside`, or
+ * the mirror is there. Async-signal-safe.
  */
 void region_detach(void);
 
@@ -87,7 +87,9 @@ void region_detach(void);
  */
 uint64_t region_alloc(uint64_t bytes);
 
-/* The same for a ring, which can do without: only within the share that rings may have (share.h). */
+/*
+ * The same for a ring, which can do without: only within the share that rings may have (share.h).
+ */
 uint64_t region_alloc_ring(uint64_t bytes);
 
 /* Copies the sizes to region.published. A few stores. */
@@ -97,8 +99,9 @@ void region_publish_size(void);
 bool region_is_short(void);
 
 /*
- * Gives space back, for what is taken later, or for other programs. A reader may still be looking there: what led to it
- * has been changed before, and readers look at that again behind what they have read.
+ * Gives space back, for what is taken later, or for other programs. A reader may still be looking
+ * there: what led to it has been changed before, and readers look at that again behind what they
+ * have read.
  */
 void region_free(uint64_t offset, uint64_t bytes);
 

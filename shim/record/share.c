@@ -319,7 +319,10 @@ enum share share_ask(uint64_t bytes, uint64_t *without_asking)
 		return s.total ? judge(bytes, s.free, 0, 4) : SHARE_LEFT;
 	memory = memory_free();
 	*without_asking = least_free(&s, memory) / UNASKED_PARTS;
-	/* Three quarters of it are free, so nobody has more than one, and there is memory: no need to count. */
+	/*
+	 * Three quarters of it are free, so nobody has more than one, and there is memory: no need
+	 * to count.
+	 */
 	if (s.total && s.free >= bytes && s.free - bytes >= s.total - s.total / 4 && !n_groups &&
 	    bytes <= memory / 64)
 		return SHARE_LEFT;

@@ -12,7 +12,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Once per process image: looks at the file system of a recording, whose file is `fd`, and at limits. */
+/*
+ * Once per process image: looks at the file system of a recording, whose file is `fd`, and at
+ * limits.
+ */
 void share_open(int fd);
 
 /*
@@ -28,8 +31,8 @@ enum share {
 };
 
 /*
- * Whether rings may take `bytes` more. `without_asking`: where they may, how many after these: a small
- * part of what is free, for it takes some 20 us to find out.
+ * Whether rings may take `bytes` more. `without_asking`: where they may, how many after these: a
+ * small part of what is free, for it takes some 20 us to find out.
  */
 enum share share_ask(uint64_t bytes, uint64_t *without_asking);
 

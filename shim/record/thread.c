@@ -33,7 +33,8 @@
 /*
  * A node of the registry. Added once, never freed while the process lives, so that whoever walks
  * the list needs no lock and no grace period; a thread that starts takes over the ring of one that
- * has ended, by one compare-and-swap on `state` (X2, in pyprof/ring.h): threads end without the GIL.
+ * has ended, by one compare-and-swap on `state` (X2, in pyprof/ring.h): threads end without the
+ * GIL.
  */
 struct thread_ring {
 	struct cds_list_head node;
@@ -62,7 +63,10 @@ static uint64_t last_rings_used;	 /* ... and how much of it is given out */
 static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
-/* PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL held. */
+/*
+ * PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL
+ * held.
+ */
 static uint64_t patience_ns = BLOCK_PATIENCE_NS;
 
 static void forget_self(void)
@@ -115,7 +119,7 @@ static void publish_clock_pair(void)
 	pyprof_publish(&region.header->sync_mono_ns, ns); /* P8 */
 }
 
-/* --- rings -------------------------------------------------------------------------------------- */
+/* --- rings ------------------------------------------------------------------------------------ */
 
 static struct pyprof_ring *new_shared_ring(void)
 {
@@ -283,9 +287,9 @@ static bool has_common_clock(void)
 }
 
 /*
- * When what this thread has recorded as running ended: with a pause, or now. 0: not known. Another thread may be
- * in pyshim_start(): it stores the end of the pause in this thread before it changes the state, and clears the
- * header's afterwards.
+ * When what this thread has recorded as running ended: with a pause, or now. 0: not known. Another
+ * thread may be in pyshim_start(): it stores the end of the pause in this thread before it changes
+ * the state, and clears the header's afterwards.
  */
 static uint64_t end_of_thread(void)
 {
@@ -367,9 +371,9 @@ static void count_loss(enum pyprof_loss cause)
 }
 
 /*
- * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only long
- * one: patience is lost with each block that we had to fold, or could not, and won back with one that a reader
- * has folded.
+ * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only
+ * long one: patience is lost with each block that we had to fold, or could not, and won back with
+ * one that a reader has folded.
  */
 static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
@@ -386,7 +390,10 @@ static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum p
 	return offset;
 }
 
-/* Where space is short, down to two; where the budget is used up, by tables that have grown, down to one. */
+/*
+ * Where space is short, down to two; where the budget is used up, by tables that have grown, down
+ * to one.
+ */
 static bool has_too_many(const struct thread_ring *ring)
 {
 	return (ring->n_blocks > 2 && region_is_short()) ||
@@ -517,8 +524,8 @@ static void long_pause(uint64_t now)
 }
 
 /*
- * Stops that come at growing distances within a block: a thread's name is known only after its first
- * calls, and a program that is killed early should leave a pair of clocks.
+ * Stops that come at growing distances within a block: a thread's name is known only after its
+ * first calls, and a program that is killed early should leave a pair of clocks.
  */
 static void soft_stop(void)
 {
@@ -671,11 +678,11 @@ const struct pyprof_ring *thread_ring_of_self(void)
 	return thread_self.ring ? thread_self.ring->shared : NULL;
 }
 
-/* --- the rings of another process ------------------------------------------------------------------ */
+/* --- the rings of another process ------------------------------------------------------------- */
 
 /*
- * Finds where its last record ends. Returns the clock there: what its slow paths took since the block began is
- * lost.
+ * Finds where its last record ends. Returns the clock there: what its slow paths took since the
+ * block began is lost.
  */
 static uint64_t find_end(struct thread_self *left)
 {

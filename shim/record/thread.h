@@ -69,27 +69,34 @@ bool thread_is_slow(void);
 void thread_note_pause(void);
 
 /*
- * Before a recording begins or continues in the midst of running frames: they are not those that threads have
- * recorded. Each thread closes the latter, at the pause if there was one, and records the former at its next event.
+ * Before a recording begins or continues in the midst of running frames: they are not those that
+ * threads have recorded. Each thread closes the latter, at the pause if there was one, and records
+ * the former at its next event.
  */
 void thread_begin_anew(void);
 
 /*
- * The profile hook of this thread is being taken, or has been: tells so, for no record may follow. Once, until `taken`
- * is cleared.
+ * The profile hook of this thread is being taken, or has been: tells so, for no record may follow.
+ * Once, until `taken` is cleared.
  */
 void thread_mark_taken(void);
 
 /*
- * This thread's events have not been seen for a while, and are again from now on. What passed is told as a gap, and then
- * the frames that it runs now.
+ * This thread's events have not been seen for a while, and are again from now on. What passed is
+ * told as a gap, and then the frames that it runs now.
  */
 void thread_end_gap(void);
 
-/* The same of the thread that runs this PyThreadState, with its next event; false: it is none that has recorded. */
+/*
+ * The same of the thread that runs this PyThreadState, with its next event; false: it is none that
+ * has recorded.
+ */
 bool thread_note_gap_of(uint64_t state);
 
-/* The function of this thread's last record, as a record has it, where that is the call of a C function; else 0. */
+/*
+ * The function of this thread's last record, as a record has it, where that is the call of a C
+ * function; else 0.
+ */
 uint32_t thread_call_at_hand(void);
 
 /* The process ends: says when, which is after the last event. Needs no GIL. */

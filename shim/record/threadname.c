@@ -21,7 +21,10 @@ void threadname_find(void)
 	py.PyErr_Clear();
 }
 
-/* sys.modules["threading"], borrowed, or NULL. Makes no object: in a forked child that would copy pages. */
+/*
+ * sys.modules["threading"], borrowed, or NULL. Makes no object: in a forked child that would copy
+ * pages.
+ */
 static PyObject *find_threading(void)
 {
 	PyObject *modules = py.PyImport_GetModuleDict();
@@ -82,7 +85,9 @@ static void publish(uint32_t number, const char *bytes, size_t n)
 	names_publish(&e);
 }
 
-/* What the kernel calls this thread, NUL-terminated, 16 bytes at most. A filter may forbid prctl. */
+/*
+ * What the kernel calls this thread, NUL-terminated, 16 bytes at most. A filter may forbid prctl.
+ */
 static void read_native_name(char *name, size_t cap)
 {
 	size_t n;
@@ -105,7 +110,10 @@ void threadname_publish_native(uint32_t number)
 	publish(number, name, strlen(name));
 }
 
-/* What `threading` called this thread when it was asked last. A forked child's thread is called the same. */
+/*
+ * What `threading` called this thread when it was asked last. A forked child's thread is called the
+ * same.
+ */
 static __thread struct {
 	char bytes[64];
 	uint8_t n; /* 0: it did not know the thread, or the name is longer */

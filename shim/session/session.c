@@ -49,8 +49,8 @@ static uint32_t choose_clock(void)
 }
 
 /*
- * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost; and what counts of
- * the events and of the time before one. Measured as in docs/internals.md.
+ * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost; and
+ * what counts of the events and of the time before one. Measured as in docs/internals.md.
  */
 static void weigh_costs(struct pyprof_header *h)
 {
@@ -136,7 +136,7 @@ static bool create(bool forked)
 	return true;
 }
 
-/* --- forked children ---------------------------------------------------------------------------- */
+/* --- forked children -------------------------------------------------------------------------- */
 
 /* Readers see a living process only when all of it is there. */
 static void take_header(void)
@@ -275,7 +275,7 @@ bool session_begin_in_child(void)
 	return ok;
 }
 
-/* --- beginning ---------------------------------------------------------------------------------- */
+/* --- beginning -------------------------------------------------------------------------------- */
 
 /* Interpreters with a GIL of their own come by here at the same time. */
 static uint64_t n_subinterpreters;

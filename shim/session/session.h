@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The life of a recording: it begins, continues in forked children, and ends. Needs the GIL of the main
- * interpreter where nothing else is said.
+ * The life of a recording: it begins, continues in forked children, and ends. Needs the GIL of the
+ * main interpreter where nothing else is said.
  */
 #ifndef SHIM_SESSION_H
 #define SHIM_SESSION_H
@@ -9,13 +9,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Makes the file, or continues after a pause. False: no recording, and the program runs unprofiled. */
+/*
+ * Makes the file, or continues after a pause. False: no recording, and the program runs unprofiled.
+ */
 bool session_begin(uint32_t engine);
 
 /* In a forked child, before its first record. False: it has no recording. errno stays as it is. */
 bool session_begin_in_child(void);
 
-/* Another interpreter than the main one was made: its calls are left out. May have a GIL of its own. */
+/*
+ * Another interpreter than the main one was made: its calls are left out. May have a GIL of its
+ * own.
+ */
 void session_note_subinterpreter(void);
 
 /*

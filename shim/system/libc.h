@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The C library's functions whose names the shim defines itself (inject/interpose.c). The shim's own code calls
- * them through here, so that it does not call its own definitions. Any thread.
+ * The C library's functions whose names the shim defines itself (inject/interpose.c). The shim's
+ * own code calls them through here, so that it does not call its own definitions. Any thread.
  */
 #ifndef SHIM_LIBC_H
 #define SHIM_LIBC_H
@@ -12,7 +12,10 @@
 typedef int libc_spawn(pid_t *, const char *, const posix_spawn_file_actions_t *,
 		       const posix_spawnattr_t *, char *const *, char *const *);
 
-/* Each is NULL until LIBC() has looked it up. Those with variable arguments read as many as there may be. */
+/*
+ * Each is NULL until LIBC() has looked it up. Those with variable arguments read as many as there
+ * may be.
+ */
 struct libc {
 	void *(*dlsym)(void *, const char *);
 	int (*pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
@@ -26,7 +29,10 @@ struct libc {
 
 extern struct libc libc __attribute__((visibility("hidden")));
 
-/* Finds dlsym itself. libc.dlsym stays NULL where that fails: then there is no other function either. */
+/*
+ * Finds dlsym itself. libc.dlsym stays NULL where that fails: then there is no other function
+ * either.
+ */
 void libc_init(void);
 
 /* The next definition of a symbol after the shim's, or NULL; stored in `*pointer` too. */

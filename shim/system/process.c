@@ -38,8 +38,8 @@ size_t process_read(const char *path, char *out, size_t cap)
 }
 
 /*
- * What follows the closing parenthesis of the command, field 2 of /proc/PID/stat; or NULL. PID 0 is this
- * process.
+ * What follows the closing parenthesis of the command, field 2 of /proc/PID/stat; or NULL. PID 0 is
+ * this process.
  */
 static char *read_stat(pid_t pid, char *text, size_t cap)
 {
@@ -53,7 +53,9 @@ static char *read_stat(pid_t pid, char *text, size_t cap)
 	return strrchr(text, ')');
 }
 
-/* A field of /proc/PID/stat, counted from 1. `at` is what read_stat() returned. 0: there is none. */
+/*
+ * A field of /proc/PID/stat, counted from 1. `at` is what read_stat() returned. 0: there is none.
+ */
 static uint64_t field_of(const char *at, int which)
 {
 	for (int field = 2; at && field < which; field++)
@@ -81,8 +83,9 @@ bool process_has_descriptors(void)
 }
 
 /*
- * Copies the text behind `name` in /proc/self/status, at most `cap` - 1 bytes; "" where it is not found. `name` begins with
- * a newline. The list of groups in the file may be long and a thread's stack small, so it is read in pieces.
+ * Copies the text behind `name` in /proc/self/status, at most `cap` - 1 bytes; "" where it is not
+ * found. `name` begins with a newline. The list of groups in the file may be long and a thread's
+ * stack small, so it is read in pieces.
  */
 static void read_status(const char *name, char *value, size_t cap)
 {
@@ -220,7 +223,10 @@ bool process_has_own_proc(void)
 {
 	char pids[64];
 
-	/* One PID for each namespace, from that of /proc to the innermost; Linux before 4.1 does not tell. */
+	/*
+	 * One PID for each namespace, from that of /proc to the innermost; Linux before 4.1 does
+	 * not tell.
+	 */
 	read_status("\nNSpid:\t", pids, sizeof(pids));
 	return !memchr(pids, '\t', strcspn(pids, "\n"));
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A process that gives up system calls (seccomp). What a filter allows cannot be asked without asking for too
- * much, so: under a filter that was there before, the shim makes no system call that CPython does not make by
- * itself; from the moment that the program installs one of its own, none at all.
+ * A process that gives up system calls (seccomp). What a filter allows cannot be asked without
+ * asking for too much, so: under a filter that was there before, the shim makes no system call that
+ * CPython does not make by itself; from the moment that the program installs one of its own, none
+ * at all.
  */
 #ifndef SHIM_SANDBOX_H
 #define SHIM_SANDBOX_H

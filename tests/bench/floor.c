@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The floor: hooks that do nothing, on the event source that the shim would use. What they cost is
- * what the interpreter charges for telling of an event at all. And the floor of whoever records: hooks
- * that store the processor's counter, 8 bytes an event, in shared memory that is reserved as it is needed.
+ * what the interpreter charges for telling of an event at all. And the floor of whoever records:
+ * hooks that store the processor's counter, 8 bytes an event, in shared memory that is reserved as
+ * it is needed.
  *
- * tests/bench/target.py opens this with ctypes.PyDLL and calls floor_start() or stamp_start() with the GIL held; on
- * 3.8 to 3.11 in each thread. No Python.h: one object serves all versions, and the names of the
- * C-API are found in the interpreter that opens it.
+ * tests/bench/target.py opens this with ctypes.PyDLL and calls floor_start() or stamp_start() with
+ * the GIL held; on 3.8 to 3.11 in each thread. No Python.h: one object serves all versions, and the
+ * names of the C-API are found in the interpreter that opens it.
  */
 #include <fcntl.h>
 #include <stddef.h>

@@ -18,8 +18,8 @@ void fuzz_init(void);
 const char *fuzz_file(const uint8_t *data, size_t size);
 
 /*
- * Reads the file as pyshim-read does. The bits of `choice` say how, and what is written. Aborts where our own
- * pstats output cannot be read back.
+ * Reads the file as pyshim-read does. The bits of `choice` say how, and what is written. Aborts
+ * where our own pstats output cannot be read back.
  */
 void fuzz_source(const char *name, unsigned choice);
 

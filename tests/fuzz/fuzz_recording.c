@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any bytes as a recording: read as pyshim-read reads it, with every report, and folded in place as --wait
- * does. What a recording holds is mutated in place, by words, records and whole structures, and the header is
- * mostly kept in shape: else nearly every input would end there.
+ * Any bytes as a recording: read as pyshim-read reads it, with every report, and folded in place as
+ * --wait does. What a recording holds is mutated in place, by words, records and whole structures,
+ * and the header is mostly kept in shape: else nearly every input would end there.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* --- mutations ---------------------------------------------------------------------------------------- */
+/* --- mutations -------------------------------------------------------------------------------- */
 
 static uint64_t state;
 

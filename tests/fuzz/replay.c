@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * replay_TARGET FOLDER...: every file of the folders through a fuzz target, without libFuzzer. Prints how many that
- * were.
+ * replay_TARGET FOLDER...: every file of the folders through a fuzz target, without libFuzzer.
+ * Prints how many that were.
  */
 #include <dirent.h>
 #include <stdint.h>

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * scribble SECONDS RECORDING...: reads copies of recordings again and again, and folds in them as --wait does,
- * while somebody writes into them and makes them shorter and longer. That somebody comes between any two looks
- * that the reader takes (seen.h), and most often writes where it has just looked. What comes out may be anything; a
- * sanitizer says whether memory was safe. The same each time. Exit status 1 where it never came to read, fold
- * or write.
+ * scribble SECONDS RECORDING...: reads copies of recordings again and again, and folds in them as
+ * --wait does, while somebody writes into them and makes them shorter and longer. That somebody
+ * comes between any two looks that the reader takes (seen.h), and most often writes where it has
+ * just looked. What comes out may be anything; a sanitizer says whether memory was safe. The same
+ * each time. Exit status 1 where it never came to read, fold or write.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -42,7 +42,7 @@ static uint32_t roll(uint64_t n)
 	return (uint32_t)((state >> 33) % n);
 }
 
-/* --- the other side ------------------------------------------------------------------------------------- */
+/* --- the other side --------------------------------------------------------------------------- */
 
 void *__real_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset);
 void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset);
@@ -137,7 +137,7 @@ void scribble_seen(const void *word)
 	}
 }
 
-/* --- the reader ----------------------------------------------------------------------------------------- */
+/* --- the reader ------------------------------------------------------------------------------- */
 
 static void fold_in_place(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Included before everything else: whoever loads a word that another process may write is told of it, and may
- * have that process write right then. So what is read twice is read differently.
+ * Included before everything else: whoever loads a word that another process may write is told of
+ * it, and may have that process write right then. So what is read twice is read differently.
  */
 #ifndef TESTS_SEEN_H
 #define TESTS_SEEN_H

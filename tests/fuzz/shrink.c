@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * shrink IN OUT: a recording, made small for the seed corpus of fuzz_recording. Its blocks become 512 bytes,
- * its tables as small as they can be, and of each ring at most 200 records are kept, so that a mutation hits something. The
- * input is one that the shim has just written, and is not checked.
+ * shrink IN OUT: a recording, made small for the seed corpus of fuzz_recording. Its blocks become
+ * 512 bytes, its tables as small as they can be, and of each ring at most 200 records are kept, so
+ * that a mutation hits something. The input is one that the shim has just written, and is not
+ * checked.
  */
 #include <fcntl.h>
 #include <stdio.h>

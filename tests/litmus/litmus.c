@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One test case for each label of pyprof/ring.h, for ThreadSanitizer: what one side has written is looked at by the
- * other, which learned of it by that label alone. CK_RUN_CASE=P3 runs one.
+ * One test case for each label of pyprof/ring.h, for ThreadSanitizer: what one side has written is
+ * looked at by the other, which learned of it by that label alone. CK_RUN_CASE=P3 runs one.
  *
- * Where all that lies behind a label in the recording is atomic itself, `word` stands for it: what the one side did
- * before.
+ * Where all that lies behind a label in the recording is atomic itself, `word` stands for it: what
+ * the one side did before.
  */
 #include <check.h>
 #include <pthread.h>
@@ -41,7 +41,7 @@ static void need_word(void)
 	need(word == 1, "what was done before is not seen");
 }
 
-/* --- the reader -------------------------------------------------------------------------------------------- */
+/* --- the reader ------------------------------------------------------------------------------- */
 
 static struct attach a;
 static struct drain d;
@@ -109,7 +109,7 @@ static void load_entries(void)
 	need(tables_load_entries(&f, &source) == 0, "the fold table makes no sense");
 }
 
-/* --- the target -------------------------------------------------------------------------------------------- */
+/* --- the target ------------------------------------------------------------------------------- */
 
 static void begin(void)
 {
@@ -151,7 +151,7 @@ static void write_word_and_put(void)
 	put_call();
 }
 
-/* --- P1 ---------------------------------------------------------------------------------------------------- */
+/* --- P1 --------------------------------------------------------------------------------------- */
 
 static void take_record(void)
 {
@@ -172,7 +172,7 @@ START_TEST(record)
 }
 END_TEST
 
-/* --- P2, P3 ------------------------------------------------------------------------------------------------ */
+/* --- P2, P3 ----------------------------------------------------------------------------------- */
 
 static void take_two_blocks(void)
 {
@@ -268,7 +268,7 @@ START_TEST(first_block_taken_out)
 }
 END_TEST
 
-/* --- P4, P5 ------------------------------------------------------------------------------------------------ */
+/* --- P4, P5 ----------------------------------------------------------------------------------- */
 
 #define LONG_NAME 60000 /* bytes: an extent of names holds one */
 
@@ -372,7 +372,10 @@ END_TEST
 #define RINGS_OF_EXTENT \
 	((PYPROF_EXTENT_ALIGN - sizeof(struct pyprof_extent)) / sizeof(struct pyprof_ring))
 
-/* With a name, so that the file does not grow just when the next extent is made: that is an order, too. */
+/*
+ * With a name, so that the file does not grow just when the next extent is made: that is an order,
+ * too.
+ */
 static void begin_with_rings(void)
 {
 	begin_with_name();
@@ -401,7 +404,7 @@ START_TEST(more_rings_to_fold)
 }
 END_TEST
 
-/* --- P6, P7 ------------------------------------------------------------------------------------------------ */
+/* --- P6, P7 ----------------------------------------------------------------------------------- */
 
 static void write_word_and_grow(void)
 {
@@ -444,7 +447,7 @@ START_TEST(magic)
 }
 END_TEST
 
-/* --- P8 ---------------------------------------------------------------------------------------------------- */
+/* --- P8 --------------------------------------------------------------------------------------- */
 
 static void begin_with_counter(void)
 {
@@ -500,7 +503,7 @@ START_TEST(pair)
 }
 END_TEST
 
-/* --- P9, P10 ----------------------------------------------------------------------------------------------- */
+/* --- P9, P10 ---------------------------------------------------------------------------------- */
 
 static void put_and_fold(void)
 {
@@ -581,7 +584,7 @@ START_TEST(larger_table)
 }
 END_TEST
 
-/* --- P11 --------------------------------------------------------------------------------------------------- */
+/* --- P11 -------------------------------------------------------------------------------------- */
 
 static void take_second_block(void)
 {
@@ -629,11 +632,11 @@ START_TEST(state_serves_anew)
 }
 END_TEST
 
-/* --- P12, P13 ---------------------------------------------------------------------------------------------- */
+/* --- P12, P13 --------------------------------------------------------------------------------- */
 
 /*
- * Block 1 is folded, and knows two functions. The first record of block 2 changes the first of them, a later one
- * the other.
+ * Block 1 is folded, and knows two functions. The first record of block 2 changes the first of
+ * them, a later one the other.
  */
 static void begin_with_two_functions(void)
 {
@@ -684,7 +687,10 @@ START_TEST(later_entries)
 }
 END_TEST
 
-/* Block 2 is folded, then the first record of 3, and when the reader has looked the rest of it and 4. */
+/*
+ * Block 2 is folded, then the first record of 3, and when the reader has looked the rest of it and
+ * 4.
+ */
 static void put_and_fold_on(void)
 {
 	put_call();
@@ -696,8 +702,8 @@ static void put_and_fold_on(void)
 }
 
 /*
- * The state is that of block 1, and the entries are those of block 2: one whole, one as it was before block 3
- * has changed it.
+ * The state is that of block 1, and the entries are those of block 2: one whole, one as it was
+ * before block 3 has changed it.
  */
 START_TEST(late_entries)
 {
@@ -707,7 +713,7 @@ START_TEST(late_entries)
 }
 END_TEST
 
-/* --- X1, X2 ------------------------------------------------------------------------------------------------ */
+/* --- X1, X2 ----------------------------------------------------------------------------------- */
 
 static void fail_to_fold(void)
 {
@@ -754,11 +760,12 @@ START_TEST(ended_thread)
 }
 END_TEST
 
-/* --- one side alone ---------------------------------------------------------------------------------------- */
+/* --- one side alone --------------------------------------------------------------------------- */
 
 /*
- * A pause that no tick field holds before each record, and so before those at which the target stops to look
- * for names, and at each other place of a block: none is written behind the place where it stops.
+ * A pause that no tick field holds before each record, and so before those at which the target
+ * stops to look for names, and at each other place of a block: none is written behind the place
+ * where it stops.
  */
 START_TEST(long_pauses)
 {

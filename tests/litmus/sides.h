@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Two threads that take turns, and what they work on. The target's side is the shim's own code, without an
- * interpreter; the reader's is the reader's. Both see the recording at one address, for ThreadSanitizer goes by
- * addresses: mmap() of a recording that is mapped already gives the mapping that there is.
+ * Two threads that take turns, and what they work on. The target's side is the shim's own code,
+ * without an interpreter; the reader's is the reader's. Both see the recording at one address, for
+ * ThreadSanitizer goes by addresses: mmap() of a recording that is mapped already gives the mapping
+ * that there is.
  *
- * Turns from `a2` on are passed by relaxed stores, which order nothing: so only the label under test makes what
- * one side has written visible to the other, and where it does not, ThreadSanitizer reports a race.
+ * Turns from `a2` on are passed by relaxed stores, which order nothing: so only the label under
+ * test makes what one side has written visible to the other, and where it does not, ThreadSanitizer
+ * reports a race.
  */
 #ifndef TESTS_LITMUS_SIDES_H
 #define TESTS_LITMUS_SIDES_H
@@ -25,15 +27,16 @@ struct turns {
 void take_turns(const struct turns *turns);
 
 /*
- * In a2: goes on with b2 when this thread passes the place (killpoint.h) for the `count`th time, and comes back
- * when that is done. `before` is called there first, unless it is NULL; it may name another place instead.
+ * In a2: goes on with b2 when this thread passes the place (killpoint.h) for the `count`th time,
+ * and comes back when that is done. `before` is called there first, unless it is NULL; it may name
+ * another place instead.
  */
 void hold_at(const char *place, int count, void (*before)(void));
 
 /* Whether this thread was held in a2, as it should have been. */
 _Bool was_held(void);
 
-/* --- the target ------------------------------------------------------------------------------------------ */
+/* --- the target ------------------------------------------------------------------------------- */
 
 /* For the recordings of all tests, which are processes of their own and may end in any way. */
 void target_make_folder(void);
@@ -53,8 +56,8 @@ const char *target_path(void);
 void target_put(unsigned kind, uint32_t fn);
 
 /*
- * Events to the end of the block at hand, or of the next one where it is full: the functions from `fn` on, `n_fns` of
- * them in turn, are called and return.
+ * Events to the end of the block at hand, or of the next one where it is full: the functions from
+ * `fn` on, `n_fns` of them in turn, are called and return.
  */
 void target_fill(uint32_t fn, uint32_t n_fns);
 
@@ -64,7 +67,10 @@ void target_fill_with_gaps(void);
 /* The next event comes after a pause that the tick field of a record does not hold. */
 void target_pause(void);
 
-/* Whether what this thread writes next lies within its block, and before the place where it looks up. */
+/*
+ * Whether what this thread writes next lies within its block, and before the place where it looks
+ * up.
+ */
 _Bool target_is_within_block(void);
 
 /* From here on, this thread's events are those of a thread that has not been seen yet. */

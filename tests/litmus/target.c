@@ -28,7 +28,7 @@ static char path[320];
 static uint32_t running; /* the function, or 0 */
 static pthread_mutex_t gil = PTHREAD_MUTEX_INITIALIZER;
 
-/* --- what there is no interpreter for ---------------------------------------------------------------------- */
+/* --- what there is no interpreter for --------------------------------------------------------- */
 
 void threadname_publish_native(uint32_t number)
 {
@@ -97,7 +97,7 @@ static const char *version(void)
 	return "3.12.0 (litmus)";
 }
 
-/* --- a recording ------------------------------------------------------------------------------------------- */
+/* --- a recording ------------------------------------------------------------------------------ */
 
 void target_make_folder(void)
 {

@@ -13,7 +13,7 @@
 #include "sides.h"
 #include "system/killpoint.h"
 
-/* --- one mapping ------------------------------------------------------------------------------------------- */
+/* --- one mapping ------------------------------------------------------------------------------ */
 
 #define ARENA_BYTES (3ull << 30)
 
@@ -26,8 +26,8 @@ static char *arena;
 static ino_t inode; /* of the file that is mapped there; each side asks in a turn of its own */
 
 /*
- * By the system call alone: what ThreadSanitizer knows to be mapped, it takes for written by whoever did. That
- * the recording is mapped there is known to both sides.
+ * By the system call alone: what ThreadSanitizer knows to be mapped, it takes for written by
+ * whoever did. That the recording is mapped there is known to both sides.
  */
 void *__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
@@ -51,7 +51,7 @@ int __wrap_munmap(void *addr, size_t bytes)
 	return addr == arena ? 0 : __real_munmap(addr, bytes);
 }
 
-/* --- turns ------------------------------------------------------------------------------------------------- */
+/* --- turns ------------------------------------------------------------------------------------ */
 
 static struct turns now;
 static int turn;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Programs that are simulated twice over, into two recordings: as they ran bare, and with a known cost of
- * every call put into the clock, inside and outside of it. Times are nanoseconds.
+ * Programs that are simulated twice over, into two recordings: as they ran bare, and with a known
+ * cost of every call put into the clock, inside and outside of it. Times are nanoseconds.
  */
 #ifndef TESTS_SIMULATION_H
 #define TESTS_SIMULATION_H
@@ -69,7 +69,7 @@ static bool is_far[N_FNS + 1]; /* the events of its code are told from far place
 static bool far_sites; /* such functions make C calls, so that it is known of their call sites */
 static bool is_generator[N_FNS + 1];
 
-/* --- a program that runs twice over -------------------------------------------------------------------- */
+/* --- a program that runs twice over ----------------------------------------------------------- */
 
 static uint64_t seed;
 
@@ -170,8 +170,8 @@ static void work(struct thread *t, uint64_t ns)
 }
 
 /*
- * Of what lies outside, a third comes before the call and the rest behind; inside as well. What had been forgotten
- * costs behind it.
+ * Of what lies outside, a third comes before the call and the rest behind; inside as well. What had
+ * been forgotten costs behind it.
  */
 static void begin(struct thread *t, uint32_t fn, struct kind kind)
 {

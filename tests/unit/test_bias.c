@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bias_apply: what is taken out of a profile's times, and what becomes of those that would be less than nothing.
+ * bias_apply: what is taken out of a profile's times, and what becomes of those that would be less
+ * than nothing.
  */
 #include <check.h>
 #include <errno.h>
@@ -149,7 +150,9 @@ START_TEST(deficits_that_stay)
 }
 END_TEST
 
-/* Two functions that call each other, and nobody else: it ends, and nothing is lost from the sum. */
+/*
+ * Two functions that call each other, and nobody else: it ends, and nothing is lost from the sum.
+ */
 START_TEST(deficits_in_a_circle)
 {
 	size_t a = add("a", 1, 3, 2, 6), b = add("b", 1, 2, 2, 6);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What recording has cost is taken out of times again: what rebuild and bias_apply make of a program that was
- * recorded at a known cost must be what they make of the same program as it ran bare.
+ * What recording has cost is taken out of times again: what rebuild and bias_apply make of a
+ * program that was recorded at a known cost must be what they make of the same program as it ran
+ * bare.
  */
 #include <check.h>
 #include <math.h>
@@ -21,7 +22,7 @@ static struct profile is, should;
 static struct rebuild_summary summary;
 static struct bias_result result;
 
-/* --- the two profiles ---------------------------------------------------------------------------------- */
+/* --- the two profiles ------------------------------------------------------------------------- */
 
 static void setup(void)
 {
@@ -151,7 +152,7 @@ static void check_profile(double part)
 	}
 }
 
-/* --- each kind of call --------------------------------------------------------------------------------- */
+/* --- each kind of call ------------------------------------------------------------------------ */
 
 static void one_caller(struct kind kind, uint32_t callee, double part)
 {
@@ -277,7 +278,7 @@ START_TEST(mutual_recursion)
 }
 END_TEST
 
-/* --- what depends on more than the kind ------------------------------------------------------------------- */
+/* --- what depends on more than the kind ------------------------------------------------------- */
 
 /* Entries are in the order of their numbers. */
 static struct pyprof_name *name_entry(uint32_t fn)
@@ -439,8 +440,8 @@ START_TEST(other_calls_from_large_code)
 END_TEST
 
 /*
- * One function calls Python functions, another C functions, which the weights take for what they are not:
- * each has what lies within its own calls.
+ * One function calls Python functions, another C functions, which the weights take for what they
+ * are not: each has what lies within its own calls.
  */
 START_TEST(own_rates)
 {
@@ -475,8 +476,8 @@ static void begin_found(struct thread *t, uint32_t fn)
 }
 
 /*
- * Three calls in a loop, of which one comes every tenth time: what the others push out of the processor's memory. And
- * what the work between them does, less and more of it than counts.
+ * Three calls in a loop, of which one comes every tenth time: what the others push out of the
+ * processor's memory. And what the work between them does, less and more of it than counts.
  */
 START_TEST(calls_that_are_apart)
 {
@@ -529,7 +530,7 @@ START_TEST(largeness)
 }
 END_TEST
 
-/* --- all of them --------------------------------------------------------------------------------------- */
+/* --- all of them ------------------------------------------------------------------------------ */
 
 static void wander_all(struct kind (*kind_of)(uint32_t), bool with_c)
 {
@@ -552,9 +553,9 @@ START_TEST(any_program)
 END_TEST
 
 /*
- * What is called seldom costs more. All is exact but the callers' shares of a function's own time, for its calls
- * may be seldom for one of them and frequent for another; and cumulative times that such a share is more than,
- * which are made as long.
+ * What is called seldom costs more. All is exact but the callers' shares of a function's own time,
+ * for its calls may be seldom for one of them and frequent for another; and cumulative times that
+ * such a share is more than, which are made as long.
  */
 START_TEST(any_program_with_distances)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A ring of a running process, which goes on, folds and is taken apart between any two blocks that are read of
- * it; and rings that share what only one of them can have.
+ * A ring of a running process, which goes on, folds and is taken apart between any two blocks that
+ * are read of it; and rings that share what only one of them can have.
  */
 #include <check.h>
 #include <fcntl.h>
@@ -62,7 +62,9 @@ static void put_blocks(struct recording_ring *to, int n)
 		recording_put(&r, to, i & 1 ? PYPROF_RETURN : PYPROF_CALL, 1, (uint64_t)i);
 }
 
-/* As the target does when it needs room: the first block is folded, and none of the ring any more. */
+/*
+ * As the target does when it needs room: the first block is folded, and none of the ring any more.
+ */
 static void fold_to(uint64_t sequence)
 {
 	while (ring.shared->folded < sequence) {
@@ -159,7 +161,10 @@ START_TEST(what_was_copied_is_not_overtaken)
 }
 END_TEST
 
-/* A reader that was stopped: all that was wanted is in the table by now, and what comes later may be read. */
+/*
+ * A reader that was stopped: all that was wanted is in the table by now, and what comes later may
+ * be read.
+ */
 START_TEST(what_is_all_folded_has_ended)
 {
 	start();

@@ -87,8 +87,8 @@ START_TEST(a_cost_that_is_wrong_is_found)
 END_TEST
 
 /*
- * The loop of Python calls, the cost that others are measured by, says a tenth, two fifths, twice, thrice as
- * much. Programs make calls of Python and C functions most of all.
+ * The loop of Python calls, the cost that others are measured by, says a tenth, two fifths, twice,
+ * thrice as much. Programs make calls of Python and C functions most of all.
  */
 START_TEST(a_loop_that_is_far_off_is_outvoted)
 {
@@ -125,7 +125,10 @@ START_TEST(cold_is_what_programs_say)
 }
 END_TEST
 
-/* A few programs are far off, for what the model knows nothing of: as many as that move nothing much. */
+/*
+ * A few programs are far off, for what the model knows nothing of: as many as that move nothing
+ * much.
+ */
 START_TEST(programs_that_are_far_off_count_little)
 {
 	for (int i = 0; i < N / 10; i++)
@@ -148,7 +151,9 @@ START_TEST(few_programs_change_little)
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].out_s, c.cost[PYPROF_COST_C].out_s,
 				1e-15);
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_BARE].out_s, 45e-9, 1e-15);
-	/* ... but what is expected of cold goes with what a call costs, and with who tells of it. */
+	/*
+	 * ... but what is expected of cold goes with what a call costs, and with who tells of it.
+	 */
 	ck_assert_double_eq_tol(c.cold, (_i ? 0.0008 : 0.005) * cost(&c, PYPROF_COST_PYTHON),
 				1e-15);
 }

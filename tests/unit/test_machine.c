@@ -15,7 +15,10 @@ static struct machine_time parse(const char *line)
 	return m;
 }
 
-/* user nice system idle iowait irq softirq steal guest guest_nice; a guest's time stands in user's as well. */
+/*
+ * user nice system idle iowait irq softirq steal guest guest_nice; a guest's time stands in user's
+ * as well.
+ */
 START_TEST(line_of_stat)
 {
 	struct machine_time m = parse("cpu  100 20 300 4000 500 6 70 8 90 10\n");

@@ -230,7 +230,7 @@ START_TEST(what_a_code_object_holds_is_stepped_over)
 }
 END_TEST
 
-/* --- hostile sizes ----------------------------------------------------------------------------------- */
+/* --- hostile sizes ---------------------------------------------------------------------------- */
 
 START_TEST(depth_is_limited)
 {
@@ -284,7 +284,7 @@ START_TEST(a_shared_dict_is_no_bomb)
 }
 END_TEST
 
-/* --- damage ------------------------------------------------------------------------------------------ */
+/* --- damage ----------------------------------------------------------------------------------- */
 
 /* Callers as tuples and as counts, references, a sampled mark, every kind of text. */
 #define CALLER ")\3\xfa\1g\xe9\xff\0\0\0\xf5\2\0\0\0\xc3\xa9"

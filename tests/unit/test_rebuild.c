@@ -248,7 +248,10 @@ START_TEST(what_hangs_is_closed_at_the_end_of_all)
 }
 END_TEST
 
-/* What the other thread says may lie in blocks further on, or in a pause, and leaves out slow paths. */
+/*
+ * What the other thread says may lie in blocks further on, or in a pause, and leaves out slow
+ * paths.
+ */
 START_TEST(the_end_is_the_last_event_in_real_time)
 {
 	struct recording_ring other = hang_beside_another();
@@ -529,8 +532,8 @@ START_TEST(functions_stay_apart_by_code)
 END_TEST
 
 /*
- * gen is called, and calls itself once; each is resumed once, while the outer one runs or not. Of f's
- * edge to gen there is one call; within gen, one that is recursive.
+ * gen is called, and calls itself once; each is resumed once, while the outer one runs or not. Of
+ * f's edge to gen there is one call; within gen, one that is recursive.
  */
 START_TEST(true_calls_leave_resumes_out)
 {
@@ -638,7 +641,10 @@ START_TEST(losses_are_told)
 }
 END_TEST
 
-/* Threads that came and went without room for their names leave high numbers to those that come later. */
+/*
+ * Threads that came and went without room for their names leave high numbers to those that come
+ * later.
+ */
 START_TEST(names_behind_a_high_number_are_read)
 {
 	recording_name(&r, 1u << 23, PYPROF_NAME_THREAD, "", 77, "late");

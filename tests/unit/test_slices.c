@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Slices that other work disturbed do not count, and a calibration of too many of them is not trusted.
+ * Slices that other work disturbed do not count, and a calibration of too many of them is not
+ * trusted.
  */
 #include <check.h>
 #include <math.h>
@@ -54,7 +55,7 @@ static struct slice *slice_at(int round, int side, int loop, int i)
 	return &s.run[round][side].at[loop][i];
 }
 
-/* --- one slice ------------------------------------------------------------------------------------------ */
+/* --- one slice -------------------------------------------------------------------------------- */
 
 static enum slices_disturbance judge(struct slice slice, double steal)
 {
@@ -99,7 +100,7 @@ START_TEST(how_many_make_a_crowd)
 }
 END_TEST
 
-/* --- selection ------------------------------------------------------------------------------------------ */
+/* --- selection -------------------------------------------------------------------------------- */
 
 START_TEST(a_quiet_machine)
 {
@@ -150,8 +151,8 @@ static void wait_in(int first, int last, int side, int loop)
 }
 
 /*
- * Of 24 loops, bare and recorded, one may be disturbed for as long as it likes, the next in 5 rounds of 15, but not in
- * 6, though next to nothing else was.
+ * Of 24 loops, bare and recorded, one may be disturbed for as long as it likes, the next in 5
+ * rounds of 15, but not in 6, though next to nothing else was.
  */
 START_TEST(rounds_without_an_undisturbed_slice)
 {
@@ -182,7 +183,10 @@ START_TEST(a_loop_that_was_always_disturbed)
 }
 END_TEST
 
-/* Every other slice, and one more: there is an undisturbed one of each loop in each round nonetheless. */
+/*
+ * Every other slice, and one more: there is an undisturbed one of each loop in each round
+ * nonetheless.
+ */
 START_TEST(more_than_half_disturbed)
 {
 	for (int i = 0; i < ROUNDS * SLICES_SIDES * LOOPS * SLICES_MAX / 2; i++) {
@@ -201,7 +205,7 @@ START_TEST(more_than_half_disturbed)
 }
 END_TEST
 
-/* --- a slower machine ----------------------------------------------------------------------------------- */
+/* --- a slower machine ------------------------------------------------------------------------- */
 
 /* Nothing in the run itself tells that the machine was slower all the time; what was kept does. */
 START_TEST(slower_than_it_was_once)
@@ -216,7 +220,10 @@ START_TEST(slower_than_it_was_once)
 }
 END_TEST
 
-/* Each loop has its own reference, and a recorded one as well: they leave the caches in another state. */
+/*
+ * Each loop has its own reference, and a recorded one as well: they leave the caches in another
+ * state.
+ */
 START_TEST(references_differ_by_loop)
 {
 	for (int i = 0; i < ROUNDS * SLICES_MAX; i++) {
@@ -230,9 +237,12 @@ START_TEST(references_differ_by_loop)
 }
 END_TEST
 
-/* --- a crowd -------------------------------------------------------------------------------------------- */
+/* --- a crowd ---------------------------------------------------------------------------------- */
 
-/* In the last slices of each run three threads run on two processors, and calls take so many times as long. */
+/*
+ * In the last slices of each run three threads run on two processors, and calls take so many times
+ * as long.
+ */
 static void crowd(int n_slices, double times)
 {
 	for (int i = 0; i < ROUNDS * SLICES_SIDES * LOOPS * n_slices; i++) {
@@ -287,7 +297,7 @@ START_TEST(always_crowded)
 }
 END_TEST
 
-/* --- the run as a whole --------------------------------------------------------------------------------- */
+/* --- the run as a whole ----------------------------------------------------------------------- */
 
 START_TEST(load_is_the_mean)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The costs of calls are found again in rounds of loops that were made of known ones, on a machine that is not
- * always at its best.
+ * The costs of calls are found again in rounds of loops that were made of known ones, on a machine
+ * that is not always at its best.
  */
 #include <check.h>
 #include <math.h>
@@ -180,7 +180,10 @@ START_TEST(spread_says_how_busy)
 }
 END_TEST
 
-/* As many slow ones as leave enough of the others; with one more, the last that counts is the least slow. */
+/*
+ * As many slow ones as leave enough of the others; with one more, the last that counts is the least
+ * slow.
+ */
 START_TEST(unrest)
 {
 	make(0, 1);
@@ -224,7 +227,10 @@ START_TEST(more_rounds)
 }
 END_TEST
 
-/* As many as it takes until each loop was undisturbed in enough of them, however much alike they are. */
+/*
+ * As many as it takes until each loop was undisturbed in enough of them, however much alike they
+ * are.
+ */
 START_TEST(more_rounds_where_some_do_not_count)
 {
 	rounds.n = SOLVE_MAX_ROUNDS;

@@ -24,7 +24,7 @@ static struct pyprof_fold_table *memory;
 static uint64_t memory_bytes;
 static const int32_t weight[PYPROF_COSTS] = { 18, 11, -5, 7 };
 
-/* --- a stream of events that fits together, from a fixed seed ------------------------------------------ */
+/* --- a stream of events that fits together, from a fixed seed --------------------------------- */
 
 static uint64_t seed = 20260101;
 
@@ -99,7 +99,7 @@ static void teardown(void)
 	free(memory);
 }
 
-/* --- two ways to the same tables -------------------------------------------------------------------------- */
+/* --- two ways to the same tables -------------------------------------------------------------- */
 
 static void take_over(struct pyprof_table *t)
 {
@@ -262,8 +262,8 @@ START_TEST(refuses_caps_that_are_out_of_range)
 END_TEST
 
 /*
- * Whoever has looked at an entry's mark before the fold that was cut off must find another one behind it:
- * so the mark stays, and the copy is what holds.
+ * Whoever has looked at an entry's mark before the fold that was cut off must find another one
+ * behind it: so the mark stays, and the copy is what holds.
  */
 START_TEST(an_undone_entry_keeps_its_mark)
 {
@@ -335,7 +335,9 @@ START_TEST(an_undone_fold_can_be_cut_off_again)
 }
 END_TEST
 
-/* The target and a reader in turns: whoever finds that the other has been at work takes over anew. */
+/*
+ * The target and a reader in turns: whoever finds that the other has been at work takes over anew.
+ */
 START_TEST(two_sides_fold_in_turns)
 {
 	struct pyprof_table side[2], fresh;
@@ -378,7 +380,7 @@ START_TEST(nonsense_is_not_taken_over)
 }
 END_TEST
 
-/* --- no room ---------------------------------------------------------------------------------------------- */
+/* --- no room ---------------------------------------------------------------------------------- */
 
 static void record(struct pyprof_fold *f, unsigned kind, uint32_t fn)
 {
@@ -425,7 +427,7 @@ START_TEST(lost_events_are_counted_as_events)
 }
 END_TEST
 
-/* --- a table that is read while it changes ---------------------------------------------------------------- */
+/* --- a table that is read while it changes ---------------------------------------------------- */
 
 /* A reader's look at the table, which is all that there is of a recording. */
 static struct attach attach;
@@ -531,7 +533,9 @@ START_TEST(what_was_read_before_is_read_by_its_marks)
 }
 END_TEST
 
-/* What is marked in a table that has been replaced says nothing of blocks that were folded later. */
+/*
+ * What is marked in a table that has been replaced says nothing of blocks that were folded later.
+ */
 START_TEST(a_table_that_was_replaced_is_not_read_on)
 {
 	struct pyprof_table t;

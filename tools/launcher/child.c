@@ -93,7 +93,10 @@ static void dismiss_witness(void)
 	witness = 0;
 }
 
-/* Whether a signal waits for a process, which a busy machine has not run since: lines SigPnd and ShdPnd. */
+/*
+ * Whether a signal waits for a process, which a busy machine has not run since: lines SigPnd and
+ * ShdPnd.
+ */
 static bool has_pending(pid_t pid)
 {
 	unsigned long long own = 0, shared = 0;

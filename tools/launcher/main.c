@@ -52,7 +52,7 @@ static void discard(int from, int to)
 		close(fd);
 }
 
-/* --- the other parts --------------------------------------------------------------------------- */
+/* --- the other parts -------------------------------------------------------------------------- */
 
 struct parts {
 	char *shim, *reader; /* their paths */

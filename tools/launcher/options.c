@@ -170,7 +170,10 @@ int options_parse(struct options *o, int argc, char **argv)
 	int option, status = -1, at = -1;
 
 	memset(o, 0, sizeof(*o));
-	/* Each option is one word here at most, but letters: "-qv" is two. One more is added at the end. */
+	/*
+	 * Each option is one word here at most, but letters: "-qv" is two. One more is added at the
+	 * end.
+	 */
 	for (int i = 1; i < argc; i++)
 		o->n_reader += strlen(argv[i]);
 	o->reader = calloc(o->n_reader + 2, sizeof(*o->reader));

@@ -24,8 +24,8 @@
 /* --- making it -------------------------------------------------------------------------------- */
 
 /*
- * A new folder in `parent`, or NULL with errno. Its name tells `pyshim-read --clean` whose it is: PID and PID
- * namespace.
+ * A new folder in `parent`, or NULL with errno. Its name tells `pyshim-read --clean` whose it is:
+ * PID and PID namespace.
  */
 static char *make_folder(const char *parent)
 {
@@ -167,7 +167,10 @@ static pid_t find_with_setting(const char *setting)
 	return found;
 }
 
-/* Without /proc there is only the PID, which is of this namespace: nothing was seen to say otherwise. */
+/*
+ * Without /proc there is only the PID, which is of this namespace: nothing was seen to say
+ * otherwise.
+ */
 static bool may_run(const struct attach *a)
 {
 	if (a->owner.state != OWNER_UNKNOWN || owner_namespace())
@@ -370,8 +373,9 @@ void rundir_move_up(struct rundir *d)
 /* --- the end ---------------------------------------------------------------------------------- */
 
 /*
- * Removes what is in a folder, other than through links; its descriptor is closed. Users that the command was
- * could have put anything there, and may still move it about: so nothing is reached by a path.
+ * Removes what is in a folder, other than through links; its descriptor is closed. Users that the
+ * command was could have put anything there, and may still move it about: so nothing is reached by
+ * a path.
  */
 static int empty_folder(int fd, unsigned depth)
 {

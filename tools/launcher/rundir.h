@@ -3,9 +3,10 @@
  * A private folder for the recordings of one run, so that they are those of the command and its
  * children and no others. It is made in PYSHIM_DIR where that is set, else in /dev/shm.
  *
- * Root's command may go on as another user and record then, too. So in a place that all users may write to
- * root's folder has another in it, which all may write to who know its name: that is random, the folder
- * around it cannot be listed, and the environment of the command has it, which others cannot read.
+ * Root's command may go on as another user and record then, too. So in a place that all users may
+ * write to root's folder has another in it, which all may write to who know its name: that is
+ * random, the folder around it cannot be listed, and the environment of the command has it, which
+ * others cannot read.
  *
  * In PYSHIM_DIR the recordings are the user's to keep: after the run they are moved up, under their
  * usual names. In /dev/shm they are removed. What a process still runs with stays where it is.
@@ -45,7 +46,9 @@ void rundir_move_up(struct rundir *d);
 /* Nobody else can write there any more. For when no process of the command runs. */
 void rundir_shut(const struct rundir *d);
 
-/* Removes it from the file system, with all that is in it, but for what is to be kept. 0 or -errno. */
+/*
+ * Removes it from the file system, with all that is in it, but for what is to be kept. 0 or -errno.
+ */
 int rundir_remove(struct rundir *d);
 
 /* Frees the memory. */
