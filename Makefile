@@ -157,7 +157,7 @@ install: all ## install below PREFIX (/usr/local), and DESTDIR
 		'$(DESTDIR)$(INCLUDEDIR)/pyprof' '$(DESTDIR)$(COMPLETIONDIR)'
 	$(INSTALL) -m 644 $(BUILD)/libpyshim.so '$(DESTDIR)$(LIBDIR)'
 	$(INSTALL) -m 755 $(BUILD)/pyshim $(BUILD)/pyshim-read '$(DESTDIR)$(BINDIR)'
-	$(INSTALL) -m 644 include/pyprof/abi.h '$(DESTDIR)$(INCLUDEDIR)/pyprof'
+	$(INSTALL) -m 644 $(FORMAT_HEADERS:%=include/pyprof/%) '$(DESTDIR)$(INCLUDEDIR)/pyprof'
 	$(INSTALL) -m 644 README.md '$(DESTDIR)$(DOCDIR)'
 	$(foreach c,$(COMPLETED),$(INSTALL) -m 644 tools/completion.bash '$(call completion,$(c))' &&) true
 	$(foreach m,$(MANUALS),$(INSTALL) -D -m 644 $(m) '$(call manual,$(m))' &&) true
@@ -165,10 +165,13 @@ install: all ## install below PREFIX (/usr/local), and DESTDIR
 uninstall: ## remove what install put there
 	rm -f '$(DESTDIR)$(LIBDIR)/libpyshim.so' \
 		'$(DESTDIR)$(BINDIR)/pyshim' '$(DESTDIR)$(BINDIR)/pyshim-read' \
-		'$(DESTDIR)$(INCLUDEDIR)/pyprof/abi.h' '$(DESTDIR)$(DOCDIR)/README.md' \
+		$(FORMAT_HEADERS:%='$(DESTDIR)$(INCLUDEDIR)/pyprof/%') '$(DESTDIR)$(DOCDIR)/README.md' \
 		$(foreach c,$(COMPLETED),'$(call completion,$(c))') \
 		$(foreach m,$(MANUALS),'$(call manual,$(m))')
 	-rmdir --ignore-fail-on-non-empty '$(DESTDIR)$(INCLUDEDIR)/pyprof' '$(DESTDIR)$(DOCDIR)'
+
+# The file format, for programs that read recordings.
+FORMAT_HEADERS := format.h record.h
 
 # docs/man/pyshim-read.1 -> MANDIR/man1/pyshim-read.1
 manual = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))

@@ -19,8 +19,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "abi.h"
-#include "ring.h"
+#include "format.h"
+#include "order.h"
 
 /* What happens with every record; what does not is kept out of line. */
 #define PYPROF_FOLD_INLINE inline __attribute__((always_inline))
@@ -298,8 +298,8 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
  * count.
  */
 #define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_FAR)
-#define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(1u << PYPROF_UNWIND | 1u << PYPROF_C_EXCEPTION)
-#define PYPROF_ENDS_C PYPROF_ENDS(1u << PYPROF_C_RETURN | 1u << PYPROF_C_EXCEPTION)
+#define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(PYPROF_KINDS_EXCEPTION)
+#define PYPROF_ENDS_C PYPROF_ENDS(PYPROF_KINDS_END_OF_C)
 #define PYPROF_ENDS_ODD (PYPROF_ENDS_EXCEPTION | ~0u << PYPROF_FAR)
 
 /* What fewer calls are. `end`: bits 0..4 of the record that ended it. The weight of it. */
@@ -467,11 +467,6 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 	}
 }
 
-/* Sets of kinds, a bit each. */
-#define PYPROF_KINDS_ENTER                                                                       \
-	(1u << PYPROF_CALL | 1u << PYPROF_BARE_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
-	 1u << PYPROF_C_CALL | 1u << PYPROF_OPEN)
-
 static inline uint32_t pyprof_fold_flags(unsigned kind)
 {
 	static const uint8_t flags[1u << PYPROF_KIND_BITS] = {
@@ -509,7 +504,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint
 	else
 		gap = 0;
 	gap = gaps ? (gap < f->max_gap ? gap : f->max_gap) >> PYPROF_GAP_SHIFT : 0;
-	if (PYPROF_KINDS_ENTER >> kind & 1)
+	if (PYPROF_KINDS_BEGIN >> kind & 1)
 		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c, gap);
 	else if (__builtin_expect(pyprof_fold_is_top(f, fn), 1))
 		pyprof_fold_leave_top(f, end, gap);

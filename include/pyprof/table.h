@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "fold.h"
-#include "ring.h"
+#include "order.h"
 
 /* Where a test may kill the process; see shim/system/killpoint.h. */
 #ifndef PYPROF_TESTPOINT

@@ -10,7 +10,7 @@
 
 #include "format/preamble.h"
 #include "pstats/refusal.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "select/match.h"
 
 /* What is looked into to tell what is wrong with it; a profile that large is wrong nowhere else. */

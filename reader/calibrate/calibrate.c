@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "calibrate.h"
+#include "pyprof/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -258,7 +259,7 @@ static int find_recording(const struct run *run, char *path, size_t cap)
 	int err = -ENOENT;
 
 	while (dir && (entry = readdir(dir))) {
-		if (strncmp(entry->d_name, "pyprof.", 7))
+		if (!pyprof_is_file_name(entry->d_name))
 			continue;
 		snprintf(path, cap, "%s/%s", run->folder, entry->d_name);
 		err = 0;

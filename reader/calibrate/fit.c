@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 /*
  * How far a cost in programs may be from that in its loop, as a part of it or of a Python

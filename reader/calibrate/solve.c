@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 #define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
 #define SLOWED 1.1	 /* below that, it is noise that bytecode takes longer */

@@ -331,7 +331,6 @@ static void put_command(struct json *j, const struct pyprof_header *h)
 
 static void put_process(struct json *j, const struct source *s)
 {
-	static const char *const clock[] = { "?", "wall", "wall", "cpu", "thread", "count" };
 	const struct pyprof_header *h = &s->header;
 	const struct rebuild_summary *sum = &s->summary;
 
@@ -339,8 +338,8 @@ static void put_process(struct json *j, const struct source *s)
 	put_string_of(j, h->python, sizeof(h->python));
 	put_key(j, "shim");
 	put_string_of(j, h->shim, sizeof(h->shim));
-	key_string(j, "engine", h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc");
-	key_string(j, "clock", clock[h->clock]);
+	key_string(j, "engine", pyprof_engine_name(h->engine));
+	key_string(j, "clock", pyprof_clock_names(h->clock)->setting);
 	key_bool(j, "builtins", h->builtins);
 	key_count(j, "process", h->pid);
 	key_count(j, "parent", h->parent_pid);

@@ -42,18 +42,6 @@ void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t byte
 		fputs("...", to);
 }
 
-const char *preamble_clock_name(uint32_t clock)
-{
-	static const char *const name[] = { "?",
-					    "wall clock",
-					    "wall clock (no invariant counter)",
-					    "process CPU time",
-					    "thread CPU time",
-					    "counted events" };
-
-	return name[clock];
-}
-
 static void print_number(FILE *to, uint64_t n, struct words w)
 {
 	if (n)
@@ -374,8 +362,7 @@ static void print_details(FILE *to, const struct source *s)
 {
 	const struct pyprof_header *h = &s->header;
 
-	fprintf(to, "  %s; engine %s; %s\n", h->shim,
-		h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc",
+	fprintf(to, "  %s; engine %s; %s\n", h->shim, pyprof_engine_name(h->engine),
 		h->builtins ? "C functions too" : "no C functions");
 	print_number(to, s->summary.n_unmatched,
 		     ONE_OR_MANY("return from a function that was entered before recording began",
@@ -398,7 +385,7 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 	preamble_print_command(to, h, 0);
 	fprintf(to, "\n  %.3f s recorded, %" PRIu64 " event%s, %zu thread%s, %s\n",
 		source_recorded_s(s), sum->n_events, sum->n_events == 1 ? "" : "s", sum->n_threads,
-		sum->n_threads == 1 ? "" : "s", preamble_clock_name(h->clock));
+		sum->n_threads == 1 ? "" : "s", pyprof_clock_names(h->clock)->title);
 	print_correction(to, s);
 	if (total)
 		print_total(to, s);

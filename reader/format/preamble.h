@@ -29,7 +29,6 @@ void preamble_warn(FILE *to, const struct source *s);
 void preamble_print_running(FILE *to, const struct source *s);
 /* The command, `bytes` of it at most (0: all there is), without a newline. */
 void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes);
-const char *preamble_clock_name(uint32_t clock);
 
 /* --check: the conservation laws, and how unmatched returns were resolved. */
 void preamble_print_checks(FILE *to, const struct source *s);

@@ -311,7 +311,7 @@ static bool same_python(const struct source *a, const struct source *b)
 
 static void put_clock(FILE *to, const struct source *s)
 {
-	fputs(preamble_clock_name(s->header.clock), to);
+	fputs(pyprof_clock_names(s->header.clock)->title, to);
 }
 
 static bool same_clock(const struct source *a, const struct source *b)

@@ -15,22 +15,14 @@
 
 #define ERROR_BYTES 512
 
-static const char *clock_key(uint32_t clock)
-{
-	static const char *const name[] = { "?", "tsc", "wall", "cpu", "thread", "count" };
-
-	return name[clock];
-}
-
 static void key_of(struct calib_key *key, const struct pyprof_header *h)
 {
 	snprintf(key->python, sizeof(key->python), "%s", h->python);
 	attach_make_printable(key->python);
-	snprintf(key->engine, sizeof(key->engine), "%s",
-		 h->engine == PYPROF_ENGINE_MONITORING ? "monitoring" : "tracefunc");
+	snprintf(key->engine, sizeof(key->engine), "%s", pyprof_engine_name(h->engine));
 	snprintf(key->shim, sizeof(key->shim), "%s", h->shim);
 	attach_make_printable(key->shim);
-	snprintf(key->clock, sizeof(key->clock), "%s", clock_key(h->clock));
+	snprintf(key->clock, sizeof(key->clock), "%s", pyprof_clock_names(h->clock)->key);
 	calib_processor(key->processor, sizeof(key->processor));
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pyprof/process.h"
 #include "sources.h"
 
 #include <errno.h>
@@ -241,7 +242,7 @@ int sources_find(struct names_list *l, const char *source)
 		return add_name(l, strdup(source));
 	err = list_of_pid(sources_dir(), source, &path, &n);
 	if (err == -ENOENT) /* opening it will say what is wrong */
-		return asprintf(&plain, "%s/pyprof.%s", sources_dir(), source) < 0
+		return asprintf(&plain, "%s/" PYPROF_FILE_PREFIX "%s", sources_dir(), source) < 0
 			       ? -ENOMEM
 			       : add_name(l, plain);
 	for (size_t i = 0; i < n && !err; i++)

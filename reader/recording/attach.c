@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "profile/profile.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 
 #define MAX_BLOCK_BYTES (64u << 20)
 #define EXTRA_BYTES (1ull << 30) /* of address space */

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "owner.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 struct attach {
 	const uint8_t *base;

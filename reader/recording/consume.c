@@ -11,7 +11,7 @@
 
 #include "base/seed.h"
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 
 #define EXTRA_BYTES (1ull << 30)
 

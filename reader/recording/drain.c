@@ -7,7 +7,7 @@
 #include <time.h>
 
 #include "base/progress.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 
 #define MAX_WALKS 1000
 #define MAX_RACES 2

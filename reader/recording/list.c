@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "list.h"
+#include "pyprof/process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -38,7 +39,7 @@ struct entry {
 
 static int is_recording_name(const struct dirent *e)
 {
-	return !strncmp(e->d_name, "pyprof.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
+	return pyprof_is_file_name(e->d_name);
 }
 
 /* The launcher's folders, one for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX ... */
@@ -443,7 +444,7 @@ static void find_candidates(struct candidates *c, const char *dir, const char *p
 	size_t length = strlen(pid);
 
 	for (int i = 0; i < n; i++) {
-		const char *name = entry[i]->d_name + strlen("pyprof.");
+		const char *name = entry[i]->d_name + strlen(PYPROF_FILE_PREFIX);
 		char *path;
 
 		if (!c->err && !strncmp(name, pid, length) &&

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 
 /* Copies are made in pieces of this size, or of an entry's. */
 #define PIECE_BYTES (64u << 10)

@@ -12,7 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "pyprof/machines.h"
+#include "pyprof/process.h"
 
 #define INIT_PID_NAMESPACE 0xeffffffcu /* the kernel's PROC_PID_INIT_INO */
 #define KEPT_S 3		       /* how long the list of processes is used again ... */
@@ -20,20 +20,25 @@
 
 /* --- one process ------------------------------------------------------------------------------ */
 
-static size_t read_proc(const char *pid, const char *what, char *text, size_t cap)
+static size_t read_file(const char *path, char *text, size_t cap)
 {
-	char path[320];
+	FILE *f = fopen(path, "re");
 	size_t n = 0;
-	FILE *f;
 
-	snprintf(path, sizeof(path), "/proc/%s/%s", pid, what);
-	f = fopen(path, "re");
 	if (f) {
 		n = fread(text, 1, cap - 1, f);
 		fclose(f);
 	}
 	text[n] = '\0';
 	return n;
+}
+
+static size_t read_proc(const char *pid, const char *what, char *text, size_t cap)
+{
+	char path[320];
+
+	snprintf(path, sizeof(path), "/proc/%s/%s", pid, what);
+	return read_file(path, text, cap);
 }
 
 static uint64_t read_link_inode(const char *pid, const char *what)
@@ -45,26 +50,13 @@ static uint64_t read_link_inode(const char *pid, const char *what)
 	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_ino;
 }
 
-static uint64_t field_of_stat(const char *from, int from_field, int field)
-{
-	for (; from && from_field < field; from_field++)
-		from = strchr(from + 1, ' ');
-	return from ? strtoull(from + 1, NULL, 10) : 0;
-}
-
-/* 0 also for a zombie. A leader that has ended before its threads looks like one, and is none. */
+/* 0 also for a zombie. */
 static uint64_t start_of(const char *pid)
 {
 	char text[1024];
-	const char *at;
 
 	read_proc(pid, "stat", text, sizeof(text));
-	at = strrchr(text, ')'); /* closes the command, field 2 */
-	if (!at || !at[1])
-		return 0;
-	if ((at[2] == 'Z' || at[2] == 'X') && field_of_stat(at, 2, 20) < 2)
-		return 0;
-	return field_of_stat(at, 2, 22);
+	return pyprof_stat_is_zombie(text) ? 0 : pyprof_stat_field(text, PYPROF_STAT_START);
 }
 
 uint64_t owner_process_start(uint32_t pid)
@@ -108,7 +100,7 @@ static void parse_mapping(struct mapping *m, char *line)
 	char *slash = strrchr(line, '/'), *gone, access[8];
 
 	m->name = NULL;
-	if (!slash || strncmp(slash + 1, "pyprof.", 7) ||
+	if (!slash || !pyprof_is_file_name(slash + 1) ||
 	    sscanf(line, "%*s %7s %*s %x:%x %" SCNu64, access, &major_number, &minor_number,
 		   &m->inode) != 4 ||
 	    access[1] != 'w') /* those who only read it do not own it */
@@ -313,7 +305,7 @@ static void look_around(void)
 	here.own = read_link_inode("self", "pid");
 	here.of_proc = here.own_proc ? here.own : read_link_inode("1", "pid");
 	here.shows_others = read_proc("1", "status", text, sizeof(text)) > 0; /* else hidepid */
-	read_proc("sys/kernel/random", "boot_id", here.boot_id, sizeof(here.boot_id));
+	read_file(PYPROF_BOOT_ID_FILE, here.boot_id, sizeof(here.boot_id));
 	here.boot_id[strcspn(here.boot_id, "\n")] = '\0';
 }
 
@@ -451,6 +443,12 @@ void owner_find(struct owner *o, const struct pyprof_header *h, const char *path
 		o->state = OWNER_REPLACED;
 	else if (o->state == OWNER_ENDED && h->n_processes > 1)
 		find_successor(o, path, st);
+}
+
+bool owner_is_of_this_boot(const struct pyprof_header *h)
+{
+	look_around();
+	return *here.boot_id && !strncmp(here.boot_id, h->boot_id, sizeof(h->boot_id));
 }
 
 bool owner_runs_on(const struct owner *o)

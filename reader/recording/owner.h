@@ -16,7 +16,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 enum owner_state {
 	OWNER_ENDED,	/* the process has ended, or does not have this file any more */
@@ -37,6 +37,9 @@ void owner_find(struct owner *o, const struct pyprof_header *h, const char *path
 
 /* The process alone, without a file: namespace 0 or start 0 is unknown. */
 void owner_find_process(struct owner *o, uint32_t pid, uint64_t start, uint64_t pid_namespace);
+
+/* Whether the kernel that runs now is the one that the recording was made under. */
+bool owner_is_of_this_boot(const struct pyprof_header *h);
 
 /* Whether the process that was found running still does. */
 bool owner_runs_on(const struct owner *o);

@@ -17,7 +17,7 @@
 #include "drain.h"
 #include "names.h"
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "pyprof/table.h"
 #include "replay.h"
 #include "tables.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/seed.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "pyprof/table.h"
 
 #ifndef FIRST_ENTRIES /* fuzzing begins with few: a table that grows has more to it, and takes less time */

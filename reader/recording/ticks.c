@@ -2,32 +2,15 @@
 #include "ticks.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "attach.h"
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "tables.h"
 
 #define MAX_TRIES 1000
 #define FAR_ENOUGH_NS 1000000u /* a pair is off by some 20 ns: by less than a part in 10,000 */
-
-static bool same_boot(const struct pyprof_header *h)
-{
-	char id[sizeof(h->boot_id)] = "";
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	n = read(fd, id, sizeof(id) - 1);
-	close(fd);
-	while (n > 0 && id[n - 1] == '\n')
-		id[--n] = '\0';
-	return n > 0 && !strcmp(id, h->boot_id);
-}
 
 struct pair {
 	uint64_t ticks, ns;
@@ -94,7 +77,7 @@ static bool last_pair(struct drain *d, struct pair *last)
 
 	if (!header_pair(d->attach, last) && !block_pair(d, last))
 		*last = (struct pair){ h->start_ticks, h->start_mono_ns };
-	if (last->ns - first.ns < FAR_ENOUGH_NS && same_boot(h))
+	if (last->ns - first.ns < FAR_ENOUGH_NS && owner_is_of_this_boot(h))
 		pyprof_clock_pair(&last->ticks, &last->ns);
 	return is_before(&first, last);
 }
@@ -211,5 +194,5 @@ uint64_t ticks_end(struct drain *d)
 		return h->paused_ticks;
 	if (a->owner.state != OWNER_RUNS || !owner_may_write(&a->owner, a->path))
 		return later(latest_event(d), h->end_ticks);
-	return same_boot(h) ? clock_of(h) : 0;
+	return owner_is_of_this_boot(h) ? clock_of(h) : 0;
 }

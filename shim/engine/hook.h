@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pyprof/abi.h"
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/format.h"
+#include "pyprof/order.h"
 #include "record/clock.h"
 #include "record/intern.h"
 #include "record/thread.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "pycode.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 /* False: it is none, or memory is short. */
 static bool text_of(struct label *l, int i, PyObject *o, struct label_text *text)

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 /* A recording begins: no blocks and no tables. */
 void blocks_reset(void);

@@ -3,8 +3,8 @@
 
 #include <stdbool.h>
 
-#include "pyprof/abi.h"
 #include "pyprof/clock.h"
+#include "pyprof/format.h"
 #include "recording.h"
 #include "system/sandbox.h"
 

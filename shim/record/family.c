@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "region.h"
 #include "system/process.h"
 

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "pyprof/clock.h"
-#include "pyprof/machines.h"
+#include "pyprof/process.h"
 #include "system/config.h"
 #include "system/digits.h"
 #include "system/process.h"
@@ -33,7 +33,7 @@ static uint32_t n_images, n_images_removed; /* of the recording that was created
 /* pyprof.PID, pyprof.PID.1, ... */
 static bool name_path(char *path, size_t cap, uint32_t pid, unsigned i)
 {
-	static const char plain[] = "/pyprof.";
+	static const char plain[] = "/" PYPROF_FILE_PREFIX;
 	size_t n = strlen(config.dir);
 
 	if (n + sizeof(plain) + 2 * DIGITS_MAX + 1 > cap)

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 /*
  * Creates the recording of this process, which the header describes, under a name that did not

@@ -65,27 +65,6 @@ static bool add(struct forkstack *f, uint32_t number)
 	return true;
 }
 
-/* +1: a frame begins, -1: one ends, 0: neither. */
-static int step(uint64_t r)
-{
-	switch (pyprof_record_kind(r)) {
-	case PYPROF_CALL:
-	case PYPROF_BARE_CALL:
-	case PYPROF_RESUME:
-	case PYPROF_THROW:
-	case PYPROF_C_CALL:
-	case PYPROF_OPEN:
-		return 1;
-	case PYPROF_RETURN:
-	case PYPROF_YIELD:
-	case PYPROF_UNWIND:
-	case PYPROF_C_RETURN:
-	case PYPROF_C_EXCEPTION:
-		return -1;
-	}
-	return 0;
-}
-
 /* The preceding block, if it has not been folded and used again. */
 static const struct pyprof_block *before(const struct pyprof_block *b,
 					 const struct pyprof_ring *ring)
@@ -107,17 +86,17 @@ static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64
 {
 	while (at > b->record) {
 		uint64_t r = *--at;
-		int s = step(r);
+		bool begins = pyprof_record_is(r, PYPROF_KINDS_BEGIN);
 
 		if (pyprof_record_kind(r) == PYPROF_THREAD) {
 			f->complete = true;
 			return false;
 		}
-		if (s < 0)
+		if (pyprof_record_is(r, PYPROF_KINDS_END))
 			++*ended;
-		else if (s > 0 && *ended)
+		else if (begins && *ended)
 			--*ended;
-		else if (s > 0 && !add(f, pyprof_record_fn(r)))
+		else if (begins && !add(f, pyprof_record_fn(r)))
 			return false;
 	}
 	return true;

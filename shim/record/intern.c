@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "names.h"
-#include "pyprof/abi.h"
-#include "pyprof/ring.h"
+#include "pyprof/format.h"
+#include "pyprof/order.h"
 #include "python/label.h"
 #include "python/pycode.h"
 #include "region.h"

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "python/pyapi.h"
 
 /*

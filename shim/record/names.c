@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "pyprof/abi.h"
-#include "pyprof/ring.h"
+#include "pyprof/format.h"
+#include "pyprof/order.h"
 #include "region.h"
 #include "system/killpoint.h"
 

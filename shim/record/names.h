@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "python/label.h"
 
 /* Starts an empty table in a new recording. */

@@ -14,7 +14,7 @@
 #include "pageguard.h"
 #include "pieces.h"
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "share.h"
 #include "system/config.h"
 #include "system/killpoint.h"

@@ -20,7 +20,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "share.h"
 
 #define REGION_BLOCK_BYTES (16u << 10) /* header.block_bytes */

@@ -3,6 +3,7 @@
  * The memory of a tmpfs page is charged to the control group of the process that touches it
  * first, so a ring counts against memory.max like the program's own memory.
  */
+#include "pyprof/process.h"
 #include "share.h"
 
 #include <dirent.h>
@@ -54,7 +55,7 @@ static void count_file(int dir, const char *name, uint64_t *all, uint64_t *recor
 	if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return;
 	*all += (uint64_t)st.st_blocks * 512;
-	if (!strncmp(name, "pyprof.", 7))
+	if (pyprof_is_file_name(name))
 		*recordings += (uint64_t)st.st_blocks * 512;
 }
 

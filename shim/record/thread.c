@@ -15,7 +15,7 @@
 #include "fold.h"
 #include "pageguard.h"
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "python/pyapi.h"
 #include "recording.h"
 #include "region.h"
@@ -33,7 +33,7 @@
 /*
  * A node of the registry. Added once, never freed while the process lives, so that whoever walks
  * the list needs no lock and no grace period; a thread that starts takes over the ring of one that
- * has ended, by one compare-and-swap on `state` (X2, in pyprof/ring.h): threads end without the
+ * has ended, by one compare-and-swap on `state` (X2, in pyprof/order.h): threads end without the
  * GIL.
  */
 struct thread_ring {

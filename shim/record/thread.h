@@ -15,7 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 struct thread_ring;
 

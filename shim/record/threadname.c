@@ -6,7 +6,7 @@
 #include <sys/prctl.h>
 
 #include "names.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "python/pyapi.h"
 #include "region.h"
 #include "system/libc.h"

@@ -8,7 +8,8 @@
 #include <unistd.h>
 
 #include "pyprof/clock.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
+#include "pyprof/process.h"
 #include "python/pyapi.h"
 #include "record/blocks.h"
 #include "record/clock.h"
@@ -103,7 +104,7 @@ static void describe(struct pyprof_header *h)
 	weigh_costs(h);
 	h->has_bias = config.has_bias;
 	h->bias_ps = config.bias_ps;
-	n = process_read("/proc/sys/kernel/random/boot_id", h->boot_id, sizeof(h->boot_id) - 1);
+	n = process_read(PYPROF_BOOT_ID_FILE, h->boot_id, sizeof(h->boot_id) - 1);
 	while (n && h->boot_id[n - 1] == '\n')
 		h->boot_id[--n] = '\0';
 	h->cmdline_bytes =

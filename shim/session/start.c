@@ -7,7 +7,7 @@
 #include "engine/engine.h"
 #include "engine/hook.h"
 #include "engine/spawn.h"
-#include "pyprof/ring.h"
+#include "pyprof/order.h"
 #include "python/pycode.h"
 #include "record/intern.h"
 #include "record/recording.h"

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "log.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 struct config config;
 

@@ -13,6 +13,7 @@
 #include "digits.h"
 #include "libc.h"
 #include "pyprof/clock.h"
+#include "pyprof/process.h"
 #include "sandbox.h"
 
 #define LOOKED_AT 8 /* descriptors, the highest that may be given */
@@ -37,30 +38,22 @@ size_t process_read(const char *path, char *out, size_t cap)
 	return n;
 }
 
-/*
- * What follows the closing parenthesis of the command, field 2 of /proc/PID/stat; or NULL. PID 0 is
- * this process.
- */
-static char *read_stat(pid_t pid, char *text, size_t cap)
+/* The text of /proc/PID/stat; PID 0 is this process. "": there is none. */
+static void read_stat(pid_t pid, char *text, size_t cap)
 {
 	char path[sizeof("/proc//stat") + DIGITS_MAX] = "/proc/self/stat";
-	size_t n;
 
 	if (pid)
 		strcpy(digits_put(path + strlen("/proc/"), (uint32_t)pid), "/stat");
-	n = process_read(path, text, cap - 1);
-	text[n] = '\0';
-	return strrchr(text, ')');
+	text[process_read(path, text, cap - 1)] = '\0';
 }
 
-/*
- * A field of /proc/PID/stat, counted from 1. `at` is what read_stat() returned. 0: there is none.
- */
-static uint64_t field_of(const char *at, int which)
+static uint64_t read_field(pid_t pid, int field)
 {
-	for (int field = 2; at && field < which; field++)
-		at = strchr(at + 1, ' ');
-	return at ? digits_get(at + 1) : 0;
+	char text[512];
+
+	read_stat(pid, text, sizeof(text));
+	return pyprof_stat_field(text, field);
 }
 
 static bool is_filtered; /* as was last read; a filter never goes away again */
@@ -152,15 +145,6 @@ pid_t process_thread_id(void)
 	return (pid_t)digits_get(text);
 }
 
-/* Field 4, where the text of /proc/self/stat has it. */
-static pid_t parent_in(const char *text)
-{
-	const char *at =
-		strrchr(text, ')'); /* of the command, which may hold anything; then the state */
-
-	return at && strlen(at) > 4 ? (pid_t)digits_get(at + 4) : 0;
-}
-
 void process_ids(pid_t *pid, pid_t *parent)
 {
 	char text[512];
@@ -170,9 +154,9 @@ void process_ids(pid_t *pid, pid_t *parent)
 		*parent = getppid();
 		return;
 	}
-	text[process_read("/proc/self/stat", text, sizeof(text) - 1)] = '\0';
+	read_stat(0, text, sizeof(text));
 	*pid = (pid_t)digits_get(text);
-	*parent = parent_in(text);
+	*parent = (pid_t)pyprof_stat_field(text, PYPROF_STAT_PARENT);
 }
 
 void process_describe(struct process_self *s, bool forked)
@@ -180,12 +164,12 @@ void process_describe(struct process_self *s, bool forked)
 	static bool has_own_proc; /* the process that asked before: its PID was the one in /proc */
 	static uint64_t pid_namespace;
 	char text[512];
-	const char *end = read_stat(0, text, sizeof(text));
 	bool filtered = process_is_filtered();
 
+	read_stat(0, text, sizeof(text));
 	s->pid = filtered ? (pid_t)digits_get(text) : getpid();
-	s->parent = filtered ? parent_in(text) : getppid();
-	s->start = field_of(end, 22);
+	s->parent = filtered ? (pid_t)pyprof_stat_field(text, PYPROF_STAT_PARENT) : getppid();
+	s->start = pyprof_stat_field(text, PYPROF_STAT_START);
 	if (!forked || filtered || !has_own_proc || s->pid != (pid_t)digits_get(text))
 		pid_namespace = process_pid_namespace();
 	has_own_proc = s->pid == (pid_t)digits_get(text);
@@ -200,16 +184,9 @@ uint64_t process_address_bytes(void)
 	return digits_get(text) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t read_field(pid_t pid, int which)
-{
-	char text[512];
-
-	return field_of(read_stat(pid, text, sizeof(text)), which);
-}
-
 uint64_t process_start(pid_t pid)
 {
-	return read_field(pid, 22);
+	return read_field(pid, PYPROF_STAT_START);
 }
 
 uint64_t process_pid_namespace(void)
@@ -233,20 +210,15 @@ bool process_has_own_proc(void)
 
 uint64_t process_threads(void)
 {
-	return read_field(0, 20);
+	return read_field(0, PYPROF_STAT_THREADS);
 }
 
 bool process_is_zombie(pid_t pid)
 {
 	char text[512];
-	const char *at = read_stat(pid, text, sizeof(text));
 
-	if (!at || at[1] != ' ' || (at[2] != 'Z' && at[2] != 'X'))
-		return false;
-	/* The main thread may have ended before the others: field 20 is the number of threads. */
-	for (int field = 2; at && field < 20; field++)
-		at = strchr(at + 1, ' ');
-	return !at || digits_get(at + 1) <= 1;
+	read_stat(pid, text, sizeof(text));
+	return pyprof_stat_is_zombie(text);
 }
 
 bool process_is_gone(pid_t pid)

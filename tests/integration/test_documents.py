@@ -212,7 +212,7 @@ def check_calibrates(reader, config):
     assert [p for p in config.rglob("*") if p.is_file()]
 
 
-INSTALLED = """bin/pyshim bin/pyshim-read include/pyprof/abi.h share/doc/pyshim/README.md
+INSTALLED = """bin/pyshim bin/pyshim-read include/pyprof/format.h include/pyprof/record.h share/doc/pyshim/README.md
     share/man/man1/pyshim.1 share/man/man1/pyshim-read.1 share/man/man7/libpyshim.7
     share/bash-completion/completions/pyshim share/bash-completion/completions/pyshim-read"""
 SETTINGS = {  # of make install: where the library goes

@@ -3,7 +3,7 @@
 line that says what was found and what was expected, and never by a signal.
 
 Recordings are damaged by overwriting fields of a real one; where a field lies is asked of
-include/pyprof/abi.h itself, by a small C program (c/abi_offsets.c).
+include/pyprof/format.h itself, by a small C program (c/abi_offsets.c).
 """
 
 import marshal

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One test case for each label of pyprof/ring.h, for ThreadSanitizer: what one side has written is
+ * One test case for each label of pyprof/order.h, for ThreadSanitizer: what one side has written is
  * looked at by the other, which learned of it by that label alone. CK_RUN_CASE=P3 runs one.
  *
  * Where all that lies behind a label in the recording is atomic itself, `word` stands for it: what

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 #define RECORDING_BYTES (256u << 10)
 #define RECORDING_BLOCK_BYTES 256u /* 24 records */
@@ -128,7 +128,7 @@ static inline const char *recording_save_part(struct recording *r, size_t bytes)
 {
 	int fd;
 
-	snprintf(r->path, sizeof(r->path), "/tmp/pyprof.unit-XXXXXX");
+	snprintf(r->path, sizeof(r->path), "/tmp/pyprof.1.XXXXXX");
 	fd = mkstemp(r->path);
 	if (fd < 0 || write(fd, r->base, bytes) != (ssize_t)bytes)
 		abort();

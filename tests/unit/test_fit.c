@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "calibrate/fit.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "tests/run.h"
 
 #define N 60

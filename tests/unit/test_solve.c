@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "calibrate/solve.h"
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 #include "tests/run.h"
 
 #define BYTECODE_S 2.5e-9 /* one of the quickest, bare */

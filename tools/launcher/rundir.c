@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "pyprof/process.h"
 #include "rundir.h"
 
 #include <dirent.h>
@@ -223,7 +224,7 @@ static int by_begin(const void *a, const void *b)
 
 static int is_recording_name(const struct dirent *e)
 {
-	return !strncmp(e->d_name, "pyprof.", 7);
+	return pyprof_is_file_name(e->d_name);
 }
 
 #define MAX_COMPLAINTS 10
@@ -329,11 +330,11 @@ static char *move_up(const char *parent, const char *path)
 	const char *name = strrchr(path, '/') + 1;
 
 	for (int i = 0; i < MAX_NAMES; i++) {
-		int pid = atoi(name + strlen("pyprof."));
+		int pid = atoi(name + strlen(PYPROF_FILE_PREFIX));
 		char *to;
 
-		if ((i ? asprintf(&to, "%s/pyprof.%d.%d", parent, pid, i)
-		       : asprintf(&to, "%s/pyprof.%d", parent, pid)) < 0)
+		if ((i ? asprintf(&to, "%s/" PYPROF_FILE_PREFIX "%d.%d", parent, pid, i)
+		       : asprintf(&to, "%s/" PYPROF_FILE_PREFIX "%d", parent, pid)) < 0)
 			return NULL;
 		if (renameat2(AT_FDCWD, path, AT_FDCWD, to, RENAME_NOREPLACE) == 0)
 			return to;

@@ -2,7 +2,7 @@
 /* Prints "NAME VALUE" of what tests in tests/integration change in a recording. */
 #include <stdio.h>
 
-#include "pyprof/abi.h"
+#include "pyprof/format.h"
 
 #define SIZE(what) printf("sizeof %s %zu\n", #what, sizeof(struct pyprof_##what))
 #define FIELD(what, field) \

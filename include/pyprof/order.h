@@ -33,15 +33,15 @@
  *	X2	in the target: a thread leaves its ring	a thread that goes on in a ring elsewhere than
  *		(release), another one takes it (acquire)	where the last one stopped
  */
-#ifndef PYPROF_RING_H
-#define PYPROF_RING_H
+#ifndef PYPROF_ORDER_H
+#define PYPROF_ORDER_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-#include "abi.h"
+#include "format.h"
 
 /* Everything written before is visible to whoever loads this value. */
 static inline void pyprof_publish(uint64_t *field, uint64_t value)

@@ -16,11 +16,13 @@
  * `start_realtime_ns` and `boot_id` stand in the same place in every major: by these anyone can
  * tell whether the process of a recording still runs.
  */
-#ifndef PYPROF_ABI_H
-#define PYPROF_ABI_H
+#ifndef PYPROF_FORMAT_H
+#define PYPROF_FORMAT_H
 
 #include <stddef.h>
 #include <stdint.h>
+
+#include "record.h"
 
 #define PYPROF_MAGIC 0x0a464f5250595001ull /* "\1PYPROF\n", stored last by the target */
 #define PYPROF_MAJOR 4
@@ -32,105 +34,6 @@
 #define PYPROF_CMDLINE_BYTES 2048u
 #define PYPROF_UNRECORDED \
 	8u /* of the programs that were started without the shim, so many have a name */
-
-/*
- * A record: 8 bytes, published by one store. The word 0 is "not written yet", so a block needs no
- * count and a kill between two records tears nothing.
- *
- *	bits  0..3   kind, never 0
- *	bit   4      PYPROF_FAR
- *	bits  5..28  function number into the name table (a thread's number in PYPROF_THREAD)
- *	bits 29..63  ticks since the base: the block's base_ticks, moved on by PYPROF_SYNC
- */
-#define PYPROF_KIND_BITS 4
-#define PYPROF_FN_BITS 24
-#define PYPROF_FN_SHIFT (PYPROF_KIND_BITS + 1)
-#define PYPROF_TICK_SHIFT (PYPROF_FN_SHIFT + PYPROF_FN_BITS)
-#define PYPROF_TICK_BITS (64 - PYPROF_TICK_SHIFT)
-
-#define PYPROF_FN_NONE 0u				/* the root: no function at all */
-#define PYPROF_FN_MAX ((1u << PYPROF_FN_BITS) - 2)	/* the highest number that has a name */
-#define PYPROF_FN_OVERFLOW ((1u << PYPROF_FN_BITS) - 1) /* all functions beyond FN_MAX together */
-
-enum pyprof_kind {
-	PYPROF_EMPTY = 0,	/* not written; ends a block that is not full */
-	PYPROF_CALL = 1,	/* a Python function starts */
-	PYPROF_RETURN = 2,	/* ... returns */
-	PYPROF_UNWIND = 3,	/* ... is left by an exception */
-	PYPROF_RESUME = 4,	/* a suspended generator or coroutine goes on */
-	PYPROF_YIELD = 5,	/* ... is suspended */
-	PYPROF_THROW = 6,	/* ... goes on with an exception thrown into it (3.12+ tells) */
-	PYPROF_C_CALL = 7,	/* a C function starts */
-	PYPROF_C_RETURN = 8,	/* ... returns */
-	PYPROF_C_EXCEPTION = 9, /* ... is left by an exception */
-	PYPROF_OPEN = 10,	/* a frame found running when recording began: time, but no call */
-	PYPROF_BARE_CALL = 11,	/* a Python function starts, and no call site told of it first */
-	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
-	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause; or, with a
-				 * number, a call of what is neither a Python nor a C function, which
-				 * costs so many PYPROF_OTHERS of one of object() */
-	PYPROF_GAP = 14, /* from the thread's record before this on, nothing was seen; or, with
-				 * PYPROF_GAP_BEGINS as number, nothing may be seen from here on */
-	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
-};
-
-/*
- * The program is taking the profile hook. If an event follows, it has not; if a PYPROF_GAP follows,
- * it gave the hook back; where this is a thread's last record, the thread was not seen any more.
- */
-#define PYPROF_GAP_BEGINS 1u
-
-#define PYPROF_SYNC_SHIFT 24
-#define PYPROF_OTHERS 8u /* into so many parts the cost of such a call is divided */
-
-/*
- * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from
- * the start of the code that the interpreter made an integer for it (3.12+: beyond those that it
- * keeps, up to 256 or 1,024), which takes time.
- */
-#define PYPROF_FAR (1u << PYPROF_KIND_BITS)
-
-static inline uint64_t pyprof_record(unsigned kind, uint32_t fn, uint64_t ticks)
-{
-	return ticks << PYPROF_TICK_SHIFT | (uint64_t)fn << PYPROF_FN_SHIFT | kind;
-}
-
-#define PYPROF_KIND_MASK ((1u << PYPROF_KIND_BITS) - 1)
-
-static inline unsigned pyprof_record_kind(uint64_t r)
-{
-	return r & ((1u << PYPROF_KIND_BITS) - 1);
-}
-
-static inline uint32_t pyprof_record_fn(uint64_t r)
-{
-	return (uint32_t)(r >> PYPROF_FN_SHIFT) & ((1u << PYPROF_FN_BITS) - 1);
-}
-
-static inline uint64_t pyprof_record_ticks(uint64_t r)
-{
-	return r >> PYPROF_TICK_SHIFT;
-}
-
-/* What a tick counts (`clock` in the header). All but TSC and COUNT are nanoseconds. */
-enum pyprof_clock {
-	PYPROF_CLOCK_TSC = 1,	 /* the processor's invariant counter: wall time */
-	PYPROF_CLOCK_WALL = 2,	 /* CLOCK_MONOTONIC, where the counter is not invariant */
-	PYPROF_CLOCK_CPU = 3,	 /* CLOCK_PROCESS_CPUTIME_ID */
-	PYPROF_CLOCK_THREAD = 4, /* CLOCK_THREAD_CPUTIME_ID */
-	PYPROF_CLOCK_COUNT = 5,	 /* one tick an event: for tests that want exact times */
-};
-
-enum pyprof_engine {
-	PYPROF_ENGINE_TRACEFUNC = 1,  /* PyEval_SetProfile */
-	PYPROF_ENGINE_MONITORING = 2, /* sys.monitoring */
-};
-
-enum pyprof_overflow {
-	PYPROF_OVERFLOW_FOLD = 1,
-	PYPROF_OVERFLOW_BLOCK = 2,
-	PYPROF_OVERFLOW_DROP = 3,
-};
 
 /* Why events are missing. The counters stand in the ring that missed them. */
 enum pyprof_loss {
