@@ -178,24 +178,6 @@ const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes)
 	return a->base + offset;
 }
 
-const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind,
-					  uint64_t *bytes)
-{
-	const struct pyprof_extent *x = attach_at(a, offset, sizeof(*x));
-
-	if (!x || x->kind != kind)
-		return NULL;
-	*bytes = pyprof_get(&x->bytes);
-	return *bytes >= sizeof(*x) && attach_at(a, offset, *bytes) ? x : NULL;
-}
-
-uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes)
-{
-	uint64_t used = pyprof_observe(&x->used); /* C4 */
-
-	return used > bytes ? bytes : used < sizeof(*x) ? sizeof(*x) : used;
-}
-
 /* --- opening ---------------------------------------------------------------------------------- */
 
 static bool allows_foreign;

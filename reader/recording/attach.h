@@ -59,13 +59,6 @@ uint64_t attach_real_bytes(const struct attach *a);
 /* The bytes at an offset, aligned to 8, or NULL where the file has none. */
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);
 
-/* An extent of the kind at the offset, its whole length, `bytes`, within the file; or NULL. */
-const struct pyprof_extent *attach_extent(const struct attach *a, uint64_t offset, uint32_t kind,
-					  uint64_t *bytes);
-
-/* How much of an extent has been written, at most its length. */
-uint64_t attach_extent_used(const struct pyprof_extent *x, uint64_t bytes);
-
 /*
  * Lets a bus error in this mapping, where the file has become shorter, give zeroes; `prot` is the
  * mapping's. Undone before it is unmapped.

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/seed.h"
+#include "extents.h"
 #include "pyprof/clock.h"
 #include "pyprof/order.h"
 
@@ -191,25 +192,22 @@ static struct pyprof_table *table_for(struct consume *c, size_t i, struct pyprof
 size_t consume_round(struct consume *c)
 {
 	const struct pyprof_header *h = (const void *)c->base;
-	uint64_t offset = pyprof_observe(&h->rings); /* C5 */
+	const struct pyprof_extent *x;
 	size_t n = 0, i = 0;
+	struct extents e;
+	uint64_t used;
 
-	/* No more than the file has room for: a chain that goes round ends. */
-	for (uint64_t left = bytes_now(c) / PYPROF_EXTENT_ALIGN; offset && left; left--) {
-		struct pyprof_extent *x = at(c, offset, PYPROF_EXTENT_ALIGN);
-		uint64_t used;
+	extents_begin(&e, c->base, PYPROF_EXTENT_RINGS, &h->rings);
+	while ((x = extents_next(&e, bytes_now(c), &used))) {
+		uint8_t *rings = c->base + ((const uint8_t *)x - c->base);
 
-		if (!x || x->kind != PYPROF_EXTENT_RINGS)
-			break;
-		used = attach_extent_used(x, PYPROF_EXTENT_ALIGN);
 		for (uint64_t o = sizeof(*x); o + sizeof(struct pyprof_ring) <= used;
 		     o += sizeof(struct pyprof_ring)) {
-			struct pyprof_table *t = table_for(c, i++, (void *)((char *)x + o));
+			struct pyprof_table *t = table_for(c, i++, (void *)(rings + o));
 
 			while (t && fold_one(c, t))
 				n++;
 		}
-		offset = pyprof_observe(&x->next); /* C5 */
 	}
 	return n;
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/progress.h"
+#include "extents.h"
 #include "pyprof/order.h"
 
 #define MAX_WALKS 1000
@@ -36,22 +37,18 @@ static void add_losses(struct drain *d, const uint64_t *n_lost)
 		d->n_lost[i] += pyprof_get(&n_lost[i]);
 }
 
-static int read_rings(struct drain *d, uint64_t offset)
+static int read_rings(struct drain *d)
 {
-	/* No more than the file has room for: a chain that goes round ends. */
-	uint64_t sum = 0, left = attach_real_bytes(d->attach) / sizeof(struct pyprof_ring);
+	const struct attach *a = d->attach;
+	const struct pyprof_header *h = (const void *)a->base;
+	uint64_t used, left = attach_real_bytes(a) / sizeof(struct pyprof_ring);
+	const struct pyprof_extent *x;
+	struct extents e;
 
-	while (offset) {
-		uint64_t bytes, used;
-		const struct pyprof_extent *x =
-			attach_extent(d->attach, offset, PYPROF_EXTENT_RINGS, &bytes);
+	extents_begin(&e, a->base, PYPROF_EXTENT_RINGS, &h->rings);
+	while ((x = extents_next(&e, attach_bytes(a), &used))) {
+		uint64_t offset = (uint64_t)((const uint8_t *)x - a->base);
 
-		if (!x || sum + bytes > attach_bytes(d->attach)) {
-			d->n_bad++;
-			break;
-		}
-		sum += bytes;
-		used = attach_extent_used(x, bytes);
 		for (uint64_t at = sizeof(*x); at + sizeof(struct pyprof_ring) <= used;
 		     at += sizeof(struct pyprof_ring)) {
 			int err = left ? add_ring(d, offset + at) : 0;
@@ -63,8 +60,8 @@ static int read_rings(struct drain *d, uint64_t offset)
 				return 0;
 			}
 		}
-		offset = pyprof_observe(&x->next); /* C5 */
 	}
+	d->n_bad += e.bad;
 	return 0;
 }
 
@@ -108,7 +105,7 @@ int drain_open(struct drain *d, const struct attach *a)
 
 	memset(d, 0, sizeof(*d));
 	d->attach = a;
-	err = read_rings(d, pyprof_observe(&h->rings)); /* C5 */
+	err = read_rings(d);
 	if (err) {
 		drain_close(d);
 		return err;

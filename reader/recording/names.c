@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "extents.h"
 #include "pyprof/order.h"
 
 /* Copies are made in pieces of this size, or of an entry's. */
@@ -205,28 +206,18 @@ static size_t find(const struct name_list *l, uint32_t number)
 int names_read(struct names *n, const struct attach *a)
 {
 	const struct pyprof_header *h = (const void *)a->base;
-	uint64_t offset = pyprof_observe(&h->names); /* C5 */
-	/* No more than the file has room for: a chain that goes round ends. */
-	uint64_t sum = 0;
 	struct piece x = { .budget = attach_real_bytes(a) };
+	const struct pyprof_extent *extent;
+	struct extents e;
 	int err = 0;
 
 	memset(n, 0, sizeof(*n));
-	while (offset && !err) {
-		uint64_t bytes;
-		const struct pyprof_extent *extent =
-			attach_extent(a, offset, PYPROF_EXTENT_NAMES, &bytes);
-
-		if (!extent || sum + bytes > attach_bytes(a)) {
-			n->n_bad++;
-			break;
-		}
-		sum += bytes;
+	extents_begin(&e, a->base, PYPROF_EXTENT_NAMES, &h->names);
+	while (!err && (extent = extents_next(&e, attach_bytes(a), &x.used))) {
 		x.from = (const char *)extent;
-		x.used = attach_extent_used(extent, bytes);
 		err = read_extent(n, &x);
-		offset = pyprof_observe(&extent->next); /* C5 */
 	}
+	n->n_bad += e.bad;
 	free(x.bytes);
 	sort_names(&n->fn);
 	sort_names(&n->thread);
