@@ -30,11 +30,12 @@ struct pyprof_table {
 	uint32_t low_before; /* how far down the stack changed in the fold before */
 };
 
-/* Where the arrays lie behind the header; the order is that of abi.h. */
+/* Where the arrays lie behind the header; the order is that of format.h. */
 struct pyprof_table_layout {
 	struct pyprof_fold_fn *fn, *fn_before;
 	struct pyprof_fold_edge *edge, *edge_before;
 	struct pyprof_fold_frame *stack[2];
+	uint32_t cap_fns, cap_edges, cap_depth;
 	uint64_t bytes; /* of all, the header included */
 };
 
@@ -42,7 +43,7 @@ static inline struct pyprof_table_layout pyprof_table_layout(struct pyprof_fold_
 							     uint32_t fns, uint32_t edges,
 							     uint32_t depth)
 {
-	struct pyprof_table_layout l;
+	struct pyprof_table_layout l = { .cap_fns = fns, .cap_edges = edges, .cap_depth = depth };
 
 	l.bytes = sizeof(*t) + 2 * (fns + 1ull) * sizeof(*l.fn) +
 		  2 * (edges + 1ull) * sizeof(*l.edge) + 2ull * depth * sizeof(*l.stack[0]);
@@ -55,6 +56,37 @@ static inline struct pyprof_table_layout pyprof_table_layout(struct pyprof_fold_
 	return l;
 }
 
+#define PYPROF_TABLE_MAX_CAP (1u << 28)
+
+static inline bool pyprof_table_is_cap(uint32_t cap)
+{
+	return cap && cap <= PYPROF_TABLE_MAX_CAP;
+}
+
+/*
+ * The layout of a table that lies in a recording, where `bytes` may be accessed. Another process
+ * may write it: the caps are read once. False: it is no table, or is longer than that.
+ */
+static inline bool pyprof_table_find(struct pyprof_fold_table *t, uint64_t bytes,
+				     struct pyprof_table_layout *l)
+{
+	uint32_t fns = __atomic_load_n(&t->cap_fns, __ATOMIC_RELAXED);
+	uint32_t edges = __atomic_load_n(&t->cap_edges, __ATOMIC_RELAXED);
+	uint32_t depth = __atomic_load_n(&t->cap_depth, __ATOMIC_RELAXED);
+
+	*l = pyprof_table_layout(t, fns, edges, depth);
+	return __atomic_load_n(&t->extent.kind, __ATOMIC_RELAXED) == PYPROF_EXTENT_FOLD &&
+	       pyprof_table_is_cap(fns) && pyprof_table_is_cap(edges) &&
+	       pyprof_table_is_cap(depth) && l->bytes <= bytes;
+}
+
+/* Whether a table of this layout can have such a state. */
+static inline bool pyprof_table_holds(const struct pyprof_table_layout *l,
+				      const struct pyprof_fold_state *s)
+{
+	return s->n_fns <= l->cap_fns && s->n_edges <= l->cap_edges && s->depth <= l->cap_depth;
+}
+
 /* Changed by the fold of a block that does not count: block numbers only grow. */
 static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 {
@@ -62,11 +94,6 @@ static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 }
 
 /* --- private memory --------------------------------------------------------------------------- */
-
-static inline bool pyprof_table_is_cap(uint32_t cap)
-{
-	return cap && cap <= 1u << 28;
-}
 
 /* How many places an index over so many entries has: twice as many at least, and a power of two. */
 static inline uint32_t pyprof_table_index_size(uint32_t cap)
@@ -196,21 +223,17 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_fold_table *table,
 					  uint64_t bytes)
 {
-	uint32_t fns = __atomic_load_n(&table->cap_fns, __ATOMIC_RELAXED);
-	uint32_t edges = __atomic_load_n(&table->cap_edges, __ATOMIC_RELAXED);
-	uint32_t depth = __atomic_load_n(&table->cap_depth, __ATOMIC_RELAXED);
 	struct pyprof_fold *v = &t->view;
-	struct pyprof_table_layout l = pyprof_table_layout(table, fns, edges, depth);
+	struct pyprof_table_layout l;
 
 	t->folded = pyprof_get(&t->ring->folded); /* the claim orders */
-	if (table->extent.kind != PYPROF_EXTENT_FOLD || !pyprof_table_is_cap(fns) ||
-	    !pyprof_table_is_cap(edges) || !depth || depth > 1u << 28 || l.bytes > bytes)
+	if (!pyprof_table_find(table, bytes, &l))
 		return false;
 	pyprof_copy(&v->s, &table->state[t->folded & 1], sizeof(v->s));
-	if (v->s.n_fns > fns || v->s.n_edges > edges || v->s.depth > depth ||
-	    !pyprof_table_resize(v, fns, edges, depth))
+	if (!pyprof_table_holds(&l, &v->s) ||
+	    !pyprof_table_resize(v, l.cap_fns, l.cap_edges, l.cap_depth))
 		return false;
-	pyprof_table_use(t, table, fns, edges, depth);
+	pyprof_table_use(t, table, l.cap_fns, l.cap_edges, l.cap_depth);
 	pyprof_copy(v->stack, l.stack[t->folded & 1], v->s.depth * sizeof(*v->stack));
 	v->fn[0].last_edge = 0;
 	t->low_before = 0;

@@ -12,7 +12,6 @@
 #ifndef FIRST_ENTRIES /* fuzzing begins with few: a table that grows has more to it, and takes less time */
 #define FIRST_ENTRIES 1024u
 #endif
-#define MAX_ENTRIES (1u << 28)
 #define MAX_TRIES 1000
 #define MAX_CALLS (1ull << 52) /* of one ring: years of calls */
 
@@ -168,42 +167,18 @@ void tables_clear(struct pyprof_fold *f)
 
 /* --- loading ---------------------------------------------------------------------------------- */
 
-/* Where the arrays of a table lie. */
-struct arrays {
-	uint32_t cap_fns, cap_edges, cap_depth;
-	const struct pyprof_fold_state *state;
-	const struct pyprof_fold_fn *fn, *fn_before;
-	const struct pyprof_fold_edge *edge, *edge_before;
-	const struct pyprof_fold_frame *stack[2];
-};
-
-static bool find_arrays(struct arrays *s, const struct attach *a, uint64_t offset)
+static bool find_table(struct pyprof_table_layout *l, const struct attach *a, uint64_t offset)
 {
-	const struct pyprof_fold_table *t = attach_at(a, offset, sizeof(*t));
-	struct pyprof_fold_table head = { .cap_fns = 0 };
-	uint64_t at = offset + sizeof(*t);
-	uint64_t fn_bytes, edge_bytes, stack_bytes;
+	/* It is not written: the layout has no pointers to constant memory. */
+	struct pyprof_fold_table *t = (struct pyprof_fold_table *)attach_at(a, offset, sizeof(*t));
 
-	if (!t)
-		return false;
-	pyprof_copy(&head, t, offsetof(struct pyprof_fold_table, state));
-	if (head.extent.kind != PYPROF_EXTENT_FOLD || head.cap_fns > MAX_ENTRIES ||
-	    head.cap_edges > MAX_ENTRIES || head.cap_depth > MAX_ENTRIES)
-		return false;
-	fn_bytes = (head.cap_fns + 1ull) * sizeof(*s->fn);
-	edge_bytes = (head.cap_edges + 1ull) * sizeof(*s->edge);
-	stack_bytes = (uint64_t)head.cap_depth * sizeof(**s->stack);
-	*s = (struct arrays){ .cap_fns = head.cap_fns,
-			      .cap_edges = head.cap_edges,
-			      .cap_depth = head.cap_depth,
-			      .state = t->state };
-	s->fn = attach_at(a, at, fn_bytes);
-	s->fn_before = attach_at(a, at += fn_bytes, fn_bytes);
-	s->edge = attach_at(a, at += fn_bytes, edge_bytes);
-	s->edge_before = attach_at(a, at += edge_bytes, edge_bytes);
-	s->stack[0] = attach_at(a, at += edge_bytes, stack_bytes);
-	s->stack[1] = attach_at(a, at + stack_bytes, stack_bytes);
-	return s->fn && s->fn_before && s->edge && s->edge_before && s->stack[0] && s->stack[1];
+	return t && pyprof_table_find(t, attach_bytes(a) - offset, l);
+}
+
+/* The states of a table with this layout, by parity. */
+static const struct pyprof_fold_state *states_of(const struct pyprof_table_layout *l)
+{
+	return ((const struct pyprof_fold_table *)l->fn - 1)->state;
 }
 
 static uint32_t power_of_two(uint32_t at_least, uint32_t n)
@@ -224,11 +199,6 @@ static int make_room(struct pyprof_fold *f, const struct pyprof_fold_state *s)
 	if (s->depth >= f->cap_depth && !resize_stack(f, power_of_two(s->depth + 1, f->cap_depth)))
 		return -ENOMEM;
 	return 0;
-}
-
-static bool fits(const struct arrays *t, const struct pyprof_fold_state *s)
-{
-	return s->n_fns <= t->cap_fns && s->n_edges <= t->cap_edges && s->depth <= t->cap_depth;
 }
 
 /*
@@ -257,18 +227,18 @@ static int odd(const struct tables_source *s)
  * State and stack exist twice, and the fold of the block after the next writes them: so they hold
  * if the next one is not folded yet, which is to be asked behind this.
  */
-static void take_state(struct pyprof_fold_state *state, const struct arrays *t,
+static void take_state(struct pyprof_fold_state *state, const struct pyprof_table_layout *t,
 		       struct tables_source *s)
 {
 	s->folded = pyprof_observe(&s->ring->ring->folded); /* C9 */
-	pyprof_copy(state, &t->state[s->folded & 1], sizeof(*state));
+	pyprof_copy(state, &states_of(t)[s->folded & 1], sizeof(*state));
 }
 
 int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s)
 {
-	struct arrays t;
+	struct pyprof_table_layout t;
 
-	if (!find_arrays(&t, s->ring->attach, s->offset))
+	if (!find_table(&t, s->ring->attach, s->offset))
 		return odd(s);
 	take_state(state, &t, s);
 	return drain_folded_by_now(s->ring->ring) == s->folded && is_current(s) ? 0 : -EAGAIN;
@@ -278,15 +248,15 @@ int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s)
 int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 {
 	struct pyprof_fold_state state;
-	struct arrays t;
+	struct pyprof_table_layout t;
 
-	if (!find_arrays(&t, s->ring->attach, s->offset))
+	if (!find_table(&t, s->ring->attach, s->offset))
 		return odd(s);
 	for (int look = 0; look < 2; look++) {
 		int err;
 
 		take_state(&state, &t, s);
-		if (!fits(&t, &state) || !is_paid(s, &state))
+		if (!pyprof_table_holds(&t, &state) || !is_paid(s, &state))
 			return odd(s);
 		err = make_room(f, &state);
 		if (err)
@@ -407,7 +377,8 @@ static uint32_t known_to(uint32_t before, uint32_t i, int err)
 	return before > i ? before : i;
 }
 
-static int read_fns(struct pyprof_fold *f, struct tables_source *s, const struct arrays *t)
+static int read_fns(struct pyprof_fold *f, struct tables_source *s,
+		    const struct pyprof_table_layout *t)
 {
 	int err = 0;
 
@@ -429,7 +400,8 @@ static int read_fns(struct pyprof_fold *f, struct tables_source *s, const struct
 	return err;
 }
 
-static int read_edges(struct pyprof_fold *f, struct tables_source *s, const struct arrays *t)
+static int read_edges(struct pyprof_fold *f, struct tables_source *s,
+		      const struct pyprof_table_layout *t)
 {
 	int err = 0;
 
@@ -540,8 +512,10 @@ static int by_sequence(const void *a, const void *b)
 
 int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
 {
-	struct arrays t;
-	int err = find_arrays(&t, s->ring->attach, s->offset) && fits(&t, &f->s) ? 0 : odd(s);
+	struct pyprof_table_layout t;
+	int err = find_table(&t, s->ring->attach, s->offset) && pyprof_table_holds(&t, &f->s)
+			  ? 0
+			  : odd(s);
 
 	s->n_late = s->n_applied = 0;
 	err = err ? err : read_fns(f, s, &t);

@@ -102,18 +102,14 @@ static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64
 	return true;
 }
 
-/* The fold table of a ring, whose numbers lead nowhere outside of it; or NULL. */
+/* The fold table of a ring, or NULL. */
 static struct pyprof_fold_table *find_table(const struct pyprof_ring *ring,
 					    struct pyprof_table_layout *l)
 {
-	struct pyprof_fold_table *t = region_check(ring->fold, sizeof(*t));
-	uint32_t fns = t ? t->cap_fns : 0, edges = t ? t->cap_edges : 0;
-	uint32_t depth = t ? t->cap_depth : 0;
+	uint64_t offset = ring->fold;
+	struct pyprof_fold_table *t = region_check(offset, sizeof(*t));
 
-	if (!pyprof_table_is_cap(fns) || !pyprof_table_is_cap(edges) || depth > 1u << 28)
-		return NULL;
-	*l = pyprof_table_layout(t, fns, edges, depth);
-	return region_check(ring->fold, l->bytes);
+	return t && pyprof_table_find(t, region.used_bytes - offset, l) ? t : NULL;
 }
 
 /* What was running when the last folded block ended, less what has ended since. */
@@ -128,12 +124,12 @@ static void add_folded(struct forkstack *f, const struct pyprof_ring *ring, uint
 	if (!t)
 		return;
 	depth = t->state[folded & 1].depth;
-	f->complete = depth <= t->cap_depth;
+	f->complete = depth <= l.cap_depth;
 	for (depth -= ended < depth ? ended : depth; depth && f->complete; depth--) {
 		uint32_t edge = l.stack[folded & 1][depth - 1].edge;
-		uint32_t slot = edge <= t->cap_edges ? l.edge[edge].callee : UINT32_MAX;
+		uint32_t slot = edge <= l.cap_edges ? l.edge[edge].callee : UINT32_MAX;
 
-		f->complete = slot <= t->cap_fns && add(f, l.fn[slot].number);
+		f->complete = slot <= l.cap_fns && add(f, l.fn[slot].number);
 	}
 }
 
