@@ -135,7 +135,7 @@ static void do_add(struct browser *b, struct text argument)
 {
 	struct loaded l;
 	struct load_error e;
-	int rc;
+	int err;
 
 	if (!has_statistics(b))
 		return;
@@ -151,11 +151,11 @@ static void do_add(struct browser *b, struct text argument)
 		putchar('\n');
 		return;
 	}
-	rc = keep_callees(b);
-	rc = rc ? rc : loaded_add(&b->loaded, &l);
+	err = keep_callees(b);
+	err = err ? err : loaded_add(&b->loaded, &l);
 	loaded_close(&l);
-	if (rc)
-		cannot(b, "add", argument, strerror(-rc));
+	if (err)
+		cannot(b, "add", argument, strerror(-err));
 	forget_order(b);
 }
 
@@ -184,19 +184,19 @@ static int print_callees(struct browser *b, const struct report_options *options
 	char *bytes;
 	size_t n = 0;
 	FILE *to = open_memstream(&bytes, &n);
-	int rc;
+	int err;
 
 	if (!to)
 		return -ENOMEM;
-	rc = report_callees(to, &b->loaded.sum.profile, options);
-	if (fclose(to) && !rc)
-		rc = -ENOMEM;
-	if (!rc) {
+	err = report_callees(to, &b->loaded.sum.profile, options);
+	if (fclose(to) && !err)
+		err = -ENOMEM;
+	if (!err) {
 		fwrite(bytes, 1, n, stdout);
 		b->has_callees |= n > 0;
 	}
 	free(bytes);
-	return rc;
+	return err;
 }
 
 static void print_report(struct browser *b, struct text argument, report *print)
@@ -207,9 +207,9 @@ static void print_report(struct browser *b, struct text argument, report *print)
 					  .escape = isatty(STDOUT_FILENO) };
 	struct restriction *restriction = NULL;
 	struct terms t;
-	int rc = terms_split(&t, argument);
+	int err = terms_split(&t, argument);
 
-	if (!rc)
+	if (!err)
 		restriction = find_restrictions(&t, &options.n_restrictions);
 	if (!restriction) {
 		no_memory(b);
@@ -220,10 +220,10 @@ static void print_report(struct browser *b, struct text argument, report *print)
 		options.edges = b->callees.n_fns ? &b->callees : NULL;
 		if (print == report_print)
 			loaded_put_files(&b->loaded, stdout);
-		rc = print == report_callees ? print_callees(b, &options)
-					     : print(stdout, &b->loaded.sum.profile, &options);
-		if (rc && rc != -EPIPE)
-			cannot(b, "print", (struct text){ "statistics", 10 }, report_error(rc));
+		err = print == report_callees ? print_callees(b, &options)
+					      : print(stdout, &b->loaded.sum.profile, &options);
+		if (err && err != -EPIPE)
+			cannot(b, "print", (struct text){ "statistics", 10 }, report_error(err));
 	}
 	free(restriction);
 	terms_close(&t);
@@ -506,34 +506,34 @@ static void on_interrupt(int signal_number)
 static int read_line(struct browser *b, struct prompt *p, struct text *line)
 {
 	char *prompt;
-	int rc;
+	int err;
 
 	if (asprintf(&prompt, "%s%% ", b->current ? b->current : "") < 0)
 		return -ENOMEM;
-	rc = prompt_read(p, prompt, line);
+	err = prompt_read(p, prompt, line);
 	free(prompt);
-	if (rc == 0) {
+	if (err == 0) {
 		*line = (struct text){ "EOF", 3 };
 		return 1;
 	}
-	return rc;
+	return err;
 }
 
 static void run_session(struct browser *b)
 {
 	struct prompt p;
 	struct text line;
-	int rc = 1;
+	int err = 1;
 
 	prompt_open(&p, words_behind);
 	puts("Welcome to the profile statistics browser.");
-	while (!b->ends && (rc = read_line(b, &p, &line)) > 0)
+	while (!b->ends && (err = read_line(b, &p, &line)) > 0)
 		obey_line(b, line);
-	if (rc < 0 && rc != -EPIPE) {
+	if (err < 0 && err != -EPIPE) {
 		b->is_script = true; /* nothing more can be read */
-		cannot(b, "read", (struct text){ "commands", 8 }, strerror(-rc));
+		cannot(b, "read", (struct text){ "commands", 8 }, strerror(-err));
 	}
-	if (rc > 0 && !b->failed)
+	if (err > 0 && !b->failed)
 		puts("Goodbye.");
 	prompt_close(&p);
 }

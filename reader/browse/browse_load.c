@@ -55,22 +55,22 @@ static char *name_file(const char *name, const struct stat *st)
 static int look_into(const char *name, size_t max, struct stat *st, char **bytes, size_t *n_bytes)
 {
 	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int rc = fd < 0 || fstat(fd, st) < 0 ? -errno : 0;
+	int err = fd < 0 || fstat(fd, st) < 0 ? -errno : 0;
 	ssize_t got = 1;
 
 	*bytes = NULL;
 	*n_bytes = 0;
-	if (!rc && S_ISDIR(st->st_mode))
-		rc = -EISDIR;
-	if (!rc && S_ISREG(st->st_mode) && (size_t)st->st_size < max)
+	if (!err && S_ISDIR(st->st_mode))
+		err = -EISDIR;
+	if (!err && S_ISREG(st->st_mode) && (size_t)st->st_size < max)
 		max = (size_t)st->st_size;
-	if (!rc && !(*bytes = malloc(max + 1)))
-		rc = -ENOMEM;
-	for (; !rc && *n_bytes < max && got > 0; *n_bytes += got > 0 ? (size_t)got : 0)
+	if (!err && !(*bytes = malloc(max + 1)))
+		err = -ENOMEM;
+	for (; !err && *n_bytes < max && got > 0; *n_bytes += got > 0 ? (size_t)got : 0)
 		got = read(fd, *bytes + *n_bytes, max - *n_bytes);
 	if (fd >= 0)
 		close(fd);
-	return rc;
+	return err;
 }
 
 /* Python's repr, for free(), or NULL. */
@@ -143,20 +143,20 @@ static int read_known(struct loaded *l, const char *name, const char *line, cons
 {
 	struct source s = { 0 };
 	bool recording = is_recording(head, n_head);
-	int rc = -1;
+	int err = -1;
 
 	if (recording || (n_head && (*head & 0x7f) == '{'))
-		rc = sources_read(&s, name, &l->sum, e->words);
+		err = sources_read(&s, name, &l->sum, e->words);
 	else
 		snprintf(e->words, sizeof(e->words),
 			 "read %.300s: found another file, expected a recording or a pstats file",
 			 name);
-	if (!recording && (rc || !s.n_functions))
-		rc = say_as_python(e, name, line);
-	if (!rc && recording)
+	if (!recording && (err || !s.n_functions))
+		err = say_as_python(e, name, line);
+	if (!err && recording)
 		print_source(&s, options);
 	sources_close(&s);
-	return rc;
+	return err;
 }
 
 static int add_file(struct loaded *l, const char *name, const struct browse_options *options,
@@ -165,20 +165,20 @@ static int add_file(struct loaded *l, const char *name, const struct browse_opti
 	char *head, *line = NULL;
 	size_t n_head;
 	struct stat st;
-	int rc = look_into(name, sizeof(uint64_t), &st, &head, &n_head);
+	int err = look_into(name, sizeof(uint64_t), &st, &head, &n_head);
 
-	if (rc) {
-		e->os_error = -rc;
+	if (err) {
+		e->os_error = -err;
 		free(head);
 		return -1;
 	}
 	line = name_file(name, &st);
-	rc = line ? read_known(l, name, line, head, n_head, options, e) : say(e, strerror(ENOMEM));
-	if (!rc && (add_files_text(l, line, strlen(line)) || add_files_text(l, "\n", 1)))
-		rc = say(e, strerror(ENOMEM));
+	err = line ? read_known(l, name, line, head, n_head, options, e) : say(e, strerror(ENOMEM));
+	if (!err && (add_files_text(l, line, strlen(line)) || add_files_text(l, "\n", 1)))
+		err = say(e, strerror(ENOMEM));
 	free(line);
 	free(head);
-	return rc;
+	return err;
 }
 
 /* Of what was read. */
@@ -194,37 +194,37 @@ int loaded_open(struct loaded *l, struct text name, const struct browse_options 
 {
 	char *typed = strndup(name.bytes, name.n);
 	struct names_list names = { 0 };
-	int rc;
+	int err;
 
 	*l = (struct loaded){ .sum = { .wish = &options->wish } };
 	e->os_error = 0;
 	profile_init(&l->sum.profile);
 	if (!typed)
-		rc = say(e, strerror(ENOMEM));
+		err = say(e, strerror(ENOMEM));
 	else if (strlen(typed) != name.n)
-		rc = say(e, "ValueError: embedded null byte");
+		err = say(e, "ValueError: embedded null byte");
 	else if (!*typed)
-		rc = -(e->os_error = ENOENT);
+		err = -(e->os_error = ENOENT);
 	else if (sources_find(&names, typed))
-		rc = say(e, strerror(ENOMEM));
+		err = say(e, strerror(ENOMEM));
 	else
-		rc = 0;
-	for (size_t i = 0; i < names.n && !rc; i++)
-		rc = add_file(l, names.name[i], options, e);
-	rc = rc ? rc : choose(l, options, e);
+		err = 0;
+	for (size_t i = 0; i < names.n && !err; i++)
+		err = add_file(l, names.name[i], options, e);
+	err = err ? err : choose(l, options, e);
 	sources_free(&names);
 	free(typed);
-	if (rc)
+	if (err)
 		loaded_close(l);
-	return rc ? -1 : 0;
+	return err ? -1 : 0;
 }
 
 int loaded_add(struct loaded *l, const struct loaded *more)
 {
-	int rc = sources_total(&l->sum, &more->sum.total);
+	int err = sources_total(&l->sum, &more->sum.total);
 
-	rc = rc ? rc : add_files_text(l, more->files, more->n_files_bytes);
-	return rc ? rc : profile_merge(&l->sum.profile, &more->sum.profile);
+	err = err ? err : add_files_text(l, more->files, more->n_files_bytes);
+	return err ? err : profile_merge(&l->sum.profile, &more->sum.profile);
 }
 
 void loaded_put_files(const struct loaded *l, FILE *to)

@@ -486,26 +486,26 @@ int json_write(FILE *to, const struct source *sources, size_t n_sources,
 	       const struct json_report *reports, size_t n_reports)
 {
 	struct json j = { .to = to };
-	int rc = 0;
+	int err = 0;
 
 	errno = 0;
-	for (size_t i = 0; i < n_reports && !rc; i++) {
+	for (size_t i = 0; i < n_reports && !err; i++) {
 		size_t *fn = NULL, n = 0;
 
-		rc = report_choose(reports[i].profile, reports[i].options, &fn, &n);
-		if (!rc && !i)
+		err = report_choose(reports[i].profile, reports[i].options, &fn, &n);
+		if (!err && !i)
 			put_head(&j, sources, n_sources);
-		if (!rc)
+		if (!err)
 			put_report(&j, &reports[i], fn, n);
 		free(fn);
 	}
-	if (!rc && !n_reports)
+	if (!err && !n_reports)
 		put_head(&j, sources, n_sources);
-	if (!rc) {
+	if (!err) {
 		end(&j, "]");
 		end(&j, "}\n");
 	}
-	if (!rc && (fflush(to) || ferror(to)))
-		rc = errno ? -errno : -EIO;
-	return rc;
+	if (!err && (fflush(to) || ferror(to)))
+		err = errno ? -errno : -EIO;
+	return err;
 }

@@ -135,18 +135,18 @@ static int listing_search(struct listing *l, struct match *m)
 static int restrict_by_pattern(struct listing *l, struct text pattern, FILE *heading)
 {
 	struct match m;
-	int rc;
+	int err;
 
 	switch (match_open(&m, pattern)) {
 	case PATTERN_OK:
-		rc = listing_search(l, &m);
+		err = listing_search(l, &m);
 		match_close(&m);
-		return rc;
+		return err;
 	case PATTERN_INVALID:
 		fputs("   <Invalid regular expression ", heading);
-		rc = match_put_repr(heading, pattern);
+		err = match_put_repr(heading, pattern);
 		fputs(">\n", heading);
-		return rc;
+		return err;
 	case PATTERN_UNSUPPORTED:
 		return -EOPNOTSUPP;
 	case PATTERN_NO_MEMORY:
@@ -173,18 +173,18 @@ static int put_restriction(FILE *heading, const struct restriction *r)
 static int restrict_listing(struct listing *l, const struct restriction *r, FILE *heading)
 {
 	size_t before = l->n, keep;
-	int rc = 0;
+	int err = 0;
 
 	if (r->kind == RESTRICT_PATTERN)
-		rc = restrict_by_pattern(l, r->pattern, heading);
+		err = restrict_by_pattern(l, r->pattern, heading);
 	else if (restriction_keeps(r, before, &keep) && keep < before)
 		l->n = keep;
-	if (rc || l->n == before)
-		return rc;
+	if (err || l->n == before)
+		return err;
 	fprintf(heading, "   List reduced from %zu to %zu due to restriction <", before, l->n);
-	rc = put_restriction(heading, r);
+	err = put_restriction(heading, r);
 	fputs(">\n", heading);
-	return rc;
+	return err;
 }
 
 static void put_order(FILE *heading, const struct sort_keys *keys)
@@ -200,17 +200,17 @@ static void put_order(FILE *heading, const struct sort_keys *keys)
 static int listing_reduce(struct listing *l, const struct report_options *options)
 {
 	FILE *heading = open_memstream(&l->heading, &l->n_heading);
-	int rc = 0;
+	int err = 0;
 
 	if (!heading)
 		return -ENOMEM;
 	put_order(heading, &options->sort);
-	for (size_t i = 0; i < options->n_restrictions && !rc; i++)
-		rc = restrict_listing(l, &options->restriction[i], heading);
+	for (size_t i = 0; i < options->n_restrictions && !err; i++)
+		err = restrict_listing(l, &options->restriction[i], heading);
 	fputc('\n', heading);
-	if (fclose(heading) && !rc)
-		rc = -ENOMEM;
-	return rc;
+	if (fclose(heading) && !err)
+		err = -ENOMEM;
+	return err;
 }
 
 static int listing_width(const struct listing *l)
@@ -237,19 +237,19 @@ static void listing_close(struct listing *l)
 static int listing_show(struct listing *l, const struct profile *p,
 			const struct report_options *options)
 {
-	int rc = 0;
+	int err = 0;
 
 	if (!options->qualnames)
-		rc = shown_tell_apart(&l->shown, p, l->fn, l->n, l->label);
-	if (!rc && options->escape)
-		rc = shown_escape(&l->shown, l->label, p->n_fns);
-	return rc;
+		err = shown_tell_apart(&l->shown, p, l->fn, l->n, l->label);
+	if (!err && options->escape)
+		err = shown_escape(&l->shown, l->label, p->n_fns);
+	return err;
 }
 
 static int listing_open(struct listing *l, const struct profile *p,
 			const struct report_options *options)
 {
-	int rc = -ENOMEM;
+	int err = -ENOMEM;
 
 	memset(l, 0, sizeof(*l));
 	l->fn = reallocarray(NULL, p->n_listed + 1, sizeof(*l->fn));
@@ -257,27 +257,27 @@ static int listing_open(struct listing *l, const struct profile *p,
 	if (!l->fn || !l->label)
 		goto out;
 	l->n = p->n_listed;
-	rc = sort_keys_apply(p, &options->sort, options->reverse, l->fn);
-	if (rc)
+	err = sort_keys_apply(p, &options->sort, options->reverse, l->fn);
+	if (err)
 		goto out;
-	rc = listing_reduce(l, options);
-	if (!rc)
-		rc = listing_show(l, p, options);
+	err = listing_reduce(l, options);
+	if (!err)
+		err = listing_show(l, p, options);
 	l->width = listing_width(l);
 out:
-	if (rc)
+	if (err)
 		listing_close(l);
-	return rc;
+	return err;
 }
 
 int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
 		  size_t *n)
 {
 	struct listing l;
-	int rc = listing_open(&l, p, options);
+	int err = listing_open(&l, p, options);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	*fn = l.fn;
 	*n = l.n;
 	l.fn = NULL;
@@ -428,9 +428,9 @@ static int put_rows(FILE *to, const struct profile *p, const struct listing *l,
 		    const struct report_options *options, struct lines *lines)
 {
 	size_t before = ROW_WIDTH + (options->exceptions ? EXCEPTIONS_WIDTH : 0), i;
-	int rc = 0;
+	int err = 0;
 
-	for (i = 0; i < l->n && !(rc = stream_error(to)); i++) {
+	for (i = 0; i < l->n && !(err = stream_error(to)); i++) {
 		struct text label = l->label[l->fn[i]];
 		size_t n = lines_wide(lines, before + (size_t)text_width(label));
 
@@ -439,8 +439,8 @@ static int put_rows(FILE *to, const struct profile *p, const struct listing *l,
 		put_row(to, &p->fn[l->fn[i]].counts, label, options->exceptions);
 		lines_take(lines, n);
 	}
-	put_rest(to, rc ? i : l->n, i);
-	return rc;
+	put_rest(to, err ? i : l->n, i);
+	return err;
 }
 
 int report_print(FILE *to, const struct profile *p, const struct report_options *options)
@@ -448,10 +448,10 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 	struct profile_counts total = options->total ? *options->total : profile_total(p);
 	struct lines lines = lines_of(options);
 	struct listing l;
-	int rc = listing_open(&l, p, options);
+	int err = listing_open(&l, p, options);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	errno = 0;
 	put_top_level(to, p, options->escape);
 	put_sums(to, &total);
@@ -463,11 +463,11 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 		lines_take(&lines, lines_wide(&lines, COLUMNS_WIDTH + (options->exceptions
 									       ? EXCEPTIONS_WIDTH
 									       : 0)));
-		rc = put_rows(to, p, &l, options, &lines);
+		err = put_rows(to, p, &l, options, &lines);
 		fputs("\n\n", to);
 	}
 	listing_close(&l);
-	return rc ? rc : stream_finish(to);
+	return err ? err : stream_finish(to);
 }
 
 /* One line under a function: another that called it, or that it called. */
@@ -607,9 +607,9 @@ static int put_calls(FILE *to, const struct listing *l, const struct calls *c, c
 		     struct lines *lines)
 {
 	size_t i;
-	int rc = 0;
+	int err = 0;
 
-	for (i = 0; i < l->n && !(rc = stream_error(to)); i++) {
+	for (i = 0; i < l->n && !(err = stream_error(to)); i++) {
 		size_t first = c->start[l->fn[i]], end = c->start[l->fn[i] + 1];
 		size_t n = lines_of_calls(lines, c, l->fn[i], l->width);
 
@@ -623,8 +623,8 @@ static int put_calls(FILE *to, const struct listing *l, const struct calls *c, c
 		if (first == end)
 			fputc('\n', to);
 	}
-	put_rest(to, rc ? i : l->n, i);
-	return rc;
+	put_rest(to, err ? i : l->n, i);
+	return err;
 }
 
 #define TITLE_WIDTH 16 /* "was called by..." */
@@ -635,13 +635,13 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 	struct lines lines = lines_of(options);
 	struct listing l;
 	struct calls c;
-	int rc = listing_open(&l, p, options);
+	int err = listing_open(&l, p, options);
 
-	if (rc)
-		return rc;
-	rc = calls_open(&c, p, by_caller && options->edges ? options->edges : p, l.label,
-			by_caller);
-	if (rc)
+	if (err)
+		return err;
+	err = calls_open(&c, p, by_caller && options->edges ? options->edges : p, l.label,
+			 by_caller);
+	if (err)
 		goto out;
 	errno = 0;
 	if (l.n) {
@@ -651,15 +651,15 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 		lines_take(&lines, lines_wide(&lines, (size_t)l.width + CALL_WIDTH));
 		put_call_heading(to, p, l.width, by_caller ? "called..." : "was called by...",
 				 options->sampled);
-		rc = put_calls(to, &l, &c, by_caller ? "-> " : "<- ", &lines);
+		err = put_calls(to, &l, &c, by_caller ? "-> " : "<- ", &lines);
 		fputs("\n\n", to);
 	}
-	if (!rc)
-		rc = stream_finish(to);
+	if (!err)
+		err = stream_finish(to);
 	calls_close(&c);
 out:
 	listing_close(&l);
-	return rc;
+	return err;
 }
 
 int report_callers(FILE *to, const struct profile *p, const struct report_options *options)

@@ -378,27 +378,27 @@ static int merge_callers(struct profile *to, const struct profile *from, size_t 
 {
 	const struct profile_fn *fn = &from->fn[callee];
 	struct profile_fn *sum = &to->fn[map[callee]];
-	int rc = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < fn->n_callers && !rc; i++) {
+	for (size_t i = 0; i < fn->n_callers && !err; i++) {
 		const struct profile_edge *edge = &fn->caller[i];
 
 		if (i < sum->n_callers && sum->caller[i].caller == map[edge->caller]) {
 			edge_count(&sum->caller[i], &edge->counts, edge->only_calls);
 			continue;
 		}
-		rc = edge_add(to, map[edge->caller], map[callee], &edge->counts, edge->only_calls);
+		err = edge_add(to, map[edge->caller], map[callee], &edge->counts, edge->only_calls);
 	}
-	return rc;
+	return err;
 }
 
 int profile_merge(struct profile *to, const struct profile *from)
 {
 	size_t *map = reallocarray(NULL, from->n_fns + 1, sizeof(*map));
-	int rc = -ENOMEM;
+	int err = -ENOMEM;
 
 	if (!map)
-		return rc;
+		return err;
 	for (size_t i = 0; i < from->n_fns; i++) {
 		const struct profile_fn *fn = &from->fn[i];
 		struct profile_fn key = {
@@ -416,12 +416,12 @@ int profile_merge(struct profile *to, const struct profile *from)
 			goto out;
 		profile_counts_add(&to->fn[map[fn]].counts, &from->fn[fn].counts);
 	}
-	rc = 0;
-	for (size_t i = 0; i < from->n_fns && !rc; i++)
-		rc = merge_callers(to, from, i, map);
+	err = 0;
+	for (size_t i = 0; i < from->n_fns && !err; i++)
+		err = merge_callers(to, from, i, map);
 out:
 	free(map);
-	return rc;
+	return err;
 }
 
 /* --- strip_dirs ------------------------------------------------------------------------------- */
@@ -476,43 +476,43 @@ static void strip_callers(struct strip *s, const struct profile_fn *fn)
 
 static int strip_listed(struct strip *s)
 {
-	int rc = 0;
+	int err = 0;
 
-	for (size_t i = 0; i < s->from->n_listed && !rc; i++) {
+	for (size_t i = 0; i < s->from->n_listed && !err; i++) {
 		size_t from = s->from->listed[i], to = s->map[from];
 
 		if (!s->to.fn[to].listed)
 			s->to.fn[to].counts = s->from->fn[from].counts;
 		else
 			profile_counts_add(&s->to.fn[to].counts, &s->from->fn[from].counts);
-		rc = profile_list(&s->to, to);
+		err = profile_list(&s->to, to);
 		strip_callers(s, &s->from->fn[from]);
-		for (size_t k = 0; k < s->n_edges && !rc; k++)
-			rc = edge_add(&s->to, s->edge[k].caller, to, &s->edge[k].counts,
-				      s->edge[k].only_calls);
+		for (size_t k = 0; k < s->n_edges && !err; k++)
+			err = edge_add(&s->to, s->edge[k].caller, to, &s->edge[k].counts,
+				       s->edge[k].only_calls);
 	}
-	return rc;
+	return err;
 }
 
 int profile_strip_dirs(struct profile *p)
 {
 	struct strip s = { .from = p };
-	int rc = -ENOMEM;
+	int err = -ENOMEM;
 
 	profile_init(&s.to);
 	s.map = calloc(p->n_fns + 1, sizeof(*s.map));
 	s.place = calloc(p->n_fns + 1, sizeof(*s.place));
 	s.edge = calloc(p->n_edges + 1, sizeof(*s.edge));
 	if (s.map && s.place && s.edge)
-		rc = strip_functions(&s);
-	if (!rc)
-		rc = strip_listed(&s);
+		err = strip_functions(&s);
+	if (!err)
+		err = strip_listed(&s);
 	free(s.map);
 	free(s.place);
 	free(s.edge);
-	if (rc) {
+	if (err) {
 		profile_fini(&s.to);
-		return rc;
+		return err;
 	}
 	profile_fini(p);
 	*p = s.to;

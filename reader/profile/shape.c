@@ -30,13 +30,13 @@ static int shape_open(struct shape *s, const struct profile *p)
 }
 
 /* Puts the new profile in the old one's place, where nothing went wrong. */
-static int shape_close(struct shape *s, struct profile *p, int rc)
+static int shape_close(struct shape *s, struct profile *p, int err)
 {
 	free(s->map);
 	free(s->extra);
-	if (rc) {
+	if (err) {
 		profile_fini(&s->to);
-		return rc;
+		return err;
 	}
 	profile_fini(p);
 	*p = s->to;
@@ -57,11 +57,11 @@ static int add_listed(struct shape *s, size_t fn)
 int shape_no_subcalls(struct profile *p)
 {
 	struct shape s;
-	int rc = shape_open(&s, p);
+	int err = shape_open(&s, p);
 
-	for (size_t i = 0; i < p->n_listed && !rc; i++)
-		rc = add_listed(&s, p->listed[i]);
-	return shape_close(&s, p, rc);
+	for (size_t i = 0; i < p->n_listed && !err; i++)
+		err = add_listed(&s, p->listed[i]);
+	return shape_close(&s, p, err);
 }
 
 /* --- without C functions ---------------------------------------------------------------------- */
@@ -168,32 +168,32 @@ static int add_caller(struct shape *s, size_t callee, const struct profile_edge 
 
 static int add_python(struct shape *s, size_t fn)
 {
-	int rc = add_listed(s, fn);
+	int err = add_listed(s, fn);
 
-	if (!rc)
+	if (!err)
 		add_times(&s->to.fn[s->map[fn]].counts, s->extra[fn].self_s,
 			  s->extra[fn].self_cost_s);
-	return rc;
+	return err;
 }
 
 int shape_no_builtins(struct profile *p)
 {
 	struct shape s;
-	int rc = shape_open(&s, p);
+	int err = shape_open(&s, p);
 
-	for (size_t i = 0; i < p->n_listed && !rc; i++) {
+	for (size_t i = 0; i < p->n_listed && !err; i++) {
 		if (is_c(&p->fn[p->listed[i]]))
 			give_time(&s, &p->fn[p->listed[i]]);
 	}
-	for (size_t i = 0; i < p->n_listed && !rc; i++) {
+	for (size_t i = 0; i < p->n_listed && !err; i++) {
 		if (!is_c(&p->fn[p->listed[i]]))
-			rc = add_python(&s, p->listed[i]);
+			err = add_python(&s, p->listed[i]);
 	}
-	for (size_t i = 0; i < p->n_listed && !rc; i++) {
+	for (size_t i = 0; i < p->n_listed && !err; i++) {
 		const struct profile_fn *fn = &p->fn[p->listed[i]];
 
-		for (size_t k = 0; !is_c(fn) && k < fn->n_callers && !rc; k++)
-			rc = add_caller(&s, p->listed[i], &fn->caller[k]);
+		for (size_t k = 0; !is_c(fn) && k < fn->n_callers && !err; k++)
+			err = add_caller(&s, p->listed[i], &fn->caller[k]);
 	}
-	return shape_close(&s, p, rc);
+	return shape_close(&s, p, err);
 }

@@ -299,7 +299,7 @@ int sort_keys_apply(const struct profile *p, const struct sort_keys *keys, bool 
 	struct sorting s = { p, keys, NULL };
 	struct text *label = NULL;
 	size_t *spare = NULL;
-	int rc = -ENOMEM;
+	int err = -ENOMEM;
 
 	if (p->n_listed)
 		memcpy(order, p->listed, p->n_listed * sizeof(*order));
@@ -317,9 +317,9 @@ int sort_keys_apply(const struct profile *p, const struct sort_keys *keys, bool 
 	merge_sort(&s, order, spare, p->n_listed);
 	if (reverse)
 		reverse_order(order, p->n_listed);
-	rc = 0;
+	err = 0;
 out:
 	free(label);
 	free(spare);
-	return rc;
+	return err;
 }

@@ -42,10 +42,10 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct marshal *m, const
 }
 
 /* What has just been refused, in Python's words. */
-static int in_python(struct marshal *m, int rc, const char *words)
+static int in_python(struct marshal *m, int err, const char *words)
 {
 	m->python = words;
-	return rc;
+	return err;
 }
 
 static int no_memory(struct marshal *m)
@@ -94,10 +94,10 @@ static int get_length(struct marshal *m, char type, uint32_t *length)
 {
 	size_t length_bytes = strchr(")zZf", type) ? 1 : 4;
 	uint64_t n;
-	int rc = get(m, length_bytes, &n);
+	int err = get(m, length_bytes, &n);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	*length = (uint32_t)n;
 	if (n <= m->n_bytes - m->at)
 		return 0;
@@ -147,11 +147,11 @@ static int new_node(struct marshal *m, uint32_t *at)
 static int read_integer(struct marshal *m, struct marshal_node *to, char type)
 {
 	uint64_t bits;
-	int rc = get(m, type == 'I' ? 8 : 4, &bits);
+	int err = get(m, type == 'I' ? 8 : 4, &bits);
 
 	to->kind = MARSHAL_INTEGER;
 	to->integer = type == 'I' ? (int64_t)bits : (int32_t)bits;
-	return rc;
+	return err;
 }
 
 static int read_long(struct marshal *m, struct marshal_node *to)
@@ -159,15 +159,15 @@ static int read_long(struct marshal *m, struct marshal_node *to)
 	uint64_t bits, digit, magnitude = 0;
 	uint64_t n_digits;
 	bool too_large = false;
-	int rc = get(m, 4, &bits);
+	int err = get(m, 4, &bits);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	n_digits = (uint64_t)llabs((int32_t)bits);
 	if (n_digits > (m->n_bytes - m->at) / 2)
 		return cut_off(m);
-	for (uint64_t i = 0; i < n_digits && !rc; i++) {
-		rc = get(m, 2, &digit);
+	for (uint64_t i = 0; i < n_digits && !err; i++) {
+		err = get(m, 2, &digit);
 		if (digit > 0x7fff) {
 			refuse(m, "found a digit of 0x%04x at byte %zu, expected 15 bits",
 			       (unsigned)digit, m->at - 2);
@@ -180,18 +180,18 @@ static int read_long(struct marshal *m, struct marshal_node *to)
 	}
 	to->kind = too_large ? MARSHAL_OTHER : MARSHAL_INTEGER;
 	to->integer = (int32_t)bits < 0 ? -(int64_t)magnitude : (int64_t)magnitude;
-	return rc;
+	return err;
 }
 
 static int read_real(struct marshal *m, struct marshal_node *to)
 {
 	uint64_t bits;
-	int rc = get(m, 8, &bits);
+	int err = get(m, 8, &bits);
 
 	_Static_assert(sizeof(bits) == sizeof(to->real), "an IEEE 754 double");
 	to->kind = MARSHAL_REAL;
 	memcpy(&to->real, &bits, sizeof(bits));
-	return rc;
+	return err;
 }
 
 /* LC_NUMERIC must be C. What strtod takes beyond decimals, inf and nan is refused. */
@@ -199,10 +199,10 @@ static int read_decimal(struct marshal *m, struct marshal_node *to)
 {
 	char text[256], *end;
 	uint32_t n;
-	int rc = get_length(m, 'f', &n);
+	int err = get_length(m, 'f', &n);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	memcpy(text, m->bytes + m->at, n);
 	text[n] = 0;
 	to->kind = MARSHAL_REAL;
@@ -226,10 +226,10 @@ static int read_text(struct marshal *m, struct marshal_node *to, char type)
 {
 	struct text t = { m->bytes, 0 };
 	uint32_t n;
-	int rc = get_length(m, type, &n);
+	int err = get_length(m, type, &n);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	t = (struct text){ m->bytes + m->at, n };
 	if (type != 's' && type != 't' && !(type == 'u' ? text_is_utf8(t) : is_ascii(t)))
 		return refuse(m, "found a text that is not %s at byte %zu, expected one that is",
@@ -244,10 +244,10 @@ static int read_text(struct marshal *m, struct marshal_node *to, char type)
 static int refer(struct marshal *m, struct marshal_node *to, const uint32_t *list, uint32_t n_list)
 {
 	uint64_t n;
-	int rc = get(m, 4, &n);
+	int err = get(m, 4, &n);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	if (n >= n_list) {
 		refuse(m, "found a reference to value %llu at byte %zu, expected one of %u",
 		       (unsigned long long)n, m->at - 4, n_list);
@@ -265,9 +265,9 @@ static int read_value(struct marshal *m, uint32_t to, int depth);
 
 static int new_value(struct marshal *m, uint32_t *at, int depth)
 {
-	int rc = new_node(m, at);
+	int err = new_node(m, at);
 
-	return rc ? rc : read_value(m, *at, depth + 1);
+	return err ? err : read_value(m, *at, depth + 1);
 }
 
 static bool at_dict_end(struct marshal *m)
@@ -284,10 +284,10 @@ static int read_items(struct marshal *m, uint32_t to, bool dict, uint32_t n, int
 	uint32_t item, last = 0, i = 0;
 
 	for (; dict ? i % 2 || !at_dict_end(m) : i < n; i++) {
-		int rc = new_value(m, &item, depth);
+		int err = new_value(m, &item, depth);
 
-		if (rc)
-			return rc;
+		if (err)
+			return err;
 		if (i)
 			m->node[last].next = item;
 		else
@@ -313,7 +313,7 @@ static int read_code(struct marshal *m, uint32_t to, int depth)
 	uint32_t value[8], table, line, file = 6;
 	size_t numbers = 16;
 	uint64_t first_line;
-	int rc = 0;
+	int err = 0;
 
 	while (numbers < 24 && m->n_bytes - m->at > numbers &&
 	       (m->bytes[m->at + numbers] & 0x7f) != 's')
@@ -321,17 +321,17 @@ static int read_code(struct marshal *m, uint32_t to, int depth)
 	if (m->n_bytes - m->at <= numbers)
 		return cut_off(m);
 	m->at += numbers;
-	for (int i = 0; i < 8 && !rc; i++)
-		rc = new_value(m, &value[i], depth);
-	rc = rc ? rc : get(m, 4, &first_line);
-	rc = rc ? rc : new_value(m, &table, depth);
-	if (!rc && numbers == 20 && m->node[value[4]].kind == MARSHAL_TEXT) {
+	for (int i = 0; i < 8 && !err; i++)
+		err = new_value(m, &value[i], depth);
+	err = err ? err : get(m, 4, &first_line);
+	err = err ? err : new_value(m, &table, depth);
+	if (!err && numbers == 20 && m->node[value[4]].kind == MARSHAL_TEXT) {
 		file = 5;
-		rc = new_value(m, &table, depth);
+		err = new_value(m, &table, depth);
 	}
-	rc = rc ? rc : new_node(m, &line);
-	if (rc)
-		return rc;
+	err = err ? err : new_node(m, &line);
+	if (err)
+		return err;
 	m->node[line].kind = MARSHAL_INTEGER;
 	m->node[line].integer = (int32_t)first_line;
 	m->node[value[file]].next = value[file + 1];
@@ -348,50 +348,50 @@ static int read_code(struct marshal *m, uint32_t to, int depth)
 static int get_n_items(struct marshal *m, uint32_t to, char type, uint32_t *n, int depth)
 {
 	bool is_there = m->n_bytes - m->at >= (type == ')' ? 1 : 4);
-	int rc = get_length(m, type, n);
+	int err = get_length(m, type, n);
 	char error[sizeof(m->error)];
 
-	if (rc != -EINVAL || !is_there || *n > INT32_MAX)
-		return rc;
+	if (err != -EINVAL || !is_there || *n > INT32_MAX)
+		return err;
 	memcpy(error, m->error, sizeof(error));
 	m->python = NULL;
 	read_items(m, to, false, UINT32_MAX, depth);
 	memcpy(m->error, error, sizeof(error));
-	return rc;
+	return err;
 }
 
 static int read_container(struct marshal *m, uint32_t to, char type, int depth)
 {
 	bool dict = type == '{' || type == '}';
 	uint32_t n = 3;
-	int rc = 0;
+	int err = 0;
 
 	if (depth >= MAX_DEPTH)
 		return refuse(m, "found values inside each other at byte %zu, expected at most %d",
 			      m->at - 1, MAX_DEPTH);
 	if (type == 'c') {
-		rc = read_code(m, to, depth);
+		err = read_code(m, to, depth);
 	} else {
 		if (!dict && type != ':')
-			rc = get_n_items(m, to, type, &n, depth);
-		rc = rc ? rc : read_items(m, to, dict, n, depth);
+			err = get_n_items(m, to, type, &n, depth);
+		err = err ? err : read_items(m, to, dict, n, depth);
 	}
 	m->node[to].kind = type == '{'			? MARSHAL_DICT
 			   : type == 'c'		? MARSHAL_CODE
 			   : type == '(' || type == ')' ? MARSHAL_TUPLE
 							: MARSHAL_OTHER;
-	return rc;
+	return err;
 }
 
 /* A complex number is two of them, and kept as none. */
 static int read_complex(struct marshal *m, struct marshal_node *to, char type)
 {
-	int rc = 0;
+	int err = 0;
 
-	for (int i = 0; i < 2 && !rc; i++)
-		rc = type == 'y' ? read_real(m, to) : read_decimal(m, to);
+	for (int i = 0; i < 2 && !err; i++)
+		err = type == 'y' ? read_real(m, to) : read_decimal(m, to);
 	to->kind = MARSHAL_OTHER;
-	return rc;
+	return err;
 }
 
 /* All but containers, into a node that no other is written to meanwhile. */
@@ -433,38 +433,38 @@ static int read_value(struct marshal *m, uint32_t to, int depth)
 	uint32_t ref = UNFINISHED;
 	uint64_t byte;
 	char type;
-	int rc = get(m, 1, &byte);
+	int err = get(m, 1, &byte);
 
-	if (rc)
-		return in_python(m, rc, "EOFError: EOF read where object expected");
+	if (err)
+		return in_python(m, err, "EOFError: EOF read where object expected");
 	type = (char)(byte & ~(uint64_t)FLAG_REF);
 	if (byte & FLAG_REF && !strchr("NFT.Sr", type)) {
 		ref = m->n_refs;
-		rc = remember(m, &m->ref, &m->n_refs, &m->cap_refs, UNFINISHED);
+		err = remember(m, &m->ref, &m->n_refs, &m->cap_refs, UNFINISHED);
 	}
-	if (!rc && type == 't')
-		rc = remember(m, &m->interned, &m->n_interned, &m->cap_interned, to);
-	if (!rc && type && strchr("(){}[<>:c", type))
-		rc = read_container(m, to, type, depth);
-	else if (!rc)
-		rc = read_plain(m, &m->node[to], type);
-	if (!rc && ref != UNFINISHED)
+	if (!err && type == 't')
+		err = remember(m, &m->interned, &m->n_interned, &m->cap_interned, to);
+	if (!err && type && strchr("(){}[<>:c", type))
+		err = read_container(m, to, type, depth);
+	else if (!err)
+		err = read_plain(m, &m->node[to], type);
+	if (!err && ref != UNFINISHED)
 		m->ref[ref] = to;
-	return rc;
+	return err;
 }
 
 int marshal_read(struct marshal *m, const void *bytes, size_t n_bytes)
 {
 	uint32_t root;
-	int rc;
+	int err;
 
 	memset(m, 0, sizeof(*m));
 	m->bytes = bytes;
 	m->n_bytes = n_bytes;
 	if (n_bytes >= UINT32_MAX / 2)
 		return refuse(m, "found %zu bytes, expected at most 2 GiB", n_bytes);
-	rc = new_node(m, &root);
-	return rc ? rc : read_value(m, root, 0);
+	err = new_node(m, &root);
+	return err ? err : read_value(m, root, 0);
 }
 
 void marshal_fini(struct marshal *m)

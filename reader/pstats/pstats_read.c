@@ -94,18 +94,18 @@ static int read_counts(struct reading *r, const struct marshal_node *node, bool 
 {
 	uint64_t *first = primitive_first ? &to->n_primitive : &to->n_calls;
 	uint64_t *second = primitive_first ? &to->n_calls : &to->n_primitive;
-	int rc;
+	int err;
 
-	rc = read_count(r, node, first);
-	if (rc)
-		return rc;
+	err = read_count(r, node, first);
+	if (err)
+		return err;
 	node = next_of(r, node);
-	rc = read_count(r, node, second);
-	if (rc)
-		return rc;
+	err = read_count(r, node, second);
+	if (err)
+		return err;
 	node = next_of(r, node);
-	rc = read_seconds(r, node, &to->self_s);
-	return rc ? rc : read_seconds(r, next_of(r, node), &to->total_s);
+	err = read_seconds(r, node, &to->self_s);
+	return err ? err : read_seconds(r, next_of(r, node), &to->total_s);
 }
 
 /* Room for what is known of each function of the profile. */
@@ -214,40 +214,40 @@ static int read_caller(struct reading *r, const struct marshal_node *key, size_t
 	const struct marshal_node *value = next_of(r, key);
 	struct profile_counts counts = { 0 };
 	size_t caller = 0;
-	int rc = read_key(r, key, &caller);
+	int err = read_key(r, key, &caller);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	if (r->caller[caller] == callee)
 		return refuse(r, "found the same caller twice, expected it once");
 	r->caller[caller] = (uint32_t)callee;
 	if (value->kind == MARSHAL_INTEGER) {
-		rc = read_count(r, value, &counts.n_calls);
-		rc = rc ? rc : count_edge(r, counts.n_calls);
-		if (!rc && profile_edge_add_calls(r->p, caller, callee, counts.n_calls))
-			rc = no_memory(r);
-		return rc;
+		err = read_count(r, value, &counts.n_calls);
+		err = err ? err : count_edge(r, counts.n_calls);
+		if (!err && profile_edge_add_calls(r->p, caller, callee, counts.n_calls))
+			err = no_memory(r);
+		return err;
 	}
 	if (!is_tuple(value, 4))
 		return refuse(r, "found a caller whose value is neither, expected a count or 4 "
 				 "numbers");
-	rc = read_counts(r, first_of(r, value), false, &counts);
-	rc = rc ? rc : count_edge(r, counts.n_calls);
-	if (!rc && profile_edge_add(r->p, caller, callee, &counts))
-		rc = no_memory(r);
-	return rc;
+	err = read_counts(r, first_of(r, value), false, &counts);
+	err = err ? err : count_edge(r, counts.n_calls);
+	if (!err && profile_edge_add(r->p, caller, callee, &counts))
+		err = no_memory(r);
+	return err;
 }
 
 static int read_callers(struct reading *r, const struct marshal_node *callers, size_t callee)
 {
 	const struct marshal_node *key = first_of(r, callers);
-	int rc = 0;
+	int err = 0;
 
-	for (uint32_t i = 0; i < callers->n_items && !rc; i += 2) {
-		rc = read_caller(r, key, callee);
+	for (uint32_t i = 0; i < callers->n_items && !err; i += 2) {
+		err = read_caller(r, key, callee);
 		key = next_of(r, next_of(r, key));
 	}
-	return rc;
+	return err;
 }
 
 static int add_total(struct reading *r, const struct profile_counts *counts)
@@ -267,17 +267,17 @@ static int read_function(struct reading *r, const struct marshal_node *key)
 	const struct marshal_node *callers;
 	struct profile_counts counts = { 0 };
 	size_t fn = 0;
-	int rc = read_key(r, key, &fn);
+	int err = read_key(r, key, &fn);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	if (!is_tuple(value, 5))
 		return refuse(r, "found a function without its 5 things, expected (primitive "
 				 "calls, calls, tottime, cumtime, callers)");
-	rc = read_counts(r, first_of(r, value), true, &counts);
-	rc = rc ? rc : add_total(r, &counts);
-	if (rc)
-		return rc;
+	err = read_counts(r, first_of(r, value), true, &counts);
+	err = err ? err : add_total(r, &counts);
+	if (err)
+		return err;
 	callers = first_of(r, value);
 	for (int i = 0; i < 4; i++)
 		callers = next_of(r, callers);
@@ -311,7 +311,7 @@ static int read_functions(struct reading *r)
 {
 	const struct marshal_node *dict = &r->m.node[0];
 	const struct marshal_node *key;
-	int rc = 0;
+	int err = 0;
 
 	if (dict->kind != MARSHAL_DICT)
 		return refuse(r, "found no dict, expected one of functions");
@@ -319,16 +319,16 @@ static int read_functions(struct reading *r)
 	r->known = calloc(r->m.n_nodes, sizeof(*r->known));
 	if (!r->known || grow(r))
 		return no_memory(r);
-	for (uint32_t i = 0; i < dict->n_items && !rc; i += 2) {
+	for (uint32_t i = 0; i < dict->n_items && !err; i += 2) {
 		if (is_sampled_mark(r, key)) {
 			r->f->sampled = true;
 		} else {
-			rc = read_function(r, key);
-			r->f->n_functions += !rc;
+			err = read_function(r, key);
+			r->f->n_functions += !err;
 		}
 		key = next_of(r, next_of(r, key));
 	}
-	return rc;
+	return err;
 }
 
 /* Up to `n` bytes: a file that another process makes shorter meanwhile has fewer. */
@@ -346,7 +346,7 @@ static int load(int fd, void **bytes, size_t *n_bytes)
 {
 	struct stat st;
 	char first;
-	int rc;
+	int err;
 
 	if (fstat(fd, &st) < 0)
 		return -errno;
@@ -356,42 +356,42 @@ static int load(int fd, void **bytes, size_t *n_bytes)
 	*bytes = malloc(*n_bytes);
 	if (!*bytes)
 		return -ENOMEM;
-	rc = read_bytes(fd, *bytes, n_bytes);
-	if (rc) {
+	err = read_bytes(fd, *bytes, n_bytes);
+	if (err) {
 		free(*bytes);
 		*bytes = NULL;
 	}
-	return rc;
+	return err;
 }
 
 int pstats_load(const char *path, void **bytes, size_t *n_bytes)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	int rc = fd < 0 ? -errno : 0;
+	int err = fd < 0 ? -errno : 0;
 
 	*bytes = NULL;
 	*n_bytes = 0;
-	if (!rc) {
-		rc = load(fd, bytes, n_bytes);
+	if (!err) {
+		err = load(fd, bytes, n_bytes);
 		close(fd);
 	}
-	return rc;
+	return err;
 }
 
 int pstats_read(struct pstats_file *f, struct profile *p, const void *bytes, size_t n_bytes)
 {
 	struct reading r = { .f = f, .p = p, .is_first = !p->n_fns };
-	int rc;
+	int err;
 
 	memset(f, 0, sizeof(*f));
-	rc = marshal_read(&r.m, bytes, n_bytes);
-	if (rc)
+	err = marshal_read(&r.m, bytes, n_bytes);
+	if (err)
 		snprintf(f->error, sizeof(f->error), "%s", r.m.error);
 	else
-		rc = read_functions(&r);
+		err = read_functions(&r);
 	marshal_fini(&r.m);
 	free(r.known);
 	free(r.caller);
 	free(r.listed);
-	return rc;
+	return err;
 }

@@ -45,10 +45,10 @@ void match_close(struct match *m)
 int match_search(struct match *m, struct text t)
 {
 	char *owned;
-	int n, rc = pattern_hide_surrogates(&t, &owned);
+	int n, err = pattern_hide_surrogates(&t, &owned);
 
-	if (rc)
-		return rc;
+	if (err)
+		return err;
 	n = pcre2_match(m->code, (PCRE2_SPTR)t.bytes, t.n, 0, PCRE2_NO_UTF_CHECK, m->data, NULL);
 	free(owned);
 	if (n == PCRE2_ERROR_NOMEMORY)
