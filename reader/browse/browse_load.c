@@ -184,8 +184,8 @@ static int add_file(struct loaded *l, const char *name, const struct browse_opti
 /* Of what was read. */
 static int choose(struct loaded *l, const struct browse_options *options, struct load_error *e)
 {
-	if (options->wish.thread && !l->sum.n_threads)
-		return sources_no_thread(&options->wish, e->words);
+	if (options->request.thread && !l->sum.n_threads)
+		return sources_no_thread(&options->request, e->words);
 	return sources_shape(&l->sum, e->words);
 }
 
@@ -196,7 +196,7 @@ int loaded_open(struct loaded *l, struct text name, const struct browse_options 
 	struct names_list names = { 0 };
 	int err;
 
-	*l = (struct loaded){ .sum = { .wish = &options->wish } };
+	*l = (struct loaded){ .sum = { .request = &options->request } };
 	e->os_error = 0;
 	profile_init(&l->sum.profile);
 	if (!typed)

@@ -12,7 +12,7 @@
 #include "load/sources.h"
 
 struct browse_options {
-	struct source_wish wish;
+	struct request request;
 	bool exceptions;     /* a column of them */
 	bool quiet, verbose; /* the preamble of a recording that is read */
 };

@@ -269,7 +269,7 @@ static int find_recording(const struct run *run, char *path, size_t cap)
 	return err;
 }
 
-static int read_recording(struct run *run, const struct recording_wish *wish, struct slices_run *to)
+static int read_recording(struct run *run, const struct request *q, struct slices_run *to)
 {
 	char path[512], error[512] = "";
 	struct profile p;
@@ -278,7 +278,7 @@ static int read_recording(struct run *run, const struct recording_wish *wish, st
 	profile_init(&p);
 	memset(&run->source, 0, sizeof(run->source));
 	if (!err)
-		err = recording_read(&run->source, path, wish, &p, error);
+		err = recording_read(&run->source, path, q, &p, error);
 	if (!err && read_loops(run, &p, to))
 		err = -EINVAL;
 	profile_fini(&p);
@@ -303,7 +303,7 @@ static void forget_recording(const struct run *run)
 static int apply(struct run *run, const struct calib *c, struct slices_run *costs)
 {
 	char path[128];
-	struct recording_wish wish = { .bias = { .kind = BIAS_FILE, .path = path } };
+	struct request q = { .bias = REQUEST_BIAS_FILE, .bias_file = path };
 	int err;
 
 	snprintf(path, sizeof(path), "%s/costs", run->folder);
@@ -311,7 +311,7 @@ static int apply(struct run *run, const struct calib *c, struct slices_run *cost
 	if (err)
 		fail("write", path, strerror(-err), "space for a calibration");
 	else
-		err = read_recording(run, &wish, costs);
+		err = read_recording(run, &q, costs);
 	unlink(path);
 	return err ? -1 : 0;
 }
@@ -447,7 +447,7 @@ static int keep(const struct run *run, const struct calib *c)
 
 static int run_round(struct run *run)
 {
-	const struct recording_wish raw = { .bias.kind = BIAS_NONE };
+	const struct request raw = { .bias = REQUEST_BIAS_NONE };
 	struct slices_run *side = run->slices.run[run->slices.n_rounds];
 	int err;
 

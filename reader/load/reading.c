@@ -23,7 +23,7 @@ static struct reading_report *add_report(struct reading *r, size_t source,
 	}
 	r->report = more;
 	more += r->n_reports++;
-	*more = (struct reading_report){ .sum = { .wish = &r->wish->source },
+	*more = (struct reading_report){ .sum = { .request = r->request },
 					 .source = source,
 					 .thread = thread };
 	profile_init(&more->sum.profile);
@@ -73,7 +73,7 @@ static int read_apart(struct reading *r, const struct names_list *l, char *error
 		struct reading_report *one = add_report(r, i, NULL, error);
 
 		err = one ? sources_read(&r->source[i], l->name[i], &one->sum, error) : -ENOMEM;
-		if (!err && r->wish->threads)
+		if (!err && r->request->threads)
 			err = split_by_thread(r, i, error);
 	}
 	return err;
@@ -88,21 +88,21 @@ static int shape(struct reading *r, char *error)
 		n_threads += r->report[i].sum.n_threads;
 		err = sources_shape(&r->report[i].sum, error);
 	}
-	if (!err && r->wish->source.thread && !n_threads)
-		err = sources_no_thread(&r->wish->source, error);
+	if (!err && r->request->thread && !n_threads)
+		err = sources_no_thread(r->request, error);
 	return err;
 }
 
-int reading_open(struct reading *r, const struct reading_wish *wish, const struct names_list *l,
+int reading_open(struct reading *r, const struct request *q, const struct names_list *l,
 		 char *error)
 {
 	int err;
 
-	*r = (struct reading){ .wish = wish, .source = calloc(l->n, sizeof(*r->source)) };
+	*r = (struct reading){ .request = q, .source = calloc(l->n, sizeof(*r->source)) };
 	if (!r->source)
 		return no_memory(error);
 	r->n_sources = l->n;
-	err = wish->threads || wish->each ? read_apart(r, l, error) : read_together(r, l, error);
+	err = q->threads || q->each ? read_apart(r, l, error) : read_together(r, l, error);
 	return err ? err : shape(r, error);
 }
 

@@ -8,12 +8,6 @@
 
 #include "sources.h"
 
-struct reading_wish {
-	struct source_wish source;
-	bool threads; /* a report for each thread of each source; not with source.thread */
-	bool each;    /* ... for each source */
-};
-
 /* What one report is on. */
 struct reading_report {
 	struct sum sum;
@@ -22,7 +16,7 @@ struct reading_report {
 };
 
 struct reading {
-	const struct reading_wish *wish;
+	const struct request *request;
 	struct source *source; /* in the order in which they were named */
 	size_t n_sources;
 	struct reading_report *report;
@@ -31,9 +25,9 @@ struct reading {
 
 /*
  * Reads the files. 0 or -errno with what is wrong in `error`, of 512 bytes. To be closed in any
- * case. `wish` must outlive it.
+ * case. `q` must outlive it.
  */
-int reading_open(struct reading *r, const struct reading_wish *wish, const struct names_list *l,
+int reading_open(struct reading *r, const struct request *q, const struct names_list *l,
 		 char *error);
 void reading_close(struct reading *r);
 

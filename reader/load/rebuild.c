@@ -18,7 +18,8 @@ struct rebuild {
 	double seconds_per_tick;
 	uint64_t end;		   /* ticks_end() */
 	const struct calib *calib; /* NULL: none */
-	const struct rebuild_view *view;
+	const struct request *request;
+	struct replay_request replay;
 	uint32_t *
 		ordinal; /* by place in names.fn: among those that share file, line and name; NULL: all 0 */
 	size_t n_ordinals;
@@ -68,7 +69,7 @@ static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint
 static void true_edge(const struct rebuild *r, const struct pyprof_fold_edge *e,
 		      struct profile_counts *counts)
 {
-	if (r->view->true_calls && e->n_resumes)
+	if (r->request->true_calls && e->n_resumes)
 		leave_out_resumes(counts, e->n_resumes, less(e->n_recursive, e->n_resumes));
 }
 
@@ -77,7 +78,7 @@ static int true_functions(const struct rebuild *r, const struct pyprof_fold *f,
 {
 	uint64_t *n_resumes;
 
-	if (!r->view->true_calls)
+	if (!r->request->true_calls)
 		return 0;
 	n_resumes = calloc(f->s.n_fns + 1ull, sizeof(*n_resumes));
 	if (!n_resumes)
@@ -130,7 +131,7 @@ static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t 
 {
 	const struct name *n = names_fn(r->names, number);
 	size_t at = names_find(r->names, number), place;
-	bool theirs = r->view->cprofile_labels && n->cprofiles.n;
+	bool theirs = r->request->cprofile_labels && n->cprofiles.n;
 	struct text name = theirs ? n->cprofiles : n->name;
 	char *apart = NULL;
 	int bytes;
@@ -287,12 +288,12 @@ static int add_to_thread(struct rebuild *r, const struct pyprof_fold *f, uint32_
 {
 	size_t at;
 
-	if (!r->view->replay.by_thread)
+	if (!r->replay.by_thread)
 		return 0;
 	at = list_thread(r, number);
 	if (at == SIZE_MAX)
 		return -ENOMEM;
-	if (!r->view->apart || !f->fn) /* an empty ring has no tables */
+	if (!request_splits_threads(r->request) || !f->fn) /* an empty ring has no tables */
 		return 0;
 	return add_tables(r, f, &r->summary->thread[at].profile);
 }
@@ -323,7 +324,7 @@ static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 	int err = refresh_names(r, f);
 
 	count_unnamed(r, f);
-	if (!err && r->view->by_code && r->n_ordinals < r->names->fn.n)
+	if (!err && r->request->by_code && r->n_ordinals < r->names->fn.n)
 		err = find_ordinals(r);
 	if (!err && f->fn)
 		err = add_tables(r, f, r->profile);
@@ -416,8 +417,7 @@ static int add_ring(void *arg, struct replay *ring)
 }
 
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calib *calib, const struct rebuild_view *view,
-	    struct rebuild_summary *summary)
+	    const struct calib *calib, const struct request *q, struct rebuild_summary *summary)
 {
 	int err;
 	struct rebuild r = { .profile = p,
@@ -426,12 +426,14 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 			     .seconds_per_tick = seconds_per_tick,
 			     .end = ticks_end(d),
 			     .calib = calib,
-			     .view = view,
+			     .request = q,
+			     .replay = { .by_thread = request_splits_threads(q) || q->lists_threads,
+					 .through_c = q->no_builtins },
 			     .summary = summary };
 
 	memset(summary, 0, sizeof(*summary));
 	profile_init(&r.listed);
-	err = replay_rings(d, &r.view->replay, add_ring, &r);
+	err = replay_rings(d, &r.replay, add_ring, &r);
 	measure_blind_ends(&r);
 	free(r.ordinal);
 	profile_fini(&r.listed);

@@ -13,29 +13,13 @@
 #include "recording/drain.h"
 #include "recording/names.h"
 #include "recording/replay.h"
-
-/* What is to be counted, and how; zeros: everything, as pstats has it. */
-struct rebuild_view {
-	struct replay_wish replay;
-	bool apart; /* by_thread: each thread in the summary has a profile of its own, too */
-	/*
-	 * A generator's resumes are not counted. How many of the resumes on an edge were recursive
-	 * is not known: so many of its primitive calls as may be are given.
-	 */
-	bool true_calls;
-	/*
-	 * Functions that share file, line and name stay apart: from the second on, in the order of
-	 * their numbers, they are called name#2, name#3 ...
-	 */
-	bool by_code;
-	bool cprofile_labels; /* C functions have cProfile's names, where these are others */
-};
+#include "request.h"
 
 struct rebuild_thread {
 	uint32_t number;   /* or REPLAY_SEVERAL */
 	int32_t native_id; /* the kernel's; 0: not known */
 	char *name; /* not known: "". UTF-8, without NUL, surrogates and what is none passed */
-	struct profile profile; /* view.apart: what it did; else empty */
+	struct profile profile; /* where threads are split: what it did; else empty */
 };
 
 /* What is to be said about a recording beside its profile. */
@@ -62,7 +46,7 @@ struct rebuild_summary {
 	uint64_t n_calls_broken; /* the caller edges add up to the events */
 	size_t n_rings;
 	size_t n_threads;
-	struct rebuild_thread *thread; /* view.replay.by_thread: each once, in the order of rings */
+	struct rebuild_thread *thread; /* where they are wanted: each once, in the order of rings */
 	size_t n_listed;
 };
 
@@ -75,7 +59,6 @@ void rebuild_summary_fini(struct rebuild_summary *summary);
  * named more meanwhile. 0 or -errno.
  */
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calib *calib, const struct rebuild_view *view,
-	    struct rebuild_summary *summary);
+	    const struct calib *calib, const struct request *q, struct rebuild_summary *summary);
 
 #endif

@@ -43,7 +43,7 @@ static void find_kept(struct source *s, const struct calib_key *key)
 }
 
 /* The calibration by which this recording is corrected, if there is one. 0 or -errno. */
-static int choose_calibration(struct source *s, const struct bias_wish *wish, char *error)
+static int choose_calibration(struct source *s, const struct request *q, char *error)
 {
 	const struct pyprof_header *h = &s->header;
 	struct calib_key key = { .python = "" };
@@ -51,19 +51,19 @@ static int choose_calibration(struct source *s, const struct bias_wish *wish, ch
 
 	key_of(&key, h);
 	s->correction = CORRECTION_MISSING;
-	if (wish->kind == BIAS_NONE || h->clock == PYPROF_CLOCK_COUNT) {
+	if (q->bias == REQUEST_BIAS_NONE || h->clock == PYPROF_CLOCK_COUNT) {
 		s->correction = CORRECTION_UNWANTED;
-	} else if (wish->kind == BIAS_SECONDS) {
-		calib_from_bias(&s->calib, wish->seconds);
+	} else if (q->bias == REQUEST_BIAS_SECONDS) {
+		calib_from_bias(&s->calib, q->bias_s);
 		s->correction = CORRECTION_NUMBER;
-	} else if (wish->kind == BIAS_FILE) {
-		err = calib_load(&s->calib, wish->path);
+	} else if (q->bias == REQUEST_BIAS_FILE) {
+		err = calib_load(&s->calib, q->bias_file);
 		if (err) {
 			snprintf(
 				error, ERROR_BYTES,
 				"read --bias: found '%s' (%s), expected auto, none, seconds per event "
 				"or a file that --calibrate has written",
-				wish->path, err == -EINVAL ? "no calibration" : strerror(-err));
+				q->bias_file, err == -EINVAL ? "no calibration" : strerror(-err));
 			return err;
 		}
 		s->correction = CORRECTION_FILE;
@@ -82,11 +82,11 @@ static bool is_corrected(const struct source *s)
 	return s->correction >= CORRECTION_NUMBER;
 }
 
-static int correct(struct source *s, const struct bias_wish *wish, struct profile *p, char *error)
+static int correct(struct source *s, const struct request *q, struct profile *p, char *error)
 {
 	int err;
 
-	if (!is_corrected(s) && wish->bare_s > 0) {
+	if (!is_corrected(s) && q->bare_s > 0) {
 		snprintf(
 			error, ERROR_BYTES,
 			"apply --bare-time: found no calibration that could be scaled, expected one "
@@ -95,7 +95,7 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 	}
 	if (!is_corrected(s))
 		return 0;
-	err = bias_apply(p, wish->bare_s, &s->bias);
+	err = bias_apply(p, q->bare_s, &s->bias);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
 		struct bias_result of_thread; /* what is said is said of all */
 
@@ -105,7 +105,7 @@ static int correct(struct source *s, const struct bias_wish *wish, struct profil
 		snprintf(
 			error, ERROR_BYTES,
 			"apply --bare-time: found %.6g s, expected less than the %.6g s of the recording",
-			wish->bare_s, s->bias.raw_s);
+			q->bare_s, s->bias.raw_s);
 	return err;
 }
 
@@ -143,8 +143,8 @@ static int check_copy(const struct attach *a, const struct drain *d, const struc
 	return -EINVAL;
 }
 
-int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
-		   struct profile *p, char *error)
+int recording_read(struct source *s, const char *path, const struct request *q, struct profile *p,
+		   char *error)
 {
 	struct attach a;
 	struct names names = { 0 };
@@ -159,7 +159,7 @@ int recording_read(struct source *s, const char *path, const struct recording_wi
 	s->header = a.header;
 	s->live = a.live;
 	s->state = a.owner.state;
-	err = choose_calibration(s, &wish->bias, error);
+	err = choose_calibration(s, q, error);
 	if (!err)
 		err = drain_open(&d, &a);
 	if (!err)
@@ -168,11 +168,11 @@ int recording_read(struct source *s, const char *path, const struct recording_wi
 		err = names_read(&names, &a);
 	if (!err)
 		err = rebuild(p, &d, &names, s->seconds_per_tick,
-			      is_corrected(s) ? &s->calib : NULL, &wish->view, &s->summary);
+			      is_corrected(s) ? &s->calib : NULL, q, &s->summary);
 	if (!err)
 		err = check_copy(&a, &d, &names, &s->summary, error);
 	if (!err)
-		err = correct(s, &wish->bias, p, error);
+		err = correct(s, q, p, error);
 	s->cpu_s = cpu_seconds(s);
 	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
 	s->n_bad = d.n_bad + names.n_bad;

@@ -9,25 +9,11 @@
 #include "rebuild.h"
 #include "source.h"
 
-/* What --bias and --bare-time say. */
-struct bias_wish {
-	enum { BIAS_AUTO, BIAS_NONE, BIAS_SECONDS, BIAS_FILE } kind;
-	double seconds;	  /* per event */
-	const char *path; /* of a calibration */
-	double bare_s;	  /* 0: not given */
-};
-
-/* What is wanted of a recording. */
-struct recording_wish {
-	struct bias_wish bias;
-	struct rebuild_view view;
-};
-
 /*
  * Reads the recording at `path` into `p`, and what is to be said of it into `s`. 0 or -errno, with
  * what is wrong in `error`, of 512 bytes, as "verb object: found, expected".
  */
-int recording_read(struct source *s, const char *path, const struct recording_wish *wish,
-		   struct profile *p, char *error);
+int recording_read(struct source *s, const char *path, const struct request *q, struct profile *p,
+		   char *error);
 
 #endif

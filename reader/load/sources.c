@@ -74,7 +74,7 @@ static int add_recording(struct source *s, const char *name, struct sum *sum, ch
 	int err;
 
 	profile_init(&one);
-	err = recording_read(s, name, &sum->wish->recording, &one, error);
+	err = recording_read(s, name, sum->request, &one, error);
 	s->self_s = profile_total(&one).self_s;
 	if (!err)
 		return add_profile(sum, s->name, &one, error);
@@ -142,14 +142,14 @@ bool sources_is_thread(const struct rebuild_thread *t, const char *id)
 
 static int add_threads(struct source *s, const char *name, struct sum *sum, char *error)
 {
-	struct sum whole = { .wish = sum->wish }; /* only `s` is of interest */
+	struct sum whole = { .request = sum->request }; /* only `s` is of interest */
 	int err;
 
 	profile_init(&whole.profile);
 	err = add_whole(s, name, &whole, error);
 	profile_fini(&whole.profile);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
-		if (!sources_is_thread(&s->summary.thread[i], sum->wish->thread))
+		if (!sources_is_thread(&s->summary.thread[i], sum->request->thread))
 			continue;
 		err = sources_add_thread(sum, &s->summary.thread[i], s->name, error);
 		sum->n_threads++;
@@ -157,13 +157,13 @@ static int add_threads(struct source *s, const char *name, struct sum *sum, char
 	return err;
 }
 
-int sources_no_thread(const struct source_wish *wish, char *error)
+int sources_no_thread(const struct request *q, char *error)
 {
 	snprintf(
 		error, ERROR_BYTES,
 		"read --thread: found no thread '%.200s', expected the native id, the #number or the "
 		"name of one (see --threads)",
-		wish->thread);
+		q->thread);
 	return -ENOENT;
 }
 
@@ -179,7 +179,7 @@ static const char *shown_name(const char *name, const char *folder)
 
 int sources_read(struct source *s, const char *name, struct sum *sum, char *error)
 {
-	s->name = strdup(shown_name(name, sum->wish->relative_to));
+	s->name = strdup(shown_name(name, sum->request->relative_to));
 	if (!s->name)
 		return cannot_read(error, "sources", "out of memory");
 	attach_make_printable(s->name);
@@ -187,8 +187,8 @@ int sources_read(struct source *s, const char *name, struct sum *sum, char *erro
 	name = input_path(name, error);
 	if (!name)
 		return -EINVAL;
-	return sum->wish->thread ? add_threads(s, name, sum, error)
-				 : add_whole(s, name, sum, error);
+	return sum->request->thread ? add_threads(s, name, sum, error)
+				    : add_whole(s, name, sum, error);
 }
 
 void sources_close(struct source *s)
@@ -202,13 +202,13 @@ int sources_shape(struct sum *sum, char *error)
 {
 	int err = 0;
 
-	if (sum->wish->no_builtins) {
+	if (sum->request->no_builtins) {
 		err = shape_no_builtins(&sum->profile);
 		sum->total = profile_total(&sum->profile);
 	}
-	if (sum->wish->no_subcalls && !err)
+	if (sum->request->no_subcalls && !err)
 		err = shape_no_subcalls(&sum->profile);
-	if (sum->wish->strip_dirs && !err)
+	if (sum->request->strip_dirs && !err)
 		err = profile_strip_dirs(&sum->profile);
 	if (err)
 		snprintf(error, ERROR_BYTES, "choose functions: out of memory");

@@ -14,20 +14,11 @@ struct names_list {
 	size_t n;
 };
 
-/* What is wanted of the sources. */
-struct source_wish {
-	struct recording_wish recording;
-	const char *thread; /* only this one; recording.view is to keep threads apart. NULL: all */
-	bool no_subcalls, no_builtins; /* what is left out: shape.h */
-	bool strip_dirs;
-	const char *relative_to; /* a folder, whose files are shown by their names in it; or NULL */
-};
-
 /* What the sources add up to. */
 struct sum {
 	struct profile profile;
 	struct profile_counts total; /* source by source, as pstats adds: the last digits tell */
-	const struct source_wish *wish;
+	const struct request *request;
 	size_t n_sources;
 	size_t n_threads; /* that were found to be the one that is wished for */
 	bool sampled;	  /* as the first source is */
@@ -66,7 +57,7 @@ int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *na
 int sources_shape(struct sum *sum, char *error);
 
 /* What is to be said where sum->n_threads is 0 of all sums: -ENOENT. */
-int sources_no_thread(const struct source_wish *wish, char *error);
+int sources_no_thread(const struct request *q, char *error);
 
 /*
  * Adds `more` to the sum of the total, as pstats.Stats.add does. 0, or -EOVERFLOW where there are

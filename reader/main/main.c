@@ -186,7 +186,7 @@ static int report(const struct options *o, const struct names_list *l)
 		progress_start();
 	for (size_t i = 0; i < l->n; i++)
 		progress_expect(l->name[i]);
-	err = reading_open(&r, &o->wish, l, error);
+	err = reading_open(&r, &o->request, l, error);
 	progress_stop();
 	if (err)
 		complain(error);
@@ -200,7 +200,7 @@ static int report(const struct options *o, const struct names_list *l)
 /* As they were named: a browser finds them itself, each time that it reads. */
 static int browse_sources(const struct options *o, const struct names_list *named)
 {
-	const struct browse_options options = { .wish = o->wish.source,
+	const struct browse_options options = { .request = o->request,
 						.exceptions = o->report.exceptions,
 						.quiet = o->quiet,
 						.verbose = o->verbose };

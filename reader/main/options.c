@@ -211,23 +211,23 @@ static bool parse_seconds(const char *text, double *seconds)
 	return end != text && !*end && !errno && *seconds >= 0 && *seconds < 1e9;
 }
 
-static int parse_bias(struct bias_wish *wish, const char *text)
+static int parse_bias(struct request *q, const char *text)
 {
 	if (!strcmp(text, "auto"))
-		wish->kind = BIAS_AUTO;
+		q->bias = REQUEST_BIAS_AUTO;
 	else if (!strcmp(text, "none"))
-		wish->kind = BIAS_NONE;
-	else if (parse_seconds(text, &wish->seconds))
-		wish->kind = BIAS_SECONDS;
+		q->bias = REQUEST_BIAS_NONE;
+	else if (parse_seconds(text, &q->bias_s))
+		q->bias = REQUEST_BIAS_SECONDS;
 	else
-		wish->kind = BIAS_FILE;
-	wish->path = text;
+		q->bias = REQUEST_BIAS_FILE;
+	q->bias_file = text;
 	return -1;
 }
 
-static int parse_bare_time(struct bias_wish *wish, const char *text)
+static int parse_bare_time(struct request *q, const char *text)
 {
-	if (!parse_seconds(text, &wish->bare_s) || wish->bare_s == 0)
+	if (!parse_seconds(text, &q->bare_s) || q->bare_s == 0)
 		return wrong("read --bare-time: found '%s', expected seconds", text);
 	return -1;
 }
@@ -252,17 +252,17 @@ static bool *find_switch(struct options *o, int option)
 		bool *on;
 	} table[] = {
 		{ OPT_REVERSE, &o->report.reverse },
-		{ OPT_STRIP_DIRS, &o->wish.source.strip_dirs },
+		{ OPT_STRIP_DIRS, &o->request.strip_dirs },
 		{ OPT_QUALNAMES, &o->report.qualnames },
 		{ OPT_BROWSE, &o->browse },
-		{ OPT_THREADS, &o->wish.threads },
-		{ OPT_EACH, &o->wish.each },
-		{ OPT_BY_CODE, &o->wish.source.recording.view.by_code },
-		{ OPT_TRUE_CALLS, &o->wish.source.recording.view.true_calls },
-		{ OPT_CPROFILE_LABELS, &o->wish.source.recording.view.cprofile_labels },
+		{ OPT_THREADS, &o->request.threads },
+		{ OPT_EACH, &o->request.each },
+		{ OPT_BY_CODE, &o->request.by_code },
+		{ OPT_TRUE_CALLS, &o->request.true_calls },
+		{ OPT_CPROFILE_LABELS, &o->request.cprofile_labels },
 		{ OPT_EXCEPTIONS, &o->report.exceptions },
-		{ OPT_NO_SUBCALLS, &o->wish.source.no_subcalls },
-		{ OPT_NO_BUILTINS, &o->wish.source.no_builtins },
+		{ OPT_NO_SUBCALLS, &o->request.no_subcalls },
+		{ OPT_NO_BUILTINS, &o->request.no_builtins },
 		{ OPT_CHECK, &o->check },
 		{ OPT_STRICT, &o->strict },
 		{ OPT_KEEP_ANYWAY, &o->calibration.keep_anyway },
@@ -300,16 +300,16 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	case 'r':
 		return parse_restriction(s->o, argument);
 	case OPT_BIAS:
-		return parse_bias(&s->o->wish.source.recording.bias, argument);
+		return parse_bias(&s->o->request, argument);
 	case OPT_BARE_TIME:
-		return parse_bare_time(&s->o->wish.source.recording.bias, argument);
+		return parse_bare_time(&s->o->request, argument);
 	case OPT_CALIBRATE:
 		return parse_calibrate(s->o, argument);
 	case OPT_NAMES_FROM:
 		s->o->sources_from = argument;
 		return -1;
 	case OPT_RELATIVE_TO:
-		s->o->wish.source.relative_to = argument;
+		s->o->request.relative_to = argument;
 		return -1;
 	case OPT_PYTHON:
 		s->o->calibration.python = argument;
@@ -318,7 +318,7 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 		s->o->snapshot = argument;
 		return -1;
 	case OPT_THREAD:
-		s->o->wish.source.thread = argument;
+		s->o->request.thread = argument;
 		return -1;
 	case OPT_CALLERS:
 		s->o->listing = LISTING_CALLERS;
@@ -343,16 +343,16 @@ static bool asks_for_report(const struct parsing *s)
 	const struct options *o = s->o;
 
 	return s->has_format || s->n_keys || o->output || o->report.n_restrictions ||
-	       o->report.reverse || o->report.qualnames || o->wish.source.strip_dirs ||
-	       o->listing != LISTING_FUNCTIONS || o->check || o->strict || o->wish.threads ||
-	       o->wish.each;
+	       o->report.reverse || o->report.qualnames || o->request.strip_dirs ||
+	       o->listing != LISTING_FUNCTIONS || o->check || o->strict || o->request.threads ||
+	       o->request.each;
 }
 
 /* What cannot be done together. -1, or the exit code. */
 static int check_together(const struct parsing *s)
 {
-	const struct reading_wish *w = &s->o->wish;
-	const char *several = w->threads ? "--threads" : w->each ? "--each" : NULL;
+	const struct request *q = &s->o->request;
+	const char *several = q->threads ? "--threads" : q->each ? "--each" : NULL;
 
 	if (s->o->snapshot && (s->o->browse || asks_for_report(s)))
 		return wrong("read --snapshot: found %s beside it, expected none",
@@ -367,27 +367,17 @@ static int check_together(const struct parsing *s)
 	if (s->o->browse && asks_for_report(s))
 		return wrong("read --browse: found %s beside it, expected none",
 			     "an option of the report");
-	if (w->threads && w->source.thread)
+	if (q->threads && q->thread)
 		return wrong("read --thread: found '%s' with --threads, expected one of them",
-			     w->source.thread);
+			     q->thread);
 	if (several && s->o->format == FORMAT_PSTATS)
 		return wrong("read --format: found pstats with %s, expected text or json: a pstats "
 			     "file holds one report",
 			     several);
-	if ((w->threads || w->source.thread) && w->source.recording.bias.bare_s > 0)
+	if ((q->threads || q->thread) && q->bare_s > 0)
 		return wrong("read --bare-time: found it with %s, expected a report on all threads",
-			     w->source.thread ? "--thread" : "--threads");
+			     q->thread ? "--thread" : "--threads");
 	return -1;
-}
-
-/* What the reading has to know of the other options. */
-static void complete_wish(struct options *o)
-{
-	struct rebuild_view *view = &o->wish.source.recording.view;
-
-	view->apart = o->wish.threads || o->wish.source.thread;
-	view->replay.by_thread = view->apart || o->format == FORMAT_JSON;
-	view->replay.through_c = o->wish.source.no_builtins;
 }
 
 int options_parse(struct options *o, int argc, char **argv)
@@ -419,7 +409,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	status = check_together(&s);
 	if (status >= 0)
 		return status;
-	complete_wish(o);
+	o->request.lists_threads = o->format == FORMAT_JSON;
 	o->report.restriction = o->restriction;
 	return -1;
 }

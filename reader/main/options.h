@@ -27,7 +27,7 @@ struct options {
 	const char *sources_from; /* a file that lists more; "-": standard input; or NULL */
 	char **source;
 	size_t n_sources;
-	struct reading_wish wish;
+	struct request request;
 	bool calibrate;
 	struct calibration calibration;
 	bool quiet, verbose, check, strict, force, wait, list, clean, browse;

@@ -36,7 +36,7 @@ static bool has_source(const struct reading_report *report, size_t source)
 /* Asked for by --thread. */
 static bool is_chosen(const struct reading *r, const struct rebuild_thread *t)
 {
-	return r->wish->source.thread && sources_is_thread(t, r->wish->source.thread);
+	return r->request->thread && sources_is_thread(t, r->request->thread);
 }
 
 /* The only thread that a report is on, or NULL: several, or all. */
@@ -74,7 +74,7 @@ static bool has_tree(const struct reading *r, const struct options *o)
 /* The reports are on all threads, so a source's total is that of the times in it. */
 static bool has_whole_sources(const struct reading *r)
 {
-	return !r->wish->threads && !r->wish->source.thread;
+	return !r->request->threads && !r->request->thread;
 }
 
 static void print_source(FILE *to, const struct reading *r, const struct source *s,

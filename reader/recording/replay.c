@@ -71,18 +71,17 @@ static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_
 	return err;
 }
 
-static int feed_blocks(struct replay *out, struct drain_ring *r, const struct replay_wish *wish)
+static int feed_blocks(struct replay *out, struct drain_ring *r, const struct replay_request *q)
 {
 	struct drain_batch batch;
 	enum drain_result result;
 	int err = 0;
 
 	while (!err && (result = drain_next(r, &batch)) == DRAIN_BATCH) {
-		if (wish->by_thread && !out->f.s.n_records && !out->thread)
+		if (q->by_thread && !out->f.s.n_records && !out->thread)
 			out->thread = batch.thread;
-		if (wish->by_thread || wish->through_c)
-			err = feed_batch(out, &batch, wish->by_thread, wish->through_c,
-					 out->f.max_gap);
+		if (q->by_thread || q->through_c)
+			err = feed_batch(out, &batch, q->by_thread, q->through_c, out->f.max_gap);
 		else if (out->f.max_gap)
 			feed_batch(out, &batch, false, false, true);
 		else
@@ -212,7 +211,7 @@ int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
 
 /* -EAGAIN where a live target has folded on meanwhile. */
 static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
-		const struct replay_wish *wish)
+		const struct replay_request *q)
 {
 	int err;
 
@@ -221,7 +220,7 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 		return 0;
 	err = r->before ? replay_table(out, r, table) : init(out, &r->attach->header);
 	if (!err)
-		err = feed_blocks(out, r, wish);
+		err = feed_blocks(out, r, q);
 	if (err)
 		replay_fini(out);
 	else
@@ -231,22 +230,22 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 
 /* Goes on behind a newer table as often as a live target folds on behind our back. */
 static int replay_ring(struct replay *out, struct drain_ring *r, size_t i,
-		       const struct replay_wish *wish)
+		       const struct replay_request *q)
 {
 	uint64_t table;
 	int err = drain_ring_start(r, i, &table);
 
 	if (!err)
-		err = feed(out, r, table, wish);
+		err = feed(out, r, table, q);
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
 		err = drain_ring_again(r, &table);
 		if (!err)
-			err = feed(out, r, table, wish);
+			err = feed(out, r, table, q);
 	}
 	return err;
 }
 
-static int replay_in_turn(struct drain *d, const struct replay_wish *wish,
+static int replay_in_turn(struct drain *d, const struct replay_request *q,
 			  int (*use)(void *, struct replay *), void *arg)
 {
 	struct drain_ring r;
@@ -255,7 +254,7 @@ static int replay_in_turn(struct drain *d, const struct replay_wish *wish,
 	for (size_t i = 0; i < d->n_rings && !err; i++) {
 		struct replay ring;
 
-		err = replay_ring(&ring, &r, i, wish);
+		err = replay_ring(&ring, &r, i, q);
 		if (err)
 			break;
 		drain_count_losses(d, &r);
@@ -277,7 +276,7 @@ struct result {
 
 struct pool {
 	struct drain *d;
-	const struct replay_wish *wish;
+	const struct replay_request *request;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a result is there, or has been used */
 	struct result *result;	/* of ring i at i % n_results */
@@ -312,7 +311,7 @@ static void *work(void *arg)
 	while (take_ring(p, &i)) {
 		struct result *result = &p->result[i % p->n_results];
 
-		result->err = err ? err : replay_ring(&result->ring, &r, i, p->wish);
+		result->err = err ? err : replay_ring(&result->ring, &r, i, p->request);
 		result->drained = r;
 		pthread_mutex_lock(&p->lock);
 		result->done = true;
@@ -383,11 +382,11 @@ static size_t count_workers(const struct drain *d)
 	return n < d->n_rings ? n : d->n_rings;
 }
 
-int replay_rings(struct drain *d, const struct replay_wish *wish,
+int replay_rings(struct drain *d, const struct replay_request *q,
 		 int (*use)(void *arg, struct replay *ring), void *arg)
 {
 	struct pool p = { .d = d,
-			  .wish = wish,
+			  .request = q,
 			  .lock = PTHREAD_MUTEX_INITIALIZER,
 			  .changed = PTHREAD_COND_INITIALIZER };
 	size_t n_wanted = count_workers(d), n = 0;
@@ -400,7 +399,7 @@ int replay_rings(struct drain *d, const struct replay_wish *wish,
 		p.result = calloc(p.n_results, sizeof(*p.result));
 	while (p.result && n < n_wanted && !pthread_create(&worker[n], NULL, work, &p))
 		n++;
-	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, wish, use, arg);
+	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, q, use, arg);
 	while (n)
 		pthread_join(worker[--n], NULL);
 	drop_results(&p);

@@ -17,7 +17,7 @@
 #define REPLAY_SEVERAL 0u
 
 /* How rings are to be replayed; zeros: as they are. */
-struct replay_wish {
+struct replay_request {
 	bool through_c; /* what C functions called is put down to who called them: fold.h */
 	bool by_thread; /* tables of its own for each thread */
 };
@@ -54,7 +54,7 @@ void replay_fini(struct replay *ring);
  * Calls `use` for every ring in turn, in the calling thread; what it is given is gone when it
  * returns. Losses are added up in `d`. 0, or the first -errno of its own or of `use`.
  */
-int replay_rings(struct drain *d, const struct replay_wish *wish,
+int replay_rings(struct drain *d, const struct replay_request *q,
 		 int (*use)(void *arg, struct replay *ring), void *arg);
 
 #endif

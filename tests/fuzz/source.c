@@ -109,16 +109,17 @@ static void write_reports(struct sum *sum, const struct source *s, unsigned choi
 
 void fuzz_source(const char *name, unsigned choice)
 {
-	const struct bias_wish bias = { .kind = choice & 1 ? BIAS_NONE : BIAS_SECONDS,
-					.seconds = 2.5e-8,
-					.bare_s = choice & 8 ? 1e-6 : 0 };
 	const bool apart = choice & 32, fewer = choice & 64;
-	const struct rebuild_view view = { .replay = { .through_c = fewer, .by_thread = apart },
-					   .apart = apart,
-					   .true_calls = apart,
-					   .by_code = fewer };
-	const struct source_wish wish = { .recording = { bias, view }, .no_builtins = fewer };
-	struct sum sum = { .wish = &wish };
+	const struct request request = {
+		.bias = choice & 1 ? REQUEST_BIAS_NONE : REQUEST_BIAS_SECONDS,
+		.bias_s = 2.5e-8,
+		.bare_s = choice & 8 ? 1e-6 : 0,
+		.threads = apart,
+		.true_calls = apart,
+		.by_code = fewer,
+		.no_builtins = fewer,
+	};
+	struct sum sum = { .request = &request };
 	struct source s = { 0 };
 	char error[512];
 

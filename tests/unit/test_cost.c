@@ -40,7 +40,7 @@ static void teardown(void)
 
 static void read_back(struct recording *r, const struct calib *calib, struct profile *p)
 {
-	static const struct rebuild_view everything;
+	static const struct request everything;
 	struct attach a;
 	struct names names;
 	struct drain d;

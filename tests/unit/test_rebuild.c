@@ -19,7 +19,7 @@ static struct recording r;
 static struct recording_ring ring;
 static struct profile p;
 static struct rebuild_summary summary;
-static struct rebuild_view view;
+static struct request request;
 static uint64_t n_lost, n_bad;
 
 static void setup(void)
@@ -31,7 +31,7 @@ static void setup(void)
 	recording_name(&r, GEN, PYPROF_NAME_CODE, "a.py", 20, "gen");
 	ring = recording_ring(&r);
 	profile_init(&p);
-	view = (struct rebuild_view){ .by_code = false };
+	request = (struct request){ .by_code = false };
 }
 
 static void teardown(void)
@@ -55,7 +55,7 @@ static void read_back(void)
 	ck_assert_int_eq(attach_open(&a, recording_save(&r)), 0);
 	ck_assert_int_eq(drain_open(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
-	ck_assert_int_eq(rebuild(&p, &d, &names, 1e-9, NULL, &view, &summary), 0);
+	ck_assert_int_eq(rebuild(&p, &d, &names, 1e-9, NULL, &request, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken, 0);
 	ck_assert_uint_eq(summary.n_calls_broken, 0);
 	n_lost = d.n_lost[PYPROF_LOST_BUDGET];
@@ -439,7 +439,7 @@ START_TEST(threads_are_told_apart)
 {
 	struct recording_ring other = recording_ring(&r);
 
-	view.replay.by_thread = view.apart = true;
+	request.threads = true;
 	recording_name(&r, 2, PYPROF_NAME_THREAD, "", 77, "two");
 	put(PYPROF_THREAD, 1, 0);
 	put(PYPROF_CALL, F, 0);
@@ -490,7 +490,7 @@ END_TEST
 /* f calls len, which calls g, which calls len, which calls f: C functions pass the calls on. */
 START_TEST(calls_through_c_functions)
 {
-	view.replay.through_c = true;
+	request.no_builtins = true;
 	put(PYPROF_C_CALL, LEN, 0);
 	put(PYPROF_CALL, F, 1);
 	put(PYPROF_C_CALL, LEN, 3);
@@ -515,7 +515,7 @@ END_TEST
 /* The second function with the same file, line and name, by number, is called #2. */
 START_TEST(functions_stay_apart_by_code)
 {
-	view.by_code = true;
+	request.by_code = true;
 	recording_name(&r, 5, PYPROF_NAME_CODE, "a.py", 1, "f");
 	recording_name(&r, 6, PYPROF_NAME_CODE, "a.py", 2, "f");
 	put(PYPROF_CALL, 5, 0);
@@ -539,7 +539,7 @@ START_TEST(true_calls_leave_resumes_out)
 {
 	size_t gen;
 
-	view.true_calls = true;
+	request.true_calls = true;
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, GEN, 10);
 	put(PYPROF_CALL, GEN, 12);
