@@ -9,7 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { ERROR_BYTES = 512, PAGE_BYTES = 4096 };
+enum { PAGE_BYTES = 4096 };
 
 #define MAX_BYTES (8ull << 30)
 
@@ -53,17 +53,17 @@ static int copy_to(int fd)
 	return ftruncate(fd, (off_t)at) < 0 ? -errno : 0;
 }
 
-static int refuse(char *error, const char *found)
+static int refuse(struct error *error, const char *found)
 {
-	snprintf(error, ERROR_BYTES,
-		 "read standard input: found %s, expected a recording or a pstats file of at most "
-		 "8 GiB",
-		 found);
-	return -EINVAL;
+	return error_set(
+		error, -EINVAL,
+		"read standard input: found %s, expected a recording or a pstats file of at "
+		"most 8 GiB",
+		found);
 }
 
 /* Its descriptor stays open. */
-static int copy_input(char *error)
+static int copy_input(struct error *error)
 {
 	int fd, err;
 
@@ -79,7 +79,7 @@ static int copy_input(char *error)
 	return refuse(error, err == -EFBIG ? "more" : strerror(-err));
 }
 
-const char *input_path(const char *name, char *error)
+const char *input_path(const char *name, struct error *error)
 {
 	static char path[64];
 	int fd;

@@ -6,10 +6,12 @@
 #ifndef READER_INPUT_H
 #define READER_INPUT_H
 
+#include "error.h"
+
 /*
  * The path to open for a source of this name: of "-", one that leads to the copy. NULL: it cannot
- * be copied, and `error`, of 512 bytes, says why.
+ * be copied, and `error` says why.
  */
-const char *input_path(const char *name, char *error);
+const char *input_path(const char *name, struct error *error);
 
 #endif

@@ -143,14 +143,18 @@ static int read_known(struct loaded *l, const char *name, const char *line, cons
 {
 	struct source s = { 0 };
 	bool recording = is_recording(head, n_head);
-	int err = -1;
+	struct error error;
+	int err;
 
 	if (recording || (n_head && (*head & 0x7f) == '{'))
-		err = sources_read(&s, name, &l->sum, e->words);
+		err = sources_read(&s, name, &l->sum, &error);
 	else
-		snprintf(e->words, sizeof(e->words),
-			 "read %.300s: found another file, expected a recording or a pstats file",
-			 name);
+		err = error_set(
+			&error, -EINVAL,
+			"read %.300s: found another file, expected a recording or a pstats file",
+			name);
+	if (err)
+		say(e, error.text);
 	if (!recording && (err || !s.n_functions))
 		err = say_as_python(e, name, line);
 	if (!err && recording)
@@ -184,9 +188,16 @@ static int add_file(struct loaded *l, const char *name, const struct browse_opti
 /* Of what was read. */
 static int choose(struct loaded *l, const struct browse_options *options, struct load_error *e)
 {
+	struct error error;
+	int err;
+
 	if (options->request.thread && !l->sum.n_threads)
-		return sources_no_thread(&options->request, e->words);
-	return sources_shape(&l->sum, e->words);
+		err = sources_no_thread(&options->request, &error);
+	else
+		err = sources_shape(&l->sum, &error);
+	if (err)
+		say(e, error.text);
+	return err;
 }
 
 int loaded_open(struct loaded *l, struct text name, const struct browse_options *options,

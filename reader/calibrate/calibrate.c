@@ -271,19 +271,20 @@ static int find_recording(const struct run *run, char *path, size_t cap)
 
 static int read_recording(struct run *run, const struct request *q, struct slices_run *to)
 {
-	char path[512], error[512] = "";
+	struct error error = { "" };
+	char path[512];
 	struct profile p;
 	int err = find_recording(run, path, sizeof(path));
 
 	profile_init(&p);
 	memset(&run->source, 0, sizeof(run->source));
 	if (!err)
-		err = recording_read(&run->source, path, q, &p, error);
+		err = recording_read(&run->source, path, q, &p, &error);
 	if (!err && read_loops(run, &p, to))
 		err = -EINVAL;
 	profile_fini(&p);
-	if (*error)
-		fprintf(stderr, "pyshim-read: %s\n", error);
+	if (*error.text)
+		fprintf(stderr, "pyshim-read: %s\n", error.text);
 	else if (err)
 		fail("calibrate", run->c->python, "no recording of it", "a CPython from 3.8 on");
 	return err ? -1 : 0;

@@ -5,15 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static int no_memory(char *error)
+static int no_memory(struct error *error)
 {
-	sprintf(error, "read sources: out of memory");
-	return -ENOMEM;
+	return error_set(error, -ENOMEM, "read sources: out of memory");
 }
 
 /* One report more, or NULL. Those that there were move. */
 static struct reading_report *add_report(struct reading *r, size_t source,
-					 const struct rebuild_thread *thread, char *error)
+					 const struct rebuild_thread *thread, struct error *error)
 {
 	struct reading_report *more = reallocarray(r->report, r->n_reports + 1, sizeof(*more));
 
@@ -34,7 +33,7 @@ static struct reading_report *add_report(struct reading *r, size_t source,
  * The first, then the others from the last back: so pstats.Stats(a, b, c) adds them, and so the
  * functions of equal rank stand in its order.
  */
-static int read_together(struct reading *r, const struct names_list *l, char *error)
+static int read_together(struct reading *r, const struct names_list *l, struct error *error)
 {
 	struct reading_report *all = add_report(r, SIZE_MAX, NULL, error);
 	int err = all ? 0 : -ENOMEM;
@@ -48,7 +47,7 @@ static int read_together(struct reading *r, const struct names_list *l, char *er
 }
 
 /* The whole gives way to its threads, where there are any. */
-static int split_by_thread(struct reading *r, size_t at, char *error)
+static int split_by_thread(struct reading *r, size_t at, struct error *error)
 {
 	struct source *s = &r->source[at];
 	int err = 0;
@@ -65,7 +64,7 @@ static int split_by_thread(struct reading *r, size_t at, char *error)
 	return err;
 }
 
-static int read_apart(struct reading *r, const struct names_list *l, char *error)
+static int read_apart(struct reading *r, const struct names_list *l, struct error *error)
 {
 	int err = 0;
 
@@ -79,7 +78,7 @@ static int read_apart(struct reading *r, const struct names_list *l, char *error
 	return err;
 }
 
-static int shape(struct reading *r, char *error)
+static int shape(struct reading *r, struct error *error)
 {
 	size_t n_threads = 0;
 	int err = 0;
@@ -94,7 +93,7 @@ static int shape(struct reading *r, char *error)
 }
 
 int reading_open(struct reading *r, const struct request *q, const struct names_list *l,
-		 char *error)
+		 struct error *error)
 {
 	int err;
 

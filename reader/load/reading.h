@@ -6,6 +6,7 @@
 #ifndef READER_READING_H
 #define READER_READING_H
 
+#include "base/error.h"
 #include "sources.h"
 
 /* What one report is on. */
@@ -24,11 +25,11 @@ struct reading {
 };
 
 /*
- * Reads the files. 0 or -errno with what is wrong in `error`, of 512 bytes. To be closed in any
+ * Reads the files. 0 or -errno with what is wrong in `error`,. To be closed in any
  * case. `q` must outlive it.
  */
 int reading_open(struct reading *r, const struct request *q, const struct names_list *l,
-		 char *error);
+		 struct error *error);
 void reading_close(struct reading *r);
 
 #endif

@@ -13,15 +13,13 @@
 #include "recording/names.h"
 #include "recording/ticks.h"
 
-#define ERROR_BYTES 512
-
 static void key_of(struct calib_key *key, const struct pyprof_header *h)
 {
 	snprintf(key->python, sizeof(key->python), "%s", h->python);
-	attach_make_printable(key->python);
+	error_make_printable(key->python);
 	snprintf(key->engine, sizeof(key->engine), "%s", pyprof_engine_name(h->engine));
 	snprintf(key->shim, sizeof(key->shim), "%s", h->shim);
-	attach_make_printable(key->shim);
+	error_make_printable(key->shim);
 	snprintf(key->clock, sizeof(key->clock), "%s", pyprof_clock_names(h->clock)->key);
 	calib_processor(key->processor, sizeof(key->processor));
 }
@@ -43,7 +41,7 @@ static void find_kept(struct source *s, const struct calib_key *key)
 }
 
 /* The calibration by which this recording is corrected, if there is one. 0 or -errno. */
-static int choose_calibration(struct source *s, const struct request *q, char *error)
+static int choose_calibration(struct source *s, const struct request *q, struct error *error)
 {
 	const struct pyprof_header *h = &s->header;
 	struct calib_key key = { .python = "" };
@@ -58,14 +56,12 @@ static int choose_calibration(struct source *s, const struct request *q, char *e
 		s->correction = CORRECTION_NUMBER;
 	} else if (q->bias == REQUEST_BIAS_FILE) {
 		err = calib_load(&s->calib, q->bias_file);
-		if (err) {
-			snprintf(
-				error, ERROR_BYTES,
-				"read --bias: found '%s' (%s), expected auto, none, seconds per event "
-				"or a file that --calibrate has written",
+		if (err)
+			return error_set(
+				error, err,
+				"read --bias: found '%s' (%s), expected auto, none, seconds "
+				"per event or a file that --calibrate has written",
 				q->bias_file, err == -EINVAL ? "no calibration" : strerror(-err));
-			return err;
-		}
 		s->correction = CORRECTION_FILE;
 	} else if (h->has_bias) {
 		calib_from_bias(&s->calib, (double)h->bias_ps * 1e-12);
@@ -82,17 +78,15 @@ static bool is_corrected(const struct source *s)
 	return s->correction >= CORRECTION_NUMBER;
 }
 
-static int correct(struct source *s, const struct request *q, struct profile *p, char *error)
+static int correct(struct source *s, const struct request *q, struct profile *p,
+		   struct error *error)
 {
 	int err;
 
-	if (!is_corrected(s) && q->bare_s > 0) {
-		snprintf(
-			error, ERROR_BYTES,
-			"apply --bare-time: found no calibration that could be scaled, expected one "
-			"(pyshim-read --calibrate 100000 makes it)");
-		return -EINVAL;
-	}
+	if (!is_corrected(s) && q->bare_s > 0)
+		return error_set(error, -EINVAL,
+				 "apply --bare-time: found no calibration that could be scaled, "
+				 "expected one (pyshim-read --calibrate 100000 makes it)");
 	if (!is_corrected(s))
 		return 0;
 	err = bias_apply(p, q->bare_s, &s->bias);
@@ -102,8 +96,8 @@ static int correct(struct source *s, const struct request *q, struct profile *p,
 		err = bias_apply(&s->summary.thread[i].profile, 0, &of_thread);
 	}
 	if (err == -ERANGE)
-		snprintf(
-			error, ERROR_BYTES,
+		error_set(
+			error, err,
 			"apply --bare-time: found %.6g s, expected less than the %.6g s of the recording",
 			q->bare_s, s->bias.raw_s);
 	return err;
@@ -127,24 +121,22 @@ static double cpu_seconds(const struct source *s)
  * wrong.
  */
 static int check_copy(const struct attach *a, const struct drain *d, const struct names *names,
-		      const struct rebuild_summary *sum, char *error)
+		      const struct rebuild_summary *sum, struct error *error)
 {
 	bool odd = d->torn || d->n_bad || names->n_bad || sum->n_unnamed || sum->n_time_broken ||
 		   sum->n_calls_broken;
 
 	if (!a->copied || !odd)
 		return 0;
-	snprintf(
-		error, ERROR_BYTES,
-		"read %.300s: found parts of different times, expected a copy of an ended process's "
-		"recording (pyshim-read --snapshot FILE PID copies that of a running one)",
-		a->path);
-	attach_make_printable(error);
-	return -EINVAL;
+	return error_set(error, -EINVAL,
+			 "read %.300s: found parts of different times, expected a copy of an ended "
+			 "process's recording (pyshim-read --snapshot FILE PID copies that of a "
+			 "running one)",
+			 a->path);
 }
 
 int recording_read(struct source *s, const char *path, const struct request *q, struct profile *p,
-		   char *error)
+		   struct error *error)
 {
 	struct attach a;
 	struct names names = { 0 };
@@ -152,10 +144,10 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 	int err = attach_open(&a, path);
 
 	if (err) {
-		snprintf(error, ERROR_BYTES, "%s", a.error);
+		*error = a.error;
 		return err;
 	}
-	*error = '\0';
+	*error->text = '\0';
 	s->header = a.header;
 	s->live = a.live;
 	s->state = a.owner.state;
@@ -179,7 +171,7 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 	names_fini(&names);
 	drain_close(&d);
 	attach_close(&a);
-	if (err && !*error)
-		snprintf(error, ERROR_BYTES, "read %s: %s", path, strerror(-err));
+	if (err && !*error->text)
+		error_set(error, err, "read %s: %s", path, strerror(-err));
 	return err;
 }

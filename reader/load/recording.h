@@ -5,15 +5,16 @@
 #ifndef READER_RECORDING_H
 #define READER_RECORDING_H
 
+#include "base/error.h"
 #include "profile/profile.h"
 #include "rebuild.h"
 #include "source.h"
 
 /*
  * Reads the recording at `path` into `p`, and what is to be said of it into `s`. 0 or -errno, with
- * what is wrong in `error`, of 512 bytes, as "verb object: found, expected".
+ * what is wrong in `error` as "verb object: found, expected".
  */
 int recording_read(struct source *s, const char *path, const struct request *q, struct profile *p,
-		   char *error);
+		   struct error *error);
 
 #endif

@@ -16,8 +16,6 @@
 #include "recording/attach.h"
 #include "recording/list.h"
 
-enum { ERROR_BYTES = 512 };
-
 const char *sources_dir(void)
 {
 	const char *dir = getenv("PYSHIM_DIR");
@@ -25,10 +23,9 @@ const char *sources_dir(void)
 	return dir && *dir ? dir : "/dev/shm";
 }
 
-static int cannot_read(char *error, const char *name, const char *why)
+static int cannot_read(struct error *error, const char *name, const char *why)
 {
-	snprintf(error, ERROR_BYTES, "read %.300s: %s", name, why);
-	return -EINVAL;
+	return error_set(error, -EINVAL, "read %.300s: %s", name, why);
 }
 
 int sources_total(struct sum *sum, const struct profile_counts *more)
@@ -44,7 +41,7 @@ int sources_total(struct sum *sum, const struct profile_counts *more)
 }
 
 static int add_total(struct sum *sum, const char *name, const struct profile_counts *more,
-		     char *error)
+		     struct error *error)
 {
 	if (sources_total(sum, more))
 		return cannot_read(error, name,
@@ -53,7 +50,7 @@ static int add_total(struct sum *sum, const char *name, const struct profile_cou
 }
 
 /* Adds a profile, and empties it. */
-static int add_profile(struct sum *sum, const char *name, struct profile *one, char *error)
+static int add_profile(struct sum *sum, const char *name, struct profile *one, struct error *error)
 {
 	struct profile_counts total = profile_total(one);
 	int err = add_total(sum, name, &total, error);
@@ -68,7 +65,7 @@ static int add_profile(struct sum *sum, const char *name, struct profile *one, c
 	return err;
 }
 
-static int add_recording(struct source *s, const char *name, struct sum *sum, char *error)
+static int add_recording(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
 	struct profile one;
 	int err;
@@ -83,12 +80,12 @@ static int add_recording(struct source *s, const char *name, struct sum *sum, ch
 }
 
 static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struct sum *sum,
-		      char *error)
+		      struct error *error)
 {
 	struct pstats_file f;
 
 	if (pstats_read(&f, &sum->profile, bytes, n_bytes))
-		return cannot_read(error, s->name, f.error);
+		return cannot_read(error, s->name, f.error.text);
 	s->is_pstats = true;
 	s->n_functions = f.n_functions;
 	sum->sampled |= f.sampled && !sum->n_sources;
@@ -103,7 +100,7 @@ static bool is_json_report(const char *bytes, size_t n)
 	return n >= sizeof(head) - 1 && !memcmp(bytes, head, sizeof(head) - 1);
 }
 
-static int add_whole(struct source *s, const char *name, struct sum *sum, char *error)
+static int add_whole(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
 	size_t n_bytes;
 	void *bytes;
@@ -125,7 +122,8 @@ static int add_whole(struct source *s, const char *name, struct sum *sum, char *
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
-int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name, char *error)
+int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name,
+		       struct error *error)
 {
 	return add_profile(sum, name, &t->profile, error);
 }
@@ -140,7 +138,7 @@ bool sources_is_thread(const struct rebuild_thread *t, const char *id)
 	       (*id && !strcmp(id, t->name));
 }
 
-static int add_threads(struct source *s, const char *name, struct sum *sum, char *error)
+static int add_threads(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
 	struct sum whole = { .request = sum->request }; /* only `s` is of interest */
 	int err;
@@ -157,14 +155,12 @@ static int add_threads(struct source *s, const char *name, struct sum *sum, char
 	return err;
 }
 
-int sources_no_thread(const struct request *q, char *error)
+int sources_no_thread(const struct request *q, struct error *error)
 {
-	snprintf(
-		error, ERROR_BYTES,
-		"read --thread: found no thread '%.200s', expected the native id, the #number or the "
-		"name of one (see --threads)",
-		q->thread);
-	return -ENOENT;
+	return error_set(error, -ENOENT,
+			 "read --thread: found no thread '%.200s', expected the native id, the "
+			 "#number or the name of one (see --threads)",
+			 q->thread);
 }
 
 /* --- sources ---------------------------------------------------------------------------------- */
@@ -177,12 +173,12 @@ static const char *shown_name(const char *name, const char *folder)
 									       : name;
 }
 
-int sources_read(struct source *s, const char *name, struct sum *sum, char *error)
+int sources_read(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
 	s->name = strdup(shown_name(name, sum->request->relative_to));
 	if (!s->name)
 		return cannot_read(error, "sources", "out of memory");
-	attach_make_printable(s->name);
+	error_make_printable(s->name);
 	progress_next(name);
 	name = input_path(name, error);
 	if (!name)
@@ -198,7 +194,7 @@ void sources_close(struct source *s)
 	*s = (struct source){ .name = NULL };
 }
 
-int sources_shape(struct sum *sum, char *error)
+int sources_shape(struct sum *sum, struct error *error)
 {
 	int err = 0;
 
@@ -211,11 +207,11 @@ int sources_shape(struct sum *sum, char *error)
 	if (sum->request->strip_dirs && !err)
 		err = profile_strip_dirs(&sum->profile);
 	if (err)
-		snprintf(error, ERROR_BYTES, "choose functions: out of memory");
+		error_set(error, err, "choose functions: out of memory");
 	else if ((err = profile_check_size(&sum->profile)))
-		snprintf(error, ERROR_BYTES,
-			 "report functions: found names that make gigabytes of text, expected at "
-			 "most 4 GiB");
+		error_set(error, err,
+			  "report functions: found names that make gigabytes of text, expected at "
+			  "most 4 GiB");
 	return err;
 }
 

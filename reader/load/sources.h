@@ -5,6 +5,7 @@
 #ifndef READER_SOURCES_H
 #define READER_SOURCES_H
 
+#include "base/error.h"
 #include "profile/profile.h"
 #include "recording.h"
 
@@ -38,26 +39,27 @@ int sources_list(struct names_list *l, const char *file);
 void sources_free(struct names_list *l);
 
 /*
- * Adds one file. 0, or -errno with what is wrong in `error`, of 512 bytes, as "read NAME: found,
+ * Adds one file. 0, or -errno with what is wrong in `error` as "read NAME: found,
  * expected"; `sum` may then hold a part of it. `s` is to be closed in any case; where only one
  * thread is wished for, it still tells of the whole file.
  */
-int sources_read(struct source *s, const char *name, struct sum *sum, char *error);
+int sources_read(struct source *s, const char *name, struct sum *sum, struct error *error);
 void sources_close(struct source *s);
 
 /* Whether `id` means that thread: its native id, # and its number, or its name. Several may fit. */
 bool sources_is_thread(const struct rebuild_thread *t, const char *id);
 
 /* Adds what a thread of `name` did, and takes it from `t`. 0 or -errno with `error`. */
-int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name, char *error);
+int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name,
+		       struct error *error);
 
 /*
  * Leaves out what is not wished for, when all sources are read. 0 or -ENOMEM with `error`.
  */
-int sources_shape(struct sum *sum, char *error);
+int sources_shape(struct sum *sum, struct error *error);
 
 /* What is to be said where sum->n_threads is 0 of all sums: -ENOENT. */
-int sources_no_thread(const struct request *q, char *error);
+int sources_no_thread(const struct request *q, struct error *error);
 
 /*
  * Adds `more` to the sum of the total, as pstats.Stats.add does. 0, or -EOVERFLOW where there are

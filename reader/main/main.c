@@ -38,7 +38,7 @@ static int complain_of_unknown(const char *path)
 		     "namespace), expected one that can (without --wait, what there is is read)",
 		     path) < 0)
 		return -1;
-	attach_make_printable(line);
+	error_make_printable(line);
 	complain(line);
 	free(line);
 	return -1;
@@ -163,7 +163,7 @@ static int check_sort(const struct reading *r, const struct options *o)
 
 static int copy_source(const struct options *o, const struct names_list *l)
 {
-	char error[512];
+	struct error error;
 
 	if (l->n != 1) {
 		fprintf(stderr,
@@ -171,25 +171,25 @@ static int copy_source(const struct options *o, const struct names_list *l)
 			o->source[0], l->n);
 		return EXIT_FAILED;
 	}
-	if (snapshot_write(o->snapshot, l->name[0], error))
-		return complain(error), EXIT_FAILED;
+	if (snapshot_write(o->snapshot, l->name[0], &error))
+		return complain(error.text), EXIT_FAILED;
 	return EXIT_OK;
 }
 
 static int report(const struct options *o, const struct names_list *l)
 {
 	struct reading r;
-	char error[512];
+	struct error error;
 	int err;
 
 	if (!o->quiet)
 		progress_start();
 	for (size_t i = 0; i < l->n; i++)
 		progress_expect(l->name[i]);
-	err = reading_open(&r, &o->request, l, error);
+	err = reading_open(&r, &o->request, l, &error);
 	progress_stop();
 	if (err)
-		complain(error);
+		complain(error.text);
 	else
 		err = check_sort(&r, o);
 	err = err ? EXIT_FAILED : print_report(&r, o);

@@ -21,7 +21,6 @@
 #include "marshal.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,16 +29,6 @@
 #define MAX_DEPTH 200
 #define FLAG_REF 0x80
 #define UNFINISHED UINT32_MAX
-
-__attribute__((format(printf, 2, 3))) static int refuse(struct marshal *m, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(m->error, sizeof(m->error), format, args);
-	va_end(args);
-	return -EINVAL;
-}
 
 /* What has just been refused, in Python's words. */
 static int in_python(struct marshal *m, int err, const char *words)
@@ -50,14 +39,14 @@ static int in_python(struct marshal *m, int err, const char *words)
 
 static int no_memory(struct marshal *m)
 {
-	snprintf(m->error, sizeof(m->error), "%s", strerror(ENOMEM));
-	return -ENOMEM;
+	return error_set(&m->error, -ENOMEM, "%s", strerror(ENOMEM));
 }
 
 static int cut_off(struct marshal *m)
 {
-	refuse(m, "found its end at byte %zu, in the midst of a value, expected the rest",
-	       m->n_bytes);
+	error_set(&m->error, -EINVAL,
+		  "found its end at byte %zu, in the midst of a value, expected the rest",
+		  m->n_bytes);
 	return in_python(m, -EINVAL, "EOFError: EOF read where not expected");
 }
 
@@ -101,8 +90,8 @@ static int get_length(struct marshal *m, char type, uint32_t *length)
 	*length = (uint32_t)n;
 	if (n <= m->n_bytes - m->at)
 		return 0;
-	refuse(m, "found a length of %lld at byte %zu, expected at most %zu", (long long)(int32_t)n,
-	       m->at - length_bytes, m->n_bytes - m->at);
+	error_set(&m->error, -EINVAL, "found a length of %lld at byte %zu, expected at most %zu",
+		  (long long)(int32_t)n, m->at - length_bytes, m->n_bytes - m->at);
 	return in_python(m, -EINVAL,
 			 n > INT32_MAX ? size_out_of_range(type)
 				       : "EOFError: EOF read where not expected");
@@ -169,8 +158,9 @@ static int read_long(struct marshal *m, struct marshal_node *to)
 	for (uint64_t i = 0; i < n_digits && !err; i++) {
 		err = get(m, 2, &digit);
 		if (digit > 0x7fff) {
-			refuse(m, "found a digit of 0x%04x at byte %zu, expected 15 bits",
-			       (unsigned)digit, m->at - 2);
+			error_set(&m->error, -EINVAL,
+				  "found a digit of 0x%04x at byte %zu, expected 15 bits",
+				  (unsigned)digit, m->at - 2);
 			return in_python(
 				m, -EINVAL,
 				"ValueError: bad marshal data (digit out of range in long)");
@@ -208,8 +198,9 @@ static int read_decimal(struct marshal *m, struct marshal_node *to)
 	to->kind = MARSHAL_REAL;
 	to->real = strtod(text, &end);
 	if (!n || end != text + n || strspn(text, "0123456789.+-eEinfa") != n)
-		return refuse(m, "found a float that is none at byte %zu, expected decimal digits",
-			      m->at);
+		return error_set(&m->error, -EINVAL,
+				 "found a float that is none at byte %zu, expected decimal digits",
+				 m->at);
 	m->at += n;
 	return 0;
 }
@@ -232,8 +223,9 @@ static int read_text(struct marshal *m, struct marshal_node *to, char type)
 		return err;
 	t = (struct text){ m->bytes + m->at, n };
 	if (type != 's' && type != 't' && !(type == 'u' ? text_is_utf8(t) : is_ascii(t)))
-		return refuse(m, "found a text that is not %s at byte %zu, expected one that is",
-			      type == 'u' ? "UTF-8" : "ASCII", m->at);
+		return error_set(&m->error, -EINVAL,
+				 "found a text that is not %s at byte %zu, expected one that is",
+				 type == 'u' ? "UTF-8" : "ASCII", m->at);
 	to->kind = MARSHAL_TEXT;
 	to->text.at = (uint32_t)m->at;
 	to->text.n_bytes = n;
@@ -249,13 +241,15 @@ static int refer(struct marshal *m, struct marshal_node *to, const uint32_t *lis
 	if (err)
 		return err;
 	if (n >= n_list) {
-		refuse(m, "found a reference to value %llu at byte %zu, expected one of %u",
-		       (unsigned long long)n, m->at - 4, n_list);
+		error_set(&m->error, -EINVAL,
+			  "found a reference to value %llu at byte %zu, expected one of %u",
+			  (unsigned long long)n, m->at - 4, n_list);
 		return in_python(m, -EINVAL, "ValueError: bad marshal data (invalid reference)");
 	}
 	if (list[n] == UNFINISHED)
-		return refuse(m, "found a value that holds itself at byte %zu, expected none",
-			      m->at - 4);
+		return error_set(&m->error, -EINVAL,
+				 "found a value that holds itself at byte %zu, expected none",
+				 m->at - 4);
 	*to = m->node[list[n]];
 	to->next = 0;
 	return 0;
@@ -281,7 +275,7 @@ static bool at_dict_end(struct marshal *m)
 /* `n` items, or for a dict as many as come before its end. */
 static int read_items(struct marshal *m, uint32_t to, bool dict, uint32_t n, int depth)
 {
-	uint32_t item, last = 0, i = 0;
+	uint32_t item = 0, last = 0, i = 0;
 
 	for (; dict ? i % 2 || !at_dict_end(m) : i < n; i++) {
 		int err = new_value(m, &item, depth);
@@ -349,14 +343,14 @@ static int get_n_items(struct marshal *m, uint32_t to, char type, uint32_t *n, i
 {
 	bool is_there = m->n_bytes - m->at >= (type == ')' ? 1 : 4);
 	int err = get_length(m, type, n);
-	char error[sizeof(m->error)];
+	struct error error;
 
 	if (err != -EINVAL || !is_there || *n > INT32_MAX)
 		return err;
-	memcpy(error, m->error, sizeof(error));
+	error = m->error;
 	m->python = NULL;
 	read_items(m, to, false, UINT32_MAX, depth);
-	memcpy(m->error, error, sizeof(error));
+	m->error = error;
 	return err;
 }
 
@@ -367,8 +361,9 @@ static int read_container(struct marshal *m, uint32_t to, char type, int depth)
 	int err = 0;
 
 	if (depth >= MAX_DEPTH)
-		return refuse(m, "found values inside each other at byte %zu, expected at most %d",
-			      m->at - 1, MAX_DEPTH);
+		return error_set(&m->error, -EINVAL,
+				 "found values inside each other at byte %zu, expected at most %d",
+				 m->at - 1, MAX_DEPTH);
 	if (type == 'c') {
 		err = read_code(m, to, depth);
 	} else {
@@ -419,8 +414,9 @@ static int read_plain(struct marshal *m, struct marshal_node *to, char type)
 	case 'R':
 		return refer(m, to, m->interned, m->n_interned);
 	default:
-		refuse(m, "found type 0x%02x at byte %zu, expected one of marshal's",
-		       (unsigned char)type, m->at - 1);
+		error_set(&m->error, -EINVAL,
+			  "found type 0x%02x at byte %zu, expected one of marshal's",
+			  (unsigned char)type, m->at - 1);
 		return in_python(m, -EINVAL,
 				 type == '0' ? NULL
 					     : "ValueError: bad marshal data (unknown type code)");
@@ -462,7 +458,8 @@ int marshal_read(struct marshal *m, const void *bytes, size_t n_bytes)
 	m->bytes = bytes;
 	m->n_bytes = n_bytes;
 	if (n_bytes >= UINT32_MAX / 2)
-		return refuse(m, "found %zu bytes, expected at most 2 GiB", n_bytes);
+		return error_set(&m->error, -EINVAL, "found %zu bytes, expected at most 2 GiB",
+				 n_bytes);
 	err = new_node(m, &root);
 	return err ? err : read_value(m, root, 0);
 }

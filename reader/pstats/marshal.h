@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "profile/profile.h"
 
 enum marshal_kind {
@@ -56,7 +57,7 @@ struct marshal {
 	uint32_t n_refs, cap_refs;
 	uint32_t *interned; /* the same for the texts of Python 2 */
 	uint32_t n_interned, cap_interned;
-	char error[160]; /* what was found, what was expected */
+	struct error error; /* after a failure: what was found, what was expected */
 	const char *
 		python; /* what Python's marshal.load says to that, or NULL where it is not known */
 };

@@ -47,14 +47,12 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reading *r, const
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	snprintf(r->f->error, sizeof(r->f->error), "entry %zu: %s", r->f->n_functions + 1, what);
-	return -EINVAL;
+	return error_set(&r->f->error, -EINVAL, "entry %zu: %s", r->f->n_functions + 1, what);
 }
 
 static int no_memory(struct reading *r)
 {
-	snprintf(r->f->error, sizeof(r->f->error), "%s", strerror(ENOMEM));
-	return -ENOMEM;
+	return error_set(&r->f->error, -ENOMEM, "%s", strerror(ENOMEM));
 }
 
 static const struct marshal_node *next_of(const struct reading *r, const struct marshal_node *node)
@@ -386,7 +384,7 @@ int pstats_read(struct pstats_file *f, struct profile *p, const void *bytes, siz
 	memset(f, 0, sizeof(*f));
 	err = marshal_read(&r.m, bytes, n_bytes);
 	if (err)
-		snprintf(f->error, sizeof(f->error), "%s", r.m.error);
+		f->error = r.m.error;
 	else
 		err = read_functions(&r);
 	marshal_fini(&r.m);

@@ -11,13 +11,14 @@
 #ifndef READER_PSTATS_READ_H
 #define READER_PSTATS_READ_H
 
+#include "base/error.h"
 #include "profile/profile.h"
 
 struct pstats_file {
 	struct profile_counts total; /* of this file: calls, and self times added in its order */
 	size_t n_functions;
-	bool sampled;	 /* profiling.sampling wrote it: the counts are samples */
-	char error[192]; /* what was found, what was expected */
+	bool sampled;	    /* profiling.sampling wrote it: the counts are samples */
+	struct error error; /* after a failure: what was found, what was expected */
 };
 
 /*

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,45 +17,6 @@
 
 #define MAX_BLOCK_BYTES (64u << 20)
 #define EXTRA_BYTES (1ull << 30) /* of address space */
-
-/* The bytes of the UTF-8 character at `text`, or 0: it is none, or one that controls a terminal. */
-static size_t printable_bytes(const unsigned char *text)
-{
-	size_t n = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;
-
-	if (*text < ' ' || *text == 127 || *text > 0xf4 || (*text == 0xc2 && text[1] < 0xa0))
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((text[i] & 0xc0) != 0x80)
-			return 0;
-	}
-	return n;
-}
-
-void attach_make_printable(char *text)
-{
-	while (*text) {
-		size_t n = printable_bytes((const unsigned char *)text);
-
-		if (!n)
-			*text = '?';
-		text += n ? n : 1;
-	}
-}
-
-static int refuse(struct attach *a, int err, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct attach *a, int err, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(a->error, sizeof(a->error), format, args);
-	va_end(args);
-	attach_make_printable(a->error);
-	return err;
-}
 
 /* --- a file that shrinks ---------------------------------------------------------------------- */
 
@@ -198,27 +158,29 @@ static int check_file(struct attach *a)
 	struct stat st;
 
 	if (lstat(a->path, &st) == 0 && S_ISLNK(st.st_mode) && is_foreign(&st) && !allows_foreign)
-		return refuse(a, -EPERM,
-			      "open %s: found a symbolic link of user %u, expected a recording "
-			      "(--force follows it)",
-			      a->path, (unsigned)st.st_uid);
+		return error_set(&a->error, -EPERM,
+				 "open %s: found a symbolic link of user %u, expected a recording "
+				 "(--force follows it)",
+				 a->path, (unsigned)st.st_uid);
 	if (stat(a->path, &st) < 0)
-		return refuse(a, -errno, "open %s: %s, expected a recording or a pstats file",
-			      a->path, strerror(errno));
+		return error_set(&a->error, -errno,
+				 "open %s: %s, expected a recording or a pstats file", a->path,
+				 strerror(errno));
 	if (!S_ISREG(st.st_mode))
-		return refuse(a, -EINVAL,
-			      "open %s: found %s, expected a recording or a pstats file", a->path,
-			      S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
+		return error_set(&a->error, -EINVAL,
+				 "open %s: found %s, expected a recording or a pstats file",
+				 a->path, S_ISDIR(st.st_mode) ? "a directory" : "no regular file");
 	if (is_foreign(&st) && !allows_foreign)
-		return refuse(
-			a, -EPERM,
+		return error_set(
+			&a->error, -EPERM,
 			"open %s: found a file of user %u, expected one of your own (--force opens "
 			"it)",
 			a->path, (unsigned)st.st_uid);
 	if (st.st_size == 0)
-		return refuse(a, -EINVAL,
-			      "open %s: found an empty file, expected a recording or a pstats file",
-			      a->path);
+		return error_set(
+			&a->error, -EINVAL,
+			"open %s: found an empty file, expected a recording or a pstats file",
+			a->path);
 	return 0;
 }
 
@@ -248,12 +210,13 @@ static int map_file(struct attach *a)
 	if (err)
 		return err;
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return refuse(a, fd < 0 ? fd : -errno, "open %s: %s, expected a recording", a->path,
-			      strerror(fd < 0 ? -fd : errno));
+		return error_set(&a->error, fd < 0 ? fd : -errno,
+				 "open %s: %s, expected a recording", a->path,
+				 strerror(fd < 0 ? -fd : errno));
 	a->map_bytes = (uint64_t)st.st_size + EXTRA_BYTES;
 	at = mmap(NULL, (size_t)a->map_bytes, PROT_READ, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED) {
-		err = refuse(a, -errno, "map %s: %s", a->path, strerror(errno));
+		err = error_set(&a->error, -errno, "map %s: %s", a->path, strerror(errno));
 		close(fd);
 		return err;
 	}
@@ -308,32 +271,34 @@ static int check_format(struct attach *a)
 	uint64_t magic;
 
 	if (a->bytes < sizeof(magic))
-		return refuse(a, -EINVAL, "read %s: found %" PRIu64 " bytes, expected a recording",
-			      a->path, a->bytes);
+		return error_set(&a->error, -EINVAL,
+				 "read %s: found %" PRIu64 " bytes, expected a recording", a->path,
+				 a->bytes);
 	magic = pyprof_observe(&h->magic); /* C7 */
 	if (magic == __builtin_bswap64(PYPROF_MAGIC))
-		return refuse(a, -EINVAL,
-			      "read %s: found the other byte order, expected a recording of this "
-			      "kind of machine",
-			      a->path);
+		return error_set(
+			&a->error, -EINVAL,
+			"read %s: found the other byte order, expected a recording of this "
+			"kind of machine",
+			a->path);
 	if (a->base[0] == '{' || a->base[0] == ('{' | 0x80))
-		return refuse(a, -EINVAL, "read %s: found a pstats file, expected a recording",
-			      a->path);
+		return error_set(&a->error, -EINVAL,
+				 "read %s: found a pstats file, expected a recording", a->path);
 	if (magic == 0 && a->bytes >= PYPROF_HEADER_BYTES)
-		return refuse(
-			a, -EINVAL,
+		return error_set(
+			&a->error, -EINVAL,
 			"read %s: found a recording that was never begun, expected a whole one",
 			a->path);
 	if (magic != PYPROF_MAGIC)
-		return refuse(
-			a, -EINVAL,
+		return error_set(
+			&a->error, -EINVAL,
 			"read %s: found another kind of file, expected a recording or a pstats file",
 			a->path);
 	if (a->bytes < PYPROF_HEADER_BYTES)
-		return refuse(a, -EINVAL,
-			      "read %s: found %" PRIu64
-			      " bytes, expected a header of %u: truncated",
-			      a->path, a->bytes, PYPROF_HEADER_BYTES);
+		return error_set(&a->error, -EINVAL,
+				 "read %s: found %" PRIu64
+				 " bytes, expected a header of %u: truncated",
+				 a->path, a->bytes, PYPROF_HEADER_BYTES);
 	copy_header(&a->header, h);
 	a->copied = !is_original(a);
 	return 0;
@@ -370,37 +335,39 @@ static int check_header(struct attach *a)
 	struct pyprof_header *h = &a->header;
 
 	if (h->major != PYPROF_MAJOR)
-		return refuse(a, -EINVAL,
-			      "read %s: found format %u.%u, expected %u.x: another pyshim-read is "
-			      "needed",
-			      a->path, h->major, h->minor, PYPROF_MAJOR);
+		return error_set(
+			&a->error, -EINVAL,
+			"read %s: found format %u.%u, expected %u.x: another pyshim-read is "
+			"needed",
+			a->path, h->major, h->minor, PYPROF_MAJOR);
 	if (h->required)
-		return refuse(a, -EINVAL,
-			      "read %s: found required features 0x%" PRIx64
-			      ", expected none that this pyshim-read does not know",
-			      a->path, h->required);
+		return error_set(&a->error, -EINVAL,
+				 "read %s: found required features 0x%" PRIx64
+				 ", expected none that this pyshim-read does not know",
+				 a->path, h->required);
 	if (h->file_bytes > a->bytes && !has_grown(a))
-		return refuse(a, -EINVAL,
-			      "read %s: found %" PRIu64 " bytes, expected %" PRIu64 ": truncated",
-			      a->path, a->bytes, h->file_bytes);
+		return error_set(&a->error, -EINVAL,
+				 "read %s: found %" PRIu64 " bytes, expected %" PRIu64
+				 ": truncated",
+				 a->path, a->bytes, h->file_bytes);
 	if (h->header_bytes != PYPROF_HEADER_BYTES || h->file_bytes < PYPROF_HEADER_BYTES ||
 	    h->block_bytes < sizeof(struct pyprof_block) + sizeof(uint64_t) || h->block_bytes % 8 ||
 	    h->block_bytes > MAX_BLOCK_BYTES || h->clock < PYPROF_CLOCK_TSC ||
 	    h->clock > PYPROF_CLOCK_COUNT)
-		return refuse(a, -EINVAL,
-			      "read %s: found a header with impossible values, expected "
-			      "one that the shim has written",
-			      a->path);
+		return error_set(&a->error, -EINVAL,
+				 "read %s: found a header with impossible values, expected "
+				 "one that the shim has written",
+				 a->path);
 	a->bytes = h->file_bytes; /* the file is longer: the target takes pages as it needs them */
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';
 	for (size_t i = 0; i < PYPROF_UNRECORDED; i++) {
 		h->unrecorded[i][sizeof(h->unrecorded[i]) - 1] = '\0';
-		attach_make_printable(h->unrecorded[i]);
+		error_make_printable(h->unrecorded[i]);
 	}
-	attach_make_printable(h->python);
-	attach_make_printable(h->shim);
+	error_make_printable(h->python);
+	error_make_printable(h->shim);
 	return 0;
 }
 
@@ -410,7 +377,7 @@ int attach_open(struct attach *a, const char *path)
 
 	memset(a, 0, sizeof(*a));
 	a->path = strdup(path);
-	err = a->path ? map_file(a) : refuse(a, -ENOMEM, "open %s: out of memory", path);
+	err = a->path ? map_file(a) : error_set(&a->error, -ENOMEM, "open %s: out of memory", path);
 	if (!err)
 		err = check_format(a);
 	if (!err)

@@ -15,6 +15,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/error.h"
 #include "owner.h"
 #include "pyprof/format.h"
 
@@ -30,11 +31,8 @@ struct attach {
 	bool live; /* it may still be written to: its process has not ended at attach_open ... */
 	struct owner owner; /* ... as far as that can be seen from here */
 	bool copied;	    /* it is not the file that the target made */
-	char error[512];    /* after a failure: what was found, what was expected */
+	struct error error; /* after a failure */
 };
-
-/* What would do things to a terminal, or break a line, becomes question marks. */
-void attach_make_printable(char *text);
 
 /*
  * Lets attach_open open a file of another user, who could have put anything there, and follow his

@@ -196,7 +196,7 @@ static void print_printable(FILE *to, const char *text)
 
 	if (!copy)
 		return;
-	attach_make_printable(copy);
+	error_make_printable(copy);
 	fputs(copy, to);
 	free(copy);
 }

@@ -23,8 +23,6 @@
 #include "tables.h"
 #include "ticks.h"
 
-enum { ERROR_BYTES = 512 };
-
 struct snapshot {
 	struct attach a;
 	struct drain d;
@@ -325,7 +323,7 @@ static void copy_header(struct snapshot *s)
 	s->end = PYPROF_HEADER_BYTES;
 }
 
-static int copy_all(struct snapshot *s, char *error)
+static int copy_all(struct snapshot *s, struct error *error)
 {
 	int err = drain_open(&s->d, &s->a);
 
@@ -335,18 +333,16 @@ static int copy_all(struct snapshot *s, char *error)
 	err = drain_ring_open(&s->r, &s->d);
 	err = err ? err : copy_rings(s);
 	err = err ? err : names_read(&s->names, &s->a);
-	if (!err && (s->d.n_bad || s->d.torn || s->names.n_bad)) {
-		snprintf(error, ERROR_BYTES,
-			 "copy %.300s: found places that make no sense, expected a whole recording",
-			 s->a.path);
-		attach_make_printable(error);
-		return -EINVAL;
-	}
+	if (!err && (s->d.n_bad || s->d.torn || s->names.n_bad))
+		return error_set(error, -EINVAL,
+				 "copy %.300s: found places that make no sense, expected a whole "
+				 "recording",
+				 s->a.path);
 	err = err ? err : copy_names(s);
 	return err ? err : write_header(s);
 }
 
-static int copy_source(struct snapshot *s, const char *source, char *error)
+static int copy_source(struct snapshot *s, const char *source, struct error *error)
 {
 	const char *path = input_path(source, error);
 	int err = path ? attach_open(&s->a, path) : -EINVAL;
@@ -354,7 +350,7 @@ static int copy_source(struct snapshot *s, const char *source, char *error)
 	if (!path)
 		return err;
 	if (err) {
-		snprintf(error, ERROR_BYTES, "%s", s->a.error);
+		*error = s->a.error;
 		return err;
 	}
 	err = copy_all(s, error);
@@ -386,7 +382,7 @@ static int write_out(int from, int to)
 }
 
 /* Pipes, devices and the like are written to, not replaced. */
-static int copy_into(struct snapshot *s, int to, const char *source, char *error)
+static int copy_into(struct snapshot *s, int to, const char *source, struct error *error)
 {
 	int err;
 
@@ -404,7 +400,8 @@ static int copy_into(struct snapshot *s, int to, const char *source, char *error
 }
 
 /* A file beside it, of mode 0600, that takes its name when it is whole. */
-static int copy_to_file(struct snapshot *s, const char *path, const char *source, char *error)
+static int copy_to_file(struct snapshot *s, const char *path, const char *source,
+			struct error *error)
 {
 	char *beside;
 	int err;
@@ -434,12 +431,12 @@ static bool is_replaceable(const char *path)
 	return strcmp(path, "-") && (lstat(path, &st) < 0 || S_ISREG(st.st_mode));
 }
 
-int snapshot_write(const char *path, const char *source, char *error)
+int snapshot_write(const char *path, const char *source, struct error *error)
 {
 	struct snapshot s = { .fd = -1 };
 	int to = STDOUT_FILENO, err;
 
-	*error = '\0';
+	*error->text = '\0';
 	signal(SIGXFSZ, SIG_IGN); /* a limit of the file's length is an error of the write */
 	if (is_replaceable(path)) {
 		err = copy_to_file(&s, path, source, error);
@@ -450,10 +447,8 @@ int snapshot_write(const char *path, const char *source, char *error)
 		if (to > STDOUT_FILENO)
 			close(to);
 	}
-	if (err && !*error) {
-		snprintf(error, ERROR_BYTES, "write %.300s: %s, expected that the copy fits", path,
-			 strerror(-err));
-		attach_make_printable(error);
-	}
+	if (err && !*error->text)
+		error_set(error, err, "write %.300s: %s, expected that the copy fits", path,
+			  strerror(-err));
 	return err;
 }

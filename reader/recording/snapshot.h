@@ -7,11 +7,13 @@
 #ifndef READER_SNAPSHOT_H
 #define READER_SNAPSHOT_H
 
+#include "base/error.h"
+
 /*
  * Copies `source` into the file `path`, which takes its place when the copy is whole; "-" is
- * standard output. 0, or -errno with what is wrong in `error`, of 512 bytes, as "verb object:
+ * standard output. 0, or -errno with what is wrong in `error` as "verb object:
  * found, expected".
  */
-int snapshot_write(const char *path, const char *source, char *error);
+int snapshot_write(const char *path, const char *source, struct error *error);
 
 #endif

@@ -64,7 +64,7 @@ static void write_pstats(const struct profile *p)
 	fclose(to);
 	profile_init(&again);
 	if (pstats_read(&f, &again, bytes, n)) {
-		fprintf(stderr, "our own pstats file: %s\n", f.error);
+		fprintf(stderr, "our own pstats file: %s\n", f.error.text);
 		abort();
 	}
 	if (again.n_listed != p->n_listed)
@@ -121,10 +121,10 @@ void fuzz_source(const char *name, unsigned choice)
 	};
 	struct sum sum = { .request = &request };
 	struct source s = { 0 };
-	char error[512];
+	struct error error;
 
 	profile_init(&sum.profile);
-	if (!sources_read(&s, name, &sum, error) && !sources_shape(&sum, error))
+	if (!sources_read(&s, name, &sum, &error) && !sources_shape(&sum, &error))
 		write_reports(&sum, &s, choice >> 1);
 	sources_close(&s);
 	profile_fini(&sum.profile);

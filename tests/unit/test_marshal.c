@@ -45,7 +45,7 @@ static void assert_is_read(const char *bytes, size_t n, struct text file, int64_
 	size_t fn;
 	int rc = read_bytes(&f, &p, bytes, n);
 
-	ck_assert_msg(rc == 0, "%s", f.error);
+	ck_assert_msg(rc == 0, "%s", f.error.text);
 	ck_assert_uint_eq(f.n_functions, 1);
 	fn = profile_find(&p, file, line, T("n"));
 	ck_assert_msg(fn != SIZE_MAX, "found no %.*s:%ld", (int)file.n, file.bytes, (long)line);
@@ -200,7 +200,7 @@ START_TEST(what_is_no_profile_is_refused)
 	struct profile p;
 
 	ck_assert_int_eq(read_bytes(&f, &p, refused[_i].bytes, refused[_i].n), -EINVAL);
-	ck_assert_msg(strstr(f.error, refused[_i].why), "said: %s, not: %s", f.error,
+	ck_assert_msg(strstr(f.error.text, refused[_i].why), "said: %s, not: %s", f.error.text,
 		      refused[_i].why);
 	profile_fini(&p);
 }
@@ -223,7 +223,7 @@ START_TEST(what_a_code_object_holds_is_stepped_over)
 	struct profile p;
 	size_t fn;
 
-	ck_assert_msg(!read_bytes(&f, &p, code, sizeof(code) - 1), "%s", f.error);
+	ck_assert_msg(!read_bytes(&f, &p, code, sizeof(code) - 1), "%s", f.error.text);
 	fn = profile_find(&p, T("f"), 7, T("<code object m, file \"a.py\", line 7>"));
 	ck_assert(fn != SIZE_MAX && p.fn[fn].listed);
 	profile_fini(&p);
@@ -242,7 +242,7 @@ START_TEST(depth_is_limited)
 	for (size_t i = 0; i < n; i += 2)
 		memcpy(bytes + i, ")\1", 2);
 	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
-	ck_assert_msg(strstr(f.error, "inside each other"), "%s", f.error);
+	ck_assert_msg(strstr(f.error.text, "inside each other"), "%s", f.error.text);
 	memset(bytes, '{', n);
 	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
 	memset(bytes, 'c', n);
@@ -278,7 +278,8 @@ START_TEST(a_shared_dict_is_no_bomb)
 	fputc('0', to);
 	fclose(to);
 	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
-	ck_assert_msg(strstr(f.error, "more callers than there are bytes"), "%s", f.error);
+	ck_assert_msg(strstr(f.error.text, "more callers than there are bytes"), "%s",
+		      f.error.text);
 	profile_fini(&p);
 	free(bytes);
 }
@@ -302,8 +303,8 @@ static struct pstats_file read_damaged(const char *bytes, size_t n, int *rc)
 
 	*rc = read_bytes(&f, &p, bytes, n);
 	ck_assert(*rc == 0 || *rc == -EINVAL);
-	ck_assert_msg(!*rc == !f.error[0], "%d: %s", *rc, f.error);
-	ck_assert_ptr_null(strchr(f.error, '\n'));
+	ck_assert_msg(!*rc == !f.error.text[0], "%d: %s", *rc, f.error.text);
+	ck_assert_ptr_null(strchr(f.error.text, '\n'));
 	if (!*rc) {
 		FILE *null = fopen("/dev/null", "w");
 
@@ -326,7 +327,7 @@ START_TEST(every_truncation_is_refused)
 		ck_assert_int_eq(rc, -EINVAL);
 	}
 	f = read_damaged(whole, n, &rc);
-	ck_assert_msg(!rc && f.n_functions == 2 && f.sampled, "%d: %s", rc, f.error);
+	ck_assert_msg(!rc && f.n_functions == 2 && f.sampled, "%d: %s", rc, f.error.text);
 }
 END_TEST
 

@@ -701,7 +701,7 @@ static void check_refused(size_t bytes, const char *words)
 	struct attach a;
 
 	ck_assert_int_lt(attach_open(&a, recording_save_part(&r, bytes)), 0);
-	ck_assert_msg(strstr(a.error, words) != NULL, "'%s' lacks '%s'", a.error, words);
+	ck_assert_msg(strstr(a.error.text, words) != NULL, "'%s' lacks '%s'", a.error.text, words);
 	unlink(r.path);
 }
 

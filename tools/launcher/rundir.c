@@ -259,7 +259,7 @@ static bool look_at(struct rundir *d, struct begun *b, char *path, unsigned *n_w
 		return false;
 	strange = find_strange(&st);
 	if (strange || attach_open(&a, path) < 0) {
-		complain(n_wrong, path, strange, strange ? NULL : a.error);
+		complain(n_wrong, path, strange, strange ? NULL : a.error.text);
 		return false;
 	}
 	d->has_foreign |= st.st_uid != 0 && st.st_uid != geteuid();

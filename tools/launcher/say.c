@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "recording/attach.h"
+#include "base/error.h"
 
 void say(const char *format, ...)
 {
@@ -18,7 +18,7 @@ void say(const char *format, ...)
 	va_end(args);
 	if (n < 0)
 		return;
-	attach_make_printable(line);
+	error_make_printable(line);
 	fprintf(stderr, "pyshim: %s\n", line);
 	free(line);
 }
