@@ -151,7 +151,7 @@ def test_a_reader_that_waits_sees_the_end(python, shim_dir, program):
     process that is killed is like this for an instant.
     """
     target = Target(python, program, shim_dir)
-    reader = subprocess.Popen([READER, "--wait", "-f", "json", target.recording],
+    reader = subprocess.Popen([READER, "--wait", "-f", "json", target.recording], env=_environment({}),
                               stdout=subprocess.PIPE)
     while str(target.recording) not in Path("/proc/%d/maps" % reader.pid).read_text():
         time.sleep(0.01)
