@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # Completion in bash for pyshim and pyshim-read. Installed under both names where bash-completion
-# looks for them; without it, `source` this file. What options there are, pyshim-read --help says.
+# looks for them; without it, `source` this file. The programs list their options themselves.
 
 # _pyshim_words PATTERN LIST: adds those of the list that begin so.
 _pyshim_words() {
@@ -14,34 +14,43 @@ _pyshim_files() {
     mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -f -- "$1")
 }
 
-# _pyshim_options READER: all of its long ones, and the short ones.
+# _pyshim_rows PROGRAM: its options, a line each: letter or -, name, argument or -, completion.
+_pyshim_rows() {
+    "$1" --options 2>/dev/null
+}
+
+# _pyshim_options PROGRAM: all of its long ones, and the short ones.
 _pyshim_options() {
-    "$1" --help 2>/dev/null | grep -Eo -- '(^|[ ,])--?[a-z][a-z-]*' | tr -d ' ,'
+    _pyshim_rows "$1" | while read -r letter name _; do
+        echo "--$name"
+        [[ $letter == - ]] || echo "-$letter"
+    done
 }
 
-_pyshim_takes_argument() {
-    case $1 in
-    --format | --output | --sort | --restrict | --thread | --bias | --bare-time) return 0 ;;
-    --calibrate | --python | --names-from | --relative-to | --snapshot) return 0 ;;
-    esac
-    [[ $1 =~ ^-[qv]*[fosr]$ ]]
+# _pyshim_argument_of PROGRAM OPTION: how the option's argument is completed. Fails where it takes
+# none. Letters may stand together: -qs.
+_pyshim_argument_of() {
+    local letter name argument completion
+    while read -r letter name argument completion; do
+        [[ $argument == - ]] && continue
+        if [[ $2 == "--$name" || ($2 =~ ^-[a-z]+$ && $letter != - && $2 == *"$letter") ]]; then
+            echo "$completion"
+            return 0
+        fi
+    done < <(_pyshim_rows "$1")
+    return 1
 }
 
-# _pyshim_argument OPTION BEGUN
+# _pyshim_argument COMPLETION BEGUN
 _pyshim_argument() {
-    case $1 in
-    --format | -f | -[qv]*f) _pyshim_words "$2" 'text pstats json' ;;
-    --sort | -s | -[qv]*s)
-        _pyshim_words "$2" 'calls ncalls cumtime cumulative filename line module name nfl
-            pcalls stdname time tottime'
-        ;;
-    --output | -o | -[qv]*o | --names-from | --relative-to | --snapshot) _pyshim_files "$2" ;;
-    --bias)
-        _pyshim_words "$2" 'auto none'
-        _pyshim_files "$2"
-        ;;
-    --python) mapfile -t COMPREPLY < <(compgen -c -- "$2") ;;
-    esac
+    local word
+    for word in $1; do
+        case $word in
+        FILE) _pyshim_files "$2" ;;
+        COMMAND) mapfile -t COMPREPLY < <(compgen -c -- "$2") ;;
+        *) _pyshim_words "$2" "$word" ;;
+        esac
+    done
 }
 
 # _pyshim_sources BEGUN: recordings, their PIDs, and files.
@@ -70,11 +79,11 @@ _pyshim_place() {
 }
 
 _pyshim_read() {
-    local current previous
+    local current previous completion
     COMPREPLY=()
     _pyshim_place
-    if _pyshim_takes_argument "$previous"; then
-        _pyshim_argument "$previous" "$current"
+    if completion=$(_pyshim_argument_of "$1" "$previous"); then
+        _pyshim_argument "$completion" "$current"
     elif [[ $current == -* ]]; then
         _pyshim_words "$current" "$(_pyshim_options "$1")"
     else
@@ -82,7 +91,7 @@ _pyshim_read() {
     fi
 }
 
-# Prints where COMMAND begins; nothing where it has not begun.
+# _pyshim_command_at PROGRAM: prints where COMMAND begins; nothing where it has not begun.
 _pyshim_command_at() {
     local i=1 word
     while ((i <= COMP_CWORD)); do
@@ -95,7 +104,7 @@ _pyshim_command_at() {
         -*)
             if [[ ${COMP_WORDS[i + 1]-} == = ]]; then
                 i=$((i + 2))
-            elif _pyshim_takes_argument "$word"; then
+            elif _pyshim_argument_of "$1" "$word" >/dev/null; then
                 i=$((i + 1))
             fi
             ;;
@@ -121,20 +130,18 @@ _pyshim_command() {
 }
 
 _pyshim() {
-    local current previous at reader=pyshim-read
+    local current previous at completion
     COMPREPLY=()
-    [[ $1 == */* ]] && reader=${1%/*}/pyshim-read
-    at=$(_pyshim_command_at)
+    at=$(_pyshim_command_at "$1")
     if [ -n "$at" ]; then
         _pyshim_command "$at" "${COMP_WORDS[COMP_CWORD]}"
         return
     fi
     _pyshim_place
-    if _pyshim_takes_argument "$previous"; then
-        _pyshim_argument "$previous" "$current"
+    if completion=$(_pyshim_argument_of "$1" "$previous"); then
+        _pyshim_argument "$completion" "$current"
     else
-        _pyshim_words "$current" "--keep --text $(_pyshim_options "$reader" |
-            grep -Evx -- '--(list|clean|snapshot|calibrate|python|keep-anyway|names-from|relative-to)')"
+        _pyshim_words "$current" "$(_pyshim_options "$1")"
     fi
 }
 

@@ -161,7 +161,8 @@ static void do_add(struct browser *b, struct text argument)
 
 /* --- printing --------------------------------------------------------------------------------- */
 
-typedef int report(FILE *to, const struct profile *p, const struct report_options *options);
+typedef int report(FILE *to, const struct profile *p, const struct report_options *options,
+		   struct error *e);
 
 /* The restrictions among the words, for free(), or NULL without memory. */
 static struct restriction *find_restrictions(const struct terms *t, size_t *n)
@@ -179,7 +180,7 @@ static struct restriction *find_restrictions(const struct terms *t, size_t *n)
 }
 
 /* Where there are none to print, pstats does not look for them. */
-static int print_callees(struct browser *b, const struct report_options *options)
+static int print_callees(struct browser *b, const struct report_options *options, struct error *e)
 {
 	char *bytes;
 	size_t n = 0;
@@ -188,7 +189,7 @@ static int print_callees(struct browser *b, const struct report_options *options
 
 	if (!to)
 		return -ENOMEM;
-	err = report_callees(to, &b->loaded.sum.profile, options);
+	err = report_callees(to, &b->loaded.sum.profile, options, e);
 	if (fclose(to) && !err)
 		err = -ENOMEM;
 	if (!err) {
@@ -206,6 +207,7 @@ static void print_report(struct browser *b, struct text argument, report *print)
 					  .exceptions = b->options->exceptions,
 					  .escape = isatty(STDOUT_FILENO) };
 	struct restriction *restriction = NULL;
+	struct error error = { "" };
 	struct terms t;
 	int err = terms_split(&t, argument);
 
@@ -220,10 +222,12 @@ static void print_report(struct browser *b, struct text argument, report *print)
 		options.edges = b->callees.n_fns ? &b->callees : NULL;
 		if (print == report_print)
 			loaded_put_files(&b->loaded, stdout);
-		err = print == report_callees ? print_callees(b, &options)
-					      : print(stdout, &b->loaded.sum.profile, &options);
+		err = print == report_callees
+			      ? print_callees(b, &options, &error)
+			      : print(stdout, &b->loaded.sum.profile, &options, &error);
 		if (err && err != -EPIPE)
-			cannot(b, "print", (struct text){ "statistics", 10 }, report_error(err));
+			cannot(b, "print", (struct text){ "statistics", 10 },
+			       error_text(&error, err));
 	}
 	free(restriction);
 	terms_close(&t);

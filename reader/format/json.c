@@ -483,7 +483,7 @@ static void put_head(struct json *j, const struct source *sources, size_t n)
 }
 
 int json_write(FILE *to, const struct source *sources, size_t n_sources,
-	       const struct json_report *reports, size_t n_reports)
+	       const struct json_report *reports, size_t n_reports, struct error *e)
 {
 	struct json j = { .to = to };
 	int err = 0;
@@ -492,7 +492,7 @@ int json_write(FILE *to, const struct source *sources, size_t n_sources,
 	for (size_t i = 0; i < n_reports && !err; i++) {
 		size_t *fn = NULL, n = 0;
 
-		err = report_choose(reports[i].profile, reports[i].options, &fn, &n);
+		err = report_choose(reports[i].profile, reports[i].options, &fn, &n, e);
 		if (!err && !i)
 			put_head(&j, sources, n_sources);
 		if (!err)

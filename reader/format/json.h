@@ -32,6 +32,6 @@ struct json_report {
  * in the first report.
  */
 int json_write(FILE *to, const struct source *sources, size_t n_sources,
-	       const struct json_report *reports, size_t n_reports);
+	       const struct json_report *reports, size_t n_reports, struct error *e);
 
 #endif

@@ -115,13 +115,13 @@ static bool restriction_keeps(const struct restriction *r, size_t n, size_t *kee
 	return true;
 }
 
-/* Keeps what the pattern is found in. 0, or -errno, or as pattern_status tells. */
-static int listing_search(struct listing *l, struct match *m)
+/* Keeps those that the pattern is found in. 0 or -errno. */
+static int listing_search(struct listing *l, struct match *m, struct error *e)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		int found = match_search(m, l->label[l->fn[i]]);
+		int found = match_search(m, l->label[l->fn[i]], e);
 
 		if (found < 0)
 			return found;
@@ -132,27 +132,21 @@ static int listing_search(struct listing *l, struct match *m)
 	return 0;
 }
 
-static int restrict_by_pattern(struct listing *l, struct text pattern, FILE *heading)
+static int restrict_by_pattern(struct listing *l, struct text pattern, FILE *heading,
+			       struct error *e)
 {
 	struct match m;
-	int err;
+	int err = match_open(&m, pattern, e);
 
-	switch (match_open(&m, pattern)) {
-	case PATTERN_OK:
-		err = listing_search(l, &m);
+	if (!err) {
+		err = listing_search(l, &m, e);
 		match_close(&m);
-		return err;
-	case PATTERN_INVALID:
+	} else if (err == -EINVAL) {
 		fputs("   <Invalid regular expression ", heading);
 		err = match_put_repr(heading, pattern);
 		fputs(">\n", heading);
-		return err;
-	case PATTERN_UNSUPPORTED:
-		return -EOPNOTSUPP;
-	case PATTERN_NO_MEMORY:
-		break;
 	}
-	return -ENOMEM;
+	return err;
 }
 
 static int put_restriction(FILE *heading, const struct restriction *r)
@@ -170,13 +164,14 @@ static int put_restriction(FILE *heading, const struct restriction *r)
 	return match_put_repr(heading, r->pattern);
 }
 
-static int restrict_listing(struct listing *l, const struct restriction *r, FILE *heading)
+static int restrict_listing(struct listing *l, const struct restriction *r, FILE *heading,
+			    struct error *e)
 {
 	size_t before = l->n, keep;
 	int err = 0;
 
 	if (r->kind == RESTRICT_PATTERN)
-		err = restrict_by_pattern(l, r->pattern, heading);
+		err = restrict_by_pattern(l, r->pattern, heading, e);
 	else if (restriction_keeps(r, before, &keep) && keep < before)
 		l->n = keep;
 	if (err || l->n == before)
@@ -197,7 +192,7 @@ static void put_order(FILE *heading, const struct sort_keys *keys)
 		fputc('\n', heading);
 }
 
-static int listing_reduce(struct listing *l, const struct report_options *options)
+static int listing_reduce(struct listing *l, const struct report_options *options, struct error *e)
 {
 	FILE *heading = open_memstream(&l->heading, &l->n_heading);
 	int err = 0;
@@ -206,7 +201,7 @@ static int listing_reduce(struct listing *l, const struct report_options *option
 		return -ENOMEM;
 	put_order(heading, &options->sort);
 	for (size_t i = 0; i < options->n_restrictions && !err; i++)
-		err = restrict_listing(l, &options->restriction[i], heading);
+		err = restrict_listing(l, &options->restriction[i], heading, e);
 	fputc('\n', heading);
 	if (fclose(heading) && !err)
 		err = -ENOMEM;
@@ -247,7 +242,7 @@ static int listing_show(struct listing *l, const struct profile *p,
 }
 
 static int listing_open(struct listing *l, const struct profile *p,
-			const struct report_options *options)
+			const struct report_options *options, struct error *e)
 {
 	int err = -ENOMEM;
 
@@ -260,7 +255,7 @@ static int listing_open(struct listing *l, const struct profile *p,
 	err = sort_keys_apply(p, &options->sort, options->reverse, l->fn);
 	if (err)
 		goto out;
-	err = listing_reduce(l, options);
+	err = listing_reduce(l, options, e);
 	if (!err)
 		err = listing_show(l, p, options);
 	l->width = listing_width(l);
@@ -271,10 +266,10 @@ out:
 }
 
 int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
-		  size_t *n)
+		  size_t *n, struct error *e)
 {
 	struct listing l;
-	int err = listing_open(&l, p, options);
+	int err = listing_open(&l, p, options, e);
 
 	if (err)
 		return err;
@@ -443,12 +438,13 @@ static int put_rows(FILE *to, const struct profile *p, const struct listing *l,
 	return err;
 }
 
-int report_print(FILE *to, const struct profile *p, const struct report_options *options)
+int report_print(FILE *to, const struct profile *p, const struct report_options *options,
+		 struct error *e)
 {
 	struct profile_counts total = options->total ? *options->total : profile_total(p);
 	struct lines lines = lines_of(options);
 	struct listing l;
-	int err = listing_open(&l, p, options);
+	int err = listing_open(&l, p, options, e);
 
 	if (err)
 		return err;
@@ -630,12 +626,12 @@ static int put_calls(FILE *to, const struct listing *l, const struct calls *c, c
 #define TITLE_WIDTH 16 /* "was called by..." */
 
 static int report_calls(FILE *to, const struct profile *p, const struct report_options *options,
-			bool by_caller)
+			bool by_caller, struct error *e)
 {
 	struct lines lines = lines_of(options);
 	struct listing l;
 	struct calls c;
-	int err = listing_open(&l, p, options);
+	int err = listing_open(&l, p, options, e);
 
 	if (err)
 		return err;
@@ -662,45 +658,26 @@ out:
 	return err;
 }
 
-int report_callers(FILE *to, const struct profile *p, const struct report_options *options)
+int report_callers(FILE *to, const struct profile *p, const struct report_options *options,
+		   struct error *e)
 {
-	return report_calls(to, p, options, false);
+	return report_calls(to, p, options, false, e);
 }
 
-int report_callees(FILE *to, const struct profile *p, const struct report_options *options)
+int report_callees(FILE *to, const struct profile *p, const struct report_options *options,
+		   struct error *e)
 {
-	return report_calls(to, p, options, true);
+	return report_calls(to, p, options, true, e);
 }
 
-const char *report_error(int error)
-{
-	if (error == -EOPNOTSUPP)
-		return "found a regular expression with \\N{name}, with repeats of more than 65535 or "
-		       "too large, expected \\u or \\U, or a smaller one";
-	if (error == -E2BIG)
-		return "found a regular expression that takes too many steps on some name, expected "
-		       "a simpler one";
-	return strerror(-error);
-}
-
-int restriction_check(const struct restriction *r)
+int restriction_check(const struct restriction *r, struct error *e)
 {
 	struct match m;
+	int err = r->kind == RESTRICT_PATTERN ? match_open(&m, r->pattern, e) : 0;
 
-	if (r->kind != RESTRICT_PATTERN)
-		return 0;
-	switch (match_open(&m, r->pattern)) {
-	case PATTERN_OK:
+	if (!err && r->kind == RESTRICT_PATTERN)
 		match_close(&m);
-		return 0;
-	case PATTERN_INVALID:
-		return -EINVAL;
-	case PATTERN_UNSUPPORTED:
-		return -EOPNOTSUPP;
-	case PATTERN_NO_MEMORY:
-		break;
-	}
-	return -ENOMEM;
+	return err;
 }
 
 /* What strtod takes and Python's float does not: hexadecimal, and nan(...). */

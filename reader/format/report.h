@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/error.h"
 #include "profile/profile.h"
 #include "profile/sort.h"
 
@@ -56,25 +57,25 @@ struct report_options {
  */
 void restriction_parse(const char *text, struct restriction *out);
 
-/* Whether `text` is a pattern that can be used: 0, -EINVAL, or an error of report_error(). */
-int restriction_check(const struct restriction *r);
-
-/* What an error of those below means, in words. */
-const char *report_error(int error);
+/* Whether it can be used: 0, or -errno with what is wrong with the pattern in `e`. */
+int restriction_check(const struct restriction *r, struct error *e);
 
 /*
  * The functions that a report would list, in order: `fn` is for free(). Errors are those of
  * report_print.
  */
 int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
-		  size_t *n);
+		  size_t *n, struct error *e);
 
 /*
- * All: 0 or -errno: -EOPNOTSUPP for a pattern that PCRE2 cannot do, -E2BIG for one that takes too
- * many steps. Nothing is printed before memory or a restriction could fail.
+ * All: 0 or -errno, with the reason in `e` where that is a pattern. Nothing is printed before
+ * memory or a restriction could fail.
  */
-int report_print(FILE *to, const struct profile *p, const struct report_options *options);
-int report_callers(FILE *to, const struct profile *p, const struct report_options *options);
-int report_callees(FILE *to, const struct profile *p, const struct report_options *options);
+int report_print(FILE *to, const struct profile *p, const struct report_options *options,
+		 struct error *e);
+int report_callers(FILE *to, const struct profile *p, const struct report_options *options,
+		   struct error *e);
+int report_callees(FILE *to, const struct profile *p, const struct report_options *options,
+		   struct error *e);
 
 #endif

@@ -114,3 +114,8 @@ void reading_close(struct reading *r)
 	free(r->report);
 	free(r->source);
 }
+
+bool reading_has_source(const struct reading_report *report, size_t source)
+{
+	return report->source == SIZE_MAX || report->source == source;
+}

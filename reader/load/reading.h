@@ -32,4 +32,7 @@ int reading_open(struct reading *r, const struct request *q, const struct names_
 		 struct error *error);
 void reading_close(struct reading *r);
 
+/* Whether a report has this source in it. */
+bool reading_has_source(const struct reading_report *report, size_t source);
+
 #endif

@@ -138,6 +138,11 @@ bool sources_is_thread(const struct rebuild_thread *t, const char *id)
 	       (*id && !strcmp(id, t->name));
 }
 
+bool sources_is_chosen(const struct request *q, const struct rebuild_thread *t)
+{
+	return q->thread && sources_is_thread(t, q->thread);
+}
+
 static int add_threads(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
 	struct sum whole = { .request = sum->request }; /* only `s` is of interest */

@@ -49,6 +49,9 @@ void sources_close(struct source *s);
 /* Whether `id` means that thread: its native id, # and its number, or its name. Several may fit. */
 bool sources_is_thread(const struct rebuild_thread *t, const char *id);
 
+/* Whether it is the one that the request is for. */
+bool sources_is_chosen(const struct request *q, const struct rebuild_thread *t);
+
 /* Adds what a thread of `name` did, and takes it from `t`. 0 or -errno with `error`. */
 int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *name,
 		       struct error *error);

@@ -83,7 +83,7 @@ static int wait_for_end(const char *name)
 /* Losses go where they are seen, also where the output is a file or the preamble is left out. */
 static void warn_of_losses(const struct options *o, const struct source *sources, size_t n)
 {
-	if (!o->quiet && !o->output)
+	if (!o->show.quiet && !o->output)
 		return;
 	for (size_t i = 0; i < n; i++)
 		preamble_warn(stderr, &sources[i]);
@@ -135,11 +135,12 @@ static int find_names(struct names_list *l, const struct names_list *named)
 static int print_report(const struct reading *r, const struct options *o)
 {
 	int status = EXIT_OK;
-	int err = output_write(r, o);
+	struct error error = { "" };
+	int err = output_write(r, o, &error);
 
 	if (err && err != -EPIPE) { /* whoever closed the pipe has seen enough */
 		fprintf(stderr, "pyshim-read: write %s: %s\n", o->output ? o->output : "output",
-			report_error(err));
+			error_text(&error, err));
 		return EXIT_FAILED;
 	}
 	warn_of_losses(o, r->source, r->n_sources);
@@ -154,7 +155,7 @@ static int print_report(const struct reading *r, const struct options *o)
 static int check_sort(const struct reading *r, const struct options *o)
 {
 	for (size_t i = 0; i < r->n_reports; i++) {
-		if (o->report.sort.of_samples && !r->report[i].sum.sampled)
+		if (o->show.report.sort.of_samples && !r->report[i].sum.sampled)
 			return complain("sort functions: found a key of samples, expected one of "
 					"calls: the first source has no samples");
 	}
@@ -182,7 +183,7 @@ static int report(const struct options *o, const struct names_list *l)
 	struct error error;
 	int err;
 
-	if (!o->quiet)
+	if (!o->show.quiet)
 		progress_start();
 	for (size_t i = 0; i < l->n; i++)
 		progress_expect(l->name[i]);
@@ -201,9 +202,9 @@ static int report(const struct options *o, const struct names_list *l)
 static int browse_sources(const struct options *o, const struct names_list *named)
 {
 	const struct browse_options options = { .request = o->request,
-						.exceptions = o->report.exceptions,
-						.quiet = o->quiet,
-						.verbose = o->verbose };
+						.exceptions = o->show.report.exceptions,
+						.quiet = o->show.quiet,
+						.verbose = o->show.verbose };
 
 	return browse(named->name, named->n, &options) ? EXIT_FAILED : EXIT_OK;
 }

@@ -20,130 +20,13 @@ static const char usage[] =
 	"Reads recordings of libpyshim.so, by a path or the PID of a recorded process, and pstats files;\n"
 	"- is standard input.\n"
 	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
-	"\n"
-	"  -f, --format NAME     text (default), pstats or json\n"
-	"  -o, --output FILE     write there (pstats, where no format is given); -: standard output\n"
-	"  -s, --sort KEY        a sort key of pstats, or -1, 0, 1, 2; may be repeated\n"
-	"                        (default: cumulative)\n"
-	"  -r, --restrict R      a count, a fraction from 0 to 1, or a regular expression of Python's;\n"
-	"                        may be repeated, each applied to what the one before has left\n"
-	"                        (default: all, on a terminal as many as fit on the screen)\n"
-	"      --reverse         turn the order around\n"
-	"      --qualnames       qualified names of functions, where they are known (3.11 and later)\n"
-	"      --strip-dirs      leave out the folders of file names, and add up what is then the same\n"
-	"      --callers         list who called each function\n"
-	"      --callees         list what each function called\n"
-	"      --browse          be interactive, with the commands of pstats' statistics browser\n"
-	"      --threads         one report for each thread\n"
-	"      --thread ID       only that one: its native id, #number or name, as --threads says\n"
-	"      --each            one report for each source\n"
-	"      --by-code         keep functions apart that share file, line and name: f, f#2, ...\n"
-	"      --true-calls      count a generator's resumes as one call\n"
-	"      --cprofile-labels call C functions what cProfile calls them, with addresses\n"
-	"      --exceptions      a column of how many calls of each function ended by an exception\n"
-	"      --no-subcalls     leave out who called whom\n"
-	"      --no-builtins     leave out C functions: their time is their callers'\n"
-	"      --bias B          correct times by: auto (the kept calibration that fits), none, seconds\n"
-	"                        per event, or the file of a calibration\n"
-	"      --bare-time S     the seconds that it takes without recording: scales the correction\n"
-	"      --calibrate N     measure what recording costs, with N calls a round, and keep it\n"
-	"      --python EXE      ... of this interpreter (python3)\n"
-	"      --keep-anyway     ... even if other work disturbed it\n"
-	"      --snapshot FILE   write a consistent copy of a recording, of a running process too; - is\n"
-	"                        standard output\n"
-	"      --wait            wait for the target to end first, and fold in its stead meanwhile\n"
-	"      --list            the recordings that there are\n"
-	"      --clean           remove those of processes that have ended\n"
-	"      --check           print what was lost or did not fit, and nothing else\n"
-	"      --strict          exit with 3 on any loss\n"
-	"      --force           open recordings of other users too\n"
-	"      --names-from F    sources that the file F lists, each ended by a NUL byte; -: standard input\n"
-	"      --relative-to D   show sources in the folder D by their names there\n"
-	"  -q, --quiet           no preamble, but which thread or source each of several tables is of\n"
-	"  -v, --verbose         more of a preamble\n"
-	"      --version, --help\n";
-
-enum {
-	OPT_REVERSE = 256,
-	OPT_STRIP_DIRS,
-	OPT_QUALNAMES,
-	OPT_CALLERS,
-	OPT_CALLEES,
-	OPT_BROWSE,
-	OPT_THREADS,
-	OPT_THREAD,
-	OPT_EACH,
-	OPT_BY_CODE,
-	OPT_TRUE_CALLS,
-	OPT_CPROFILE_LABELS,
-	OPT_EXCEPTIONS,
-	OPT_NO_SUBCALLS,
-	OPT_NO_BUILTINS,
-	OPT_BIAS,
-	OPT_BARE_TIME,
-	OPT_CALIBRATE,
-	OPT_PYTHON,
-	OPT_KEEP_ANYWAY,
-	OPT_CHECK,
-	OPT_STRICT,
-	OPT_FORCE,
-	OPT_NAMES_FROM,
-	OPT_RELATIVE_TO,
-	OPT_SNAPSHOT,
-	OPT_WAIT,
-	OPT_LIST,
-	OPT_CLEAN,
-	OPT_VERSION,
-	OPT_HELP,
-};
-
-static const struct option long_options[] = {
-	{ "format", required_argument, NULL, 'f' },
-	{ "output", required_argument, NULL, 'o' },
-	{ "sort", required_argument, NULL, 's' },
-	{ "restrict", required_argument, NULL, 'r' },
-	{ "reverse", no_argument, NULL, OPT_REVERSE },
-	{ "strip-dirs", no_argument, NULL, OPT_STRIP_DIRS },
-	{ "qualnames", no_argument, NULL, OPT_QUALNAMES },
-	{ "callers", no_argument, NULL, OPT_CALLERS },
-	{ "callees", no_argument, NULL, OPT_CALLEES },
-	{ "browse", no_argument, NULL, OPT_BROWSE },
-	{ "threads", no_argument, NULL, OPT_THREADS },
-	{ "thread", required_argument, NULL, OPT_THREAD },
-	{ "each", no_argument, NULL, OPT_EACH },
-	{ "by-code", no_argument, NULL, OPT_BY_CODE },
-	{ "true-calls", no_argument, NULL, OPT_TRUE_CALLS },
-	{ "cprofile-labels", no_argument, NULL, OPT_CPROFILE_LABELS },
-	{ "exceptions", no_argument, NULL, OPT_EXCEPTIONS },
-	{ "no-subcalls", no_argument, NULL, OPT_NO_SUBCALLS },
-	{ "no-builtins", no_argument, NULL, OPT_NO_BUILTINS },
-	{ "bias", required_argument, NULL, OPT_BIAS },
-	{ "bare-time", required_argument, NULL, OPT_BARE_TIME },
-	{ "calibrate", required_argument, NULL, OPT_CALIBRATE },
-	{ "python", required_argument, NULL, OPT_PYTHON },
-	{ "keep-anyway", no_argument, NULL, OPT_KEEP_ANYWAY },
-	{ "check", no_argument, NULL, OPT_CHECK },
-	{ "strict", no_argument, NULL, OPT_STRICT },
-	{ "force", no_argument, NULL, OPT_FORCE },
-	{ "names-from", required_argument, NULL, OPT_NAMES_FROM },
-	{ "relative-to", required_argument, NULL, OPT_RELATIVE_TO },
-	{ "snapshot", required_argument, NULL, OPT_SNAPSHOT },
-	{ "wait", no_argument, NULL, OPT_WAIT },
-	{ "list", no_argument, NULL, OPT_LIST },
-	{ "clean", no_argument, NULL, OPT_CLEAN },
-	{ "quiet", no_argument, NULL, 'q' },
-	{ "verbose", no_argument, NULL, 'v' },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ "help", no_argument, NULL, OPT_HELP },
-	{ 0 },
-};
+	"\n";
 
 /* What the command line has said so far. */
 struct parsing {
 	struct options *o;
 	const char *key[SORT_MAX_KEYS];
 	size_t n_keys;
-	bool has_format;
 };
 
 static int wrong(const char *format, const char *found)
@@ -154,17 +37,24 @@ static int wrong(const char *format, const char *found)
 	return EXIT_USAGE;
 }
 
+static int wrong_format(const char *name)
+{
+	fprintf(stderr, "pyshim-read: read --format: found '%s', expected one of %s\n", name,
+		option_row('f')->completion);
+	return EXIT_USAGE;
+}
+
 static int parse_format(struct parsing *s, const char *name)
 {
-	s->has_format = true;
-	if (!strcmp(name, "text"))
-		s->o->format = FORMAT_TEXT;
-	else if (!strcmp(name, "pstats"))
-		s->o->format = FORMAT_PSTATS;
-	else if (!strcmp(name, "json"))
-		s->o->format = FORMAT_JSON;
-	else
-		return wrong("read --format: found '%s', expected text, pstats or json", name);
+	s->o->format = format_find(name);
+	if (!s->o->format)
+		return wrong_format(name);
+	return -1;
+}
+
+static int parse_output(struct parsing *s, const char *path)
+{
+	s->o->output = strcmp(path, "-") != 0 ? path : NULL;
 	return -1;
 }
 
@@ -176,29 +66,26 @@ static int parse_sort(struct parsing *s, const char *key)
 	return -1;
 }
 
-static int wrong_restriction(const char *text, int err)
+static int parse_restriction(struct parsing *s, const char *text)
 {
+	struct options *o = s->o;
+	struct restriction *r = &o->restriction[o->show.report.n_restrictions];
+	struct error error = { "" };
+	int err;
+
+	if (o->show.report.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
+		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
+			     text);
+	restriction_parse(text, r);
+	err = restriction_check(r, &error);
 	if (err == -EINVAL)
 		return wrong(
 			"read --restrict: found '%s', expected a count, a fraction or a regular "
 			"expression of Python's",
 			text);
-	return wrong("read --restrict: %s", report_error(err));
-}
-
-static int parse_restriction(struct options *o, const char *text)
-{
-	struct restriction *r = &o->restriction[o->report.n_restrictions];
-	int err;
-
-	if (o->report.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
-		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
-			     text);
-	restriction_parse(text, r);
-	err = restriction_check(r);
 	if (err)
-		return wrong_restriction(text, err);
-	o->report.n_restrictions++;
+		return wrong("read --restrict: %s", error_text(&error, err));
+	o->show.report.n_restrictions++;
 	return -1;
 }
 
@@ -211,8 +98,10 @@ static bool parse_seconds(const char *text, double *seconds)
 	return end != text && !*end && !errno && *seconds >= 0 && *seconds < 1e9;
 }
 
-static int parse_bias(struct request *q, const char *text)
+static int parse_bias(struct parsing *s, const char *text)
 {
+	struct request *q = &s->o->request;
+
 	if (!strcmp(text, "auto"))
 		q->bias = REQUEST_BIAS_AUTO;
 	else if (!strcmp(text, "none"))
@@ -225,15 +114,18 @@ static int parse_bias(struct request *q, const char *text)
 	return -1;
 }
 
-static int parse_bare_time(struct request *q, const char *text)
+static int parse_bare_time(struct parsing *s, const char *text)
 {
+	struct request *q = &s->o->request;
+
 	if (!parse_seconds(text, &q->bare_s) || q->bare_s == 0)
 		return wrong("read --bare-time: found '%s', expected seconds", text);
 	return -1;
 }
 
-static int parse_calibrate(struct options *o, const char *text)
+static int parse_calibrate(struct parsing *s, const char *text)
 {
+	struct options *o = s->o;
 	char *end;
 	long n = strtol(text, &end, 10);
 
@@ -244,97 +136,81 @@ static int parse_calibrate(struct options *o, const char *text)
 	return -1;
 }
 
-/* What an option without an argument switches on, or NULL where it is not of that kind. */
-static bool *find_switch(struct options *o, int option)
+static int parse_callers(struct parsing *s, const char *unused)
 {
-	const struct {
-		int option;
-		bool *on;
-	} table[] = {
-		{ OPT_REVERSE, &o->report.reverse },
-		{ OPT_STRIP_DIRS, &o->request.strip_dirs },
-		{ OPT_QUALNAMES, &o->report.qualnames },
-		{ OPT_BROWSE, &o->browse },
-		{ OPT_THREADS, &o->request.threads },
-		{ OPT_EACH, &o->request.each },
-		{ OPT_BY_CODE, &o->request.by_code },
-		{ OPT_TRUE_CALLS, &o->request.true_calls },
-		{ OPT_CPROFILE_LABELS, &o->request.cprofile_labels },
-		{ OPT_EXCEPTIONS, &o->report.exceptions },
-		{ OPT_NO_SUBCALLS, &o->request.no_subcalls },
-		{ OPT_NO_BUILTINS, &o->request.no_builtins },
-		{ OPT_CHECK, &o->check },
-		{ OPT_STRICT, &o->strict },
-		{ OPT_KEEP_ANYWAY, &o->calibration.keep_anyway },
-		{ OPT_FORCE, &o->force },
-		{ OPT_WAIT, &o->wait },
-		{ OPT_LIST, &o->list },
-		{ OPT_CLEAN, &o->clean },
-		{ 'q', &o->quiet },
-		{ 'v', &o->verbose },
-	};
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-		if (table[i].option == option)
-			return table[i].on;
-	return NULL;
+	(void)unused;
+	s->o->show.listing = LISTING_CALLERS;
+	return -1;
 }
+
+static int parse_callees(struct parsing *s, const char *unused)
+{
+	(void)unused;
+	s->o->show.listing = LISTING_CALLEES;
+	return -1;
+}
+
+static int print_version(struct parsing *s, const char *unused)
+{
+	(void)s;
+	(void)unused;
+	puts("pyshim-read " PYSHIM_VERSION);
+	return EXIT_OK;
+}
+
+static int print_help(struct parsing *s, const char *unused)
+{
+	(void)s;
+	(void)unused;
+	fputs(usage, stdout);
+	option_print_help(stdout);
+	return EXIT_OK;
+}
+
+/* What each row of options.def does: stores true or the argument in a field, or calls a function. */
+struct action {
+	enum { ACTION_SWITCH, ACTION_TEXT, ACTION_CALL } kind;
+	size_t offset;					      /* in struct options */
+	int (*call)(struct parsing *s, const char *argument); /* -1, or the exit code */
+};
+
+#define SWITCH(field)                                                \
+	{                                                            \
+		ACTION_SWITCH, offsetof(struct options, field), NULL \
+	}
+#define TEXT(field)                                                \
+	{                                                          \
+		ACTION_TEXT, offsetof(struct options, field), NULL \
+	}
+#define CALL(function)                   \
+	{                                \
+		ACTION_CALL, 0, function \
+	}
+#define OPTION(letter, name, argument, action, launcher, completion, help) action,
+static const struct action actions[OPTION_ROWS] = {
+#include "base/options.def"
+};
+#undef OPTION
 
 /* -1, or the exit code. */
 static int parse_option(struct parsing *s, int option, const char *argument)
 {
-	bool *on = find_switch(s->o, option);
+	const struct option_row *row = option_row(option);
+	const struct action *action = row ? &actions[row - option_rows] : NULL;
 
-	if (on) {
-		*on = true;
+	if (!action)
+		return EXIT_USAGE; /* getopt has printed what is wrong */
+	switch (action->kind) {
+	case ACTION_SWITCH:
+		*(bool *)((char *)s->o + action->offset) = true;
 		return -1;
+	case ACTION_TEXT:
+		*(const char **)((char *)s->o + action->offset) = argument;
+		return -1;
+	case ACTION_CALL:
+		break;
 	}
-	switch (option) {
-	case 'f':
-		return parse_format(s, argument);
-	case 'o':
-		s->o->output = strcmp(argument, "-") != 0 ? argument : NULL;
-		return -1;
-	case 's':
-		return parse_sort(s, argument);
-	case 'r':
-		return parse_restriction(s->o, argument);
-	case OPT_BIAS:
-		return parse_bias(&s->o->request, argument);
-	case OPT_BARE_TIME:
-		return parse_bare_time(&s->o->request, argument);
-	case OPT_CALIBRATE:
-		return parse_calibrate(s->o, argument);
-	case OPT_NAMES_FROM:
-		s->o->sources_from = argument;
-		return -1;
-	case OPT_RELATIVE_TO:
-		s->o->request.relative_to = argument;
-		return -1;
-	case OPT_PYTHON:
-		s->o->calibration.python = argument;
-		return -1;
-	case OPT_SNAPSHOT:
-		s->o->snapshot = argument;
-		return -1;
-	case OPT_THREAD:
-		s->o->request.thread = argument;
-		return -1;
-	case OPT_CALLERS:
-		s->o->listing = LISTING_CALLERS;
-		return -1;
-	case OPT_CALLEES:
-		s->o->listing = LISTING_CALLEES;
-		return -1;
-	case OPT_VERSION:
-		puts("pyshim-read " PYSHIM_VERSION);
-		return EXIT_OK;
-	case OPT_HELP:
-		fputs(usage, stdout);
-		return EXIT_OK;
-	default: /* it has been said what is wrong */
-		return EXIT_USAGE;
-	}
+	return action->call(s, argument);
 }
 
 /* Options for reports, of which a browser can make nothing. */
@@ -342,18 +218,15 @@ static bool asks_for_report(const struct parsing *s)
 {
 	const struct options *o = s->o;
 
-	return s->has_format || s->n_keys || o->output || o->report.n_restrictions ||
-	       o->report.reverse || o->report.qualnames || o->request.strip_dirs ||
-	       o->listing != LISTING_FUNCTIONS || o->check || o->strict || o->request.threads ||
-	       o->request.each;
+	return o->format || s->n_keys || o->output || o->show.report.n_restrictions ||
+	       o->show.report.reverse || o->show.report.qualnames || o->request.strip_dirs ||
+	       o->show.listing != LISTING_FUNCTIONS || o->show.check || o->strict ||
+	       o->request.threads || o->request.each;
 }
 
-/* What cannot be done together. -1, or the exit code. */
-static int check_together(const struct parsing *s)
+/* Options that cannot be given together. -1, or the exit code. */
+static int check_browse(const struct parsing *s)
 {
-	const struct request *q = &s->o->request;
-	const char *several = q->threads ? "--threads" : q->each ? "--each" : NULL;
-
 	if (s->o->snapshot && (s->o->browse || asks_for_report(s)))
 		return wrong("read --snapshot: found %s beside it, expected none",
 			     "an option of the report");
@@ -367,10 +240,18 @@ static int check_together(const struct parsing *s)
 	if (s->o->browse && asks_for_report(s))
 		return wrong("read --browse: found %s beside it, expected none",
 			     "an option of the report");
+	return -1;
+}
+
+static int check_together(const struct parsing *s)
+{
+	const struct request *q = &s->o->request;
+	const char *several = q->threads ? "--threads" : q->each ? "--each" : NULL;
+
 	if (q->threads && q->thread)
 		return wrong("read --thread: found '%s' with --threads, expected one of them",
 			     q->thread);
-	if (several && s->o->format == FORMAT_PSTATS)
+	if (several && s->o->format->flags & FORMAT_HOLDS_ONE)
 		return wrong("read --format: found pstats with %s, expected text or json: a pstats "
 			     "file holds one report",
 			     several);
@@ -383,17 +264,23 @@ static int check_together(const struct parsing *s)
 int options_parse(struct options *o, int argc, char **argv)
 {
 	struct parsing s = { .o = o, .key = { "cumulative" } };
+	struct option_list list;
 	const char *error;
 	int option, status = -1;
 
 	memset(o, 0, sizeof(*o));
 	o->calibration.python = "python3";
-	while (status < 0 &&
-	       (option = option_next(argc, argv, "f:o:s:r:qv", long_options, NULL)) != -1)
+	/* For completion; not an option that anybody types. */
+	if (argc == 2 && !strcmp(argv[1], "--options")) {
+		option_print_rows(stdout, false);
+		return EXIT_OK;
+	}
+	option_list(&list, "", NULL);
+	while (status < 0 && (option = option_next(argc, argv, &list, NULL)) != -1)
 		status = parse_option(&s, option, optarg);
 	if (status >= 0)
 		return status;
-	error = sort_keys_parse(s.key, s.n_keys ? s.n_keys : 1, &o->report.sort);
+	error = sort_keys_parse(s.key, s.n_keys ? s.n_keys : 1, &o->show.report.sort);
 	if (error)
 		return wrong("read --sort: %s", error);
 	if (o->list || o->clean || o->calibrate)
@@ -402,14 +289,17 @@ int options_parse(struct options *o, int argc, char **argv)
 		return wrong("read SOURCE: found %s, expected a recording's path, a PID or a "
 			     "pstats file (see --help)",
 			     "none");
-	if (o->output && !s.has_format)
-		o->format = FORMAT_PSTATS;
 	o->source = argv + optind;
 	o->n_sources = (size_t)(argc - optind);
+	status = check_browse(&s);
+	if (status >= 0)
+		return status;
+	if (!o->format)
+		o->format = o->output ? format_find("pstats") : format_default();
 	status = check_together(&s);
 	if (status >= 0)
 		return status;
-	o->request.lists_threads = o->format == FORMAT_JSON;
-	o->report.restriction = o->restriction;
+	o->request.lists_threads = o->format->flags & FORMAT_LISTS_THREADS;
+	o->show.report.restriction = o->restriction;
 	return -1;
 }

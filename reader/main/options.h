@@ -9,20 +9,16 @@
 #include <stddef.h>
 
 #include "calibrate/calibrate.h"
-#include "format/report.h"
+#include "format/registry.h"
 #include "load/reading.h"
-
-enum format { FORMAT_TEXT, FORMAT_PSTATS, FORMAT_JSON };
-enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
 
 enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LOSS = 3 };
 
 struct options {
-	enum format format;
-	enum listing listing;
+	const struct format *format;
+	struct show show;
 	const char *output;   /* NULL: standard output */
 	const char *snapshot; /* where to copy the source to; NULL: a report is wanted */
-	struct report_options report;
 	struct restriction restriction[64];
 	const char *sources_from; /* a file that lists more; "-": standard input; or NULL */
 	char **source;
@@ -30,7 +26,7 @@ struct options {
 	struct request request;
 	bool calibrate;
 	struct calibration calibration;
-	bool quiet, verbose, check, strict, force, wait, list, clean, browse;
+	bool strict, force, wait, list, clean, browse;
 };
 
 /* -1: go on; else the exit code. */

@@ -9,9 +9,9 @@
 #include "options.h"
 
 /*
- * 0 or -errno, for report_error() of report.h. A file that there is is replaced when the new one is
+ * 0 or -errno, perhaps with the reason in `e`. A file that there is is replaced when the new one is
  * whole; a device or a pipe is written to.
  */
-int output_write(const struct reading *r, const struct options *o);
+int output_write(const struct reading *r, const struct options *o, struct error *e);
 
 #endif

@@ -23,7 +23,7 @@ static enum pattern_status compile(struct match *m, const char *pattern)
 	return m->data ? PATTERN_OK : PATTERN_NO_MEMORY;
 }
 
-enum pattern_status match_open(struct match *m, struct text pattern)
+int match_open(struct match *m, struct text pattern, struct error *e)
 {
 	char *translated;
 	enum pattern_status status = pattern_translate(pattern, &translated);
@@ -32,7 +32,22 @@ enum pattern_status match_open(struct match *m, struct text pattern)
 	if (!status)
 		status = compile(m, translated);
 	free(translated);
-	return status;
+	switch (status) {
+	case PATTERN_OK:
+		return 0;
+	case PATTERN_INVALID:
+		return error_set(e, -EINVAL,
+				 "found '%.*s', expected a regular expression of Python's",
+				 (int)(pattern.n < 200 ? pattern.n : 200), pattern.bytes);
+	case PATTERN_UNSUPPORTED:
+		return error_set(
+			e, -ENOTSUP,
+			"found a regular expression with \\N{name}, with repeats of more than "
+			"65535 or too large, expected \\u or \\U, or a smaller one");
+	case PATTERN_NO_MEMORY:
+		break;
+	}
+	return -ENOMEM;
 }
 
 void match_close(struct match *m)
@@ -42,7 +57,7 @@ void match_close(struct match *m)
 	m->code = m->data = NULL;
 }
 
-int match_search(struct match *m, struct text t)
+int match_search(struct match *m, struct text t, struct error *e)
 {
 	char *owned;
 	int n, err = pattern_hide_surrogates(&t, &owned);
@@ -53,7 +68,11 @@ int match_search(struct match *m, struct text t)
 	free(owned);
 	if (n == PCRE2_ERROR_NOMEMORY)
 		return -ENOMEM;
-	return n >= 0 ? 1 : n == PCRE2_ERROR_NOMATCH ? 0 : -E2BIG;
+	if (n >= 0 || n == PCRE2_ERROR_NOMATCH)
+		return n >= 0;
+	return error_set(e, -ENOTSUP,
+			 "found a regular expression that takes too many steps on some name, "
+			 "expected a simpler one");
 }
 
 static struct text encode(uint32_t c, char *to)
@@ -82,7 +101,7 @@ static void put_repr_char(FILE *to, struct match *printable, uint32_t c, char qu
 	else if (c >= ' ' && c < 0x7f)
 		fputc((int)c, to);
 	else if (c >= 0xa0 && (c < 0xd800 || c > 0xdfff) && printable->code &&
-		 match_search(printable, t) == 1)
+		 match_search(printable, t, NULL) == 1)
 		fwrite(t.bytes, 1, t.n, to);
 	else
 		fprintf(to, c < 0x100 ? "\\x%02x" : c < 0x10000 ? "\\u%04x" : "\\U%08x", c);

@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 
+#include "base/error.h"
 #include "pattern.h"
 
 struct match {
@@ -15,14 +16,15 @@ struct match {
 };
 
 /*
- * As PATTERN_*: on all but PATTERN_OK there is nothing to close. `pattern` is as it was typed, see
- * pattern_translate.
+ * `pattern` is as it was typed, see pattern_translate. 0, -EINVAL where re would not take it,
+ * -ENOTSUP where PCRE2 cannot do it, or -ENOMEM; the first two with the reason in `e`. On an error
+ * there is nothing to close.
  */
-enum pattern_status match_open(struct match *m, struct text pattern);
+int match_open(struct match *m, struct text pattern, struct error *e);
 void match_close(struct match *m);
 
-/* 1: found in it, 0: not; -ENOMEM, or -E2BIG where the search takes too many steps. */
-int match_search(struct match *m, struct text t);
+/* 1: found in it, 0: not; -ENOMEM, or -ENOTSUP with the reason: it takes too many steps. */
+int match_search(struct match *m, struct text t, struct error *e);
 
 /* Python's repr of the pattern. 0 or -ENOMEM. */
 int match_put_repr(FILE *to, struct text pattern);

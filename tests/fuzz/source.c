@@ -77,7 +77,7 @@ static void write_json(struct sum *sum, const struct source *s, const struct rep
 {
 	const struct json_report report = { .profile = &sum->profile, .options = o };
 
-	json_write(nowhere, s, 1, &report, 1);
+	json_write(nowhere, s, 1, &report, 1, NULL);
 }
 
 static void write_reports(struct sum *sum, const struct source *s, unsigned choice)
@@ -92,11 +92,11 @@ static void write_reports(struct sum *sum, const struct source *s, unsigned choi
 		profile_strip_dirs(&sum->profile);
 	switch (choice >> 2 & 3) {
 	case 0:
-		report_print(nowhere, &sum->profile, &o);
+		report_print(nowhere, &sum->profile, &o, NULL);
 		break;
 	case 1:
-		report_callers(nowhere, &sum->profile, &o);
-		report_callees(nowhere, &sum->profile, &o);
+		report_callers(nowhere, &sum->profile, &o, NULL);
+		report_callees(nowhere, &sum->profile, &o, NULL);
 		break;
 	case 2:
 		write_json(sum, s, &o);

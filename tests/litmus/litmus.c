@@ -53,7 +53,7 @@ static uint64_t table;
 
 static void attach(void)
 {
-	need(attach_open(&a, target_path()) == 0, a.error);
+	need(attach_open(&a, target_path()) == 0, a.error.text);
 	need(a.live, "the target is not running");
 }
 

@@ -18,7 +18,8 @@
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 #define NONE T("")
 
-typedef int report_fn(FILE *, const struct profile *, const struct report_options *);
+typedef int report_fn(FILE *, const struct profile *, const struct report_options *,
+		      struct error *);
 
 static void assert_report(report_fn *report, const struct profile *p,
 			  const struct report_options *options, const char *want, size_t n_want)
@@ -27,7 +28,7 @@ static void assert_report(report_fn *report, const struct profile *p,
 	size_t n = 0;
 	FILE *to = open_memstream(&text, &n);
 
-	ck_assert_int_eq(report(to, p, options), 0);
+	ck_assert_int_eq(report(to, p, options, NULL), 0);
 	fclose(to);
 	ck_assert_msg(n == n_want && !memcmp(text, want, n), "printed:\n%s\nnot:\n%s", text, want);
 	free(text);
@@ -592,7 +593,7 @@ START_TEST(a_fraction_is_printed_as_python_does)
 	profile_init(&p);
 	for (size_t i = 0; i < n_fns; i++)
 		add(&p, T("a"), (int64_t)i, T("f"), (struct profile_counts){ .n_calls = 0 });
-	ck_assert_int_eq(report_print(to, &p, &options), 0);
+	ck_assert_int_eq(report_print(to, &p, &options, NULL), 0);
 	fclose(to);
 	snprintf(want, sizeof(want), "due to restriction <%s>\n", fractions[_i].repr);
 	ck_assert_ptr_nonnull(strstr(text, want));
@@ -637,8 +638,8 @@ START_TEST(a_pattern_that_cannot_be_is_refused_before_anything_is_printed)
 	restriction_parse("1", &restriction[0]);
 	restriction_parse("\\N{DIGIT ONE}", &restriction[1]);
 	fill_for_printing(&p);
-	ck_assert_int_eq(report_print(to, &p, &options), -EOPNOTSUPP);
-	ck_assert_int_eq(report_callers(to, &p, &options), -EOPNOTSUPP);
+	ck_assert_int_eq(report_print(to, &p, &options, NULL), -ENOTSUP);
+	ck_assert_int_eq(report_callers(to, &p, &options, NULL), -ENOTSUP);
 	fclose(to);
 	ck_assert_uint_eq(n, 0);
 	free(text);
@@ -810,7 +811,7 @@ START_TEST(a_full_disk_is_an_error)
 			FILE *to = fopen("/dev/full", "w");
 
 			ck_assert_ptr_nonnull(to);
-			ck_assert_int_eq(report[i](to, &p, &options), -ENOSPC);
+			ck_assert_int_eq(report[i](to, &p, &options, NULL), -ENOSPC);
 			fclose(to);
 		}
 		for (int64_t i = 0; i < 10000; i++)

@@ -19,9 +19,8 @@ static const char usage[] =
 	"report goes to standard error, and COMMAND's exit status or signal is given back.\n"
 	"\n"
 	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
-	"  -s, --sort KEY        and all other options of pyshim-read (see pyshim-read --help),\n"
-	"                        but --list, --clean, --snapshot, --calibrate, --keep-anyway\n"
-	"                        and --python\n"
+	"  -s, --sort KEY        and all other options of pyshim-read that are about a report\n"
+	"                        (see pyshim-read --help)\n"
 	"      --text            the text report, too, where -o writes a file\n"
 	"      --keep            keep the recordings, and say where they are\n"
 	"  -v, --verbose         say at the start where the recordings are\n"
@@ -31,77 +30,14 @@ static const char usage[] =
 	"written, 3 on a loss with --strict. 2: wrong usage, 126: COMMAND cannot be run, 127: no such\n"
 	"COMMAND. Recordings are removed, but kept with --keep, and in PYSHIM_DIR where that is set.\n";
 
-enum {
-	OPT_HELP = 256,
-	OPT_VERSION,
-	OPT_KEEP,
-	OPT_TEXT,
-	OPT_OF_READER, /* handed on */
-	OPT_REFUSED,   /* there is nothing that it could mean here */
-};
+/* The launcher's own. */
+enum { OPT_KEEP = 1024, OPT_TEXT };
 
-/* Those of pyshim-read: what is added there has its line here, which a test looks after. */
-static const struct option long_options[] = {
-	{ "format", required_argument, NULL, OPT_OF_READER },
-	{ "output", required_argument, NULL, OPT_OF_READER },
-	{ "sort", required_argument, NULL, OPT_OF_READER },
-	{ "restrict", required_argument, NULL, OPT_OF_READER },
-	{ "reverse", no_argument, NULL, OPT_OF_READER },
-	{ "strip-dirs", no_argument, NULL, OPT_OF_READER },
-	{ "qualnames", no_argument, NULL, OPT_OF_READER },
-	{ "callers", no_argument, NULL, OPT_OF_READER },
-	{ "callees", no_argument, NULL, OPT_OF_READER },
-	{ "threads", no_argument, NULL, OPT_OF_READER },
-	{ "thread", required_argument, NULL, OPT_OF_READER },
-	{ "each", no_argument, NULL, OPT_OF_READER },
-	{ "by-code", no_argument, NULL, OPT_OF_READER },
-	{ "true-calls", no_argument, NULL, OPT_OF_READER },
-	{ "cprofile-labels", no_argument, NULL, OPT_OF_READER },
-	{ "exceptions", no_argument, NULL, OPT_OF_READER },
-	{ "no-subcalls", no_argument, NULL, OPT_OF_READER },
-	{ "no-builtins", no_argument, NULL, OPT_OF_READER },
-	{ "bias", required_argument, NULL, OPT_OF_READER },
-	{ "bare-time", required_argument, NULL, OPT_OF_READER },
-	{ "browse", no_argument, NULL, OPT_OF_READER },
-	{ "wait", no_argument, NULL, OPT_OF_READER },
-	{ "check", no_argument, NULL, OPT_OF_READER },
-	{ "strict", no_argument, NULL, OPT_OF_READER },
-	{ "force", no_argument, NULL, OPT_OF_READER },
-	{ "quiet", no_argument, NULL, OPT_OF_READER },
-	{ "verbose", no_argument, NULL, OPT_OF_READER },
-	{ "list", no_argument, NULL, OPT_REFUSED },
-	{ "snapshot", required_argument, NULL, OPT_REFUSED },
-	{ "clean", no_argument, NULL, OPT_REFUSED },
-	{ "calibrate", required_argument, NULL, OPT_REFUSED },
-	{ "python", required_argument, NULL, OPT_REFUSED },
-	{ "names-from", required_argument, NULL, OPT_REFUSED },
-	{ "relative-to", required_argument, NULL, OPT_REFUSED },
+static const struct option own_options[] = {
 	{ "keep", no_argument, NULL, OPT_KEEP },
 	{ "text", no_argument, NULL, OPT_TEXT },
-	{ "keep-anyway", no_argument, NULL, OPT_REFUSED },
-	{ "version", no_argument, NULL, OPT_VERSION },
-	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
-
-static const char *long_name_of(int letter)
-{
-	switch (letter) {
-	case 'f':
-		return "format";
-	case 'o':
-		return "output";
-	case 's':
-		return "sort";
-	case 'r':
-		return "restrict";
-	case 'q':
-		return "quiet";
-	case 'v':
-		return "verbose";
-	}
-	return NULL;
-}
 
 /* In full, so that pyshim-read need not know an abbreviation as the launcher does. */
 static int hand_on(struct options *o, const char *name, const char *argument)
@@ -118,27 +54,23 @@ static int hand_on(struct options *o, const char *name, const char *argument)
 	return -1;
 }
 
-static int parse_option(struct options *o, int option, const char *name)
+/* An option of pyshim-read. */
+static int parse_readers(struct options *o, const struct option_row *row)
 {
-	if (!name)
-		name = long_name_of(option);
-	switch (option) {
-	case OPT_HELP:
+	const char *name = row->name;
+
+	if (!strcmp(name, "help")) {
 		fputs(usage, stdout);
 		return EXIT_OK;
-	case OPT_VERSION:
+	}
+	if (!strcmp(name, "version")) {
 		puts("pyshim " PYSHIM_VERSION);
 		return EXIT_OK;
-	case OPT_REFUSED:
+	}
+	if (row->alone) {
 		say("read --%s: found an option of pyshim-read alone, expected one for a report",
 		    name);
 		return EXIT_USAGE;
-	case OPT_KEEP:
-		o->keep = true;
-		return -1;
-	case OPT_TEXT:
-		o->text = true;
-		return -1;
 	}
 	o->verbose |= !strcmp(name, "verbose");
 	o->browse |= !strcmp(name, "browse");
@@ -147,7 +79,31 @@ static int parse_option(struct options *o, int option, const char *name)
 		o->output_is_file = strcmp(optarg, "-") != 0;
 	}
 	o->format |= !strcmp(name, "format");
-	return hand_on(o, name, optarg);
+	return hand_on(o, name, row->argument ? optarg : NULL);
+}
+
+static int parse_option(struct options *o, int option)
+{
+	const struct option_row *row = option_row(option);
+
+	if (row)
+		return parse_readers(o, row);
+	if (option == OPT_KEEP)
+		o->keep = true;
+	else if (option == OPT_TEXT)
+		o->text = true;
+	else
+		return EXIT_USAGE;
+	return -1;
+}
+
+/* For completion; not an option that anybody types. */
+static int print_options(void)
+{
+	option_print_rows(stdout, true);
+	for (const struct option *own = own_options; own->name; own++)
+		printf("- %s -\n", own->name);
+	return EXIT_OK;
 }
 
 /* What is written to standard output is for reading, if nothing else is said. */
@@ -167,7 +123,8 @@ static int check_together(const struct options *o)
 
 int options_parse(struct options *o, int argc, char **argv)
 {
-	int option, status = -1, at = -1;
+	struct option_list list;
+	int option, status = -1;
 
 	memset(o, 0, sizeof(*o));
 	/*
@@ -182,14 +139,12 @@ int options_parse(struct options *o, int argc, char **argv)
 		say("read options: out of memory");
 		return EXIT_FAILED;
 	}
+	if (argc == 2 && !strcmp(argv[1], "--options"))
+		return print_options();
 	/* "+": what follows the first word that is no option is the command's. */
-	while (status < 0 &&
-	       (option = option_next(argc, argv, "+f:o:s:r:qv", long_options, &at)) != -1) {
-		status = option == '?'
-				 ? EXIT_USAGE
-				 : parse_option(o, option, at < 0 ? NULL : long_options[at].name);
-		at = -1;
-	}
+	option_list(&list, "+", own_options);
+	while (status < 0 && (option = option_next(argc, argv, &list, NULL)) != -1)
+		status = parse_option(o, option);
 	if (status < 0)
 		status = check_together(o);
 	if (status < 0)

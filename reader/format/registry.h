@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The formats that a report can have. A new one is a row in base/formats.def and a writer, which
+ * prints all reports of a reading to a stream. Pure but for the stream.
+ */
+#ifndef READER_REGISTRY_H
+#define READER_REGISTRY_H
+
+#include <stdio.h>
+
+#include "base/error.h"
+#include "load/reading.h"
+#include "show.h"
+
+/* 0 or -errno, perhaps with the reason in `e`. Nothing is printed where a restriction fails. */
+typedef int format_writer(FILE *to, const struct reading *r, const struct show *show,
+			  struct error *e);
+
+#define FORMAT_HOLDS_ONE 1u	/* one report only: not with --threads and --each */
+#define FORMAT_LISTS_THREADS 2u /* it names the threads of each source */
+
+struct format {
+	const char *name;
+	format_writer *write;
+	unsigned flags;
+};
+
+/* The format of that name, or NULL. The default is the first row's. */
+const struct format *format_find(const char *name);
+const struct format *format_default(void);
+
+#endif

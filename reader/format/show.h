@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * How the reports of a reading are to be shown, for all formats. Plain data.
+ */
+#ifndef READER_SHOW_H
+#define READER_SHOW_H
+
+#include <stdbool.h>
+
+#include "load/reading.h"
+#include "report.h"
+
+enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
+
+/* How reports are to be shown; a format uses what it has a place for. */
+struct show {
+	struct report_options report; /* order, restrictions and columns */
+	enum listing listing;
+	bool quiet;   /* no preamble */
+	bool verbose; /* more of one */
+	bool check;   /* only what was lost or does not fit */
+};
+
+/* The order, restrictions and sums of one report. */
+struct report_options show_options(const struct show *show, const struct sum *sum);
+
+#endif
