@@ -2,7 +2,7 @@
 /*
  * scribble SECONDS RECORDING...: reads copies of recordings again and again, and folds in them as
  * --wait does, while somebody writes into them and makes them shorter and longer. That somebody
- * comes between any two looks that the reader takes (seen.h), and most often writes where it has
+ * comes between any two looks that the reader takes (traced.h), and most often writes where it has
  * just looked. What comes out may be anything; a sanitizer says whether memory was safe. The same
  * each time. Exit status 1 where it never came to read, fold or write.
  */
@@ -18,7 +18,7 @@
 
 #include "fuzz.h"
 #include "recording/consume.h"
-#include "seen.h"
+#include "traced.h"
 
 #define MAX_MAPPINGS 8
 
@@ -120,7 +120,7 @@ static void scribble_at(off_t place)
 	n_writes++;
 }
 
-void scribble_seen(const void *word)
+void scribble_after_load(const void *word)
 {
 	off_t bytes = (off_t)(n_words * sizeof(*words)), place;
 
