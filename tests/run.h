@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What the main of each test with Check ends with.
- */
+/* Runs the test cases of a Check program; its main() ends with one of these calls. */
 #ifndef TESTS_RUN_H
 #define TESTS_RUN_H
 
 #include <check.h>
 
-/* Runs the suite's cases, each in a process of its own unless CK_FORK=no. The exit status: 0, or 1 where one failed. */
+/*
+ * Runs each test in its own process, unless CK_FORK=no. Returns the exit status: 1 if a test
+ * failed, else 0.
+ */
 static inline int run(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
@@ -19,7 +20,7 @@ static inline int run(Suite *suite)
 	return n_failed != 0;
 }
 
-/* The same for a suite of one case. */
+/* Runs a suite that has one test case. */
 static inline int run_case(const char *name, TCase *tcase)
 {
 	Suite *suite = suite_create(name);

@@ -8,11 +8,11 @@
 
 void scribble_after_load(const void *word);
 
-#define __atomic_load_n(word, order)                     \
-	(__extension__({                                 \
+#define __atomic_load_n(word, order)                       \
+	(__extension__({                                   \
 		__typeof__(+*(word)) traced_value;         \
 		__atomic_load(word, &traced_value, order); \
-		scribble_after_load(word);                     \
+		scribble_after_load(word);                 \
 		traced_value;                              \
 	}))
 

@@ -55,7 +55,7 @@ static inline struct pyprof_extent *recording_extent(struct recording *r, uint32
 	return x;
 }
 
-/* A recording with a clock that counts nanoseconds, and no names and rings yet. */
+/* Makes a recording whose clock counts nanoseconds and that has no names and rings yet. */
 static inline void recording_init(struct recording *r)
 {
 	memset(r, 0, sizeof(*r));
@@ -105,7 +105,7 @@ static inline struct recording_ring recording_ring(struct recording *r)
 	return (struct recording_ring){ .shared = shared };
 }
 
-/* A record at an absolute time; blocks are added as they fill up. */
+/* Appends a record at an absolute time. Starts a new block when the current one is full. */
 static inline void recording_put(struct recording *r, struct recording_ring *ring, unsigned kind,
 				 uint32_t fn, uint64_t ticks)
 {
@@ -123,7 +123,7 @@ static inline void recording_put(struct recording *r, struct recording_ring *rin
 	ring->block->record[ring->n++] = pyprof_record(kind, fn, ticks - ring->block->base_ticks);
 }
 
-/* Writes the first `bytes` of it into a temporary file and gives its path. */
+/* Writes the first `bytes` of the recording into a temporary file and returns its path. */
 static inline const char *recording_save_part(struct recording *r, size_t bytes)
 {
 	int fd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Programs that are simulated twice over, into two recordings: as they ran bare, and with a known
- * cost of every call put into the clock, inside and outside of it. Times are nanoseconds.
+ * Simulates a program into two recordings: a native run, and a run in which a known overhead is
+ * added to the clock inside and outside of each call. Times are in nanoseconds.
  */
 #ifndef TESTS_SIMULATION_H
 #define TESTS_SIMULATION_H
@@ -14,7 +14,7 @@
 
 #define N_FNS 12u /* numbers 1 .. */
 #define N_THREADS 2
-#define METHOD 7u /* a C function, by its label a method */
+#define METHOD 7u /* a C function with the label of a method */
 #define MAX_DEPTH 16u
 #define MAX_BETWEEN 1000u
 
@@ -42,7 +42,7 @@ struct thread {
 		uint32_t fn;
 		struct kind kind;
 		struct cost cost;
-		unsigned cold; /* behind it, beside its cost */
+		unsigned cold; /* cache-miss overhead, added after the call */
 	} frame[MAX_DEPTH + 1];
 	uint64_t last_time;
 	uint32_t depth;
@@ -52,7 +52,7 @@ struct thread {
 static struct recording truth, recorded;
 static struct thread thread[N_THREADS];
 
-/* In and out in proportion to the weights, by which they are shared out. */
+/* Inside and outside overhead in proportion to the weights, because weights divide it. */
 static const struct cost proportional[PYPROF_COSTS] = {
 	[PYPROF_COST_PYTHON] = { 30, 60 },
 	[PYPROF_COST_C] = { 10, 20 },
@@ -61,15 +61,15 @@ static const struct cost proportional[PYPROF_COSTS] = {
 };
 static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
 static struct cost cost[PYPROF_COSTS];
-static int bytecode; /* how many times as long Python functions take */
-static int cold;     /* ns that an event costs more, outside, for each that it was forgotten over */
-static struct cost more[CALIB_KINDS]; /* behind PYPROF_COSTS */
+static int bytecode;		      /* slowdown of Python functions */
+static int cold;		      /* ns of cache-miss overhead per event of reuse distance */
+static struct cost more[CALIB_KINDS]; /* indexed by the kinds after PYPROF_COSTS */
 static uint32_t code_bytes[N_FNS + 1];
-static bool is_far[N_FNS + 1]; /* the events of its code are told from far places, in monitoring */
-static bool far_sites; /* such functions make C calls, so that it is known of their call sites */
+static bool is_far[N_FNS + 1]; /* its events have high offsets, with sys.monitoring */
+static bool far_sites; /* these functions make C calls, so their call sites are known to be high */
 static bool is_generator[N_FNS + 1];
 
-/* --- a program that runs twice over ----------------------------------------------------------- */
+/* --- a program in two recordings -------------------------------------------------------------- */
 
 static uint64_t seed;
 
@@ -99,7 +99,7 @@ static bool is_exception(const struct kind *k)
 	return k->leave == PYPROF_UNWIND || k->leave == PYPROF_C_EXCEPTION;
 }
 
-/* Sizes of code are such that all are whole numbers. */
+/* Code sizes are chosen so that all results are whole numbers. */
 static void add_cost(struct cost *to, double n, int in, int out)
 {
 	to->in += (int)(n * in);
@@ -130,19 +130,19 @@ static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t calle
 {
 	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
 	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
-	const struct cost *goes_on = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
+	const struct cost *resumed = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
 	const struct cost *of_c = &more[CALIB_EXCEPTION_C];
 	bool begins_bare = is_bare(k) && !is_resume(k) && !is_generator[callee];
 
 	add_cost(&sum, is_exception(k), exception->in, exception->out);
-	add_cost(&sum, is_resume(k), goes_on->in, goes_on->out);
+	add_cost(&sum, is_resume(k), resumed->in, resumed->out);
 	add_cost(&sum, is_exception(k) && is_c(k), of_c->in, of_c->out);
 	add_cost(&sum, begins_bare, without_site->in, without_site->out);
 	add_more(&sum, k, callee, caller);
 	return sum;
 }
 
-/* An event happens: what counts of the time since the last one. */
+/* Counts an event. Returns the part of the time since the last event that counts. */
 static unsigned gap_before(struct thread *t)
 {
 	uint64_t n = t->now - t->last_time, most = recorded.header->max_gap;
@@ -152,7 +152,7 @@ static unsigned gap_before(struct thread *t)
 	return (unsigned)(n < most ? n : most) / 2;
 }
 
-/* A call begins: how many events lie between the last one of the same edge and it. */
+/* Starts a call. Returns the number of events since the last call of the same edge. */
 static unsigned since_last(struct thread *t, uint32_t callee, uint32_t caller)
 {
 	unsigned *last = &t->last_record[caller][callee], n = t->n_records - *last;
@@ -170,8 +170,8 @@ static void work(struct thread *t, uint64_t ns)
 }
 
 /*
- * Of what lies outside, a third comes before the call and the rest behind; inside as well. What had
- * been forgotten costs behind it.
+ * A third of the outside overhead comes before the call, the rest after it. The inside overhead is
+ * split in the same way. Cache-miss overhead comes after the call.
  */
 static void begin(struct thread *t, uint32_t fn, struct kind kind)
 {
@@ -213,7 +213,7 @@ static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
 	end(t);
 }
 
-/* A call of what is no function, which is told without a time: of so many PYPROF_OTHERS. */
+/* Puts a class call of `n` overhead units (PYPROF_OTHERS is a call of object()). It has no time. */
 static void call_other(struct thread *t, unsigned n)
 {
 	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
@@ -224,13 +224,13 @@ static void call_other(struct thread *t, unsigned n)
 		      full ? t->now : t->ring.block->base_ticks);
 }
 
-/* Which names are there: those of C functions are told apart by their kind. */
+/* Returns the kind of name that a function has. */
 static uint16_t name_of(uint32_t fn)
 {
 	return fn % 4 == 3 ? PYPROF_NAME_C : PYPROF_NAME_CODE;
 }
 
-/* Always called in the same way. */
+/* Returns one fixed kind of call for each function. */
 static struct kind only_kind(uint32_t fn)
 {
 	const struct kind of_code[] = { python, raises, bare, resume, thrown };
@@ -249,7 +249,7 @@ static struct kind any_kind(uint32_t fn)
 	return of_code[roll(6)];
 }
 
-/* A walk over the tree of calls, recursion and all; C functions call back. */
+/* Makes random calls and returns, with recursion. C functions call back. */
 static void wander(struct thread *t, int n_steps, struct kind (*kind_of)(uint32_t), bool with_c)
 {
 	while (n_steps-- || t->depth) {
@@ -309,7 +309,7 @@ static void simulation_fini(void)
 	recording_fini(&recorded);
 }
 
-/* What a calibration would have found. */
+/* Returns the calibration that matches the simulated overhead. */
 static struct calib calibration(void)
 {
 	struct calib calib = { .bytecode = bytecode, .cold = cold * 1e-9 };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bias_apply: what is taken out of a profile's times, and what becomes of those that would be less
- * than nothing.
+ * bias_apply(): subtracts the overhead from a profile's times, and moves negative times to callers.
  */
 #include <check.h>
 #include <errno.h>
@@ -68,8 +67,10 @@ static double sum_of_self(void)
 	return sum;
 }
 
-/* The leaf lacks 2 s: its callers give them, by the calls that they made. */
-START_TEST(deficits_go_to_callers)
+/*
+ * The leaf's overhead exceeds its self time by 2 s. The callers lose it, by their number of calls.
+ */
+START_TEST(deficits_move_to_callers)
 {
 	size_t a = add("a", 10, 1, 14, 5), b = add("b", 20, 1, 22, 5);
 	size_t leaf = add("leaf", 3, 5, 3, 5);
@@ -79,7 +80,7 @@ START_TEST(deficits_go_to_callers)
 	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
 	check_corrected(leaf, 0, 3, 0);
 	check_corrected(a, 10 - 1 - 1.4, 2.4, 9);
-	check_corrected(b, 20 - 1 - 0.6, 1.6, 18.4); /* not 17, which its own time exceeds */
+	check_corrected(b, 20 - 1 - 0.6, 1.6, 18.4); /* not 17: that is less than its self time */
 	ck_assert_uint_eq(result.n_bounded, 1);
 	ck_assert_double_eq_tol(result.moved_s, 2, 1e-9);
 	ck_assert_double_eq(result.left_s, 0);
@@ -91,8 +92,11 @@ START_TEST(deficits_go_to_callers)
 }
 END_TEST
 
-/* Up the whole chain, through a function that calls itself, whatever their order in the profile. */
-START_TEST(deficits_go_on_upwards)
+/*
+ * The deficit goes up the whole chain and through a recursive function, in any order of the
+ * profile.
+ */
+START_TEST(deficits_move_up_through_recursion_to_the_root)
 {
 	size_t fn[3], order[2][3] = { { 0, 1, 2 }, { 2, 1, 0 } };
 	static const char *const name[] = { "root", "middle", "leaf" };
@@ -117,8 +121,8 @@ START_TEST(deficits_go_on_upwards)
 }
 END_TEST
 
-/* As fib does: next to all of its calls are its own, which have nothing to give. */
-START_TEST(deficits_of_a_recursion)
+/* Like fib(): nearly all calls of the function are its own, and those have no time to give. */
+START_TEST(deficits_of_a_recursion_move_to_the_outer_caller)
 {
 	size_t a = add("a", 10, 0, 12, 5), fib = add("fib", 2, 5, 2, 5);
 
@@ -131,8 +135,8 @@ START_TEST(deficits_of_a_recursion)
 }
 END_TEST
 
-/* Nobody to take it from: the sum is too long by that, which is told. */
-START_TEST(deficits_that_stay)
+/* No caller has time left. The sum is too long by that much, and `left_s` reports it. */
+START_TEST(deficits_without_a_caller_are_reported)
 {
 	size_t lone = add("lone", 1, 3, 1, 3), a = add("a", 1, 0, 2, 2),
 	       leaf = add("leaf", 1, 5, 1, 5);
@@ -150,10 +154,8 @@ START_TEST(deficits_that_stay)
 }
 END_TEST
 
-/*
- * Two functions that call each other, and nobody else: it ends, and nothing is lost from the sum.
- */
-START_TEST(deficits_in_a_circle)
+/* Two functions call only each other. The loop ends, and no time is lost from the sum. */
+START_TEST(deficits_in_a_call_cycle_terminate)
 {
 	size_t a = add("a", 1, 3, 2, 6), b = add("b", 1, 2, 2, 6);
 
@@ -166,8 +168,8 @@ START_TEST(deficits_in_a_circle)
 }
 END_TEST
 
-/* Callers that are known by their number of calls only, or not at all, add up to the function. */
-START_TEST(callers_add_up)
+/* The callers' self times and the time from the root add up to the function's self time. */
+START_TEST(callers_self_times_add_up_to_the_functions)
 {
 	size_t a = add("a", 5, 0, 5, 0), f = add("f", 8, 2, 8, 2);
 
@@ -179,7 +181,7 @@ START_TEST(callers_add_up)
 }
 END_TEST
 
-START_TEST(bare_time_scales)
+START_TEST(a_native_time_scales_the_overhead_down)
 {
 	size_t a = add("a", 10, 2, 14, 4), b = add("b", 4, 2, 4, 2);
 
@@ -191,8 +193,11 @@ START_TEST(bare_time_scales)
 }
 END_TEST
 
-/* Scaled up, the leaf falls short: what it lacks comes from its caller, and the total is met. */
-START_TEST(bare_time_scales_up)
+/*
+ * After scaling, the leaf's overhead exceeds its time. Its caller gives the rest, and the total is
+ * met.
+ */
+START_TEST(a_native_time_scales_the_overhead_up)
 {
 	size_t a = add("a", 10, 2, 14, 4), leaf = add("leaf", 4, 2, 4, 2);
 
@@ -205,7 +210,7 @@ START_TEST(bare_time_scales_up)
 }
 END_TEST
 
-START_TEST(bare_times_that_cannot_be)
+START_TEST(impossible_native_times_are_refused)
 {
 	size_t a = add("a", 10, 2, 10, 2);
 
@@ -217,7 +222,7 @@ START_TEST(bare_times_that_cannot_be)
 }
 END_TEST
 
-START_TEST(nothing_at_all)
+START_TEST(an_empty_profile_has_no_overhead)
 {
 	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
 	ck_assert_double_eq(result.cost_s, 0);
@@ -230,15 +235,15 @@ int main(void)
 	TCase *t = tcase_create("bias");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, deficits_go_to_callers);
-	tcase_add_loop_test(t, deficits_go_on_upwards, 0, 2);
-	tcase_add_test(t, deficits_of_a_recursion);
-	tcase_add_test(t, deficits_that_stay);
-	tcase_add_test(t, deficits_in_a_circle);
-	tcase_add_test(t, callers_add_up);
-	tcase_add_test(t, bare_time_scales);
-	tcase_add_test(t, bare_time_scales_up);
-	tcase_add_test(t, bare_times_that_cannot_be);
-	tcase_add_test(t, nothing_at_all);
+	tcase_add_test(t, deficits_move_to_callers);
+	tcase_add_loop_test(t, deficits_move_up_through_recursion_to_the_root, 0, 2);
+	tcase_add_test(t, deficits_of_a_recursion_move_to_the_outer_caller);
+	tcase_add_test(t, deficits_without_a_caller_are_reported);
+	tcase_add_test(t, deficits_in_a_call_cycle_terminate);
+	tcase_add_test(t, callers_self_times_add_up_to_the_functions);
+	tcase_add_test(t, a_native_time_scales_the_overhead_down);
+	tcase_add_test(t, a_native_time_scales_the_overhead_up);
+	tcase_add_test(t, impossible_native_times_are_refused);
+	tcase_add_test(t, an_empty_profile_has_no_overhead);
 	return run_case("bias", t);
 }

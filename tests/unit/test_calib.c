@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Calibrations in files: kept and found again, and what is none is refused.
- */
+/* Calibration files: saving, loading, and refusing broken ones. */
 #include <check.h>
 #include <errno.h>
 #include <math.h>
@@ -101,22 +99,21 @@ static void check_equal(const struct calib *a, const struct calib *b)
 	check_equal_quality(&a->quality, &b->quality);
 }
 
-START_TEST(round_trip)
+START_TEST(a_saved_calibration_loads_with_equal_values)
 {
 	struct calib saved = sample(), loaded;
 
 	ck_assert_int_eq(calib_save(&saved, path), 0);
 	ck_assert_int_eq(calib_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
-	saved.made++; /* the old one is replaced */
+	saved.made++; /* saving again replaces the file */
 	ck_assert_int_eq(calib_save(&saved, path), 0);
 	ck_assert_int_eq(calib_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
 }
 END_TEST
 
-/* One that cannot be trusted is kept as such. */
-START_TEST(untrusted)
+START_TEST(an_untrusted_calibration_loads_as_untrusted)
 {
 	struct calib saved = sample(), loaded;
 
@@ -128,8 +125,7 @@ START_TEST(untrusted)
 }
 END_TEST
 
-/* The longest texts that a key can hold. */
-START_TEST(long_keys)
+START_TEST(keys_of_the_longest_texts_load)
 {
 	struct calib saved = sample(), loaded;
 
@@ -142,7 +138,7 @@ START_TEST(long_keys)
 }
 END_TEST
 
-START_TEST(folders_are_made)
+START_TEST(missing_folders_are_created_private)
 {
 	struct calib saved = sample(), loaded;
 	struct stat st;
@@ -156,7 +152,7 @@ START_TEST(folders_are_made)
 }
 END_TEST
 
-START_TEST(places_that_cannot_be)
+START_TEST(unusable_paths_are_errors)
 {
 	struct calib c = sample();
 
@@ -167,8 +163,8 @@ START_TEST(places_that_cannot_be)
 }
 END_TEST
 
-/* A disk that is full leaves the old one, and nothing half written. */
-START_TEST(old_one_stays)
+/* A failed write leaves the old file, and no partial one. */
+START_TEST(a_failed_save_keeps_the_old_file)
 {
 	struct calib saved = sample(), loaded;
 	char blocked[300];
@@ -182,7 +178,7 @@ START_TEST(old_one_stays)
 }
 END_TEST
 
-/* --- files that are none ---------------------------------------------------------------------- */
+/* --- broken files ----------------------------------------------------------------------------- */
 
 static int load_text(const char *text)
 {
@@ -201,7 +197,7 @@ static int load_text(const char *text)
 	"large-site 0 0 0\nexception-c 0 0 0\ncold 0\n"
 #define COSTS "python 1 2 0\nc 1 2 0\n" MORE
 
-START_TEST(broken_files)
+START_TEST(broken_files_are_refused)
 {
 	static const char *const text[] = {
 		"",
@@ -239,8 +235,8 @@ START_TEST(broken_files)
 }
 END_TEST
 
-/* A file of before it was told how much a calibration was disturbed. */
-START_TEST(older_files)
+/* Older files do not say how much the calibration was disturbed. */
+START_TEST(files_without_quality_load_as_unknown)
 {
 	struct calib c;
 
@@ -248,22 +244,24 @@ START_TEST(older_files)
 	ck_assert_int_eq(calib_load(&c, path), 0);
 	ck_assert(!c.quality.known && !c.quality.trusted);
 	ck_assert_double_eq(calib_disturbed(&c.quality), 0);
-	ck_assert_int_eq(calib_save(&c, path), 0); /* that stays so */
+	ck_assert_int_eq(calib_save(&c, path), 0); /* saving must not change it */
 	ck_assert_int_eq(calib_load(&c, path), 0);
 	ck_assert(!c.quality.known);
 }
 END_TEST
 
-/* A file of a later version may say more. */
-START_TEST(unknown_lines)
+/* A later version may add lines. */
+START_TEST(unknown_lines_are_ignored)
 {
 	ck_assert_int_eq(load_text(HEAD "colour blue\n\nx\n" COSTS "bytecode 1.5\n"), 0);
 }
 END_TEST
 
-/* --- where they are kept ---------------------------------------------------------------------- */
+/*
+ * --- paths -------------------------------------------------------------------------------------
+ */
 
-START_TEST(paths)
+START_TEST(paths_are_below_the_configuration_folder)
 {
 	struct calib c = sample();
 	char *first, *other;
@@ -274,7 +272,7 @@ START_TEST(paths)
 	other = calib_path(&c.key);
 	ck_assert_str_eq(first, other);
 	free(other);
-	setenv("XDG_CONFIG_HOME", "relative", 1); /* to be ignored, says the standard */
+	setenv("XDG_CONFIG_HOME", "relative", 1); /* the XDG standard says to ignore it */
 	setenv("HOME", "/home/x", 1);
 	other = calib_path(&c.key);
 	ck_assert(!strncmp(other, "/home/x/.config/pyshim/calibration-", 35));
@@ -286,8 +284,8 @@ START_TEST(paths)
 }
 END_TEST
 
-/* Each part of the key leads elsewhere; what moves from one into the next does as well. */
-START_TEST(paths_of_other_keys)
+/* Moving a character from one part of the key to the next changes the path too. */
+START_TEST(each_part_of_the_key_changes_the_path)
 {
 	struct calib c[7];
 	char *kept[7];
@@ -312,7 +310,7 @@ START_TEST(paths_of_other_keys)
 }
 END_TEST
 
-START_TEST(one_number)
+START_TEST(a_single_bias_is_the_overhead_of_all_calls)
 {
 	struct calib c;
 
@@ -326,7 +324,7 @@ START_TEST(one_number)
 }
 END_TEST
 
-START_TEST(processor_has_a_name)
+START_TEST(the_processor_name_is_cut_to_the_buffer)
 {
 	char name[128] = "", small[4];
 
@@ -343,18 +341,18 @@ int main(void)
 	TCase *t = tcase_create("calib");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, round_trip);
-	tcase_add_test(t, untrusted);
-	tcase_add_test(t, older_files);
-	tcase_add_test(t, long_keys);
-	tcase_add_test(t, folders_are_made);
-	tcase_add_test(t, places_that_cannot_be);
-	tcase_add_test(t, old_one_stays);
-	tcase_add_test(t, broken_files);
-	tcase_add_test(t, unknown_lines);
-	tcase_add_test(t, paths);
-	tcase_add_test(t, paths_of_other_keys);
-	tcase_add_test(t, one_number);
-	tcase_add_test(t, processor_has_a_name);
+	tcase_add_test(t, a_saved_calibration_loads_with_equal_values);
+	tcase_add_test(t, an_untrusted_calibration_loads_as_untrusted);
+	tcase_add_test(t, files_without_quality_load_as_unknown);
+	tcase_add_test(t, keys_of_the_longest_texts_load);
+	tcase_add_test(t, missing_folders_are_created_private);
+	tcase_add_test(t, unusable_paths_are_errors);
+	tcase_add_test(t, a_failed_save_keeps_the_old_file);
+	tcase_add_test(t, broken_files_are_refused);
+	tcase_add_test(t, unknown_lines_are_ignored);
+	tcase_add_test(t, paths_are_below_the_configuration_folder);
+	tcase_add_test(t, each_part_of_the_key_changes_the_path);
+	tcase_add_test(t, a_single_bias_is_the_overhead_of_all_calls);
+	tcase_add_test(t, the_processor_name_is_cut_to_the_buffer);
 	return run_case("calib", t);
 }

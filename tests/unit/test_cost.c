@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What recording has cost is taken out of times again: what rebuild and bias_apply make of a
- * program that was recorded at a known cost must be what they make of the same program as it ran
- * bare.
+ * Subtracting the recording overhead. rebuild() and bias_apply() get a program that was recorded
+ * with a known overhead. The result must equal the profile of the same program without overhead.
  */
 #include <check.h>
 #include <math.h>
@@ -109,10 +108,7 @@ static const struct profile_counts *edge_of(const struct profile *p, const struc
 	return NULL;
 }
 
-/*
- * Corrected times may differ from the true ones by `part` of what was added to them; with 0, by
- * nothing.
- */
+/* Corrected times may differ from the true ones by `part` of the time that was added. */
 static void check_time(double is_s, double should_s, double cost_s, double part, const char *what,
 		       const char *name)
 {
@@ -132,7 +128,7 @@ static void check_counts(const struct profile_counts *a, const struct profile_co
 	check_time(a->total_s, b->total_s, a->total_cost_s, total_part, "total", name);
 }
 
-/* Of functions, own times are exact; `part` is for what is shared out. */
+/* Self times of functions must be exact. `part` applies to times that are divided among callers. */
 static void check_profile(double part)
 {
 	ck_assert_uint_eq(is.n_fns, should.n_fns);
@@ -170,50 +166,50 @@ static void one_caller(struct kind kind, uint32_t callee, double part)
 	ck_assert_uint_eq(result.n_bounded, 0);
 }
 
-START_TEST(python_calls)
+START_TEST(overhead_of_python_calls_is_removed)
 {
 	one_caller(python, 1, 0);
 }
 END_TEST
 
-START_TEST(bare_calls)
+START_TEST(overhead_of_calls_without_a_call_site_is_removed)
 {
 	one_caller(bare, 1, 0);
 }
 END_TEST
 
-START_TEST(resumes_and_yields)
+START_TEST(overhead_of_resumes_and_yields_is_removed)
 {
 	one_caller(resume, 1, 0);
 }
 END_TEST
 
-START_TEST(throws)
+START_TEST(overhead_of_thrown_exceptions_is_removed)
 {
 	one_caller(thrown, 1, 0);
 }
 END_TEST
 
-START_TEST(exceptions)
+START_TEST(overhead_of_raised_exceptions_is_removed)
 {
 	one_caller(raises, 1, 0);
 }
 END_TEST
 
-START_TEST(c_calls)
+START_TEST(overhead_of_c_calls_is_removed)
 {
 	one_caller(c, 3, 0);
 }
 END_TEST
 
-START_TEST(c_exceptions)
+START_TEST(overhead_of_c_calls_that_raise_is_removed)
 {
 	one_caller(c_raises, 3, 0);
 }
 END_TEST
 
-/* sorted(key=f): a C function is the caller, and pays what lies outside. */
-START_TEST(calls_from_c)
+/* sorted(key=f): the C function is the caller and has the outside overhead. */
+START_TEST(overhead_of_calls_from_c_is_removed)
 {
 	struct thread *t = &thread[0];
 
@@ -229,8 +225,8 @@ START_TEST(calls_from_c)
 }
 END_TEST
 
-/* One function, called by two, which differ in what they let it call. */
-START_TEST(callers_that_differ)
+/* One function has two callers. It makes 5 C calls for the first and 10 for the second. */
+START_TEST(callers_keep_the_overhead_of_their_own_calls)
 {
 	struct thread *t = &thread[0];
 
@@ -262,7 +258,7 @@ static void recurse(struct thread *t, uint32_t fn, uint32_t other, int depth)
 	end(t);
 }
 
-START_TEST(direct_recursion)
+START_TEST(overhead_of_a_direct_recursion_is_removed)
 {
 	recurse(&thread[0], 1, 1, 5);
 	correct();
@@ -270,7 +266,7 @@ START_TEST(direct_recursion)
 }
 END_TEST
 
-START_TEST(mutual_recursion)
+START_TEST(overhead_of_a_mutual_recursion_is_removed)
 {
 	recurse(&thread[0], 1, 2, 6);
 	correct();
@@ -278,9 +274,9 @@ START_TEST(mutual_recursion)
 }
 END_TEST
 
-/* --- what depends on more than the kind ------------------------------------------------------- */
+/* --- overhead that depends on more than the kind ---------------------------------------------- */
 
-/* Entries are in the order of their numbers. */
+/* Finds the entry of a function. Entries are in the order of their numbers. */
 static struct pyprof_name *name_entry(uint32_t fn)
 {
 	char *at = (char *)(recorded.names + 1);
@@ -304,10 +300,10 @@ static void large_code(uint32_t engine, struct kind kind, uint32_t callee)
 	make_large(1, 512);
 	is_far[4] = is_far[1] = true;
 	one_caller(kind, callee,
-		   0); /* the weights know nothing of sizes, but are the same for all */
+		   0); /* the weights ignore sizes, but all calls have the same size */
 }
 
-START_TEST(large_code_monitored)
+START_TEST(large_code_costs_more_with_monitoring)
 {
 	const struct kind kinds[] = { python, raises, bare, resume, thrown };
 
@@ -315,7 +311,7 @@ START_TEST(large_code_monitored)
 }
 END_TEST
 
-START_TEST(large_code_traced)
+START_TEST(large_code_costs_more_with_a_trace_function)
 {
 	const struct kind kinds[] = { python, raises, bare, resume, thrown };
 
@@ -323,13 +319,13 @@ START_TEST(large_code_traced)
 }
 END_TEST
 
-START_TEST(c_calls_from_large_code)
+START_TEST(c_calls_from_large_code_cost_more)
 {
 	large_code(_i ? PYPROF_ENGINE_MONITORING : PYPROF_ENGINE_TRACEFUNC, c, 3);
 }
 END_TEST
 
-START_TEST(c_methods)
+START_TEST(c_methods_cost_more_than_c_functions)
 {
 	more[CALIB_METHOD] = (struct cost){ 5, 9 };
 	one_caller(c, METHOD, 0);
@@ -337,22 +333,22 @@ START_TEST(c_methods)
 }
 END_TEST
 
-START_TEST(resumes_that_cost_less)
+START_TEST(resumes_have_an_overhead_of_their_own)
 {
 	more[CALIB_RESUME] = (struct cost){ 3, -21 };
 	one_caller(_i ? thrown : resume, 1, 0);
 }
 END_TEST
 
-START_TEST(exceptions_of_c_functions)
+START_TEST(c_exceptions_have_an_overhead_of_their_own)
 {
 	more[CALIB_EXCEPTION_C] = (struct cost){ 7, -5 };
 	one_caller(_i ? raises : c_raises, _i ? 1 : 3, 0);
 }
 END_TEST
 
-/* Its call site tells of a generator when it is made: it is nothing that no call site told of. */
-START_TEST(generators_begin)
+/* The call site reports the generator when it is created, so its first run has a call site too. */
+START_TEST(a_new_generator_has_a_call_site_with_monitoring)
 {
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
 	name_entry(1)->flags = PYPROF_NAME_GENERATOR;
@@ -361,7 +357,7 @@ START_TEST(generators_begin)
 }
 END_TEST
 
-START_TEST(generators_begin_traced)
+START_TEST(a_new_generator_has_no_call_site_with_tracing)
 {
 	recorded.header->engine = PYPROF_ENGINE_TRACEFUNC;
 	name_entry(1)->flags = PYPROF_NAME_GENERATOR;
@@ -369,8 +365,8 @@ START_TEST(generators_begin_traced)
 }
 END_TEST
 
-/* In the midst of functions and in none at all; folded and not. */
-static void call_all_others(void)
+/* Makes class calls inside of functions and outside of all, to be folded or not. */
+static void make_class_calls(void)
 {
 	struct thread *t = &thread[0];
 
@@ -391,9 +387,9 @@ static void call_all_others(void)
 	}
 }
 
-START_TEST(other_calls)
+START_TEST(overhead_of_class_calls_is_removed)
 {
-	call_all_others();
+	make_class_calls();
 	fold(&recorded, &thread[0].ring, _i ? 3 : 1 << 20);
 	correct();
 	check_profile(0);
@@ -401,8 +397,8 @@ START_TEST(other_calls)
 }
 END_TEST
 
-/* One of the function's callers has it make such calls, the other has not. */
-START_TEST(other_calls_by_caller)
+/* The function makes class calls for one of its callers and none for the other. */
+START_TEST(class_calls_are_charged_to_the_caller_that_causes_them)
 {
 	struct thread *t = &thread[0];
 
@@ -421,7 +417,7 @@ START_TEST(other_calls_by_caller)
 }
 END_TEST
 
-START_TEST(other_calls_from_large_code)
+START_TEST(class_calls_from_large_code_cost_more)
 {
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
 	more[CALIB_LARGE_SITE] = (struct cost){ 8, 12 };
@@ -440,10 +436,10 @@ START_TEST(other_calls_from_large_code)
 END_TEST
 
 /*
- * One function calls Python functions, another C functions, which the weights take for what they
- * are not: each has what lies within its own calls.
+ * One function calls Python functions, another C functions. The weights are wrong, but each
+ * function still has the inside overhead of its own calls.
  */
-START_TEST(own_rates)
+START_TEST(functions_keep_the_inside_overhead_of_their_own_calls)
 {
 	const int32_t other[PYPROF_COSTS] = { 45, 60, -15, 45 };
 	struct thread *t = &thread[0];
@@ -465,7 +461,7 @@ START_TEST(own_rates)
 }
 END_TEST
 
-/* What was running when recording began: no call, and no cost. */
+/* Starts a frame that was running when recording began. It is no call and has no overhead. */
 static void begin_found(struct thread *t, uint32_t fn)
 {
 	struct kind found = { PYPROF_NAME_CODE, PYPROF_OPEN, PYPROF_RETURN };
@@ -476,10 +472,10 @@ static void begin_found(struct thread *t, uint32_t fn)
 }
 
 /*
- * Three calls in a loop, of which one comes every tenth time: what the others push out of the
- * processor's memory. And what the work between them does, less and more of it than counts.
+ * A loop makes three calls, one of them every tenth time, so its reuse distance is longer. The work
+ * between two events is less, or more, than `max_gap`.
  */
-START_TEST(calls_that_are_apart)
+START_TEST(cache_misses_grow_with_the_reuse_distance)
 {
 	struct thread *t = &thread[0];
 
@@ -501,8 +497,8 @@ START_TEST(calls_that_are_apart)
 }
 END_TEST
 
-/* An edge that is taken three times, with more between than counts. */
-START_TEST(calls_that_are_as_far_apart_as_can_be)
+/* The reuse distance of an edge exceeds MAX_BETWEEN. */
+START_TEST(cache_misses_are_limited_to_the_largest_distance)
 {
 	struct thread *t = &thread[0];
 
@@ -519,7 +515,7 @@ START_TEST(calls_that_are_as_far_apart_as_can_be)
 }
 END_TEST
 
-START_TEST(largeness)
+START_TEST(largeness_grows_with_the_bytes_of_code)
 {
 	ck_assert_double_eq(calib_largeness(true, 0), 0);
 	ck_assert_double_eq(calib_largeness(true, 256), 0);
@@ -530,7 +526,7 @@ START_TEST(largeness)
 }
 END_TEST
 
-/* --- all of them ------------------------------------------------------------------------------ */
+/* --- random programs -------------------------------------------------------------------------- */
 
 static void wander_all(struct kind (*kind_of)(uint32_t), bool with_c)
 {
@@ -538,11 +534,8 @@ static void wander_all(struct kind (*kind_of)(uint32_t), bool with_c)
 		wander(&thread[i], 3000, kind_of, with_c);
 }
 
-/*
- * Any program. Where no function ever takes less than nothing, which the walk above sees to by its
- * many steps, all is exact.
- */
-START_TEST(any_program)
+/* Results are exact if no self time becomes negative. wander() makes enough steps for that. */
+START_TEST(random_programs_are_corrected_exactly)
 {
 	seed += (uint64_t)_i;
 	wander_all(only_kind, true);
@@ -553,11 +546,11 @@ START_TEST(any_program)
 END_TEST
 
 /*
- * What is called seldom costs more. All is exact but the callers' shares of a function's own time,
- * for its calls may be seldom for one of them and frequent for another; and cumulative times that
- * such a share is more than, which are made as long.
+ * Rare calls cost more. Two results are not exact. A function's self time is divided among its
+ * callers, although its calls may be rare for one and frequent for another. A cumulative time below
+ * that share is raised to it.
  */
-START_TEST(any_program_with_distances)
+START_TEST(random_programs_with_cache_misses_are_corrected)
 {
 	size_t n_edges = 0, n_exact = 0;
 
@@ -590,7 +583,7 @@ START_TEST(any_program_with_distances)
 }
 END_TEST
 
-START_TEST(any_program_folded)
+START_TEST(random_programs_are_corrected_after_folding)
 {
 	seed += (uint64_t)_i;
 	wander_all(only_kind, true);
@@ -601,8 +594,8 @@ START_TEST(any_program_folded)
 }
 END_TEST
 
-/* Own times are exact; the weights know nothing of far places. */
-START_TEST(any_program_from_far_places)
+/* Self times are exact. Divided times are not, because the weights ignore high offsets. */
+START_TEST(random_programs_with_high_offsets_are_corrected)
 {
 	seed += (uint64_t)_i;
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
@@ -619,7 +612,7 @@ START_TEST(any_program_from_far_places)
 }
 END_TEST
 
-START_TEST(any_program_of_slow_bytecode)
+START_TEST(random_programs_with_slow_bytecode_are_corrected)
 {
 	seed += (uint64_t)_i;
 	bytecode = 3;
@@ -629,8 +622,8 @@ START_TEST(any_program_of_slow_bytecode)
 }
 END_TEST
 
-/* C functions are as quick as ever; how much of the cost within a call is theirs is estimated. */
-START_TEST(c_functions_beside_slow_bytecode)
+/* Only Python code is slower. The C functions' part of the inside overhead is an estimate. */
+START_TEST(c_functions_are_not_scaled_with_slow_bytecode)
 {
 	seed += (uint64_t)_i;
 	bytecode = 3;
@@ -641,10 +634,10 @@ START_TEST(c_functions_beside_slow_bytecode)
 END_TEST
 
 /*
- * Where a kind's cost is not to another's as their weights are, what is shared out is wrong by no
- * more than that: here by a third of the cost in it. Own times stay exact, and so does the sum.
+ * If the weights have another ratio than the overheads, divided times are wrong by at most that
+ * ratio: here by a third of the overhead. Self times and the sum stay exact.
  */
-START_TEST(other_weights)
+START_TEST(wrong_weights_change_divided_times_only)
 {
 	const int32_t other[PYPROF_COSTS] = { 90, 40, -15, 45 };
 	double self = 0, true_self = 0;
@@ -663,8 +656,8 @@ START_TEST(other_weights)
 }
 END_TEST
 
-/* A recording whose header has no weights: shared out by calls. Own times and sums are right. */
-START_TEST(no_weights)
+/* Without weights in the header, overhead is divided by calls. Self times and sums stay exact. */
+START_TEST(missing_weights_divide_overhead_by_calls)
 {
 	struct profile_counts edges = { 0 };
 
@@ -683,8 +676,8 @@ START_TEST(no_weights)
 }
 END_TEST
 
-/* Nothing but work: nothing to take out. With slow bytecode, that alone. */
-START_TEST(flat_program)
+/* A program without calls has nothing to correct but slow bytecode. */
+START_TEST(a_program_without_calls_keeps_its_time)
 {
 	bytecode = _i;
 	call(&thread[0], 1, python, 1000000);
@@ -695,8 +688,8 @@ START_TEST(flat_program)
 }
 END_TEST
 
-/* What was found running when recording began, and what ran at its end, is time without calls. */
-START_TEST(frames_without_calls)
+/* Frames that ran before recording began, and those that run at its end, have time but no calls. */
+START_TEST(frames_without_calls_have_no_overhead)
 {
 	struct thread *t = &thread[0];
 
@@ -708,7 +701,7 @@ START_TEST(frames_without_calls)
 	recording_put(&recorded, &t->ring, PYPROF_C_CALL, 3, t->now);
 	correct();
 	ck_assert_uint_eq(summary.n_open, 2);
-	/* The call that was running is held to have cost what a whole one does. */
+	/* The running call counts with the overhead of a complete one. */
 	ck_assert_double_eq_tol(result.raw_s - result.cost_s, 605e-9 - 30e-9, 1e-13);
 	ck_assert_double_eq_tol(is.fn[0].counts.self_s, 505e-9 - 30e-9, 1e-13);
 }
@@ -719,41 +712,41 @@ int main(void)
 	TCase *t = tcase_create("cost");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, python_calls);
-	tcase_add_test(t, bare_calls);
-	tcase_add_test(t, resumes_and_yields);
-	tcase_add_test(t, throws);
-	tcase_add_test(t, exceptions);
-	tcase_add_test(t, c_calls);
-	tcase_add_test(t, c_exceptions);
-	tcase_add_test(t, calls_from_c);
-	tcase_add_test(t, callers_that_differ);
-	tcase_add_test(t, direct_recursion);
-	tcase_add_test(t, mutual_recursion);
-	tcase_add_loop_test(t, large_code_monitored, 0, 5);
-	tcase_add_loop_test(t, large_code_traced, 0, 5);
-	tcase_add_loop_test(t, c_calls_from_large_code, 0, 2);
-	tcase_add_test(t, c_methods);
-	tcase_add_loop_test(t, resumes_that_cost_less, 0, 2);
-	tcase_add_loop_test(t, exceptions_of_c_functions, 0, 2);
-	tcase_add_test(t, generators_begin);
-	tcase_add_test(t, generators_begin_traced);
-	tcase_add_loop_test(t, other_calls, 0, 2);
-	tcase_add_test(t, other_calls_by_caller);
-	tcase_add_test(t, other_calls_from_large_code);
-	tcase_add_test(t, own_rates);
-	tcase_add_loop_test(t, calls_that_are_apart, 0, 3);
-	tcase_add_test(t, calls_that_are_as_far_apart_as_can_be);
-	tcase_add_test(t, largeness);
-	tcase_add_loop_test(t, any_program, 0, 10);
-	tcase_add_loop_test(t, any_program_with_distances, 0, 10);
-	tcase_add_loop_test(t, any_program_folded, 0, 10);
-	tcase_add_loop_test(t, any_program_from_far_places, 0, 10);
-	tcase_add_loop_test(t, any_program_of_slow_bytecode, 0, 10);
-	tcase_add_loop_test(t, c_functions_beside_slow_bytecode, 0, 10);
-	tcase_add_loop_test(t, other_weights, 0, 10);
-	tcase_add_test(t, no_weights);
-	tcase_add_loop_test(t, flat_program, 1, 3);
-	tcase_add_test(t, frames_without_calls);
+	tcase_add_test(t, overhead_of_python_calls_is_removed);
+	tcase_add_test(t, overhead_of_calls_without_a_call_site_is_removed);
+	tcase_add_test(t, overhead_of_resumes_and_yields_is_removed);
+	tcase_add_test(t, overhead_of_thrown_exceptions_is_removed);
+	tcase_add_test(t, overhead_of_raised_exceptions_is_removed);
+	tcase_add_test(t, overhead_of_c_calls_is_removed);
+	tcase_add_test(t, overhead_of_c_calls_that_raise_is_removed);
+	tcase_add_test(t, overhead_of_calls_from_c_is_removed);
+	tcase_add_test(t, callers_keep_the_overhead_of_their_own_calls);
+	tcase_add_test(t, overhead_of_a_direct_recursion_is_removed);
+	tcase_add_test(t, overhead_of_a_mutual_recursion_is_removed);
+	tcase_add_loop_test(t, large_code_costs_more_with_monitoring, 0, 5);
+	tcase_add_loop_test(t, large_code_costs_more_with_a_trace_function, 0, 5);
+	tcase_add_loop_test(t, c_calls_from_large_code_cost_more, 0, 2);
+	tcase_add_test(t, c_methods_cost_more_than_c_functions);
+	tcase_add_loop_test(t, resumes_have_an_overhead_of_their_own, 0, 2);
+	tcase_add_loop_test(t, c_exceptions_have_an_overhead_of_their_own, 0, 2);
+	tcase_add_test(t, a_new_generator_has_a_call_site_with_monitoring);
+	tcase_add_test(t, a_new_generator_has_no_call_site_with_tracing);
+	tcase_add_loop_test(t, overhead_of_class_calls_is_removed, 0, 2);
+	tcase_add_test(t, class_calls_are_charged_to_the_caller_that_causes_them);
+	tcase_add_test(t, class_calls_from_large_code_cost_more);
+	tcase_add_test(t, functions_keep_the_inside_overhead_of_their_own_calls);
+	tcase_add_loop_test(t, cache_misses_grow_with_the_reuse_distance, 0, 3);
+	tcase_add_test(t, cache_misses_are_limited_to_the_largest_distance);
+	tcase_add_test(t, largeness_grows_with_the_bytes_of_code);
+	tcase_add_loop_test(t, random_programs_are_corrected_exactly, 0, 10);
+	tcase_add_loop_test(t, random_programs_with_cache_misses_are_corrected, 0, 10);
+	tcase_add_loop_test(t, random_programs_are_corrected_after_folding, 0, 10);
+	tcase_add_loop_test(t, random_programs_with_high_offsets_are_corrected, 0, 10);
+	tcase_add_loop_test(t, random_programs_with_slow_bytecode_are_corrected, 0, 10);
+	tcase_add_loop_test(t, c_functions_are_not_scaled_with_slow_bytecode, 0, 10);
+	tcase_add_loop_test(t, wrong_weights_change_divided_times_only, 0, 10);
+	tcase_add_test(t, missing_weights_divide_overhead_by_calls);
+	tcase_add_loop_test(t, a_program_without_calls_keeps_its_time, 1, 3);
+	tcase_add_test(t, frames_without_calls_have_no_overhead);
 	return run_case("cost", t);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A ring of a running process, which goes on, folds and is taken apart between any two blocks that
- * are read of it; and rings that share what only one of them can have.
+ * Reading a ring while its process runs and folds blocks, at any point between two reads; and rings
+ * that claim the same block or table.
  */
 #include <check.h>
 #include <fcntl.h>
@@ -24,7 +24,7 @@ static struct drain_ring reader;
 static struct drain_batch batch;
 static uint64_t table;
 
-/* What has been changed in memory is so in the file, which stays the same one. */
+/* Writes the changed memory to the same file again. */
 static void save_again(void)
 {
 	int fd = open(r.path, O_WRONLY);
@@ -33,7 +33,7 @@ static void save_again(void)
 	close(fd);
 }
 
-/* A process that runs, and writes the file: this one. */
+/* Makes this process the owner of the recording, so that the reader finds it alive. */
 static void begin(void)
 {
 	struct stat st;
@@ -63,7 +63,8 @@ static void put_blocks(struct recording_ring *to, int n)
 }
 
 /*
- * As the target does when it needs room: the first block is folded, and none of the ring any more.
+ * Folds the first blocks as the target does when it needs room. They are then no longer in the
+ * ring.
  */
 static void fold_to(uint64_t sequence)
 {
@@ -117,7 +118,7 @@ static void check_end(void)
 	ck_assert_uint_eq(reader.n_bad, 0);
 }
 
-START_TEST(ends_with_the_block_that_was_the_last)
+START_TEST(reading_ends_with_the_last_block_at_the_start)
 {
 	start();
 	read_to(1, 5);
@@ -128,7 +129,7 @@ START_TEST(ends_with_the_block_that_was_the_last)
 }
 END_TEST
 
-START_TEST(what_is_folded_meanwhile_is_overtaken)
+START_TEST(blocks_folded_during_a_read_are_reported_as_overtaken)
 {
 	start();
 	read_to(1, 3);
@@ -142,8 +143,8 @@ START_TEST(what_is_folded_meanwhile_is_overtaken)
 }
 END_TEST
 
-/* The first look at a ring that folds copies some blocks, and each further one more of them. */
-START_TEST(what_was_copied_is_not_overtaken)
+/* The first read of a folding ring copies some blocks, and each repeated read copies more. */
+START_TEST(copied_blocks_stay_readable_after_a_fold)
 {
 	fold_to(2);
 	save_again();
@@ -161,11 +162,8 @@ START_TEST(what_was_copied_is_not_overtaken)
 }
 END_TEST
 
-/*
- * A reader that was stopped: all that was wanted is in the table by now, and what comes later may
- * be read.
- */
-START_TEST(what_is_all_folded_has_ended)
+/* The reader was stopped meanwhile. All blocks it wanted are folded, and later ones may be read. */
+START_TEST(a_ring_that_was_folded_completely_continues_after_it)
 {
 	start();
 	put_blocks(&ring, 3);
@@ -180,8 +178,8 @@ START_TEST(what_is_all_folded_has_ended)
 }
 END_TEST
 
-/* Folding goes on while the table is read, which then is of a later block. */
-START_TEST(a_later_table_needs_fewer_copies)
+/* The table was read later than the ring and covers some of the copied blocks. */
+START_TEST(a_later_table_skips_copied_blocks)
 {
 	fold_to(2);
 	save_again();
@@ -192,7 +190,7 @@ START_TEST(a_later_table_needs_fewer_copies)
 }
 END_TEST
 
-START_TEST(a_table_behind_all_copies_is_overtaken)
+START_TEST(a_table_later_than_all_copies_is_not_accepted)
 {
 	fold_to(2);
 	save_again();
@@ -203,7 +201,7 @@ END_TEST
 
 static void end_process(void)
 {
-	r.header->process_start++; /* the PID is another process's by now */
+	r.header->process_start++; /* the PID now belongs to another process */
 	drain_ring_close(&reader);
 	drain_close(&d);
 	attach_close(&a);
@@ -224,8 +222,8 @@ static uint64_t read_all(size_t i)
 	return n;
 }
 
-/* Else a small file of many rings and blocks takes hours. */
-START_TEST(a_block_is_read_for_one_ring)
+/* Otherwise a small file with many rings and blocks would take hours to read. */
+START_TEST(a_block_is_read_for_one_ring_only)
 {
 	uint64_t n = 0;
 	const uint64_t most = RECORDING_BYTES / RECORDING_BLOCK_BYTES;
@@ -244,7 +242,7 @@ START_TEST(a_block_is_read_for_one_ring)
 }
 END_TEST
 
-START_TEST(a_table_is_read_for_one_ring)
+START_TEST(a_table_is_read_for_one_ring_only)
 {
 	end_process();
 	read_all(0);
@@ -256,8 +254,8 @@ START_TEST(a_table_is_read_for_one_ring)
 }
 END_TEST
 
-/* Blocks that were begun after the header was written tell of a copy that was made meanwhile. */
-START_TEST(blocks_of_another_time_are_told)
+/* A block that is newer than the header shows that the copy was made while the file changed. */
+START_TEST(a_copy_made_during_a_change_is_marked_torn)
 {
 	struct pyprof_block *first = (void *)(r.base + ring.shared->first_block);
 
@@ -271,7 +269,7 @@ START_TEST(blocks_of_another_time_are_told)
 	read_all(0);
 	ck_assert(reader.torn);
 	first->number = 7;
-	first->record[3] = 0; /* full it is not, though another follows */
+	first->record[3] = 0; /* not full, although another block follows */
 	save_again();
 	read_all(0);
 	ck_assert(reader.torn);
@@ -283,14 +281,14 @@ int main(void)
 	TCase *tc = tcase_create("drain");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
-	tcase_add_test(tc, ends_with_the_block_that_was_the_last);
-	tcase_add_test(tc, what_is_folded_meanwhile_is_overtaken);
-	tcase_add_test(tc, what_was_copied_is_not_overtaken);
-	tcase_add_test(tc, what_is_all_folded_has_ended);
-	tcase_add_test(tc, a_later_table_needs_fewer_copies);
-	tcase_add_test(tc, a_table_behind_all_copies_is_overtaken);
-	tcase_add_test(tc, a_block_is_read_for_one_ring);
-	tcase_add_test(tc, a_table_is_read_for_one_ring);
-	tcase_add_test(tc, blocks_of_another_time_are_told);
+	tcase_add_test(tc, reading_ends_with_the_last_block_at_the_start);
+	tcase_add_test(tc, blocks_folded_during_a_read_are_reported_as_overtaken);
+	tcase_add_test(tc, copied_blocks_stay_readable_after_a_fold);
+	tcase_add_test(tc, a_ring_that_was_folded_completely_continues_after_it);
+	tcase_add_test(tc, a_later_table_skips_copied_blocks);
+	tcase_add_test(tc, a_table_later_than_all_copies_is_not_accepted);
+	tcase_add_test(tc, a_block_is_read_for_one_ring_only);
+	tcase_add_test(tc, a_table_is_read_for_one_ring_only);
+	tcase_add_test(tc, a_copy_made_during_a_change_is_marked_torn);
 	return run_case("drain", tc);
 }

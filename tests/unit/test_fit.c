@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The costs of calls are found again in programs that were made of known ones.
- */
+/* The fit of overheads to programs: programs made with known overheads must give these back. */
 #include <check.h>
 #include <math.h>
 #include <string.h>
@@ -11,7 +9,7 @@
 #include "tests/run.h"
 
 #define N 60
-#define COLD_S 0.04e-9 /* what is expected of monitoring: 0.0008 of a Python call */
+#define COLD_S 0.04e-9 /* expected with monitoring: 0.0008 of a Python call */
 
 static struct fit_program program[N];
 static struct calib c, truth;
@@ -28,7 +26,7 @@ static double cost(const struct calib *from, int k)
 	return k == FIT_COLD ? from->cold : from->cost[k].in_s + from->cost[k].out_s;
 }
 
-/* A program of so many calls of each kind. */
+/* Makes a program with random numbers of calls of each kind. */
 static void make(struct fit_program *p, const struct calib *true_costs)
 {
 	p->bare_s = 1e-3;
@@ -64,7 +62,7 @@ static void check_costs(double part)
 	}
 }
 
-START_TEST(costs_that_are_right_stay)
+START_TEST(correct_overheads_do_not_change)
 {
 	double error = fit(&c, true, program, N);
 
@@ -75,8 +73,8 @@ START_TEST(costs_that_are_right_stay)
 }
 END_TEST
 
-/* One kind costs a fifth more in programs than in its loop. */
-START_TEST(a_cost_that_is_wrong_is_found)
+/* One kind costs a fifth more in programs than in its calibration loop. */
+START_TEST(a_wrong_overhead_is_corrected)
 {
 	fit_add(&truth, _i, cost(&truth, _i) / 5);
 	for (int i = 0; i < N; i++)
@@ -87,10 +85,10 @@ START_TEST(a_cost_that_is_wrong_is_found)
 END_TEST
 
 /*
- * The loop of Python calls, the cost that others are measured by, says a tenth, two fifths, twice,
- * thrice as much. Programs make calls of Python and C functions most of all.
+ * The calibration loop of Python calls, the reference of all others, is off by a factor of 0.1,
+ * 0.4, 2 or 3. Programs mostly call Python and C functions.
  */
-START_TEST(a_loop_that_is_far_off_is_outvoted)
+START_TEST(programs_override_a_wrong_calibration_loop)
 {
 	static const double off_s[] = { -45e-9, -30e-9, 50e-9, 100e-9 };
 	double found;
@@ -112,8 +110,8 @@ START_TEST(a_loop_that_is_far_off_is_outvoted)
 }
 END_TEST
 
-/* It is a fifth or three fifths of what is expected, or twice as much. */
-START_TEST(cold_is_what_programs_say)
+/* The true cache-miss overhead is 0.2, 0.6 or 2 times the expected one. */
+START_TEST(cache_miss_overhead_is_fitted_to_programs)
 {
 	static const double part[] = { 0.2, 0.6, 2 };
 
@@ -126,10 +124,10 @@ START_TEST(cold_is_what_programs_say)
 END_TEST
 
 /*
- * A few programs are far off, for what the model knows nothing of: as many as that move nothing
- * much.
+ * A tenth of the programs is far off, for reasons that the model does not cover. They must not
+ * change much.
  */
-START_TEST(programs_that_are_far_off_count_little)
+START_TEST(outliers_change_little)
 {
 	for (int i = 0; i < N / 10; i++)
 		program[i].added_s *= 3;
@@ -138,8 +136,8 @@ START_TEST(programs_that_are_far_off_count_little)
 }
 END_TEST
 
-/* Too little is known: the costs are those of the loops. */
-START_TEST(few_programs_change_little)
+/* One program is too little evidence: the overheads of the loops stay. */
+START_TEST(a_single_program_changes_little)
 {
 	memset(program[0].by, 0, sizeof(program[0].by));
 	program[0].by[PYPROF_COST_PYTHON] = program[0].by[PYPROF_COST_C] = 1000;
@@ -151,15 +149,13 @@ START_TEST(few_programs_change_little)
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].out_s, c.cost[PYPROF_COST_C].out_s,
 				1e-15);
 	ck_assert_double_eq_tol(c.cost[PYPROF_COST_BARE].out_s, 45e-9, 1e-15);
-	/*
-	 * ... but what is expected of cold goes with what a call costs, and with who tells of it.
-	 */
+	/* The expected cache-miss overhead depends on the overhead of a call and on the engine. */
 	ck_assert_double_eq_tol(c.cold, (_i ? 0.0008 : 0.005) * cost(&c, PYPROF_COST_PYTHON),
 				1e-15);
 }
 END_TEST
 
-START_TEST(cold_is_never_negative)
+START_TEST(cache_miss_overhead_is_never_negative)
 {
 	for (int i = 0; i < N; i++)
 		program[i].added_s -= program[i].by[FIT_COLD] * 2 * COLD_S;
@@ -168,8 +164,8 @@ START_TEST(cold_is_never_negative)
 }
 END_TEST
 
-/* A calibration on a machine that was stopped now and then, or of a program that takes no time. */
-START_TEST(nonsense_gives_numbers)
+/* Such numbers come from a machine that was stopped, or from a program that takes no time. */
+START_TEST(absurd_measurements_give_finite_overheads)
 {
 	memset(&c, 0, sizeof(c));
 	memset(program, 0, sizeof(program));
@@ -188,13 +184,13 @@ int main(void)
 	TCase *t = tcase_create("fit");
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_test(t, costs_that_are_right_stay);
-	tcase_add_loop_test(t, a_cost_that_is_wrong_is_found, 0, CALIB_KINDS);
-	tcase_add_loop_test(t, a_loop_that_is_far_off_is_outvoted, 0, 4);
-	tcase_add_loop_test(t, cold_is_what_programs_say, 0, 3);
-	tcase_add_test(t, programs_that_are_far_off_count_little);
-	tcase_add_loop_test(t, few_programs_change_little, false, true + 1);
-	tcase_add_test(t, cold_is_never_negative);
-	tcase_add_test(t, nonsense_gives_numbers);
+	tcase_add_test(t, correct_overheads_do_not_change);
+	tcase_add_loop_test(t, a_wrong_overhead_is_corrected, 0, CALIB_KINDS);
+	tcase_add_loop_test(t, programs_override_a_wrong_calibration_loop, 0, 4);
+	tcase_add_loop_test(t, cache_miss_overhead_is_fitted_to_programs, 0, 3);
+	tcase_add_test(t, outliers_change_little);
+	tcase_add_loop_test(t, a_single_program_changes_little, false, true + 1);
+	tcase_add_test(t, cache_miss_overhead_is_never_negative);
+	tcase_add_test(t, absurd_measurements_give_finite_overheads);
 	return run_case("fit", t);
 }

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * /proc/stat's first line, and what happened between two of them.
- */
+/* The first line of /proc/stat, and the load between two such lines. */
 #include <check.h>
 
 #include "calibrate/machine.h"
@@ -16,10 +14,10 @@ static struct machine_time parse(const char *line)
 }
 
 /*
- * user nice system idle iowait irq softirq steal guest guest_nice; a guest's time stands in user's
- * as well.
+ * Columns: user nice system idle iowait irq softirq steal guest guest_nice. Guest time is also in
+ * user.
  */
-START_TEST(line_of_stat)
+START_TEST(a_stat_line_gives_busy_and_stolen_time)
 {
 	struct machine_time m = parse("cpu  100 20 300 4000 500 6 70 8 90 10\n");
 
@@ -29,7 +27,7 @@ START_TEST(line_of_stat)
 }
 END_TEST
 
-START_TEST(other_lines)
+START_TEST(other_lines_are_refused)
 {
 	static const char *const line[] = { "", "\n", "cpu", "cpu 1 2 3 4 5 6 7\n",
 					    "intr 1 2 3\n" };
@@ -42,8 +40,8 @@ START_TEST(other_lines)
 }
 END_TEST
 
-/* Two processors for ten seconds, of which 9 are ours, 4 another's, 2 another machine's. */
-START_TEST(between_two_lines)
+/* Two processors for 10 s: 9 s are ours, 4 s other processes', 2 s stolen. */
+START_TEST(two_stat_lines_give_the_load_of_others)
 {
 	struct machine_time before = parse("cpu 1000 0 500 8000 0 0 0 100 0 0\n");
 	struct machine_time after = parse("cpu 2000 0 800 8500 0 0 0 300 0 0\n");
@@ -54,8 +52,8 @@ START_TEST(between_two_lines)
 }
 END_TEST
 
-/* Ticks are coarse, so we may have had more than was counted; and /proc/stat may not be there. */
-START_TEST(no_more_than_all)
+/* Ticks are coarse, so our own time may exceed the counted one. /proc/stat may also be missing. */
+START_TEST(the_load_of_others_stays_between_0_and_1)
 {
 	struct machine_time before = parse("cpu 100 0 0 100 0 0 0 0 0 0\n");
 	struct machine_time after = parse("cpu 200 0 0 100 0 0 0 0 0 0\n"), none = { 0 };
@@ -68,7 +66,7 @@ START_TEST(no_more_than_all)
 }
 END_TEST
 
-START_TEST(this_machine)
+START_TEST(this_machines_stat_file_is_readable)
 {
 	struct machine_time m;
 
@@ -81,10 +79,10 @@ int main(void)
 {
 	TCase *t = tcase_create("machine");
 
-	tcase_add_test(t, line_of_stat);
-	tcase_add_test(t, other_lines);
-	tcase_add_test(t, between_two_lines);
-	tcase_add_test(t, no_more_than_all);
-	tcase_add_test(t, this_machine);
+	tcase_add_test(t, a_stat_line_gives_busy_and_stolen_time);
+	tcase_add_test(t, other_lines_are_refused);
+	tcase_add_test(t, two_stat_lines_give_the_load_of_others);
+	tcase_add_test(t, the_load_of_others_stays_between_0_and_1);
+	tcase_add_test(t, this_machines_stat_file_is_readable);
 	return run_case("machine", t);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pstats files from the outside: each type of marshal, against literals; and bytes that no Python
- * would write. Under the sanitizers a wrong access anywhere in it is a failure too.
+ * pstats files: each marshal type against literals, and damaged bytes that Python would not write.
+ * Under sanitizers, a wrong memory access also fails the test.
  */
 #include <check.h>
 #include <errno.h>
@@ -17,14 +17,16 @@
 
 #define T(s) ((struct text){ s, sizeof(s) - 1 })
 
-/* A value of five things with no callers: 1 and 2 calls, 0.5 s and 1.5 s. */
+/*
+ * A value of five items without callers: 1 primitive call, 2 calls, 0.5 s self, 1.5 s cumulative.
+ */
 #define HALF "g\0\0\0\0\0\0\xe0\x3f"
 #define ONE_AND_HALF "g\0\0\0\0\0\0\xf8\x3f"
 #define COUNTS "i\1\0\0\0i\2\0\0\0" HALF ONE_AND_HALF
 #define VALUE ")\5" COUNTS "{0"
 #define KEY ")\3z\1fi\7\0\0\0z\1n"
 
-/* A heap block of just this size, so that a byte too far is seen. */
+/* Reads from a heap block of exactly this size, so that a sanitizer sees a read past its end. */
 static int read_bytes(struct pstats_file *f, struct profile *p, const void *bytes, size_t n)
 {
 	void *copy = malloc(n ? n : 1);
@@ -37,7 +39,7 @@ static int read_bytes(struct pstats_file *f, struct profile *p, const void *byte
 	return rc;
 }
 
-/* One function by the name n of the line 7 of the file f, with the numbers of VALUE. */
+/* Expects one function named n on line 7 of file f, with the numbers of VALUE. */
 static void assert_is_read(const char *bytes, size_t n, struct text file, int64_t line)
 {
 	struct pstats_file f;
@@ -83,7 +85,7 @@ static const struct {
 	KEYED(")\3z\0i\7\0\0\0z\1n", "", 7),
 	KEYED(")\3u\3\0\0\0\xed\xa0\x80i\7\0\0\0z\1n", "\xed\xa0\x80", 7),
 	KEYED(")\3u\2\0\0\0\xc3\xa9i\7\0\0\0z\1n", "\xc3\xa9", 7),
-	/* bytes of Python 2 that are no UTF-8 */
+	/* bytes of Python 2 that are not UTF-8 */
 	KEYED(")\3t\1\0\0\0\xe9i\7\0\0\0z\1n", "\xed\xb3\xa9", 7),
 	KEYED(")\3z\1fi\xff\xff\xff\xffz\1n", "f", -1),
 	KEYED(")\3z\1fI\0\0\0\0\0\0\0\x80z\1n", "f", INT64_MIN),
@@ -91,7 +93,7 @@ static const struct {
 	KEYED(")\3z\1fl\3\0\0\0\1\0\0\0\1\0z\1n", "f", 1ll + (1ll << 30)),
 	KEYED(")\3z\1fl\xff\xff\xff\xff\1\0z\1n", "f", -1),
 	KEYED(")\3z\1fl\5\0\0\0\xff\x7f\xff\x7f\xff\x7f\xff\x7f\7\0z\1n", "f", INT64_MAX),
-	/* the name is interned in a value before, as Python 2 does; then referred to, as 3 does */
+	/* an interned name as in Python 2, and a reference as in Python 3 */
 	IS("{)\3t\1\0\0\0fi\7\0\0\0t\1\0\0\0n" VALUE "0"),
 	IS("{\xa9\3\xfa\1f\xe9\7\0\0\0\xda\1n\xa9\5" COUNTS "\xfb"
 	   "00"),
@@ -104,7 +106,7 @@ static const struct {
 	IS("{" KEY "(\5\0\0\0" COUNTS "{00"),
 };
 
-START_TEST(every_form_is_read)
+START_TEST(every_marshal_type_is_read)
 {
 	assert_is_read(taken[_i].bytes, taken[_i].n, taken[_i].file, taken[_i].line);
 }
@@ -119,7 +121,7 @@ END_TEST
 static const struct {
 	const char *bytes;
 	size_t n;
-	const char *why; /* a part of what is said */
+	const char *why; /* a part of the error text */
 } refused[] = {
 	NO("", "end at byte 0"),
 	NO("{", "end at byte 1"),
@@ -190,11 +192,11 @@ static const struct {
 	   "{0"
 	   "0",
 	   "2^64"),
-	/* a line that no int64 holds */
+	/* a line number that does not fit into an int64 */
 	NO("{)\3z\1fl\6\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0z\1n" VALUE "0", "(file, line, name)"),
 };
 
-START_TEST(what_is_no_profile_is_refused)
+START_TEST(other_values_than_profiles_are_refused)
 {
 	struct pstats_file f;
 	struct profile p;
@@ -206,8 +208,8 @@ START_TEST(what_is_no_profile_is_refused)
 }
 END_TEST
 
-/* Values that Python may put beside a profile, in a code object, and that must be stepped over. */
-START_TEST(what_a_code_object_holds_is_stepped_over)
+/* Python may write such a code object beside a profile. The reader must skip it. */
+START_TEST(code_objects_are_skipped)
 {
 	static const char code[] = CODE("\xe3"
 					"\0\0\0\0\0\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0" /* 5 numbers */
@@ -232,7 +234,7 @@ END_TEST
 
 /* --- hostile sizes ---------------------------------------------------------------------------- */
 
-START_TEST(depth_is_limited)
+START_TEST(deep_nesting_is_refused)
 {
 	size_t n = 100000;
 	char *bytes = malloc(n);
@@ -251,8 +253,8 @@ START_TEST(depth_is_limited)
 }
 END_TEST
 
-/* A dict of callers that 1,000 functions refer to would be a million callers in 30 kB. */
-START_TEST(a_shared_dict_is_no_bomb)
+/* 1,000 functions refer to one dict of callers: a million callers in 30 kB. */
+START_TEST(a_dict_of_callers_shared_1000_times_is_refused)
 {
 	char *bytes = NULL;
 	size_t n = 0;
@@ -287,7 +289,7 @@ END_TEST
 
 /* --- damage ----------------------------------------------------------------------------------- */
 
-/* Callers as tuples and as counts, references, a sampled mark, every kind of text. */
+/* A file with callers as tuples and as counts, references, a sampling mark, every kind of text. */
 #define CALLER ")\3\xfa\1g\xe9\xff\0\0\0\xf5\2\0\0\0\xc3\xa9"
 static const char whole[] = "\xfb" CALLER "\xa9\5" COUNTS "\xfb" CALLER "\xa9\4" COUNTS
 			    ")\3r\1\0\0\0r\2\0\0\0z\1kr\11\0\0\0"
@@ -331,7 +333,7 @@ START_TEST(every_truncation_is_refused)
 }
 END_TEST
 
-START_TEST(every_byte_and_bit_may_be_wrong)
+START_TEST(any_wrong_byte_or_bit_is_survived)
 {
 	static const unsigned char values[] = { 0x00, 0x01, 0x7f, 0x80, 0xff,
 						'{',  '(',  'r',  'c',	'0' };
@@ -351,7 +353,7 @@ START_TEST(every_byte_and_bit_may_be_wrong)
 }
 END_TEST
 
-START_TEST(random_bytes)
+START_TEST(random_bytes_are_survived)
 {
 	static const char types[] = "{(r)zuitgsl0NTc[\xfb\xa8\xa9\xfa\xe9\1\2\3\0\0\0\0";
 	uint64_t x = 1;
@@ -374,17 +376,17 @@ static Suite *marshal_suite(void)
 	Suite *s = suite_create("marshal");
 	TCase *t = tcase_create("forms");
 
-	tcase_add_loop_test(t, every_form_is_read, 0, sizeof(taken) / sizeof(taken[0]));
-	tcase_add_loop_test(t, what_is_no_profile_is_refused, 0,
+	tcase_add_loop_test(t, every_marshal_type_is_read, 0, sizeof(taken) / sizeof(taken[0]));
+	tcase_add_loop_test(t, other_values_than_profiles_are_refused, 0,
 			    sizeof(refused) / sizeof(refused[0]));
-	tcase_add_test(t, what_a_code_object_holds_is_stepped_over);
+	tcase_add_test(t, code_objects_are_skipped);
 	suite_add_tcase(s, t);
 	t = tcase_create("hostile");
-	tcase_add_test(t, depth_is_limited);
-	tcase_add_test(t, a_shared_dict_is_no_bomb);
+	tcase_add_test(t, deep_nesting_is_refused);
+	tcase_add_test(t, a_dict_of_callers_shared_1000_times_is_refused);
 	tcase_add_test(t, every_truncation_is_refused);
-	tcase_add_test(t, every_byte_and_bit_may_be_wrong);
-	tcase_add_test(t, random_bytes);
+	tcase_add_test(t, any_wrong_byte_or_bit_is_survived);
+	tcase_add_test(t, random_bytes_are_survived);
 	suite_add_tcase(s, t);
 	return s;
 }

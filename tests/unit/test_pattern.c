@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Regular expressions: what Python's re finds, and what it does not take, where PCRE2 would do
- * otherwise. Every line was decided by re of Python 3.13; the integration tests compare thousands.
+ * Regular expressions: the reader must agree with Python's re where PCRE2 alone would not. Each
+ * expectation was checked with re of Python 3.13. The integration tests compare thousands.
  */
 #include <check.h>
 #include <errno.h>
@@ -38,7 +38,7 @@ static const struct {
 	{ "^\\s$", TEXT("\xe1\xa0\x8e"), 0 }, /* U+180E */
 	{ "^\\w$", TEXT("\xc3\xa9"), 1 },
 	{ "^\\w$", TEXT("\xe2\x80\xbf"),
-	  0 }, /* U+203F, which joins words for PCRE2's later versions */
+	  0 }, /* U+203F, a word character in later versions of PCRE2 */
 	{ "^[^\\W\\d_]$", TEXT("\xc3\xa9"), 1 },
 	{ "(?a)\\w", TEXT("\xc3\xa9"), 0 },
 	{ "\\d", TEXT("\xd9\xa3"), 1 },
@@ -68,7 +68,7 @@ static const struct {
 	{ "(?<=ab|cd)x", TEXT("cdx"), 1 },
 	{ "\\.py:\\d+\\(", TEXT("/a/b.py:12(f)"), 1 },
 	{ "^{built-in", TEXT("{built-in method x}"), 1 },
-	/* surrogates: of a name, and of a byte that was typed and is no UTF-8 */
+	/* surrogates: from a name, and from a typed byte that is not UTF-8 */
 	{ "^.$", TEXT("\xed\xa0\x80"), 1 },
 	{ "\\ud800", TEXT("\xed\xa0\x80"), 1 },
 	{ "[\\ud800-\\udfff]", TEXT("\xed\xb3\xbf"), 1 },
@@ -79,7 +79,7 @@ static const struct {
 	{ "\\w", TEXT("\xed\xb3\xbf"), 0 },
 };
 
-START_TEST(what_re_finds_is_found)
+START_TEST(matches_are_those_of_re)
 {
 	struct text pattern = { searches[_i].pattern, strlen(searches[_i].pattern) };
 	struct match m;
@@ -91,7 +91,7 @@ START_TEST(what_re_finds_is_found)
 }
 END_TEST
 
-/* Each is one that PCRE2 takes, or nearly. */
+/* PCRE2 accepts each of these, or nearly. */
 static const char *const invalid[] = {
 	"(",
 	")",
@@ -172,7 +172,7 @@ static const char *const invalid[] = {
 	"(?-i)a",
 };
 
-START_TEST(what_re_refuses_is_invalid)
+START_TEST(patterns_that_re_refuses_are_invalid)
 {
 	char *result;
 
@@ -183,7 +183,7 @@ START_TEST(what_re_refuses_is_invalid)
 }
 END_TEST
 
-START_TEST(what_is_beyond_pcre2_is_told)
+START_TEST(patterns_beyond_pcre2_are_errors)
 {
 	static const char *const patterns[] = { "\\N{DIGIT ONE}", "a{65536}",
 						"(?:a{60000}){60000}" };
@@ -200,7 +200,7 @@ START_TEST(what_is_beyond_pcre2_is_told)
 }
 END_TEST
 
-START_TEST(a_search_without_end_is_cut_off)
+START_TEST(an_endless_search_is_stopped)
 {
 	struct match m;
 
@@ -229,7 +229,7 @@ static const struct {
 	{ TEXT("\xff\xed\xa0\x80"), "'\\udcff\\udced\\udca0\\udc80'" },
 };
 
-START_TEST(repr_is_pythons)
+START_TEST(repr_equals_pythons)
 {
 	char *text = NULL;
 	size_t n = 0;
@@ -247,11 +247,12 @@ static Suite *pattern_suite(void)
 	Suite *s = suite_create("pattern");
 	TCase *t = tcase_create("all");
 
-	tcase_add_loop_test(t, what_re_finds_is_found, 0, sizeof(searches) / sizeof(searches[0]));
-	tcase_add_loop_test(t, what_re_refuses_is_invalid, 0, sizeof(invalid) / sizeof(invalid[0]));
-	tcase_add_test(t, what_is_beyond_pcre2_is_told);
-	tcase_add_test(t, a_search_without_end_is_cut_off);
-	tcase_add_loop_test(t, repr_is_pythons, 0, sizeof(reprs) / sizeof(reprs[0]));
+	tcase_add_loop_test(t, matches_are_those_of_re, 0, sizeof(searches) / sizeof(searches[0]));
+	tcase_add_loop_test(t, patterns_that_re_refuses_are_invalid, 0,
+			    sizeof(invalid) / sizeof(invalid[0]));
+	tcase_add_test(t, patterns_beyond_pcre2_are_errors);
+	tcase_add_test(t, an_endless_search_is_stopped);
+	tcase_add_loop_test(t, repr_equals_pythons, 0, sizeof(reprs) / sizeof(reprs[0]));
 	suite_add_tcase(s, t);
 	return s;
 }

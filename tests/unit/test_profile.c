@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The table of functions and edges: keys, order, sums, and what it makes of odd texts. */
+/* The table of functions and edges: keys, order, sums, and odd texts. */
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -57,7 +57,7 @@ START_TEST(texts_are_copied_whole)
 }
 END_TEST
 
-START_TEST(the_first_qualified_name_stays)
+START_TEST(the_first_qualified_name_is_kept)
 {
 	struct profile p;
 
@@ -74,7 +74,7 @@ START_TEST(the_first_qualified_name_stays)
 }
 END_TEST
 
-START_TEST(find_adds_nothing)
+START_TEST(finding_does_not_add)
 {
 	struct profile p;
 
@@ -145,7 +145,7 @@ START_TEST(an_edge_belongs_to_its_callee)
 }
 END_TEST
 
-START_TEST(an_edge_may_know_calls_only)
+START_TEST(an_edge_may_have_calls_without_times)
 {
 	struct profile p;
 
@@ -164,7 +164,7 @@ START_TEST(an_edge_may_know_calls_only)
 }
 END_TEST
 
-/* A list that is searched from its start would run into Check's time limit here. */
+/* A linear search would exceed Check's time limit here. */
 START_TEST(a_function_may_have_100000_callers)
 {
 	struct profile_counts once = { .n_calls = 1 };
@@ -186,8 +186,8 @@ START_TEST(a_function_may_have_100000_callers)
 }
 END_TEST
 
-/* Callee k has the callers 0 to k: so what one edge's slot says fits few other callees. */
-START_TEST(callees_share_their_callers)
+/* Callee k has the callers 0 to k, so a slot remembered for one callee is wrong for most others. */
+START_TEST(callees_may_have_the_same_callers)
 {
 	struct profile_counts once = { .n_calls = 1 };
 	struct profile p;
@@ -211,7 +211,7 @@ START_TEST(callees_share_their_callers)
 }
 END_TEST
 
-START_TEST(a_mere_caller_is_not_listed)
+START_TEST(a_function_that_only_calls_is_not_listed)
 {
 	struct profile p;
 
@@ -304,7 +304,7 @@ START_TEST(merge_adds_functions_and_edges)
 }
 END_TEST
 
-START_TEST(fini_leaves_an_empty_profile)
+START_TEST(a_freed_profile_is_empty)
 {
 	struct profile p;
 
@@ -360,7 +360,7 @@ START_TEST(labels_are_those_of_pstats)
 }
 END_TEST
 
-/* The bytes that do not belong to a sequence become U+DC80 to U+DCFF: ed b2 80 to ed b3 bf. */
+/* Bytes that are not part of a UTF-8 sequence become U+DC80 to U+DCFF: ed b2 80 to ed b3 bf. */
 static const struct {
 	struct text in, out;
 } odd_texts[] = {
@@ -452,18 +452,18 @@ int main(void)
 
 	tcase_add_test(tcase, a_key_is_file_line_and_name);
 	tcase_add_test(tcase, texts_are_copied_whole);
-	tcase_add_test(tcase, the_first_qualified_name_stays);
-	tcase_add_test(tcase, find_adds_nothing);
+	tcase_add_test(tcase, the_first_qualified_name_is_kept);
+	tcase_add_test(tcase, finding_does_not_add);
 	tcase_add_test(tcase, many_functions_keep_their_indices);
 	tcase_add_test(tcase, counts_add_up_in_every_field);
 	tcase_add_test(tcase, an_edge_belongs_to_its_callee);
-	tcase_add_test(tcase, an_edge_may_know_calls_only);
+	tcase_add_test(tcase, an_edge_may_have_calls_without_times);
 	tcase_add_test(tcase, a_function_may_have_100000_callers);
-	tcase_add_test(tcase, callees_share_their_callers);
-	tcase_add_test(tcase, a_mere_caller_is_not_listed);
+	tcase_add_test(tcase, callees_may_have_the_same_callers);
+	tcase_add_test(tcase, a_function_that_only_calls_is_not_listed);
 	tcase_add_test(tcase, the_total_is_added_in_listed_order);
 	tcase_add_test(tcase, merge_adds_functions_and_edges);
-	tcase_add_test(tcase, fini_leaves_an_empty_profile);
+	tcase_add_test(tcase, a_freed_profile_is_empty);
 	tcase_add_test(tcase, labels_are_those_of_pstats);
 	tcase_add_test(tcase, bytes_that_are_not_utf8_become_surrogates);
 	tcase_add_test(tcase, texts_compare_by_code_point);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The bytes of a pstats file, against literals put together by hand from marshal's format:
- * a wrong byte here is a file that some Python does not load, or loads as other numbers.
+ * The bytes of a pstats file, against literals written by hand from marshal's format. A wrong byte
+ * would make a file that some Python cannot load, or loads with other numbers.
  */
 #include <check.h>
 #include <errno.h>
@@ -44,7 +44,7 @@ static void assert_file(const struct profile *p, const char *want, size_t n_want
 
 #define ASSERT_FILE(p, literal) assert_file(p, literal, sizeof(literal) - 1)
 
-START_TEST(an_empty_profile_is_an_empty_dict)
+START_TEST(an_empty_profile_is_written_as_an_empty_dict)
 {
 	struct profile p;
 
@@ -56,11 +56,11 @@ END_TEST
 #define KEY_F KEY U("\4", "a.py") I("\3") U("\1", "f")
 #define KEY_X KEY U("\1", "~") I("\0") U("\3", "<x>")
 
-/* One part of the file a line: */
+/* Each line is one part of the file: */
 /* clang-format off */
 
-/* In a function the primitive calls come first, in a caller all calls do. */
-START_TEST(functions_and_callers_are_as_in_cprofile)
+/* Functions have their primitive calls first, callers have all calls first. */
+START_TEST(functions_and_callers_are_written_as_in_cprofile)
 {
 	struct profile p;
 
@@ -85,7 +85,7 @@ START_TEST(functions_and_callers_are_as_in_cprofile)
 }
 END_TEST
 
-START_TEST(a_function_without_calls_is_written)
+START_TEST(a_function_without_calls_is_written_too)
 {
 	struct profile p;
 
@@ -101,7 +101,7 @@ START_TEST(a_function_without_calls_is_written)
 }
 END_TEST
 
-START_TEST(a_mere_caller_is_only_a_key)
+START_TEST(a_function_that_only_calls_is_written_as_a_key)
 {
 	struct profile p;
 
@@ -139,7 +139,7 @@ START_TEST(functions_are_written_in_listed_order)
 }
 END_TEST
 
-START_TEST(texts_are_written_as_they_are)
+START_TEST(texts_are_written_unchanged)
 {
 	struct profile p;
 
@@ -243,8 +243,8 @@ START_TEST(lines_may_be_negative)
 }
 END_TEST
 
-/* Both where the buffer takes all and only the flush fails, and where a write before it does. */
-START_TEST(a_full_disk_is_an_error)
+/* Covers a buffer whose only failing call is the flush, and one with an earlier failing write. */
+START_TEST(a_full_disk_is_reported)
 {
 	for (int64_t n = 1; n <= 10000; n *= 10000) {
 		FILE *to = fopen("/dev/full", "w");
@@ -265,15 +265,15 @@ int main(void)
 {
 	TCase *tcase = tcase_create("pstats");
 
-	tcase_add_test(tcase, an_empty_profile_is_an_empty_dict);
-	tcase_add_test(tcase, functions_and_callers_are_as_in_cprofile);
-	tcase_add_test(tcase, a_function_without_calls_is_written);
-	tcase_add_test(tcase, a_mere_caller_is_only_a_key);
+	tcase_add_test(tcase, an_empty_profile_is_written_as_an_empty_dict);
+	tcase_add_test(tcase, functions_and_callers_are_written_as_in_cprofile);
+	tcase_add_test(tcase, a_function_without_calls_is_written_too);
+	tcase_add_test(tcase, a_function_that_only_calls_is_written_as_a_key);
 	tcase_add_test(tcase, functions_are_written_in_listed_order);
-	tcase_add_test(tcase, texts_are_written_as_they_are);
+	tcase_add_test(tcase, texts_are_written_unchanged);
 	tcase_add_test(tcase, a_long_text_has_a_four_byte_length);
 	tcase_add_test(tcase, large_counts_have_digits_of_15_bits);
 	tcase_add_test(tcase, lines_may_be_negative);
-	tcase_add_test(tcase, a_full_disk_is_an_error);
+	tcase_add_test(tcase, a_full_disk_is_reported);
 	return run_case("pstats", tcase);
 }

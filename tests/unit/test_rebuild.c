@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Recordings whose true profile is known by hand, through attach, drain, names and rebuild. Times
- * are nanoseconds.
+ * Recordings with a profile that is known by hand, through attach, drain, names and rebuild. Times
+ * are in nanoseconds.
  */
 #include <check.h>
 #include <math.h>
@@ -121,7 +121,7 @@ static void check_edge(size_t caller, size_t callee, uint64_t n_calls, uint64_t 
 	ck_abort_msg("no such edge");
 }
 
-START_TEST(nested_calls)
+START_TEST(nested_calls_have_self_and_cumulative_times)
 {
 	put(PYPROF_CALL, F, 1000);
 	put(PYPROF_CALL, G, 1010);
@@ -141,8 +141,8 @@ START_TEST(nested_calls)
 }
 END_TEST
 
-/* f -> f -> f: the two inner calls are not primitive, and cumulative time counts once. */
-START_TEST(direct_recursion)
+/* f -> f -> f: the two inner calls are not primitive. The cumulative time counts once. */
+START_TEST(direct_recursion_counts_time_once)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, F, 10);
@@ -156,8 +156,8 @@ START_TEST(direct_recursion)
 }
 END_TEST
 
-/* f -> g -> f: the edge g -> f is not recursive itself, the function f is. */
-START_TEST(mutual_recursion)
+/* f -> g -> f: the edge g -> f is not recursive, but the function f is. */
+START_TEST(mutual_recursion_counts_time_once)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, G, 1);
@@ -173,7 +173,7 @@ START_TEST(mutual_recursion)
 }
 END_TEST
 
-START_TEST(generators_count_resumes)
+START_TEST(resumes_of_generators_are_calls)
 {
 	size_t gen;
 
@@ -205,8 +205,8 @@ START_TEST(exceptions_are_counted)
 }
 END_TEST
 
-/* What runs when the records end is closed at the last known time, and counts. */
-START_TEST(open_frames_are_closed)
+/* Frames that are still open after the last record end at the last known time. */
+START_TEST(open_frames_end_with_the_last_event)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, G, 10);
@@ -219,7 +219,7 @@ START_TEST(open_frames_are_closed)
 }
 END_TEST
 
-/* F calls G at 0 and 10 and hangs there; another thread goes on up to 100. */
+/* F calls G at 0 and 10 and hangs there. Another thread runs until 100. */
 static struct recording_ring hang_beside_another(void)
 {
 	struct recording_ring other = recording_ring(&r);
@@ -239,7 +239,7 @@ static void check_hang(double until)
 	check_edge(f(), g(), 1, 1, until - 10, until - 10);
 }
 
-START_TEST(what_hangs_is_closed_at_the_end_of_all)
+START_TEST(hanging_calls_end_with_the_recording)
 {
 	hang_beside_another();
 	check_hang(100);
@@ -249,10 +249,9 @@ START_TEST(what_hangs_is_closed_at_the_end_of_all)
 END_TEST
 
 /*
- * What the other thread says may lie in blocks further on, or in a pause, and leaves out slow
- * paths.
+ * The other thread's last event may be in a later block or in a pause. Skipped ticks do not count.
  */
-START_TEST(the_end_is_the_last_event_in_real_time)
+START_TEST(the_end_is_the_last_event_of_any_thread)
 {
 	struct recording_ring other = hang_beside_another();
 
@@ -268,16 +267,16 @@ START_TEST(the_end_is_the_last_event_in_real_time)
 }
 END_TEST
 
-START_TEST(a_thread_that_ended_ends_there)
+START_TEST(calls_of_an_ended_thread_end_with_it)
 {
 	hang_beside_another();
-	ring.shared->ended_ticks = 40; /* there was no room for PYPROF_THREAD_END */
+	ring.shared->ended_ticks = 40; /* no space for PYPROF_THREAD_END */
 	check_hang(40);
 	ck_assert_uint_eq(summary.n_running, 0);
 }
 END_TEST
 
-START_TEST(a_reader_has_seen_the_end)
+START_TEST(the_end_seen_by_a_waiting_reader_is_used)
 {
 	hang_beside_another();
 	r.header->end_ticks = 5000;
@@ -285,7 +284,7 @@ START_TEST(a_reader_has_seen_the_end)
 }
 END_TEST
 
-START_TEST(a_recording_that_was_stopped_ends_there)
+START_TEST(calls_end_where_the_recording_was_stopped)
 {
 	hang_beside_another();
 	r.header->paused_ticks = 300;
@@ -294,8 +293,8 @@ START_TEST(a_recording_that_was_stopped_ends_there)
 }
 END_TEST
 
-/* Each thread's CPU time is its own, and so is a count of its events. */
-START_TEST(clocks_of_their_own_end_with_the_thread)
+/* CPU time is per thread, and so is a clock that counts the thread's events. */
+START_TEST(with_thread_clocks_calls_end_with_the_thread)
 {
 	hang_beside_another();
 	r.header->clock = _i ? PYPROF_CLOCK_COUNT : PYPROF_CLOCK_THREAD;
@@ -305,8 +304,8 @@ START_TEST(clocks_of_their_own_end_with_the_thread)
 }
 END_TEST
 
-/* What ran when the buffer was full may have ended long ago. */
-START_TEST(where_events_are_lost_nothing_is_known_of_the_end)
+/* Calls that ran when the buffer was full may have ended long ago. */
+START_TEST(after_lost_events_calls_are_not_extended)
 {
 	hang_beside_another();
 	ring.shared->n_lost[PYPROF_LOST_BUDGET] = 1;
@@ -314,8 +313,8 @@ START_TEST(where_events_are_lost_nothing_is_known_of_the_end)
 }
 END_TEST
 
-/* 3.8 to 3.11: nothing is known of what followed. */
-START_TEST(a_thread_that_was_blinded_ends_there)
+/* 3.8 to 3.11: a thread that lost its hook records no more events. */
+START_TEST(calls_end_where_a_thread_lost_its_hook)
 {
 	r.header->engine = PYPROF_ENGINE_TRACEFUNC;
 	hang_beside_another();
@@ -325,8 +324,8 @@ START_TEST(a_thread_that_was_blinded_ends_there)
 }
 END_TEST
 
-/* Frames that were closed at a gap, or with their thread, are not running at the end. */
-START_TEST(only_what_runs_at_the_end_is_running)
+/* Frames closed by a blind interval or by the end of their thread do not run at the end. */
+START_TEST(only_calls_open_at_the_end_count_as_running)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, G, 10);
@@ -345,8 +344,8 @@ START_TEST(only_what_runs_at_the_end_is_running)
 }
 END_TEST
 
-/* Frames that ran before recording began take time, and their callees have a caller; no calls. */
-START_TEST(frames_found_running)
+/* Frames that ran before recording began have time and are callers, but have no calls. */
+START_TEST(frames_found_running_have_time_but_no_calls)
 {
 	put(PYPROF_THREAD, 1, 5);
 	put(PYPROF_OPEN, F, 5);
@@ -365,8 +364,8 @@ START_TEST(frames_found_running)
 }
 END_TEST
 
-/* A return from below, as after a start in the midst: it is nobody's, and nothing is popped. */
-START_TEST(unmatched_returns_are_ignored)
+/* The return of a frame from before the start has no call on the stack, so nothing is popped. */
+START_TEST(returns_without_a_call_are_ignored)
 {
 	put(PYPROF_C_RETURN, LEN, 0);
 	put(PYPROF_RETURN, G, 5);
@@ -381,8 +380,8 @@ START_TEST(unmatched_returns_are_ignored)
 }
 END_TEST
 
-/* The returns of g and len are missing: they end with f. */
-START_TEST(missing_returns_are_closed_with_the_caller)
+/* The returns of g and len are missing. Both end with f. */
+START_TEST(calls_without_a_return_end_with_their_caller)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, G, 1);
@@ -397,7 +396,7 @@ START_TEST(missing_returns_are_closed_with_the_caller)
 }
 END_TEST
 
-/* Each thread has a stack of its own, in a ring of its own or one after the other in one. */
+/* Each thread has its own stack, whether it has its own ring or uses one after another thread. */
 START_TEST(threads_have_their_own_stacks)
 {
 	struct recording_ring other = recording_ring(&r);
@@ -413,7 +412,7 @@ START_TEST(threads_have_their_own_stacks)
 	recording_put(&r, &other, PYPROF_THREAD_END, 3, 107);
 	put(PYPROF_RETURN, F, 50);
 	read_back();
-	check_fn(f(), 2, 2, 53, 53); /* not recursive, though they overlapped */
+	check_fn(f(), 2, 2, 53, 53); /* not recursive, although they overlapped */
 	check_fn(g(), 1, 1, 7, 7);
 	ck_assert_uint_eq(p.fn[g()].n_callers, 0);
 	ck_assert_uint_eq(summary.n_threads, 3);
@@ -421,7 +420,7 @@ START_TEST(threads_have_their_own_stacks)
 }
 END_TEST
 
-/* What thread `i` of the summary did with a function; 0 calls: nothing. */
+/* Checks the calls that thread `i` of the summary made of a function; 0 calls: it is absent. */
 static void check_share(size_t i, uint32_t number, const char *name, int line, uint64_t n_calls,
 			double self_ns)
 {
@@ -434,8 +433,11 @@ static void check_share(size_t i, uint32_t number, const char *name, int line, u
 		check_counts(&t->profile.fn[at].counts, n_calls, n_calls, self_ns, self_ns);
 }
 
-/* Three in one ring, of which one runs on in another; what was running ends with its thread. */
-START_TEST(threads_are_told_apart)
+/*
+ * Three threads use one ring, and one of them continues in another. Open calls end with their
+ * thread.
+ */
+START_TEST(threads_in_one_ring_are_separated)
 {
 	struct recording_ring other = recording_ring(&r);
 
@@ -459,7 +461,7 @@ START_TEST(threads_are_told_apart)
 	recording_put(&r, &other, PYPROF_RETURN, F, 502);
 	read_back();
 	ck_assert_uint_eq(summary.n_listed, 3);
-	ck_assert_uint_eq(summary.n_threads, 4); /* each time that one began in a ring */
+	ck_assert_uint_eq(summary.n_threads, 4); /* one for each start in a ring */
 	ck_assert_uint_eq(summary.n_rings, 2);
 	ck_assert_uint_eq(summary.n_open, 1);
 	check_share(0, 1, "f", 1, 1, 50);
@@ -477,8 +479,8 @@ START_TEST(threads_are_told_apart)
 }
 END_TEST
 
-/* As it was: a thread that is not wished for leaves no trace in the summary. */
-START_TEST(threads_are_listed_where_that_is_wished)
+/* By default the summary lists no threads. */
+START_TEST(threads_are_listed_on_request_only)
 {
 	put(PYPROF_THREAD, 1, 0);
 	put(PYPROF_CALL, F, 0);
@@ -487,8 +489,8 @@ START_TEST(threads_are_listed_where_that_is_wished)
 }
 END_TEST
 
-/* f calls len, which calls g, which calls len, which calls f: C functions pass the calls on. */
-START_TEST(calls_through_c_functions)
+/* f calls len, which calls g, which calls len, which calls f. */
+START_TEST(c_functions_are_callers_too)
 {
 	request.no_builtins = true;
 	put(PYPROF_C_CALL, LEN, 0);
@@ -508,12 +510,12 @@ START_TEST(calls_through_c_functions)
 	check_edge(f(), g(), 1, 1, 5, 5);
 	check_edge(f(), len(), 2, 1, 10, 15);
 	ck_assert_uint_eq(p.fn[g()].n_callers, 1);
-	check_edge(len(), f(), 1, 1, 5, 20); /* nobody else */
+	check_edge(len(), f(), 1, 1, 5, 20); /* no other caller */
 }
 END_TEST
 
-/* The second function with the same file, line and name, by number, is called #2. */
-START_TEST(functions_stay_apart_by_code)
+/* The second function with the same file, line and name gets the suffix #2. */
+START_TEST(functions_of_one_name_are_separated_by_code)
 {
 	request.by_code = true;
 	recording_name(&r, 5, PYPROF_NAME_CODE, "a.py", 1, "f");
@@ -532,10 +534,10 @@ START_TEST(functions_stay_apart_by_code)
 END_TEST
 
 /*
- * gen is called, and calls itself once; each is resumed once, while the outer one runs or not. Of
- * f's edge to gen there is one call; within gen, one that is recursive.
+ * gen is called and calls itself once. Each call is resumed once, the outer one also while the
+ * inner one runs. The edge from f to gen has one call, the edge within gen one recursive call.
  */
-START_TEST(true_calls_leave_resumes_out)
+START_TEST(true_calls_exclude_resumes)
 {
 	size_t gen;
 
@@ -559,8 +561,8 @@ START_TEST(true_calls_leave_resumes_out)
 }
 END_TEST
 
-/* 1,000 calls over many blocks; the stack goes on from block to block. */
-START_TEST(blocks_are_one_stream)
+/* 1,000 calls over many blocks. The stack continues from block to block. */
+START_TEST(calls_continue_across_blocks)
 {
 	put(PYPROF_CALL, F, 0);
 	for (int i = 0; i < 1000; i++) {
@@ -575,8 +577,8 @@ START_TEST(blocks_are_one_stream)
 }
 END_TEST
 
-/* Thousands of functions and callers: the tables grow. */
-START_TEST(tables_grow)
+/* Thousands of functions and callers make the tables grow. */
+START_TEST(tables_grow_with_functions_and_callers)
 {
 	for (uint32_t i = 0; i < 3000; i++) {
 		put(PYPROF_CALL, 100 + i, i * 4);
@@ -591,7 +593,7 @@ START_TEST(tables_grow)
 }
 END_TEST
 
-START_TEST(labels_are_added_up)
+START_TEST(functions_with_the_same_label_are_added_up)
 {
 	recording_name(&r, 5, PYPROF_NAME_CODE, "a.py", 1, "f");
 	put(PYPROF_CALL, F, 0);
@@ -604,7 +606,7 @@ START_TEST(labels_are_added_up)
 END_TEST
 
 /* A pause longer than a record's tick field holds. */
-START_TEST(long_pauses)
+START_TEST(long_pauses_are_kept)
 {
 	uint64_t pause = (1ull << 40) + 5;
 
@@ -616,7 +618,7 @@ START_TEST(long_pauses)
 }
 END_TEST
 
-START_TEST(a_clock_that_goes_back_stands_still)
+START_TEST(a_clock_that_goes_back_counts_as_stopped)
 {
 	put(PYPROF_CALL, F, 100);
 	put(PYPROF_CALL, G, 150);
@@ -628,7 +630,7 @@ START_TEST(a_clock_that_goes_back_stands_still)
 }
 END_TEST
 
-START_TEST(losses_are_told)
+START_TEST(lost_events_are_reported)
 {
 	struct recording_ring other = recording_ring(&r);
 
@@ -641,11 +643,8 @@ START_TEST(losses_are_told)
 }
 END_TEST
 
-/*
- * Threads that came and went without room for their names leave high numbers to those that come
- * later.
- */
-START_TEST(names_behind_a_high_number_are_read)
+/* Threads without space for their names used up numbers, so later names have high ones. */
+START_TEST(names_after_a_high_number_are_read)
 {
 	recording_name(&r, 1u << 23, PYPROF_NAME_THREAD, "", 77, "late");
 	recording_name(&r, 1u << 23, PYPROF_NAME_CODE, "b.py", 1, "far");
@@ -666,7 +665,7 @@ START_TEST(names_behind_a_high_number_are_read)
 }
 END_TEST
 
-START_TEST(chains_that_go_round_end)
+START_TEST(cyclic_chains_end)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_RETURN, F, 1);
@@ -678,7 +677,7 @@ START_TEST(chains_that_go_round_end)
 }
 END_TEST
 
-START_TEST(wild_offsets_are_no_place)
+START_TEST(wild_offsets_are_ignored)
 {
 	static const uint64_t wild[] = { 1, 4, RECORDING_BYTES - 8, RECORDING_BYTES,
 					 UINT64_MAX - 7 };
@@ -717,7 +716,7 @@ START_TEST(other_files_are_refused)
 	r.header->required = 2;
 	check_refused(RECORDING_BYTES, "required features 0x2");
 	r.header->required = 0;
-	r.header->optional = 2; /* unknown, and none of our business */
+	r.header->optional = 2; /* unknown to this reader */
 	r.header->block_bytes = 12;
 	check_refused(RECORDING_BYTES, "impossible");
 	r.header->block_bytes = RECORDING_BLOCK_BYTES;
@@ -747,39 +746,39 @@ int main(void)
 	TCase *t = tcase_create("rebuild");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_test(t, nested_calls);
-	tcase_add_test(t, direct_recursion);
-	tcase_add_test(t, mutual_recursion);
-	tcase_add_test(t, generators_count_resumes);
+	tcase_add_test(t, nested_calls_have_self_and_cumulative_times);
+	tcase_add_test(t, direct_recursion_counts_time_once);
+	tcase_add_test(t, mutual_recursion_counts_time_once);
+	tcase_add_test(t, resumes_of_generators_are_calls);
 	tcase_add_test(t, exceptions_are_counted);
-	tcase_add_test(t, open_frames_are_closed);
-	tcase_add_test(t, what_hangs_is_closed_at_the_end_of_all);
-	tcase_add_test(t, the_end_is_the_last_event_in_real_time);
-	tcase_add_test(t, a_thread_that_ended_ends_there);
-	tcase_add_test(t, a_reader_has_seen_the_end);
-	tcase_add_test(t, a_recording_that_was_stopped_ends_there);
-	tcase_add_loop_test(t, clocks_of_their_own_end_with_the_thread, 0, 2);
-	tcase_add_test(t, where_events_are_lost_nothing_is_known_of_the_end);
-	tcase_add_test(t, a_thread_that_was_blinded_ends_there);
-	tcase_add_test(t, only_what_runs_at_the_end_is_running);
-	tcase_add_test(t, frames_found_running);
-	tcase_add_test(t, unmatched_returns_are_ignored);
-	tcase_add_test(t, missing_returns_are_closed_with_the_caller);
+	tcase_add_test(t, open_frames_end_with_the_last_event);
+	tcase_add_test(t, hanging_calls_end_with_the_recording);
+	tcase_add_test(t, the_end_is_the_last_event_of_any_thread);
+	tcase_add_test(t, calls_of_an_ended_thread_end_with_it);
+	tcase_add_test(t, the_end_seen_by_a_waiting_reader_is_used);
+	tcase_add_test(t, calls_end_where_the_recording_was_stopped);
+	tcase_add_loop_test(t, with_thread_clocks_calls_end_with_the_thread, 0, 2);
+	tcase_add_test(t, after_lost_events_calls_are_not_extended);
+	tcase_add_test(t, calls_end_where_a_thread_lost_its_hook);
+	tcase_add_test(t, only_calls_open_at_the_end_count_as_running);
+	tcase_add_test(t, frames_found_running_have_time_but_no_calls);
+	tcase_add_test(t, returns_without_a_call_are_ignored);
+	tcase_add_test(t, calls_without_a_return_end_with_their_caller);
 	tcase_add_test(t, threads_have_their_own_stacks);
-	tcase_add_test(t, threads_are_told_apart);
-	tcase_add_test(t, threads_are_listed_where_that_is_wished);
-	tcase_add_test(t, calls_through_c_functions);
-	tcase_add_test(t, functions_stay_apart_by_code);
-	tcase_add_test(t, true_calls_leave_resumes_out);
-	tcase_add_test(t, blocks_are_one_stream);
-	tcase_add_test(t, tables_grow);
-	tcase_add_test(t, labels_are_added_up);
-	tcase_add_test(t, long_pauses);
-	tcase_add_test(t, a_clock_that_goes_back_stands_still);
-	tcase_add_test(t, losses_are_told);
-	tcase_add_test(t, chains_that_go_round_end);
-	tcase_add_test(t, names_behind_a_high_number_are_read);
-	tcase_add_test(t, wild_offsets_are_no_place);
+	tcase_add_test(t, threads_in_one_ring_are_separated);
+	tcase_add_test(t, threads_are_listed_on_request_only);
+	tcase_add_test(t, c_functions_are_callers_too);
+	tcase_add_test(t, functions_of_one_name_are_separated_by_code);
+	tcase_add_test(t, true_calls_exclude_resumes);
+	tcase_add_test(t, calls_continue_across_blocks);
+	tcase_add_test(t, tables_grow_with_functions_and_callers);
+	tcase_add_test(t, functions_with_the_same_label_are_added_up);
+	tcase_add_test(t, long_pauses_are_kept);
+	tcase_add_test(t, a_clock_that_goes_back_counts_as_stopped);
+	tcase_add_test(t, lost_events_are_reported);
+	tcase_add_test(t, cyclic_chains_end);
+	tcase_add_test(t, names_after_a_high_number_are_read);
+	tcase_add_test(t, wild_offsets_are_ignored);
 	tcase_add_test(t, other_files_are_refused);
 	tcase_add_test(t, unknown_optional_features_are_ignored);
 	return run_case("rebuild", t);

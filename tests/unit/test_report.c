@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Sort keys and text, against literals: what Lib/pstats.py prints for the same dict. A difference
- * in one blank is a failure, for scripts read these columns.
+ * Sort keys and text reports, against literals of what Lib/pstats.py prints for the same dict.
+ * Scripts read these columns, so a single blank matters.
  */
 #include <check.h>
 #include <errno.h>
@@ -58,7 +58,7 @@ static void add(struct profile *p, struct text file, int64_t line, struct text n
 #define SELF "internal time"
 #define TOTAL "cumulative time"
 
-/* get_sort_arg_defs() of Python 3.8 to 3.15, every key of it. */
+/* Every key of get_sort_arg_defs() in Python 3.8 to 3.15. */
 static const struct {
 	const char *key, *title;
 } keys_taken[] = {
@@ -167,7 +167,7 @@ static const struct {
 	  "sort key: 'a234567890123456789012345678901234567890' is unknown, " ALL },
 };
 
-START_TEST(other_sort_keys_are_refused)
+START_TEST(unknown_sort_keys_are_refused)
 {
 	const char *key = keys_refused[_i].key;
 	struct sort_keys keys;
@@ -176,7 +176,7 @@ START_TEST(other_sort_keys_are_refused)
 }
 END_TEST
 
-START_TEST(a_number_stands_alone)
+START_TEST(a_numeric_sort_key_cannot_be_combined)
 {
 	const char *const before[] = { "1", "time" }, *const after[] = { "time", "1" };
 	const char *const twice[] = { "1", "1" }, *const bad[] = { "time", "line", "cum" };
@@ -191,7 +191,7 @@ START_TEST(a_number_stands_alone)
 }
 END_TEST
 
-START_TEST(there_is_room_for_32_keys)
+START_TEST(at_most_32_sort_keys_are_accepted)
 {
 	const char *many[SORT_MAX_KEYS + 1];
 	struct sort_keys keys;
@@ -207,7 +207,7 @@ START_TEST(there_is_room_for_32_keys)
 }
 END_TEST
 
-/* Each function is the first by some keys, and no two keys give one order by chance. */
+/* Each function is first by some key, and no two keys give the same order by chance. */
 static void fill_for_sorting(struct profile *p)
 {
 	profile_init(p);
@@ -245,7 +245,7 @@ static const struct {
 	{ { "name", "name", "cumtime" }, "CEADB", "BDAEC" },
 };
 
-START_TEST(an_order_is_that_of_pstats)
+START_TEST(the_order_equals_that_of_pstats)
 {
 	size_t order[5], n = 0;
 	struct sort_keys keys;
@@ -290,8 +290,8 @@ START_TEST(ties_keep_the_listed_order)
 }
 END_TEST
 
-/* NaN comes from hostile files only; every function must still be there once. */
-START_TEST(nan_sorts_without_harm)
+/* NaN comes from hostile files only. Every function must still be listed once. */
+START_TEST(sorting_nan_keeps_every_function)
 {
 	const char *key = "time";
 	bool seen[300] = { false };
@@ -318,7 +318,7 @@ END_TEST
 
 #define TITLE "   ncalls  tottime  percall  cumtime  percall filename:lineno(function)\n"
 
-START_TEST(an_empty_profile_has_no_table)
+START_TEST(an_empty_profile_prints_no_table)
 {
 	struct report_options options = sorted_by("time");
 	struct profile p;
@@ -331,8 +331,8 @@ START_TEST(an_empty_profile_has_no_table)
 END_TEST
 
 /*
- * /x/b.py:10(<module>) calls a.py:1(f), which calls itself and len; b.py:2(g) has only begun, and
- * the caller of <module> has no entry of its own.
+ * /x/b.py:10(<module>) calls a.py:1(f), which calls itself and len. b.py:2(g) is still in its first
+ * call. The caller of <module> has no entry.
  */
 static void fill_for_printing(struct profile *p)
 {
@@ -355,7 +355,7 @@ static void fill_for_printing(struct profile *p)
 #define ROW_MODULE "        1    1.000    1.000    3.000    3.000 /x/b.py:10(<module>)\n"
 #define ROW_G "        0    0.125             0.125          b.py:2(g)\n"
 
-START_TEST(a_table_is_that_of_pstats)
+START_TEST(the_table_equals_that_of_pstats)
 {
 	struct report_options options = sorted_by("stdname");
 	struct profile p;
@@ -386,7 +386,7 @@ START_TEST(without_keys_the_order_is_called_random)
 }
 END_TEST
 
-START_TEST(several_keys_are_all_named)
+START_TEST(all_sort_keys_are_printed)
 {
 	const char *const keys[] = { "cumu", "nfl", "cumt" };
 	struct report_options options = { .reverse = false };
@@ -402,7 +402,7 @@ START_TEST(several_keys_are_all_named)
 }
 END_TEST
 
-START_TEST(primitive_calls_are_told_where_they_differ)
+START_TEST(primitive_calls_are_printed_if_different)
 {
 	struct report_options options = sorted_by("calls");
 	struct profile_counts total = { 8, 8, 0, 1234.56789, 0, 0, 0 };
@@ -427,7 +427,7 @@ START_TEST(primitive_calls_are_told_where_they_differ)
 }
 END_TEST
 
-START_TEST(nan_has_no_sign)
+START_TEST(nan_is_printed_without_a_sign)
 {
 	struct report_options options = { .reverse = false };
 	struct profile p;
@@ -443,7 +443,7 @@ START_TEST(nan_has_no_sign)
 }
 END_TEST
 
-START_TEST(odd_names_are_printed_as_they_are)
+START_TEST(odd_names_are_printed_unchanged)
 {
 	struct report_options options = { .reverse = false };
 	struct profile p;
@@ -466,7 +466,7 @@ START_TEST(odd_names_are_printed_as_they_are)
 }
 END_TEST
 
-START_TEST(the_fake_function_of_old_names_what_it_called)
+START_TEST(jprofile_entries_print_their_callees)
 {
 	struct report_options options = { .n_restrictions = 0 };
 	struct profile p;
@@ -492,7 +492,7 @@ END_TEST
 
 static const struct {
 	const char *restriction[3];
-	size_t left; /* of 20 */
+	size_t left; /* of 20 functions */
 	const char *heading;
 } restrictions[] = {
 	{ { "3" }, 3, "   List reduced from 20 to 3 due to restriction <3>\n" },
@@ -565,7 +565,7 @@ START_TEST(restrictions_apply_in_turn)
 }
 END_TEST
 
-/* repr() of Python; none is so small that nothing of the list would be left to print. */
+/* Fractions as Python's repr() prints them. Each is large enough to leave a function to print. */
 static const struct {
 	double fraction;
 	const char *repr;
@@ -613,7 +613,7 @@ static const struct {
 	{ ".*", RESTRICT_PATTERN },    { "0.5.", RESTRICT_PATTERN },
 };
 
-START_TEST(a_restriction_is_a_number_if_it_can_be)
+START_TEST(a_restriction_that_parses_as_a_number_is_one)
 {
 	struct restriction r;
 
@@ -626,7 +626,7 @@ START_TEST(a_restriction_is_a_number_if_it_can_be)
 }
 END_TEST
 
-START_TEST(a_pattern_that_cannot_be_is_refused_before_anything_is_printed)
+START_TEST(invalid_patterns_are_refused_before_printing)
 {
 	struct restriction restriction[2];
 	struct report_options options = { .restriction = restriction, .n_restrictions = 2 };
@@ -647,13 +647,13 @@ START_TEST(a_pattern_that_cannot_be_is_refused_before_anything_is_printed)
 }
 END_TEST
 
-/* print_callers and print_callees; one printed line a line, as far as 100 columns allow */
+/* print_callers and print_callees; each source line is one printed line, within 100 columns */
 /* clang-format off */
 
 #define BLANKS_30 "                              "
 
-/* The width is that of the widest listed label, {built-in method builtins.len}, and 2. */
-START_TEST(callers_are_those_of_pstats)
+/* The width is that of the widest listed label, {built-in method builtins.len}, plus 2. */
+START_TEST(the_list_of_callers_equals_that_of_pstats)
 {
 	struct report_options options = sorted_by("stdname");
 	struct profile p;
@@ -675,7 +675,7 @@ START_TEST(callers_are_those_of_pstats)
 }
 END_TEST
 
-START_TEST(callees_are_those_of_pstats)
+START_TEST(the_list_of_callees_equals_that_of_pstats)
 {
 	struct report_options options = sorted_by("stdname");
 	struct profile p;
@@ -697,7 +697,7 @@ END_TEST
 
 /* clang-format on */
 
-START_TEST(a_restricted_list_is_as_wide_as_what_is_left)
+START_TEST(a_restricted_list_is_as_wide_as_its_longest_label)
 {
 	struct restriction two = { .kind = RESTRICT_COUNT, .count = 2 };
 	struct report_options options = sorted_by("time");
@@ -720,8 +720,8 @@ START_TEST(a_restricted_list_is_as_wide_as_what_is_left)
 }
 END_TEST
 
-/* As profile.py has them: name(calls) and the cumulative time of the function that is named. */
-START_TEST(callers_may_have_calls_only)
+/* profile.py's form: name(calls), and the cumulative time of the named function. */
+START_TEST(callers_without_times_print_their_calls)
 {
 	struct report_options options = sorted_by("line");
 	struct profile p;
@@ -748,8 +748,8 @@ START_TEST(callers_may_have_calls_only)
 }
 END_TEST
 
-/* Columns count characters; 9 of "Function " stay where the names are shorter. */
-START_TEST(widths_count_code_points)
+/* Columns count characters. The heading "Function " needs 9, even if the names are shorter. */
+START_TEST(widths_are_counted_in_code_points)
 {
 	struct report_options options = sorted_by("name");
 	struct profile p;
@@ -798,7 +798,7 @@ START_TEST(callers_are_sorted_by_key)
 }
 END_TEST
 
-START_TEST(a_full_disk_is_an_error)
+START_TEST(a_full_disk_is_reported)
 {
 	struct report_options options = sorted_by("time");
 	report_fn *const report[] = { report_print, report_callers, report_callees };
@@ -821,7 +821,7 @@ START_TEST(a_full_disk_is_an_error)
 }
 END_TEST
 
-/* What is shown of labels */
+/* Labels as printed */
 
 static void add_qualified(struct profile *p, struct text file, struct text name,
 			  struct text qualname)
@@ -838,8 +838,8 @@ static void add_qualified(struct profile *p, struct text file, struct text name,
 	"   ncalls  tottime  percall  cumtime  percall filename:lineno(" \
 	"function)\n"
 
-/* By qualified names, where rows would be the same; else only where it is asked for. */
-START_TEST(rows_that_read_alike_are_told_apart)
+/* Rows with the same label show qualified names. Other rows show them on request only. */
+START_TEST(equal_labels_show_qualified_names)
 {
 	struct report_options options = { .n_restrictions = 0 };
 	struct profile p;
@@ -857,7 +857,7 @@ START_TEST(rows_that_read_alike_are_told_apart)
 }
 END_TEST
 
-START_TEST(rows_that_nothing_tells_apart_stay)
+START_TEST(equal_labels_and_qualified_names_stay_equal)
 {
 	struct report_options options = { .n_restrictions = 0 };
 	struct profile p;
@@ -870,7 +870,7 @@ START_TEST(rows_that_nothing_tells_apart_stay)
 }
 END_TEST
 
-/* Of f and f#2, two code objects of one name, the second keeps its number. */
+/* f and f#2 are two code objects of one name. The second keeps its number. */
 START_TEST(a_qualified_name_keeps_its_number)
 {
 	struct report_options options = { .qualnames = true };
@@ -910,33 +910,33 @@ int main(void)
 	TCase *tcase = tcase_create("report");
 
 	tcase_add_loop_test(tcase, a_sort_key_may_be_abbreviated, 0, COUNT(keys_taken));
-	tcase_add_loop_test(tcase, other_sort_keys_are_refused, 0, COUNT(keys_refused));
-	tcase_add_test(tcase, a_number_stands_alone);
-	tcase_add_test(tcase, there_is_room_for_32_keys);
-	tcase_add_loop_test(tcase, an_order_is_that_of_pstats, 0, COUNT(orders));
+	tcase_add_loop_test(tcase, unknown_sort_keys_are_refused, 0, COUNT(keys_refused));
+	tcase_add_test(tcase, a_numeric_sort_key_cannot_be_combined);
+	tcase_add_test(tcase, at_most_32_sort_keys_are_accepted);
+	tcase_add_loop_test(tcase, the_order_equals_that_of_pstats, 0, COUNT(orders));
 	tcase_add_test(tcase, ties_keep_the_listed_order);
-	tcase_add_test(tcase, nan_sorts_without_harm);
-	tcase_add_test(tcase, an_empty_profile_has_no_table);
-	tcase_add_test(tcase, a_table_is_that_of_pstats);
+	tcase_add_test(tcase, sorting_nan_keeps_every_function);
+	tcase_add_test(tcase, an_empty_profile_prints_no_table);
+	tcase_add_test(tcase, the_table_equals_that_of_pstats);
 	tcase_add_test(tcase, without_keys_the_order_is_called_random);
-	tcase_add_test(tcase, several_keys_are_all_named);
-	tcase_add_test(tcase, primitive_calls_are_told_where_they_differ);
-	tcase_add_test(tcase, nan_has_no_sign);
-	tcase_add_test(tcase, odd_names_are_printed_as_they_are);
-	tcase_add_test(tcase, the_fake_function_of_old_names_what_it_called);
+	tcase_add_test(tcase, all_sort_keys_are_printed);
+	tcase_add_test(tcase, primitive_calls_are_printed_if_different);
+	tcase_add_test(tcase, nan_is_printed_without_a_sign);
+	tcase_add_test(tcase, odd_names_are_printed_unchanged);
+	tcase_add_test(tcase, jprofile_entries_print_their_callees);
 	tcase_add_loop_test(tcase, restrictions_apply_in_turn, 0, COUNT(restrictions));
 	tcase_add_loop_test(tcase, a_fraction_is_printed_as_python_does, 0, COUNT(fractions));
-	tcase_add_loop_test(tcase, a_restriction_is_a_number_if_it_can_be, 0, COUNT(kinds));
-	tcase_add_test(tcase, a_pattern_that_cannot_be_is_refused_before_anything_is_printed);
-	tcase_add_test(tcase, callers_are_those_of_pstats);
-	tcase_add_test(tcase, callees_are_those_of_pstats);
-	tcase_add_test(tcase, a_restricted_list_is_as_wide_as_what_is_left);
-	tcase_add_test(tcase, callers_may_have_calls_only);
-	tcase_add_test(tcase, widths_count_code_points);
+	tcase_add_loop_test(tcase, a_restriction_that_parses_as_a_number_is_one, 0, COUNT(kinds));
+	tcase_add_test(tcase, invalid_patterns_are_refused_before_printing);
+	tcase_add_test(tcase, the_list_of_callers_equals_that_of_pstats);
+	tcase_add_test(tcase, the_list_of_callees_equals_that_of_pstats);
+	tcase_add_test(tcase, a_restricted_list_is_as_wide_as_its_longest_label);
+	tcase_add_test(tcase, callers_without_times_print_their_calls);
+	tcase_add_test(tcase, widths_are_counted_in_code_points);
 	tcase_add_test(tcase, callers_are_sorted_by_key);
-	tcase_add_test(tcase, a_full_disk_is_an_error);
-	tcase_add_test(tcase, rows_that_read_alike_are_told_apart);
-	tcase_add_test(tcase, rows_that_nothing_tells_apart_stay);
+	tcase_add_test(tcase, a_full_disk_is_reported);
+	tcase_add_test(tcase, equal_labels_show_qualified_names);
+	tcase_add_test(tcase, equal_labels_and_qualified_names_stay_equal);
 	tcase_add_test(tcase, a_qualified_name_keeps_its_number);
 	tcase_add_test(tcase, a_terminal_gets_no_control_characters);
 	return run_case("report", tcase);

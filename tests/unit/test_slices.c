@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Slices that other work disturbed do not count, and a calibration of too many of them is not
- * trusted.
+ * Slices disturbed by other work do not count. A calibration with too many of them is not trusted.
  */
 #include <check.h>
 #include <math.h>
@@ -15,7 +14,7 @@
 #define SLICE_S 250e-6
 #define CALL_S 50e-9
 #define REFERENCE_S 35e-6
-#define DISTURBED_S (CALL_S / 2) /* a time that would be the fastest if it counted */
+#define DISTURBED_S (CALL_S / 2) /* would be the fastest if it counted */
 
 static struct slices s;
 static struct rounds rounds;
@@ -23,7 +22,7 @@ static struct calib_quality quality;
 
 static const struct slice quiet = {
 	.elapsed_s = SLICE_S,
-	.cpu_s = SLICE_S + 1e-6, /* with the reading of the clocks */
+	.cpu_s = SLICE_S + 1e-6, /* includes reading the clocks */
 	.reference_s = REFERENCE_S,
 	.n_running = 1,
 	.total_s = CALL_S,
@@ -64,7 +63,7 @@ static enum slices_disturbance judge(struct slice slice, double steal)
 	return slices_judge(&slice, &load, 4, REFERENCE_S);
 }
 
-START_TEST(what_disturbs_a_slice)
+START_TEST(waits_and_slow_references_disturb_a_slice)
 {
 	struct slice slice = quiet;
 
@@ -86,8 +85,8 @@ START_TEST(what_disturbs_a_slice)
 }
 END_TEST
 
-/* A quarter of the processors, here one of four, may be busy with other things. */
-START_TEST(how_many_make_a_crowd)
+/* Up to a quarter of the processors, here one of four, may be busy. */
+START_TEST(more_than_a_quarter_of_busy_processors_is_a_crowd)
 {
 	struct slice slice = quiet;
 
@@ -102,7 +101,7 @@ END_TEST
 
 /* --- selection -------------------------------------------------------------------------------- */
 
-START_TEST(a_quiet_machine)
+START_TEST(a_quiet_machine_uses_every_slice)
 {
 	slice_at(3, SLICES_BARE, 2, 7)->total_s = 48e-9;
 	slice_at(4, SLICES_RECORDED, 2, 7)->total_s = 49e-9;
@@ -122,8 +121,8 @@ START_TEST(a_quiet_machine)
 }
 END_TEST
 
-/* By each cause: it would be the fastest, but the next counts. */
-START_TEST(the_fastest_was_disturbed)
+/* A disturbed slice would be the fastest, but the next one counts. Both causes are tested. */
+START_TEST(disturbed_slices_are_not_the_fastest)
 {
 	struct slice *slice = slice_at(0, SLICES_BARE, 0, 0);
 
@@ -151,10 +150,10 @@ static void wait_in(int first, int last, int side, int loop)
 }
 
 /*
- * Of 24 loops, bare and recorded, one may be disturbed for as long as it likes, the next in 5
- * rounds of 15, but not in 6, though next to nothing else was.
+ * 24 loops are judged, native and recorded. One of them may be disturbed in all rounds but 5, a
+ * second one in 5 rounds of 15 but not in 6, even if nearly all other slices are quiet.
  */
-START_TEST(rounds_without_an_undisturbed_slice)
+START_TEST(too_few_rounds_with_a_quiet_slice_are_not_trusted)
 {
 	wait_in(0, ROUNDS - SOLVE_FASTEST, SLICES_BARE, 1);
 	wait_in(0, 5, SLICES_RECORDED, 3);
@@ -171,8 +170,8 @@ START_TEST(rounds_without_an_undisturbed_slice)
 }
 END_TEST
 
-/* There must be a time of each loop nevertheless, to be printed. */
-START_TEST(a_loop_that_was_always_disturbed)
+/* Each loop needs a time to be printed. */
+START_TEST(an_always_disturbed_loop_still_has_a_time)
 {
 	wait_in(0, ROUNDS - SOLVE_FASTEST + 1, SLICES_BARE, 3);
 	select_all(0);
@@ -184,10 +183,10 @@ START_TEST(a_loop_that_was_always_disturbed)
 END_TEST
 
 /*
- * Every other slice, and one more: there is an undisturbed one of each loop in each round
- * nonetheless.
+ * Every other slice is disturbed, and then one more. Each loop still has a quiet slice in each
+ * round.
  */
-START_TEST(more_than_half_disturbed)
+START_TEST(more_than_half_disturbed_is_not_trusted)
 {
 	for (int i = 0; i < ROUNDS * SLICES_SIDES * LOOPS * SLICES_MAX / 2; i++) {
 		int slice = i % (SLICES_MAX / 2), loop = i / (SLICES_MAX / 2) % LOOPS;
@@ -207,8 +206,8 @@ END_TEST
 
 /* --- a slower machine ------------------------------------------------------------------------- */
 
-/* Nothing in the run itself tells that the machine was slower all the time; what was kept does. */
-START_TEST(slower_than_it_was_once)
+/* A run cannot show that the machine was slower all the time. The kept reference does. */
+START_TEST(slower_than_the_kept_reference_is_not_trusted)
 {
 	select_all(REFERENCE_S / 1.1);
 	ck_assert(quality.trusted);
@@ -221,10 +220,10 @@ START_TEST(slower_than_it_was_once)
 END_TEST
 
 /*
- * Each loop has its own reference, and a recorded one as well: they leave the caches in another
- * state.
+ * Each loop has its own reference, and so does each recorded loop: they leave different cache
+ * states.
  */
-START_TEST(references_differ_by_loop)
+START_TEST(each_loop_has_its_own_reference)
 {
 	for (int i = 0; i < ROUNDS * SLICES_MAX; i++) {
 		int round = i / SLICES_MAX, slice = i % SLICES_MAX;
@@ -255,7 +254,7 @@ static void crowd(int n_slices, double times)
 	}
 }
 
-START_TEST(a_crowd_that_does_no_harm)
+START_TEST(a_harmless_crowd_disturbs_nothing)
 {
 	crowd(15, 1.02);
 	ck_assert_int_eq(slices_compare_crowded(&s), SLICES_HARMLESS);
@@ -267,7 +266,7 @@ START_TEST(a_crowd_that_does_no_harm)
 }
 END_TEST
 
-START_TEST(a_crowd_that_slows_down)
+START_TEST(a_harmful_crowd_disturbs_slices)
 {
 	crowd(5, 1.05);
 	ck_assert_int_eq(slices_compare_crowded(&s), SLICES_HARMFUL);
@@ -282,8 +281,11 @@ START_TEST(a_crowd_that_slows_down)
 }
 END_TEST
 
-/* Always crowded: nobody knows whether it is slower. The times are taken, and not trusted. */
-START_TEST(always_crowded)
+/*
+ * Without a quiet slice nothing shows whether the crowd slows the loops. The times are used but not
+ * trusted.
+ */
+START_TEST(an_unknown_crowd_is_not_trusted)
 {
 	crowd(SLICES_MAX, 1);
 	ck_assert_int_eq(slices_compare_crowded(&s), SLICES_UNKNOWN);
@@ -299,7 +301,7 @@ END_TEST
 
 /* --- the run as a whole ----------------------------------------------------------------------- */
 
-START_TEST(load_is_the_mean)
+START_TEST(the_load_is_the_mean_of_the_rounds)
 {
 	for (int round = 0; round < 5; round++)
 		s.run[round][SLICES_BARE].load = (struct machine_load){ 0.6, 0.06 };
@@ -309,8 +311,8 @@ START_TEST(load_is_the_mean)
 }
 END_TEST
 
-/* 15 rounds of a second: 45 s are the most, by whatever number of rounds that is. */
-START_TEST(late)
+/* 15 rounds of one second: at most 45 s, for any number of rounds. */
+START_TEST(more_than_45_seconds_is_late)
 {
 	ck_assert(!slices_are_late(14, 1000, 14));
 	ck_assert(!slices_are_late(15, 44, 15));
@@ -320,7 +322,7 @@ START_TEST(late)
 }
 END_TEST
 
-START_TEST(nothing)
+START_TEST(no_slices_are_not_trusted)
 {
 	memset(&s, 0, sizeof(s));
 	select_all(0);
@@ -334,20 +336,20 @@ int main(void)
 	TCase *t = tcase_create("slices");
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_test(t, what_disturbs_a_slice);
-	tcase_add_test(t, how_many_make_a_crowd);
-	tcase_add_test(t, a_quiet_machine);
-	tcase_add_test(t, the_fastest_was_disturbed);
-	tcase_add_test(t, rounds_without_an_undisturbed_slice);
-	tcase_add_test(t, a_loop_that_was_always_disturbed);
-	tcase_add_test(t, more_than_half_disturbed);
-	tcase_add_test(t, slower_than_it_was_once);
-	tcase_add_test(t, references_differ_by_loop);
-	tcase_add_test(t, a_crowd_that_does_no_harm);
-	tcase_add_test(t, a_crowd_that_slows_down);
-	tcase_add_test(t, always_crowded);
-	tcase_add_test(t, load_is_the_mean);
-	tcase_add_test(t, late);
-	tcase_add_test(t, nothing);
+	tcase_add_test(t, waits_and_slow_references_disturb_a_slice);
+	tcase_add_test(t, more_than_a_quarter_of_busy_processors_is_a_crowd);
+	tcase_add_test(t, a_quiet_machine_uses_every_slice);
+	tcase_add_test(t, disturbed_slices_are_not_the_fastest);
+	tcase_add_test(t, too_few_rounds_with_a_quiet_slice_are_not_trusted);
+	tcase_add_test(t, an_always_disturbed_loop_still_has_a_time);
+	tcase_add_test(t, more_than_half_disturbed_is_not_trusted);
+	tcase_add_test(t, slower_than_the_kept_reference_is_not_trusted);
+	tcase_add_test(t, each_loop_has_its_own_reference);
+	tcase_add_test(t, a_harmless_crowd_disturbs_nothing);
+	tcase_add_test(t, a_harmful_crowd_disturbs_slices);
+	tcase_add_test(t, an_unknown_crowd_is_not_trusted);
+	tcase_add_test(t, the_load_is_the_mean_of_the_rounds);
+	tcase_add_test(t, more_than_45_seconds_is_late);
+	tcase_add_test(t, no_slices_are_not_trusted);
 	return run_case("slices", t);
 }

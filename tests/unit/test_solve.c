@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The costs of calls are found again in rounds of loops that were made of known ones, on a machine
- * that is not always at its best.
+ * Solving rounds for overheads: rounds of loops made with known overheads must give these back, on
+ * a machine that is partly disturbed.
  */
 #include <check.h>
 #include <math.h>
@@ -11,14 +11,14 @@
 #include "pyprof/format.h"
 #include "tests/run.h"
 
-#define BYTECODE_S 2.5e-9 /* one of the quickest, bare */
+#define BYTECODE_S 2.5e-9 /* a fast bytecode in a native run */
 #define NEAR_S 1e-9
 
 struct cost {
 	double in_s, out_s;
 };
 
-/* Of a call in each loop, beside what bytecode takes longer. */
+/* The overhead of a call in each loop, without slow bytecode. */
 static const struct cost truth[LOOP_MIXED] = {
 	[LOOP_PYTHON] = { 6e-9, 40e-9 },  [LOOP_LARGE] = { 16e-9, 52e-9 },
 	[LOOP_C] = { 20e-9, 17e-9 },	  [LOOP_SITE] = { 32e-9, 38e-9 },
@@ -35,7 +35,7 @@ static double callee_of(int loop)
 	return BYTECODE_S * (loop_facts[loop].n_inside ? loop_facts[loop].n_inside : 1);
 }
 
-/* `slow_s`: what each of the quickest bytecodes takes longer; others take `times` as long. */
+/* `slow_s`: added time of each fast bytecode. `times`: factor of all others. */
 static void make(double slow_s, double times)
 {
 	for (int r = 0; r < rounds.n; r++) {
@@ -64,7 +64,7 @@ static void scale(double *times, double by)
 		times[i] *= by;
 }
 
-/* So many rounds are slow, on either side others; one is the fastest of its side by far. */
+/* Makes `n_slow` rounds slow, different ones on each side. One round per side is far too fast. */
 static void disturb(int n_slow)
 {
 	for (int r = 0; r < n_slow; r++) {
@@ -121,7 +121,7 @@ static void setup(void)
 	rounds.n_fewest = SOLVE_ENOUGH;
 }
 
-START_TEST(monitoring)
+START_TEST(overheads_with_monitoring_are_found)
 {
 	make(0, 1);
 	solve(&c, &rounds, true);
@@ -132,8 +132,8 @@ START_TEST(monitoring)
 }
 END_TEST
 
-/* A call site makes no difference before 3.12, and no other object is told of. */
-START_TEST(tracefunc)
+/* Before 3.12 a call site makes no difference and class calls are not reported. */
+START_TEST(overheads_with_a_trace_function_are_found)
 {
 	make(0, 1);
 	solve(&c, &rounds, false);
@@ -144,8 +144,8 @@ START_TEST(tracefunc)
 }
 END_TEST
 
-/* 3.10, 3.11: by how much is that of bytecodes that take their time. */
-START_TEST(slow_bytecode)
+/* 3.10 and 3.11: the factor is that of slow bytecodes. */
+START_TEST(the_factor_of_slow_bytecode_is_found)
 {
 	make(1e-9, 1.25);
 	solve(&c, &rounds, false);
@@ -154,8 +154,8 @@ START_TEST(slow_bytecode)
 }
 END_TEST
 
-/* None to nine rounds of fifteen are slow, and the fastest one is an exception. */
-START_TEST(a_busy_machine)
+/* Zero to nine rounds of fifteen are slow, and one is too fast. */
+START_TEST(slow_rounds_do_not_change_the_overheads)
 {
 	make(0, 1);
 	disturb(_i);
@@ -166,8 +166,8 @@ START_TEST(a_busy_machine)
 }
 END_TEST
 
-/* Half the distance of the quartiles, of both sides. */
-START_TEST(spread_says_how_busy)
+/* The spread is half of the interquartile range, added over both sides. */
+START_TEST(the_spread_is_half_the_interquartile_range)
 {
 	make(0, 1);
 	for (int r = 0; r < rounds.n; r++) {
@@ -181,10 +181,10 @@ START_TEST(spread_says_how_busy)
 END_TEST
 
 /*
- * As many slow ones as leave enough of the others; with one more, the last that counts is the least
- * slow.
+ * The result is 0 while enough fast rounds are left. With one more slow round, the least slow one
+ * counts.
  */
-START_TEST(unrest)
+START_TEST(unrest_is_zero_with_enough_fast_rounds)
 {
 	make(0, 1);
 	rounds.n = _i;
@@ -203,8 +203,8 @@ static int rounds_after(int n, int most)
 	return solve_rounds(&rounds, most);
 }
 
-/* Five more at a time while a fast one is missing, as many as may be. */
-START_TEST(more_rounds)
+/* Five rounds are added at a time until enough are fast, up to the limit. */
+START_TEST(rounds_are_added_until_enough_are_fast)
 {
 	rounds.n = SOLVE_MAX_ROUNDS;
 	make(0, 1);
@@ -228,10 +228,9 @@ START_TEST(more_rounds)
 END_TEST
 
 /*
- * As many as it takes until each loop was undisturbed in enough of them, however much alike they
- * are.
+ * Rounds are added until each loop was undisturbed in enough of them, even if all rounds are alike.
  */
-START_TEST(more_rounds_where_some_do_not_count)
+START_TEST(rounds_are_added_until_enough_are_undisturbed)
 {
 	rounds.n = SOLVE_MAX_ROUNDS;
 	make(0, 1);
@@ -245,8 +244,8 @@ START_TEST(more_rounds_where_some_do_not_count)
 }
 END_TEST
 
-/* Rounds in which a loop has no time do not count for that loop, bare or recorded. */
-START_TEST(rounds_without_a_time)
+/* Rounds without a time for a loop do not count for that loop, native or recorded. */
+START_TEST(rounds_without_a_time_do_not_count)
 {
 	make(0, 1);
 	for (int r = 0; r < rounds.n - SOLVE_FASTEST; r++) {
@@ -262,8 +261,8 @@ START_TEST(rounds_without_a_time)
 }
 END_TEST
 
-/* More of them, of which most are slow, say the same. */
-START_TEST(many_rounds)
+/* More rounds, most of them slow, give the same result. */
+START_TEST(the_largest_number_of_rounds_is_solved)
 {
 	rounds.n = SOLVE_MAX_ROUNDS;
 	make(0, 1);
@@ -278,15 +277,16 @@ int main(void)
 	TCase *t = tcase_create("solve");
 
 	tcase_add_checked_fixture(t, setup, NULL);
-	tcase_add_test(t, monitoring);
-	tcase_add_test(t, tracefunc);
-	tcase_add_test(t, slow_bytecode);
-	tcase_add_loop_test(t, a_busy_machine, 0, 10);
-	tcase_add_test(t, spread_says_how_busy);
-	tcase_add_test(t, many_rounds);
-	tcase_add_test(t, more_rounds);
-	tcase_add_test(t, more_rounds_where_some_do_not_count);
-	tcase_add_test(t, rounds_without_a_time);
-	tcase_add_loop_test(t, unrest, SOLVE_ROUNDS, SOLVE_ROUNDS + 2);
+	tcase_add_test(t, overheads_with_monitoring_are_found);
+	tcase_add_test(t, overheads_with_a_trace_function_are_found);
+	tcase_add_test(t, the_factor_of_slow_bytecode_is_found);
+	tcase_add_loop_test(t, slow_rounds_do_not_change_the_overheads, 0, 10);
+	tcase_add_test(t, the_spread_is_half_the_interquartile_range);
+	tcase_add_test(t, the_largest_number_of_rounds_is_solved);
+	tcase_add_test(t, rounds_are_added_until_enough_are_fast);
+	tcase_add_test(t, rounds_are_added_until_enough_are_undisturbed);
+	tcase_add_test(t, rounds_without_a_time_do_not_count);
+	tcase_add_loop_test(t, unrest_is_zero_with_enough_fast_rounds, SOLVE_ROUNDS,
+			    SOLVE_ROUNDS + 2);
 	return run_case("solve", t);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A fold table in place: whoever takes it over after a fold that was cut off, at any record and at
- * any step of the commit, finds what the last whole fold left, and nothing else.
+ * Fold tables. A fold may be cut off at any record and at any step of the commit. The next owner
+ * must then find exactly the state after the last complete fold.
  */
 #include <check.h>
 
@@ -24,7 +24,7 @@ static struct pyprof_fold_table *memory;
 static uint64_t memory_bytes;
 static const int32_t weight[PYPROF_COSTS] = { 18, 11, -5, 7 };
 
-/* --- a stream of events that fits together, from a fixed seed --------------------------------- */
+/* --- a consistent stream of events, from a fixed seed ----------------------------------------- */
 
 static uint64_t seed = 20260101;
 
@@ -53,7 +53,7 @@ static void make_blocks(void)
 		for (size_t k = 0; k < N_RECORDS; k++) {
 			uint64_t ticks = (now += roll(50)) - b->base_ticks;
 
-			/* Deep in some blocks, shallow in others. */
+			/* Makes some blocks deep and others shallow. */
 			if (depth && roll(100) < (i % 6 < 3 ? 40u : 60u)) {
 				uint32_t fn = stack[--depth];
 
@@ -118,7 +118,7 @@ static void fold_whole(struct pyprof_table *t, int i)
 	pyprof_table_commit(t, block[i]->sequence);
 }
 
-/* The first `n` records of a block, and no commit. */
+/* Folds the first `n` records of a block, without a commit. */
 static void fold_part(struct pyprof_table *t, int i, size_t n)
 {
 	uint64_t kept = n < N_RECORDS ? block[i]->record[n] : 0;
@@ -130,7 +130,7 @@ static void fold_part(struct pyprof_table *t, int i, size_t n)
 		block[i]->record[n] = kept;
 }
 
-/* What a whole, undisturbed fold of blocks 1 .. n gives. */
+/* The result of an undisturbed fold of blocks 1 .. n. */
 static struct pyprof_table reference;
 static struct pyprof_fold_table *reference_memory;
 static struct pyprof_ring reference_ring;
@@ -168,7 +168,8 @@ static void assert_same(const struct pyprof_fold *a, const struct pyprof_fold *b
 		struct pyprof_fold_fn x = a->fn[i], y = b->fn[i];
 
 		x.epoch = y.epoch = 0;
-		x.last_edge = y.last_edge = x.last_number = y.last_number = 0; /* guesses */
+		x.last_edge = y.last_edge = x.last_number = y.last_number =
+			0; /* these are only hints */
 		ck_assert_mem_eq(&x, &y, sizeof(x));
 	}
 	for (uint32_t i = 1; i <= a->s.n_edges; i++) {
@@ -181,7 +182,7 @@ static void assert_same(const struct pyprof_fold *a, const struct pyprof_fold *b
 		ck_assert_mem_eq(&a->stack[i], &b->stack[i], sizeof(a->stack[i]));
 }
 
-START_TEST(takes_over_after_every_block)
+START_TEST(a_table_can_be_taken_over_after_every_block)
 {
 	struct pyprof_table t;
 
@@ -198,14 +199,14 @@ START_TEST(takes_over_after_every_block)
 }
 END_TEST
 
-START_TEST(goes_on_without_being_taken_over)
+START_TEST(an_owner_continues_without_taking_over)
 {
 	struct pyprof_table t, other;
 
 	take_over(&t);
 	for (int i = 1; i <= N_BLOCKS; i++) {
 		fold_whole(&t, i);
-		take_over(&other); /* reads what the commits have copied, not the working stack */
+		take_over(&other); /* reads the committed copy, not the working stack */
 		reference_to(i);
 		assert_same(&other.view, &reference.view);
 		reference_free();
@@ -215,7 +216,7 @@ START_TEST(goes_on_without_being_taken_over)
 }
 END_TEST
 
-START_TEST(caps_of_any_number_will_do)
+START_TEST(any_capacity_works)
 {
 	struct pyprof_table t;
 
@@ -234,7 +235,7 @@ START_TEST(caps_of_any_number_will_do)
 }
 END_TEST
 
-/* Else looking for a place in a full index would not end. */
+/* A search in a full index would not end. */
 START_TEST(an_index_is_at_most_half_full)
 {
 	for (uint32_t cap = 1; cap < 5000; cap++) {
@@ -248,7 +249,7 @@ START_TEST(an_index_is_at_most_half_full)
 }
 END_TEST
 
-START_TEST(refuses_caps_that_are_out_of_range)
+START_TEST(capacities_out_of_range_are_refused)
 {
 	struct pyprof_table t = { .ring = &ring };
 
@@ -262,10 +263,10 @@ START_TEST(refuses_caps_that_are_out_of_range)
 END_TEST
 
 /*
- * Whoever has looked at an entry's mark before the fold that was cut off must find another one
- * behind it: so the mark stays, and the copy is what holds.
+ * A reader that saw the entry's epoch before the aborted fold must see a different one after it. So
+ * the epoch stays, and the before-image is valid.
  */
-START_TEST(an_undone_entry_keeps_its_mark)
+START_TEST(an_undone_entry_keeps_its_epoch)
 {
 	struct pyprof_table t;
 	uint32_t n_marked = 0;
@@ -286,8 +287,11 @@ START_TEST(an_undone_entry_keeps_its_mark)
 }
 END_TEST
 
-/* Cut off after every record of a block; whoever comes then undoes it, and folds the whole. */
-START_TEST(a_fold_cut_off_is_undone)
+/*
+ * The fold is cut off after each record of a block. The next owner undoes it and folds the whole
+ * block.
+ */
+START_TEST(an_aborted_fold_is_undone)
 {
 	struct pyprof_table t;
 
@@ -314,8 +318,8 @@ START_TEST(a_fold_cut_off_is_undone)
 }
 END_TEST
 
-/* Cut off twice in the same block, further on and less far. */
-START_TEST(an_undone_fold_can_be_cut_off_again)
+/* The fold is cut off twice in the same block, at a later and at an earlier record. */
+START_TEST(an_undone_fold_may_be_aborted_again)
 {
 	struct pyprof_table t;
 
@@ -336,9 +340,9 @@ START_TEST(an_undone_fold_can_be_cut_off_again)
 END_TEST
 
 /*
- * The target and a reader in turns: whoever finds that the other has been at work takes over anew.
+ * The target and a reader alternate. A side that finds that the other has folded takes over again.
  */
-START_TEST(two_sides_fold_in_turns)
+START_TEST(target_and_reader_may_fold_alternately)
 {
 	struct pyprof_table side[2], fresh;
 
@@ -361,7 +365,7 @@ START_TEST(two_sides_fold_in_turns)
 }
 END_TEST
 
-START_TEST(nonsense_is_not_taken_over)
+START_TEST(broken_tables_are_not_taken_over)
 {
 	struct pyprof_table t = { .ring = &ring };
 
@@ -380,14 +384,16 @@ START_TEST(nonsense_is_not_taken_over)
 }
 END_TEST
 
-/* --- no room ---------------------------------------------------------------------------------- */
+/*
+ * --- no space -----------------------------------------------------------------------------------
+ */
 
 static void record(struct pyprof_fold *f, unsigned kind, uint32_t fn)
 {
 	pyprof_fold_record_as(f, pyprof_record(kind, fn, 0), false, false);
 }
 
-/* Functions 1 .. CAP_FNS fill the table; then come calls of others, each with its return. */
+/* Functions 1 .. CAP_FNS fill the table. Calls of others follow, each with its return. */
 static void fill_and_lose(struct pyprof_table *t, uint32_t n_lost_calls)
 {
 	for (uint32_t fn = 1; fn <= CAP_FNS; fn++) {
@@ -410,7 +416,7 @@ static void check_lost(struct pyprof_fold_state s, uint64_t n_lost, uint64_t n_u
 	ck_assert_uint_eq(s.n_unmatched, n_unmatched);
 }
 
-/* A call for which there is no room is two events, and no return without a call. */
+/* A call without space counts as two events, and its return is not unmatched. */
 START_TEST(lost_events_are_counted_as_events)
 {
 	struct pyprof_table t;
@@ -419,9 +425,9 @@ START_TEST(lost_events_are_counted_as_events)
 	fill_and_lose(&t, 3);
 	check_lost(t.view.s, 6, 0);
 	record(&t.view, PYPROF_CALL, 1000);
-	check_lost(t.view.s, 7, 0); /* one that still runs */
+	check_lost(t.view.s, 7, 0); /* this call still runs */
 	record(&t.view, PYPROF_RETURN, 1000);
-	record(&t.view, PYPROF_C_RETURN, 7); /* whose call was before recording began */
+	record(&t.view, PYPROF_C_RETURN, 7); /* its call was before recording began */
 	check_lost(t.view.s, 8, 1);
 	pyprof_table_free(&t);
 }
@@ -429,7 +435,7 @@ END_TEST
 
 /* --- a table that is read while it changes ---------------------------------------------------- */
 
-/* A reader's look at the table, which is all that there is of a recording. */
+/* A reader's view of the table. The recording has nothing else. */
 static struct attach attach;
 static struct drain drain;
 static struct drain_ring at;
@@ -450,7 +456,7 @@ static void load_state(void)
 	ck_assert_int_eq(tables_load_state(&f, &source), 0);
 }
 
-/* Adds the records of the blocks up to the latest that an entry is as of. */
+/* Adds the records of all blocks up to the newest that an entry includes. */
 static void complete(void)
 {
 	for (uint64_t i = source.folded + 1; i <= tables_latest(&source); i++) {
@@ -481,7 +487,7 @@ static void check_is_as_of(int i)
 	tables_source_fini(&source);
 }
 
-/* After the state was read, `n_more` blocks are folded, and half of another. */
+/* Reads the state. Then `n_more` blocks are folded, and half of another. */
 static void read_while_folding(int folded, int n_more)
 {
 	struct pyprof_table t;
@@ -510,8 +516,8 @@ START_TEST(entries_of_later_blocks_are_completed)
 }
 END_TEST
 
-/* The second attempt copies what has changed, and takes the rest as it was read. */
-START_TEST(what_was_read_before_is_read_by_its_marks)
+/* The second attempt copies the changed entries and reuses the others. */
+START_TEST(unchanged_entries_are_reused_by_their_epoch)
 {
 	struct pyprof_table t;
 
@@ -533,10 +539,8 @@ START_TEST(what_was_read_before_is_read_by_its_marks)
 }
 END_TEST
 
-/*
- * What is marked in a table that has been replaced says nothing of blocks that were folded later.
- */
-START_TEST(a_table_that_was_replaced_is_not_read_on)
+/* Epochs in a replaced table do not cover blocks that were folded later. */
+START_TEST(a_replaced_table_is_not_read_again)
 {
 	struct pyprof_table t;
 
@@ -570,19 +574,19 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_set_timeout(t, 60);
-	tcase_add_test(t, takes_over_after_every_block);
-	tcase_add_test(t, goes_on_without_being_taken_over);
-	tcase_add_test(t, caps_of_any_number_will_do);
+	tcase_add_test(t, a_table_can_be_taken_over_after_every_block);
+	tcase_add_test(t, an_owner_continues_without_taking_over);
+	tcase_add_test(t, any_capacity_works);
 	tcase_add_test(t, an_index_is_at_most_half_full);
-	tcase_add_test(t, refuses_caps_that_are_out_of_range);
-	tcase_add_test(t, an_undone_entry_keeps_its_mark);
-	tcase_add_test(t, a_fold_cut_off_is_undone);
-	tcase_add_test(t, an_undone_fold_can_be_cut_off_again);
-	tcase_add_test(t, two_sides_fold_in_turns);
-	tcase_add_test(t, nonsense_is_not_taken_over);
+	tcase_add_test(t, capacities_out_of_range_are_refused);
+	tcase_add_test(t, an_undone_entry_keeps_its_epoch);
+	tcase_add_test(t, an_aborted_fold_is_undone);
+	tcase_add_test(t, an_undone_fold_may_be_aborted_again);
+	tcase_add_test(t, target_and_reader_may_fold_alternately);
+	tcase_add_test(t, broken_tables_are_not_taken_over);
 	tcase_add_test(t, lost_events_are_counted_as_events);
 	tcase_add_test(t, entries_of_later_blocks_are_completed);
-	tcase_add_test(t, what_was_read_before_is_read_by_its_marks);
-	tcase_add_test(t, a_table_that_was_replaced_is_not_read_on);
+	tcase_add_test(t, unchanged_entries_are_reused_by_their_epoch);
+	tcase_add_test(t, a_replaced_table_is_not_read_again);
 	return run_case("table", t);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How long a tick is, by the pairs of clocks in a recording: here 0.4 ns, unless somebody looks at
- * another clock.
+ * The length of a tick, from the pairs of clocks in a recording. Here it is 0.4 ns, unless the
+ * reader's own clock is used.
  */
 #include <check.h>
 #include <fcntl.h>
@@ -41,7 +41,7 @@ static void sync_after(uint64_t ns)
 	r.header->sync_mono_ns = START_NS + ns;
 }
 
-/* A block that begins then; `skipped` of the ticks have been left out. */
+/* Adds a block that begins at `ns`. `skipped` of its ticks do not count. */
 static void block_after(uint64_t ns, uint64_t skipped)
 {
 	if (ring.block)
@@ -76,7 +76,7 @@ static void use_this_boot(void)
 	close(fd);
 }
 
-START_TEST(nanoseconds_are_what_they_are)
+START_TEST(a_nanosecond_clock_needs_no_rate)
 {
 	r.header->clock = (uint32_t)_i;
 	sync_after(1000000000);
@@ -84,7 +84,7 @@ START_TEST(nanoseconds_are_what_they_are)
 }
 END_TEST
 
-START_TEST(the_header_has_the_last_pair)
+START_TEST(the_last_pair_of_the_header_is_used)
 {
 	block_after(500000000, 0);
 	sync_after(1000000000);
@@ -92,8 +92,8 @@ START_TEST(the_header_has_the_last_pair)
 }
 END_TEST
 
-/* Whoever reads it on the same machine, and whenever. */
-START_TEST(the_recording_comes_before_our_clock)
+/* The rate must not depend on the time of reading. */
+START_TEST(the_recordings_pair_precedes_the_readers_clock)
 {
 	use_this_boot();
 	sync_after(1000000);
@@ -101,8 +101,8 @@ START_TEST(the_recording_comes_before_our_clock)
 }
 END_TEST
 
-/* Killed just then. */
-START_TEST(a_pair_that_was_being_written)
+/* The target was killed while it wrote the pair. */
+START_TEST(a_half_written_pair_is_ignored)
 {
 	struct recording_ring first = ring;
 
@@ -117,8 +117,11 @@ START_TEST(a_pair_that_was_being_written)
 }
 END_TEST
 
-/* Our own clock now; off by what passes until it is read here, as long ago as the start is. */
-START_TEST(pairs_that_are_too_close)
+/*
+ * The reader's clock is used instead. The error is the time until it is read, relative to the time
+ * since the start.
+ */
+START_TEST(pairs_too_close_together_are_not_used)
 {
 	uint64_t ticks, ns;
 	double rate;
@@ -132,18 +135,18 @@ START_TEST(pairs_that_are_too_close)
 	rate = (double)(ns / 2) / (double)(ticks / 2);
 	ck_assert_double_eq_tol(read_back() * 1e9 / rate, 1, 0.1);
 	strcpy(r.header->boot_id, "another");
-	ck_assert_double_eq_tol(read_back() * 1e9, 99999.9, 1e-6); /* better than nothing */
+	ck_assert_double_eq_tol(read_back() * 1e9, 99999.9,
+				1e-6); /* imprecise, but better than no rate */
 }
 END_TEST
 
-/* Whoever reads it, then, and on whatever machine. */
-START_TEST(the_pair_of_the_load_lies_far_enough)
+/* The rate must not depend on the reader's clock or machine. */
+START_TEST(the_pair_from_load_time_is_far_enough)
 {
 	r.header->load_ticks = START_TICKS - 900000;
 	r.header->load_mono_ns = START_NS - 1000000;
 	use_this_boot();
-	ck_assert_double_eq_tol(read_back() * 1e9 * 0.9, 1,
-				1e-12); /* there are two pairs, and no more */
+	ck_assert_double_eq_tol(read_back() * 1e9 * 0.9, 1, 1e-12); /* exactly two pairs */
 	sync_after(0);
 	r.header->sync_ticks++;
 	r.header->sync_mono_ns++;
@@ -151,7 +154,7 @@ START_TEST(the_pair_of_the_load_lies_far_enough)
 }
 END_TEST
 
-START_TEST(a_load_after_the_start_is_none)
+START_TEST(a_load_time_after_the_start_is_ignored)
 {
 	r.header->load_ticks = START_TICKS + 1;
 	r.header->load_mono_ns = START_NS - 1000000;
@@ -160,13 +163,13 @@ START_TEST(a_load_after_the_start_is_none)
 }
 END_TEST
 
-START_TEST(nothing_to_fit)
+START_TEST(missing_pairs_give_no_rate)
 {
 	ck_assert_double_eq(read_back(), 0);
 	block_after(0, 0);
 	ck_assert_double_eq(read_back(), 0);
 	sync_after(5000000);
-	r.header->sync_ticks = START_TICKS - 1; /* went back */
+	r.header->sync_ticks = START_TICKS - 1; /* the clock went back */
 	ck_assert_double_eq(read_back(), 0);
 }
 END_TEST
@@ -176,14 +179,14 @@ int main(void)
 	TCase *t = tcase_create("ticks");
 
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_add_loop_test(t, nanoseconds_are_what_they_are, PYPROF_CLOCK_WALL,
+	tcase_add_loop_test(t, a_nanosecond_clock_needs_no_rate, PYPROF_CLOCK_WALL,
 			    PYPROF_CLOCK_COUNT + 1);
-	tcase_add_test(t, the_header_has_the_last_pair);
-	tcase_add_test(t, the_recording_comes_before_our_clock);
-	tcase_add_test(t, a_pair_that_was_being_written);
-	tcase_add_test(t, pairs_that_are_too_close);
-	tcase_add_test(t, the_pair_of_the_load_lies_far_enough);
-	tcase_add_test(t, a_load_after_the_start_is_none);
-	tcase_add_test(t, nothing_to_fit);
+	tcase_add_test(t, the_last_pair_of_the_header_is_used);
+	tcase_add_test(t, the_recordings_pair_precedes_the_readers_clock);
+	tcase_add_test(t, a_half_written_pair_is_ignored);
+	tcase_add_test(t, pairs_too_close_together_are_not_used);
+	tcase_add_test(t, the_pair_from_load_time_is_far_enough);
+	tcase_add_test(t, a_load_time_after_the_start_is_ignored);
+	tcase_add_test(t, missing_pairs_give_no_rate);
 	return run_case("ticks", t);
 }
