@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The floor: hooks that do nothing, on the event source that the shim would use. What they cost is
- * what the interpreter charges for telling of an event at all. And the floor of whoever records:
- * hooks that store the processor's counter, 8 bytes an event, in shared memory that is reserved as
- * it is needed.
+ * Minimal hooks on the event source that the shim would use. The `floor` hooks do nothing: their
+ * overhead is what the interpreter itself takes to report events. The `stamp` hooks store the
+ * processor's counter, 8 bytes an event, in shared memory that is allocated on first use: a lower
+ * bound for any recorder.
  *
- * tests/bench/target.py opens this with ctypes.PyDLL and calls floor_start() or stamp_start() with
- * the GIL held; on 3.8 to 3.11 in each thread. No Python.h: one object serves all versions, and the
- * names of the C-API are found in the interpreter that opens it.
+ * tests/bench/target.py opens this library with ctypes.PyDLL and calls floor_start() or
+ * stamp_start() with the GIL held; on 3.8 to 3.11 in each thread. It does not include Python.h: one
+ * object serves all versions, and the C-API is resolved in the interpreter that opens it.
  */
 #include <fcntl.h>
 #include <stddef.h>
@@ -100,7 +100,7 @@ static int on_profile(PyObject *self, PyObject *frame, int what, PyObject *arg)
 	return 0;
 }
 
-/* None is immortal wherever there is sys.monitoring. */
+/* No reference counting: None is immortal in each version that has sys.monitoring. */
 static PyObject *on_event(PyObject *self, PyObject *const *args, size_t nargs, PyObject *names)
 {
 	(void)self;
@@ -118,7 +118,7 @@ struct callable {
 	callback call;
 };
 
-/* As in shim/engine/monitoring.c; the numbers are those of typeslots.h and descrobject.h. */
+/* The same as in shim/engine/monitoring.c. The numbers are from typeslots.h and descrobject.h. */
 static PyObject *new_callable(callback call)
 {
 	static struct {
@@ -178,7 +178,7 @@ static int has_monitoring(void)
 	return atoi(Py_GetVersion() + 2) >= 12; /* "3.12..." */
 }
 
-/* 0, or -1 with an exception set. */
+/* Returns 0, or -1 with an exception set. */
 int floor_start(void)
 {
 	if (has_monitoring())
@@ -187,7 +187,7 @@ int floor_start(void)
 	return 0;
 }
 
-/* The same. */
+/* Returns the same. */
 int stamp_start(void)
 {
 	if (!stamps && map_stamps())

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * What both fuzz targets do with a source: read it, and write every report of it.
- */
+/* Shared by both fuzz targets: reads a source and writes every report of it. */
 #ifndef TESTS_FUZZ_H
 #define TESTS_FUZZ_H
 
@@ -14,12 +12,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 void fuzz_init(void);
 
-/* The file that holds these bytes from now on; it is removed at exit. */
+/* Returns a file that holds these bytes. It is removed at exit. */
 const char *fuzz_file(const uint8_t *data, size_t size);
 
 /*
- * Reads the file as pyshim-read does. The bits of `choice` say how, and what is written. Aborts
- * where our own pstats output cannot be read back.
+ * Reads the file as pyshim-read does. The bits of `choice` select options and the format. Aborts if
+ * our own pstats output cannot be read back.
  */
 void fuzz_source(const char *name, unsigned choice);
 

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * Any bytes as a pstats file.
- */
+/* Fuzz target: any bytes as a pstats file. */
 #include "fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* A recording would be something else: see fuzz_recording.c. */
+	/* Recordings belong to fuzz_recording.c. */
 	if (!size || (data[0] & 0x7f) != '{')
 		return 0;
 	fuzz_source(fuzz_file(data, size), data[size - 1]);

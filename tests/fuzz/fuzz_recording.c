@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Any bytes as a recording: read as pyshim-read reads it, with every report, and folded in place as
- * --wait does. What a recording holds is mutated in place, by words, records and whole structures,
- * and the header is mostly kept in shape: else nearly every input would end there.
+ * Fuzz target: any bytes as a recording, read with every report as pyshim-read does, and folded in
+ * place as --wait does. Mutations change words, records and whole structures in place, and mostly
+ * keep the header valid. Otherwise nearly every input would be refused there.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 #define MAX_BYTES (24u << 10)
 #define WINDOW 128u /* bytes: the largest structure that is mutated as a whole */
 
-/* --wait, for one round. */
+/* Does one round of --wait. */
 static void fold_in_place(const char *path)
 {
 	struct consume c;
@@ -36,7 +36,7 @@ static void fold_in_place(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* The last bytes are nobody's: they say what is done. */
+	/* The last two bytes are not part of the recording. They select the options. */
 	unsigned choice = size ? data[size - 1] : 0, view = size > 1 ? data[size - 2] & 3 : 0;
 	const char *path = fuzz_file(data, size);
 
@@ -56,7 +56,7 @@ static uint32_t roll(size_t n)
 	return n ? (uint32_t)((state >> 33) % n) : 0;
 }
 
-/* An aligned offset, mostly behind the header, whose texts matter little. */
+/* Returns an aligned offset, mostly after the header, because its texts matter little. */
 static size_t roll_offset(size_t size, size_t align)
 {
 	size_t from = size > PYPROF_HEADER_BYTES && roll(8) ? PYPROF_HEADER_BYTES : 0;
@@ -71,7 +71,7 @@ static uint64_t roll_record(void)
 			     roll(4) ? roll(1000) : state >> PYPROF_TICK_SHIFT);
 }
 
-/* A number that means something somewhere: an offset, a length, a count, an edge of a range. */
+/* Returns a number that is likely to matter: an offset, a length, a count, a limit. */
 static uint64_t roll_number(size_t size)
 {
 	static const uint64_t odd[] = {
@@ -136,7 +136,7 @@ static void mutate_window(uint8_t *data, size_t size)
 		LLVMFuzzerMutate(data + at, bytes, bytes);
 }
 
-/* What is checked first is mostly right. */
+/* Makes the fields that are checked first mostly valid. */
 static void repair_header(uint8_t *data, size_t size)
 {
 	struct pyprof_header *h = (void *)data;
@@ -187,7 +187,7 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsi
 		}
 	}
 	repair_header(copy, size);
-	copy[size - 1] = (uint8_t)roll(256); /* what is done with it */
+	copy[size - 1] = (uint8_t)roll(256); /* the options */
 	memcpy(data, copy, size);
 	return size;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * replay_TARGET FOLDER...: every file of the folders through a fuzz target, without libFuzzer.
- * Prints how many that were.
+ * replay_TARGET FOLDER...: runs every file of the folders through a fuzz target, without libFuzzer.
+ * Prints their number.
  */
 #include <dirent.h>
 #include <stdint.h>
@@ -12,7 +12,7 @@
 
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
-/* Nothing is mutated here. */
+/* Replaying does not mutate. */
 size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size)
 {
 	(void)data;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * scribble SECONDS RECORDING...: reads copies of recordings again and again, and folds in them as
- * --wait does, while somebody writes into them and makes them shorter and longer. That somebody
- * comes between any two looks that the reader takes (traced.h), and most often writes where it has
- * just looked. What comes out may be anything; a sanitizer says whether memory was safe. The same
- * each time. Exit status 1 where it never came to read, fold or write.
+ * scribble SECONDS RECORDING...: reads copies of recordings again and again, and folds them as
+ * --wait does, while a simulated writer changes, truncates and extends them. The writer runs
+ * between any two loads of the reader (traced.h) and mostly writes where the reader has just read.
+ * Any result is accepted; a sanitizer checks that memory accesses are safe. Runs are reproducible.
+ * Exit status 1 if no copy was read, folded or changed.
  */
 #include <fcntl.h>
 #include <stdbool.h>
@@ -29,11 +29,11 @@ static struct mapping {
 	size_t bytes;
 	off_t offset;
 } mapping[MAX_MAPPINGS];
-static const uint64_t *words; /* of the file, before anybody wrote into it */
+static const uint64_t *words; /* of the unchanged file */
 static size_t n_words;
 static int fd;
 static bool is_short;
-static uint32_t rate, looks; /* until the next write: up to `rate` */
+static uint32_t rate, looks; /* loads until the next write, up to `rate` */
 static unsigned long n_reads, n_folded, n_writes;
 
 static uint32_t roll(uint64_t n)
@@ -42,7 +42,7 @@ static uint32_t roll(uint64_t n)
 	return (uint32_t)((state >> 33) % n);
 }
 
-/* --- the other side --------------------------------------------------------------------------- */
+/* --- the writer ------------------------------------------------------------------------------- */
 
 void *__real_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset);
 void *__wrap_mmap(void *at, size_t bytes, int prot, int flags, int file, off_t offset);
@@ -71,7 +71,7 @@ int __wrap_munmap(void *at, size_t bytes)
 	return __real_munmap(at, bytes);
 }
 
-/* Where in the file, or -1. */
+/* Returns the offset in the file, or -1. */
 static off_t place_of(const void *word)
 {
 	for (int i = 0; i < MAX_MAPPINGS; i++) {
@@ -84,7 +84,7 @@ static off_t place_of(const void *word)
 	return -1;
 }
 
-/* Words that were in the file before, numbers that lie near, lengths and offsets, and any. */
+/* Returns a word of the original file, a nearby number, a length, an offset or a random number. */
 static uint64_t odd_word(uint64_t was)
 {
 	switch (roll(7)) {
@@ -161,7 +161,7 @@ static void read_once(void)
 	if (ftruncate(fd, 0) < 0 || pwrite(fd, words, n_words * sizeof(*words), 0) < 0)
 		abort();
 	rate = rates[roll(sizeof(rates) / sizeof(rates[0]))];
-	looks = 1 + roll(20 * rate); /* what comes first is not always broken */
+	looks = 1 + roll(20 * rate); /* the start is not always broken */
 	if (roll(2))
 		fold_in_place();
 	fuzz_source(path, roll(256));

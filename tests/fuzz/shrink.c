@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * shrink IN OUT: a recording, made small for the seed corpus of fuzz_recording. Its blocks become
- * 512 bytes, its tables as small as they can be, and of each ring at most 200 records are kept, so
- * that a mutation hits something. The input is one that the shim has just written, and is not
- * checked.
+ * shrink IN OUT: makes a recording small for the seed corpus of fuzz_recording. Its blocks become
+ * 512 bytes, its tables as small as possible, and at most 200 records of each ring are kept, so
+ * that mutations hit something. The input was just written by the shim and is not checked.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -38,7 +37,7 @@ static uint64_t offset_of(const void *at)
 	return (uint64_t)((const char *)at - new);
 }
 
-/* The contents of a chain of extents, in one extent. Its offset. */
+/* Copies a chain of extents into one extent and returns its offset. */
 static uint64_t join_extents(uint64_t offset)
 {
 	struct pyprof_extent *to = take(sizeof(*to));
@@ -58,7 +57,7 @@ static uint64_t join_extents(uint64_t offset)
 	return offset_of(to);
 }
 
-/* What a fold that was cut off has changed stays so. */
+/* Keeps the marks of an aborted fold. */
 static uint32_t shrink_epoch(uint32_t epoch, uint64_t folded)
 {
 	return pyprof_table_is_undone(epoch, folded) ? 2 : 1;
@@ -73,7 +72,7 @@ static uint32_t shrink_cap(uint32_t n)
 	return cap;
 }
 
-/* The table as that of block 1: its offset. */
+/* Copies a table as the table after block 1 and returns its offset. */
 static uint64_t shrink_table(uint64_t offset, uint64_t folded)
 {
 	struct pyprof_fold_table *from = (void *)(old + offset), *to;

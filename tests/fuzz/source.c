@@ -50,7 +50,7 @@ void fuzz_init(void)
 		abort();
 }
 
-/* What is written as pstats must be what can be read. */
+/* Our own pstats output must be readable. */
 static void write_pstats(const struct profile *p)
 {
 	struct pstats_file f;
@@ -132,7 +132,10 @@ void fuzz_source(const char *name, unsigned choice)
 
 void __wrap_calib_processor(char *name, size_t cap);
 
-/* Of this machine, and so no input: reading /proc/cpuinfo takes longer than all else. */
+/*
+ * The processor's name is not part of the input, and reading /proc/cpuinfo takes longer than the
+ * rest.
+ */
 void __wrap_calib_processor(char *name, size_t cap)
 {
 	snprintf(name, cap, "fuzzed");

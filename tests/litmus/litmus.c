@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * One test case for each label of pyprof/order.h, for ThreadSanitizer: what one side has written is
- * looked at by the other, which learned of it by that label alone. CK_RUN_CASE=P3 runs one.
+ * One test case for each label of pyprof/order.h, for ThreadSanitizer. Each test reads on one side
+ * what the other side has written, and only the label orders the two. CK_RUN_CASE=P3 runs one case.
  *
- * Where all that lies behind a label in the recording is atomic itself, `word` stands for it: what
- * the one side did before.
+ * If everything behind a label in the recording is atomic itself, `word` stands for the plain
+ * stores that came before it.
  */
 #include <check.h>
 #include <pthread.h>
@@ -38,7 +38,7 @@ static void need(bool what, const char *text)
 
 static void need_word(void)
 {
-	need(word == 1, "what was done before is not seen");
+	need(word == 1, "an earlier store is not seen");
 }
 
 /* --- the reader ------------------------------------------------------------------------------- */
@@ -127,7 +127,7 @@ static void begin_and_put(void)
 	put_call();
 }
 
-/* Of the blocks of one function's calls: all are full. */
+/* Fills `n_blocks` blocks with calls of one function. */
 static void begin_and_fill(uint32_t n_blocks)
 {
 	target_begin(n_blocks);
@@ -164,8 +164,8 @@ static void take_record(void)
 	need_word();
 }
 
-/* A record, and what its thread did before: a name of its function, say. */
-START_TEST(record)
+/* A record must show the stores before it, such as the name of its function. */
+START_TEST(a_record_shows_the_stores_before_it)
 {
 	take_turns(&(struct turns){ begin_and_put, attach_and_find_rings, write_word_and_put,
 				    take_record, NULL });
@@ -181,7 +181,7 @@ static void take_two_blocks(void)
 	     "there are no two blocks");
 }
 
-START_TEST(next_block)
+START_TEST(the_next_block_has_its_header)
 {
 	take_turns(&(struct turns){ begin_with_block, attach_and_find_rings, put_call,
 				    take_two_blocks, NULL });
@@ -206,8 +206,8 @@ static void begin_with_two_of_three(void)
 	target_fill(1, 1);
 }
 
-/* For who folds: block 1 is folded and still there, and leads to 2, which leads to 3. */
-START_TEST(next_block_to_fold)
+/* For the side that folds: block 1 is folded but still in the chain 1 -> 2 -> 3. */
+START_TEST(the_next_block_has_its_header_for_a_folder)
 {
 	take_turns(&(struct turns){ begin_with_two_of_three, open_consume_and_fold, put_call,
 				    fold_two_blocks, NULL });
@@ -221,20 +221,20 @@ static void take_first_block(void)
 	need(drain_next(&r, &batch) == DRAIN_BATCH, "there is no block");
 }
 
-START_TEST(first_block)
+START_TEST(the_first_block_has_its_header)
 {
 	take_turns(
 		&(struct turns){ begin, attach_and_find_rings, put_call, take_first_block, NULL });
 }
 END_TEST
 
-START_TEST(first_block_to_fold)
+START_TEST(the_first_block_has_its_header_for_a_folder)
 {
 	take_turns(&(struct turns){ begin, open_consume, put_call, fold_there, NULL });
 }
 END_TEST
 
-/* Holds at "block-taken-out", having written at "fold-published". */
+/* Stops at "block-taken-out", after writing at "fold-published". */
 static void write_word_and_hold(void)
 {
 	write_word();
@@ -249,7 +249,7 @@ static void put_and_take_out(void)
 
 static void see_block_taken_out(void)
 {
-	/* Not by drain_ring_start, whose fences order more. */
+	/* Not drain_ring_start(): its fences would add orders. */
 	need(pyprof_observe(&r.ring->first_block) != r.first, "the first block is still the same");
 	need_word();
 }
@@ -260,7 +260,7 @@ static void attach_and_start(void)
 	start();
 }
 
-START_TEST(first_block_taken_out)
+START_TEST(a_removed_first_block_shows_the_fold_before_it)
 {
 	take_turns(&(struct turns){ begin_with_two, attach_and_start, put_and_take_out,
 				    see_block_taken_out, NULL });
@@ -270,7 +270,7 @@ END_TEST
 
 /* --- P4, P5 ----------------------------------------------------------------------------------- */
 
-#define LONG_NAME 60000 /* bytes: an extent of names holds one */
+#define LONG_NAME 60000 /* bytes: one fills an extent of names */
 
 static void begin_with_name(void)
 {
@@ -295,7 +295,7 @@ static void see_two_names(void)
 	need(names.fn.n == 2, "the name is not there");
 }
 
-START_TEST(name)
+START_TEST(a_name_is_complete)
 {
 	take_turns(&(struct turns){ begin_with_name, attach_and_read_names, put_name, see_two_names,
 				    NULL });
@@ -315,7 +315,7 @@ static void see_two_rings(void)
 	need_word();
 }
 
-START_TEST(ring)
+START_TEST(a_ring_is_complete)
 {
 	take_turns(&(struct turns){ begin_and_put, attach_and_find_rings,
 				    write_word_and_put_elsewhere, see_two_rings, NULL });
@@ -333,7 +333,7 @@ static void see_name(void)
 	need(names.fn.n == 1, "the name is not there");
 }
 
-START_TEST(first_names)
+START_TEST(the_first_extent_of_names_is_complete)
 {
 	take_turns(&(struct turns){ begin, attach, put_first_name, see_name, NULL });
 }
@@ -350,7 +350,7 @@ static void put_long_name(void)
 	target_name(2, LONG_NAME);
 }
 
-START_TEST(more_names)
+START_TEST(the_next_extent_of_names_is_complete)
 {
 	take_turns(&(struct turns){ begin_with_long_name, attach, put_long_name, see_two_names,
 				    NULL });
@@ -363,7 +363,7 @@ static void see_ring(void)
 	need(d.n_rings == 1, "the ring is not there");
 }
 
-START_TEST(first_rings)
+START_TEST(the_first_extent_of_rings_is_complete)
 {
 	take_turns(&(struct turns){ begin, attach, put_call, see_ring, NULL });
 }
@@ -373,8 +373,8 @@ END_TEST
 	((PYPROF_EXTENT_ALIGN - sizeof(struct pyprof_extent)) / sizeof(struct pyprof_ring))
 
 /*
- * With a name, so that the file does not grow just when the next extent is made: that is an order,
- * too.
+ * Begins with a name, so that the file does not grow together with the next extent. That would be a
+ * second order.
  */
 static void begin_with_rings(void)
 {
@@ -392,13 +392,13 @@ static void see_more_rings(void)
 	need(d.n_rings == RINGS_OF_EXTENT + 1, "the ring is not there");
 }
 
-START_TEST(more_rings)
+START_TEST(the_next_extent_of_rings_is_complete)
 {
 	take_turns(&(struct turns){ begin_with_rings, attach, put_call, see_more_rings, NULL });
 }
 END_TEST
 
-START_TEST(more_rings_to_fold)
+START_TEST(the_next_extent_of_rings_is_complete_for_a_folder)
 {
 	take_turns(&(struct turns){ begin_with_rings, open_consume, put_call, fold_there, NULL });
 }
@@ -419,7 +419,7 @@ static void see_more_bytes(void)
 	need_word();
 }
 
-START_TEST(file_bytes)
+START_TEST(a_larger_file_shows_the_stores_before_it)
 {
 	take_turns(&(struct turns){ begin, attach, write_word_and_grow, see_more_bytes, NULL });
 }
@@ -434,14 +434,14 @@ static void see_more_bytes_to_fold(void)
 	need_word();
 }
 
-START_TEST(file_bytes_to_fold)
+START_TEST(a_larger_file_shows_the_stores_before_it_to_a_folder)
 {
 	take_turns(&(struct turns){ begin, open_consume, write_word_and_grow,
 				    see_more_bytes_to_fold, NULL });
 }
 END_TEST
 
-START_TEST(magic)
+START_TEST(the_magic_shows_a_complete_header)
 {
 	take_turns(&(struct turns){ target_prepare, NULL, target_record, attach, NULL });
 }
@@ -469,8 +469,8 @@ static void see_half_a_pair(void)
 	need_word();
 }
 
-/* The ticks, without their nanoseconds: these are known to be 0, as was done before. */
-START_TEST(half_a_pair)
+/* The reader sees the new ticks without their nanoseconds. These are 0, as stored before. */
+START_TEST(half_a_pair_of_clocks_shows_the_stores_before_it)
 {
 	take_turns(&(struct turns){ begin_with_counter, attach_and_find_rings, put_half_a_pair,
 				    see_half_a_pair, NULL });
@@ -478,7 +478,7 @@ START_TEST(half_a_pair)
 }
 END_TEST
 
-static void write_word_and_go_on(void)
+static void write_word_and_continue(void)
 {
 	write_word();
 	hold_at("nowhere", 1, NULL);
@@ -486,7 +486,7 @@ static void write_word_and_go_on(void)
 
 static void put_a_pair(void)
 {
-	hold_at("half-a-pair", 1, write_word_and_go_on);
+	hold_at("half-a-pair", 1, write_word_and_continue);
 	put_call();
 }
 
@@ -496,7 +496,7 @@ static void see_a_pair(void)
 	need_word();
 }
 
-START_TEST(pair)
+START_TEST(a_pair_of_clocks_shows_the_stores_before_it)
 {
 	take_turns(&(struct turns){ begin_with_counter, attach_and_find_rings, put_a_pair,
 				    see_a_pair, NULL });
@@ -519,7 +519,7 @@ static void see_table(void)
 	load_entries();
 }
 
-START_TEST(folded_block)
+START_TEST(a_folded_block_shows_its_table)
 {
 	take_turns(&(struct turns){ begin_with_two, attach_and_find_rings, put_and_fold, see_table,
 				    NULL });
@@ -534,8 +534,8 @@ static void open_consume_and_hold(void)
 	need(consume_round(&c) > 0, "the first block was not folded");
 }
 
-/* The reader comes first here. Its block serves anew at once. */
-START_TEST(folded_by_reader)
+/* The reader folds first here. Its block is reused at once. */
+START_TEST(a_block_folded_by_a_reader_is_reused_by_the_target)
 {
 	take_turns(&(struct turns){ NULL, begin_with_two, open_consume_and_hold, put_call, NULL });
 	ck_assert(was_held());
@@ -553,16 +553,16 @@ static void begin_with_folded_frame(void)
 	target_fill_with_gaps();
 }
 
-START_TEST(folded_before_a_fork)
+START_TEST(a_fork_sees_the_frames_that_a_reader_folded)
 {
 	take_turns(&(struct turns){ NULL, begin_with_folded_frame, open_consume_and_fold,
 				    see_frames, NULL });
 }
 END_TEST
 
-#define MANY 300 /* functions: more than the first table holds */
+#define MANY 300 /* functions: too many for the first table */
 
-/* Block 1 is folded, and 2 calls for a larger table. */
+/* Block 1 is folded. Block 2 needs a larger table. */
 static void begin_with_many(void)
 {
 	begin_with_block();
@@ -576,7 +576,7 @@ static void put_and_grow(void)
 	put_call();
 }
 
-START_TEST(larger_table)
+START_TEST(a_larger_table_is_complete)
 {
 	take_turns(&(struct turns){ begin_with_many, attach_and_find_rings, put_and_grow, see_table,
 				    NULL });
@@ -592,8 +592,8 @@ static void take_second_block(void)
 	need(r.before == 1 && drain_next(&r, &batch) == DRAIN_BATCH, "there is no second block");
 }
 
-/* The first block, passed over as folded, serves anew. */
-START_TEST(block_serves_anew)
+/* The reader skips the first block as folded while the target reuses it. */
+START_TEST(a_reused_block_is_not_read_as_the_old_one)
 {
 	take_turns(&(struct turns){ begin_with_two, attach_and_find_rings, put_and_fold,
 				    take_second_block, NULL });
@@ -623,8 +623,8 @@ static void see_current_table(void)
 	need(drain_is_current(&r), "the table is another one");
 }
 
-/* The state and the stack of block 1 make place for those of block 3. */
-START_TEST(state_serves_anew)
+/* The state and stack of block 3 overwrite those of block 1. */
+START_TEST(a_reused_state_is_not_read_as_the_old_one)
 {
 	take_turns(&(struct turns){ begin_with_three_to_fold, attach_and_find_rings, fold_and_hold,
 				    see_current_table, NULL });
@@ -635,8 +635,8 @@ END_TEST
 /* --- P12, P13 --------------------------------------------------------------------------------- */
 
 /*
- * Block 1 is folded, and knows two functions. The first record of block 2 changes the first of
- * them, a later one the other.
+ * Block 1 is folded and has two functions. The first record of block 2 changes one of them, a later
+ * record the other.
  */
 static void begin_with_two_functions(void)
 {
@@ -656,8 +656,8 @@ static void put_and_begin_to_fold(void)
 	put_call();
 }
 
-/* One entry is read while it has changed already, another one before it changes. */
-START_TEST(entry)
+/* One entry is read after its change, the other before it. */
+START_TEST(a_changing_entry_is_read_by_its_before_image)
 {
 	take_turns(&(struct turns){ begin_with_two_functions, attach_and_find_rings,
 				    put_and_begin_to_fold, see_table, NULL });
@@ -679,7 +679,7 @@ static void see_whole_entries(void)
 }
 
 /* The state is that of block 1, and all entries are those of block 2. */
-START_TEST(later_entries)
+START_TEST(entries_newer_than_the_state_are_complete)
 {
 	take_turns(&(struct turns){ begin_with_two_functions, attach_and_load_state, put_and_fold,
 				    see_whole_entries, NULL });
@@ -688,8 +688,8 @@ START_TEST(later_entries)
 END_TEST
 
 /*
- * Block 2 is folded, then the first record of 3, and when the reader has looked the rest of it and
- * 4.
+ * Folds block 2 and the first record of block 3. After the reader has looked, folds the rest of 3,
+ * and 4.
  */
 static void put_and_fold_on(void)
 {
@@ -702,10 +702,10 @@ static void put_and_fold_on(void)
 }
 
 /*
- * The state is that of block 1, and the entries are those of block 2: one whole, one as it was
- * before block 3 has changed it.
+ * The state is that of block 1, and the entries are those of block 2: one is current, the other is
+ * the before-image of block 3.
  */
-START_TEST(late_entries)
+START_TEST(entries_that_change_twice_are_complete)
 {
 	take_turns(&(struct turns){ begin_with_two_functions, attach_and_load_state,
 				    put_and_fold_on, see_whole_entries, NULL });
@@ -722,8 +722,8 @@ static void fail_to_fold(void)
 	     "the table was not too small");
 }
 
-/* A reader has put back what it could not finish, and the target goes on there. */
-START_TEST(claim)
+/* A reader gave the ring back because its table was too small. The target continues there. */
+START_TEST(a_returned_claim_shows_the_readers_stores)
 {
 	take_turns(&(struct turns){ NULL, begin_with_many, fail_to_fold, put_call, NULL });
 }
@@ -745,7 +745,7 @@ static void run_short_thread(void)
 	pthread_join(thread, NULL);
 }
 
-static void put_behind_it(void)
+static void put_after_it(void)
 {
 	target_take_gil();
 	put_call();
@@ -754,26 +754,26 @@ static void put_behind_it(void)
 	need(d.n_rings == 1, "the ring was not taken over");
 }
 
-START_TEST(ended_thread)
+START_TEST(a_ring_of_an_ended_thread_shows_its_stores)
 {
-	take_turns(&(struct turns){ begin, NULL, run_short_thread, put_behind_it, NULL });
+	take_turns(&(struct turns){ begin, NULL, run_short_thread, put_after_it, NULL });
 }
 END_TEST
 
 /* --- one side alone --------------------------------------------------------------------------- */
 
 /*
- * A pause that no tick field holds before each record, and so before those at which the target
- * stops to look for names, and at each other place of a block: none is written behind the place
- * where it stops.
+ * Each record follows a pause that its tick field cannot hold. Some of these records are those at
+ * which the target stops to look for names; others are at every other place of a block. None may be
+ * written after the place at which it stops.
  */
-START_TEST(long_pauses)
+START_TEST(long_pauses_stay_within_the_block)
 {
 	target_begin(4);
 	for (int i = 0; i < 20000; i++) {
 		target_pause();
 		target_put(i & 1 ? PYPROF_RETURN : PYPROF_CALL, 1);
-		need(target_is_within_block(), "the target writes behind its block");
+		need(target_is_within_block(), "the target writes after its block");
 	}
 }
 END_TEST
@@ -798,23 +798,33 @@ int main(void)
 	int failed;
 
 	target_make_folder();
-	ADD("P1", record);
-	ADD("P2", next_block, next_block_to_fold);
-	ADD("P3", first_block, first_block_to_fold, first_block_taken_out);
-	ADD("P4", name, ring);
-	ADD("P5", first_names, more_names, first_rings, more_rings, first_block_to_fold,
-	    more_rings_to_fold);
-	ADD("P6", file_bytes, file_bytes_to_fold);
-	ADD("P7", magic);
-	ADD("P8", half_a_pair, pair);
-	ADD("P9", folded_block, folded_by_reader, folded_before_a_fork, later_entries);
-	ADD("P10", larger_table);
-	ADD("P11", block_serves_anew, state_serves_anew, late_entries);
-	ADD("P12", entry, late_entries);
-	ADD("P13", entry, late_entries);
-	ADD("X1", claim);
-	ADD("X2", ended_thread);
-	ADD("alone", long_pauses);
+	ADD("P1", a_record_shows_the_stores_before_it);
+	ADD("P2", the_next_block_has_its_header, the_next_block_has_its_header_for_a_folder);
+	ADD("P3", the_first_block_has_its_header, the_first_block_has_its_header_for_a_folder,
+	    a_removed_first_block_shows_the_fold_before_it);
+	ADD("P4", a_name_is_complete, a_ring_is_complete);
+	ADD("P5", the_first_extent_of_names_is_complete, the_next_extent_of_names_is_complete,
+	    the_first_extent_of_rings_is_complete, the_next_extent_of_rings_is_complete,
+	    the_first_block_has_its_header_for_a_folder,
+	    the_next_extent_of_rings_is_complete_for_a_folder);
+	ADD("P6", a_larger_file_shows_the_stores_before_it,
+	    a_larger_file_shows_the_stores_before_it_to_a_folder);
+	ADD("P7", the_magic_shows_a_complete_header);
+	ADD("P8", half_a_pair_of_clocks_shows_the_stores_before_it,
+	    a_pair_of_clocks_shows_the_stores_before_it);
+	ADD("P9", a_folded_block_shows_its_table,
+	    a_block_folded_by_a_reader_is_reused_by_the_target,
+	    a_fork_sees_the_frames_that_a_reader_folded, entries_newer_than_the_state_are_complete);
+	ADD("P10", a_larger_table_is_complete);
+	ADD("P11", a_reused_block_is_not_read_as_the_old_one,
+	    a_reused_state_is_not_read_as_the_old_one, entries_that_change_twice_are_complete);
+	ADD("P12", a_changing_entry_is_read_by_its_before_image,
+	    entries_that_change_twice_are_complete);
+	ADD("P13", a_changing_entry_is_read_by_its_before_image,
+	    entries_that_change_twice_are_complete);
+	ADD("X1", a_returned_claim_shows_the_readers_stores);
+	ADD("X2", a_ring_of_an_ended_thread_shows_its_stores);
+	ADD("alone", long_pauses_stay_within_the_block);
 	failed = run(s);
 	target_remove_folder();
 	return failed != 0;

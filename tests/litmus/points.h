@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Included before everything else: the places where a stress test kills the process, in the shim
- * and in the fold that both sides run, are those where a litmus test holds it.
+ * Included before everything else. Turns each kill point of the shim and of the shared fold into a
+ * place where a litmus test can stop the thread.
  */
 #ifndef TESTS_LITMUS_POINTS_H
 #define TESTS_LITMUS_POINTS_H

@@ -28,7 +28,7 @@ static char path[320];
 static uint32_t running; /* the function, or 0 */
 static pthread_mutex_t gil = PTHREAD_MUTEX_INITIALIZER;
 
-/* --- what there is no interpreter for --------------------------------------------------------- */
+/* --- stubs for what needs an interpreter ------------------------------------------------------ */
 
 void threadname_publish_native(uint32_t number)
 {
@@ -111,7 +111,7 @@ void target_remove_folder(void)
 	struct dirent *e;
 
 	while (dir && (e = readdir(dir)))
-		unlinkat(dirfd(dir), e->d_name, 0); /* not . and .., which are folders */
+		unlinkat(dirfd(dir), e->d_name, 0); /* fails for . and .., which are folders */
 	if (dir)
 		closedir(dir);
 	rmdir(folder);

@@ -23,11 +23,11 @@ void *__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t o
 int __wrap_munmap(void *addr, size_t bytes);
 
 static char *arena;
-static ino_t inode; /* of the file that is mapped there; each side asks in a turn of its own */
+static ino_t inode; /* of the mapped file; each side maps it in its own turn */
 
 /*
- * By the system call alone: what ThreadSanitizer knows to be mapped, it takes for written by
- * whoever did. That the recording is mapped there is known to both sides.
+ * Uses the system call directly. ThreadSanitizer counts an intercepted mmap() as a write by its
+ * caller, but both sides know that the recording is mapped here.
  */
 void *__wrap_mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
@@ -78,7 +78,7 @@ static void wait_for(int mine)
 		sched_yield();
 }
 
-/* The same, with all that was done before. */
+/* The same, and orders all earlier stores. */
 static void hand_over(int to)
 {
 	__atomic_store_n(&turn, to, __ATOMIC_RELEASE);

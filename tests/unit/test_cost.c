@@ -461,7 +461,7 @@ START_TEST(functions_keep_the_inside_overhead_of_their_own_calls)
 }
 END_TEST
 
-/* Starts a frame that was running when recording began. It is no call and has no overhead. */
+/* Starts a frame that was running when recording began. It has no call and no overhead. */
 static void begin_found(struct thread *t, uint32_t fn)
 {
 	struct kind found = { PYPROF_NAME_CODE, PYPROF_OPEN, PYPROF_RETURN };

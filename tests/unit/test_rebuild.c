@@ -479,7 +479,7 @@ START_TEST(threads_in_one_ring_are_separated)
 }
 END_TEST
 
-/* By default the summary lists no threads. */
+/* The summary lists no threads by default. */
 START_TEST(threads_are_listed_on_request_only)
 {
 	put(PYPROF_THREAD, 1, 0);

@@ -232,7 +232,9 @@ static const struct {
 	{ { "line" }, "CBEAD", "DAEBC" },
 	{ { "name" }, "CADEB", "BEDAC" },
 	{ { "nfl" }, "CDEAB", "BAEDC" },
-	{ { "stdname" }, "DBAEC", "CEABD" }, /* "a.py:10(m)" < "a.py:9(z)", "~" last but for { */
+	{ { "stdname" },
+	  "DBAEC",
+	  "CEABD" }, /* "a.py:10(m)" < "a.py:9(z)"; only "{" sorts after "~" */
 	{ { "-1" }, "DBAEC", "CEABD" },
 	{ { "0" }, "BACDE", "EDCAB" },
 	{ { "1" }, "DABCE", "ECBAD" },

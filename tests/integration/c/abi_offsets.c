@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prints "NAME VALUE" of what tests in tests/integration change in a recording. */
+/* Prints "NAME VALUE" for each offset that tests in tests/integration change in a recording. */
 #include <stdio.h>
 
 #include "pyprof/format.h"

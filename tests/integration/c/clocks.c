@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A library to preload: counts how often the system is asked for CPU time, and divides it by
- * CPU_CLOCK_DIVISOR, where that is set: a thread that has its processor for a part of the time only, in
- * turns too short to be seen. With CLOCK_FROZEN, CLOCK_MONOTONIC stands still. Counts naps, too, and prints their
- * number on stderr at the end where COUNT_NAPS is set.
+ * A library to preload. Counts the system calls that read CPU time and divides that time by
+ * CPU_CLOCK_DIVISOR, if set. This simulates a thread that has its processor only in short slices.
+ * With CLOCK_FROZEN, CLOCK_MONOTONIC stands still. With COUNT_NAPS, prints the number of naps on
+ * stderr at the end.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A library to preload: counts what is allocated, and the locks that are taken, in the whole process. */
+/* A library to preload: counts allocations and locks in the whole process. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <pthread.h>

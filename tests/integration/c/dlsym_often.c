@@ -2,8 +2,10 @@
 /*
  * usage: dlsym_often TIMES LIBRARY...
  *
- * No Python. Opens the libraries, calls dlsym TIMES times, opens the last one, and calls it once more. Prints how many objects the
- * shim looked at in the TIMES calls and in the last. Must be linked with -rdynamic: the shim is to find our dl_iterate_phdr.
+ * A program without Python. Opens all libraries but the last, calls dlsym TIMES times, opens the
+ * last one, and calls dlsym once more. Prints how many objects the shim looked at in the TIMES
+ * calls and in the last one. Must be linked with -rdynamic, so that the shim finds our
+ * dl_iterate_phdr.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

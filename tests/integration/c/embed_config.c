@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* embed_config ARG...: what `python ARG...` does, by PyConfig and Py_RunMain. */
+/* embed_config ARG...: does the same as `python ARG...`, by PyConfig and Py_RunMain. */
 #include <Python.h>
 
 int main(int argc, char **argv)

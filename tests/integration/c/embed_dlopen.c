@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * embed_dlopen local|global LIBPYTHON SOURCE: a host that was not linked to Python, loads it late,
+ * embed_dlopen local|global LIBPYTHON SOURCE: a host that is not linked to Python, loads it late,
  * and finds each function by dlsym.
  */
 #include <dlfcn.h>

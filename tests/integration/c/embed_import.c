@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* embed_import MODULE FUNCTION CALLS: calls MODULE.FUNCTION(i), and runs nothing in __main__. */
+/* embed_import MODULE FUNCTION CALLS: calls MODULE.FUNCTION(i), and runs no code in __main__. */
 #include <Python.h>
 
 int main(int argc, char **argv)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * embed_pool THREADS SOURCE FIRST: the threads are there before Python is. Once the main thread has run
- * FIRST, each runs SOURCE twice, and leaves Python in between.
+ * embed_pool THREADS SOURCE FIRST: starts the threads before Python. After the main thread has run
+ * FIRST, each runs SOURCE twice and leaves Python in between.
  */
 #include <Python.h>
 #include <pthread.h>

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* embed_run ROUNDS SOURCE: an interpreter for each round, which runs SOURCE in its __main__. */
+/*
+ * embed_run ROUNDS SOURCE: starts an interpreter for each round, and runs SOURCE in its __main__.
+ */
 #include <Python.h>
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * embed_subinterpreters N SOURCE: SOURCE in the main interpreter, in N others, and in the main one again.
- * On 3.12 and later the others have a GIL each, and threads in which they run at the same time.
+ * embed_subinterpreters N SOURCE: runs SOURCE in the main interpreter, in N others, and in the main
+ * one again. On 3.12 and later each of the others has its own GIL and runs in its own thread, all
+ * at the same time.
  */
 #include <Python.h>
 #include <pthread.h>

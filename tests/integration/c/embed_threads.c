@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * embed_threads THREADS SOURCE [FIRST]: C threads that each run SOURCE through PyGILState_Ensure,
- * after the main thread has run FIRST.
+ * embed_threads THREADS SOURCE [FIRST]: starts C threads that each run SOURCE through
+ * PyGILState_Ensure, after the main thread has run FIRST.
  */
 #include <Python.h>
 #include <pthread.h>

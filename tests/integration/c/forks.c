@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Forks as C libraries make them, for ctypes: in threads that do not hold the GIL, in a signal
- * handler, and past fork(2).
+ * Forks as C libraries do, for ctypes: in threads without the GIL, in a signal handler, and without
+ * fork(2).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,7 +15,10 @@
 
 pid_t _Fork(void);
 
-/* As a library that starts helpers does: n children that end at once. How many did so well. */
+/*
+ * Starts n children that end at once, as a library with helper processes does. Returns how many
+ * succeeded.
+ */
 int spawn_helpers(int n)
 {
 	int n_well = 0, status;
@@ -41,7 +44,10 @@ static void fork_in_handler(int signal)
 	errno = saved;
 }
 
-/* From now on a fork in a signal handler after each `us` of processor time; 0: no more. How many there were. */
+/*
+ * Forks in a signal handler after each `us` of processor time; 0 stops it. Returns the number of
+ * forks.
+ */
 int fork_by_signal(int us)
 {
 	struct sigaction action = { .sa_handler = fork_in_handler, .sa_flags = SA_RESTART };
@@ -67,7 +73,7 @@ int fork_safe(void)
 	return _Fork();
 }
 
-/* By an instruction of its own, which nothing can see. */
+/* Forks by an inline system call, which no interposed function can see. */
 int fork_inline(void)
 {
 	long pid;
@@ -80,7 +86,7 @@ int fork_inline(void)
 	return (int)pid;
 }
 
-/* clone(2) of the C library: the child runs `run`, which does not return. */
+/* Calls clone(2) of the C library. The child calls `run`, which does not return. */
 int clone_with(int (*run)(void *))
 {
 	const size_t bytes = 1 << 20;

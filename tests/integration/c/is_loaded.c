@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Prints whether it runs with other rights than its caller's, and whether the shim is there. */
+/* Prints whether it has other rights than its caller, and whether the shim is loaded. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * no_python: what looks like an interpreter of the version that VERSION (a macro) says, and is none. Prints
+ * no_python: looks like an interpreter of the version VERSION (a macro), but is not one. Prints
  * whether its table of modules has been replaced.
  */
 #include <stdio.h>

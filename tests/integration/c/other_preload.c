@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A library that a user preloads for reasons of their own: the program finds it by its function. */
+/* A library that a user preloads. The program finds it by its function. */
 int answer_of_other_preload(void);
 
 int answer_of_other_preload(void)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A shared object that is linked to libpython and runs a text in it; see plugin_host.c. */
+/* A shared object that is linked to libpython and runs Python source; see plugin_host.c. */
 #include <Python.h>
 
 int plugin_run(const char *source)

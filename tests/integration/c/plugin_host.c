@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* plugin_host PLUGIN SOURCE: a host that knows nothing of Python loads a plugin that does. */
+/* plugin_host PLUGIN SOURCE: a host without Python that loads a plugin with Python. */
 #include <dlfcn.h>
 #include <stdio.h>
 

@@ -28,7 +28,7 @@
 	 PTRACE_O_TRACEEXEC | PTRACE_O_EXITKILL)
 
 static bool made[N_CALLS];
-static long mark = -1; /* nothing counts before a call of this number */
+static long mark = -1; /* calls count from the first one of this number on */
 
 static int not_permitted(const char *what)
 {
@@ -48,7 +48,9 @@ static void note(pid_t pid)
 	made[info.entry.nr] |= mark < 0;
 }
 
-/* Lets all go on from stop to stop until the first one has ended -> its status. */
+/*
+ * Continues all processes from stop to stop until the first one has ended, and returns its status.
+ */
 static int follow(pid_t first)
 {
 	int status, result = 125;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A library to preload: takes all thread-specific keys of the process but KEYS_LEFT. */
+/* A library to preload: takes all thread-specific keys of the process except KEYS_LEFT. */
 #include <pthread.h>
 #include <stdlib.h>
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * C functions that take the profile hook under names that nobody knows, by the C-API and as yappi does, and evaluators of
- * frames (PEP 523). The library is loaded with ctypes.PyDLL; the Python API is resolved in the process that loads it.
+ * C functions, under unknown names, that take the profile hook by the C-API and as yappi does; and
+ * frame evaluators (PEP 523). ctypes.PyDLL loads the library, and the Python API is resolved in the
+ * process that loads it.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -41,7 +42,7 @@ static void *none(void)
 	return &_Py_NoneStruct;
 }
 
-/* PyThreadState.c_profilefunc, and what the evaluation loop looks at first. */
+/* Sets PyThreadState.c_profilefunc and the field that the evaluation loop checks first. */
 static void put(void *thread, tracefunc f)
 {
 	char minor = Py_GetVersion()[3] == '.' ? Py_GetVersion()[2] : '0' + 10;
@@ -106,7 +107,7 @@ static void *wipe_all(void *self, void *arg)
 	return none();
 }
 
-/* A new built-in function, whose calls the interpreter tells of. */
+/* Returns a new built-in function, whose calls the interpreter reports. */
 void *make(int which)
 {
 	static struct method methods[] = {
@@ -118,7 +119,7 @@ void *make(int which)
 	return PyCFunction_NewEx(&methods[which], NULL, NULL);
 }
 
-/* The same without an event for the call: a function of ctypes is none that the interpreter tells of. */
+/* The same without a call event, because the interpreter reports no calls of ctypes functions. */
 void drop(void)
 {
 	PyEval_SetProfile(NULL, NULL);
@@ -141,7 +142,7 @@ static void set_evaluator(evaluator f)
 	_PyInterpreterState_SetEvalFrameFunc(PyInterpreterState_Main(), f);
 }
 
-/* As torch's dynamo does, which keeps what was there, and may do so again while it is still in use. */
+/* Keeps the previous evaluator, as torch's dynamo does, and may do so again while it is in use. */
 void chain(void)
 {
 	evaluator now = _PyInterpreterState_GetEvalFrameFunc(PyInterpreterState_Main());
@@ -157,7 +158,7 @@ void unchain(void)
 	set_evaluator(previous);
 }
 
-/* As pydevd does, which knows only the interpreter's. */
+/* Replaces the evaluator and calls the interpreter's own, as pydevd does. */
 void replace(void)
 {
 	set_evaluator(evaluate_default);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * rounds LIBPYTHON N SOURCE...: N times an interpreter, from Py_Initialize to Py_Finalize. In between
- * the host takes all memory that one gave back: nothing of the next lies where it lay.
+ * rounds LIBPYTHON N SOURCE...: starts an interpreter N times, from Py_Initialize to Py_Finalize.
+ * In between, the host allocates all memory that the last one freed, so that the next interpreter
+ * lies elsewhere.
  */
 #include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-/* 16 MiB in pieces small enough for every hole. */
+/* Allocates 16 MiB in pieces small enough for every gap. */
 static void take_holes(void)
 {
 	for (int i = 0; i < 1 << 15; i++) {
