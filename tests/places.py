@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Where tests and benchmarks put recordings. Needs the standard library only."""
+"""Chooses the folder of recordings for tests and benchmarks. Needs the standard library only."""
 
 import os
 import tempfile
@@ -9,8 +9,9 @@ ENOUGH_BYTES = 1 << 30  # several workers record at the same time, with rings of
 
 
 def memory():
-    """/dev/shm, where recordings lie by default; where it is small, as the 64 MiB of many containers, the
-    folder of temporary files."""
+    """Returns /dev/shm, the default for recordings. If it is small, as the 64 MiB of many
+    containers, returns the folder of temporary files.
+    """
     try:
         info = os.statvfs(SHARED)
     except OSError:

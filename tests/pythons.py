@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Which interpreters there are to test and to measure: every CPython from 3.8 on that has a GIL; and, apart from
-these, those that have none.
+"""Finds the interpreters to test and to measure: every CPython from 3.8 on that has a GIL, and
+separately those without one.
 
-Those named in PYTHONS (separated by blanks or colons), else those on PATH, in the usual places and
-under pyenv. A name in PYTHONS that is none of them is an error. Needs the standard library only.
+Uses PYTHONS (separated by blanks or colons) if set, else PATH, the usual places and pyenv. A name
+in PYTHONS that is no such interpreter is an error. Needs the standard library only.
 
-As a program: prints them, and the versions of which there is none.
+As a program, prints the interpreters and the missing versions.
 """
 
 import glob
@@ -23,7 +23,7 @@ PROBE = (
 
 @dataclass(frozen=True)
 class Python:
-    """One interpreter: `version` is (3, 11, 7), `shared` tells whether it links libpython.so."""
+    """An interpreter. `version` is (3, 11, 7); `shared` is true if it links libpython.so."""
 
     exe: str
     version: tuple
@@ -34,11 +34,11 @@ class Python:
         return "%d.%d.%d-%s" % (*self.version, "shared" if self.shared else "static")
 
 
-MINORS = range(8, 16)  # of Python 3: what pyshim serves
+MINORS = range(8, 16)  # minor versions of Python 3 that pyshim supports
 
 
 class NoPython(SystemExit):
-    """A name in PYTHONS that stands for no interpreter to test."""
+    """A name in PYTHONS is not an interpreter to test."""
 
 
 def _named():
@@ -46,8 +46,9 @@ def _named():
 
 
 def _candidates():
-    """Programs that may be interpreters; those named in PYTHONS are asked where they lie, for a name
-    may be that of a script that starts another (pyenv's are)."""
+    """Returns programs that may be interpreters. Asks those named in PYTHONS for their path,
+    because a name may be a script that starts another program (pyenv's are).
+    """
     if _named():
         return [_ask(p, "import sys; print(sys.executable)") or p for p in _named()]
     places = os.environ.get("PATH", "").split(":") + ["/usr/bin", "/usr/local/bin"]
@@ -62,7 +63,7 @@ def _candidates():
 
 
 def _ask(exe, source):
-    """What an interpreter prints; "" where it cannot be run or fails."""
+    """Returns the output of an interpreter, or "" if it cannot run or fails."""
     try:
         out = subprocess.run([exe, "-I", "-c", source], stdout=subprocess.PIPE, text=True)
     except OSError:
@@ -81,7 +82,7 @@ def _links_libpython(exe):
 
 
 def _probe(exe):
-    """(version, has no GIL) of a CPython that is tested; None for any other program."""
+    """Returns (version, has no GIL) of a supported CPython; None for any other program."""
     real = os.path.realpath(exe)
     if not os.access(real, os.X_OK) or not _is_elf(real):
         return None

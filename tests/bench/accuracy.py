@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""How right the reported times are: samples, and the figures that are made of them.
+"""The error of the reported times: samples, and the figures made of them.
 
     {"machine": {...}, "interpreters": {TAG: {
         "version": [3, 12, 1], "calibration": TEXT,
         "works": {NAME: [{MODE: SAMPLE, ...}, ...]}}}}      a list of rounds
 
-A sample is {"runs": [ns, ...], "parts": {NAME: [ns, ...]}}: each run's whole time, and that of what it
-is made of. Of the mode `bare` these are what the process's own clock said, of the others the cumulative
-times in the profile; there "spin_..." are self times.
+A sample is {"runs": [ns, ...], "parts": {NAME: [ns, ...]}}: the time of each run, and of its parts. In
+mode `bare` the process's own clock measures them. In the others they are cumulative times of the
+profile, and self times for "spin_...".
 
-Times are elapsed ones, for it is those that profiles have. A machine that does other things as well makes
-them longer, at any time; so there are many short runs in each process, of which the least counts, on both sides. Of
-the rounds the median counts, for some processes are quicker or slower than others in all their runs.
+Times are elapsed times, as in profiles. Other work on the machine makes them longer at any time, so each
+process makes many short runs and the least one counts, on both sides. Some processes are faster or
+slower than others in all of their runs, so the median of the rounds counts.
 """
 
 import json
@@ -31,7 +31,7 @@ TARGET = Path(__file__).resolve().parent / "accuracy_target.py"
 BARE, RAW, CORRECTED, CPROFILE = "bare", "raw", "corrected", "cprofile"
 REPORTED = (RAW, CORRECTED, CPROFILE)
 MODES = {BARE: Mode(), RAW: Mode(shim={}), CPROFILE: Mode(hook="cprofile")}
-# What must hold.
+# The limits of all results.
 SHARE_POINTS = 3
 TOTAL_PART, TOTAL_MEDIAN_PART = 0.05, 0.02
 SPIN_PART, SPIN_NS = 0.05, 20
@@ -40,7 +40,9 @@ FLAT = {"flat": "flat program, in bare time", "flat_in_c": "... that works in C 
 
 
 def take_priority():
-    """In a child: before what else runs, if we may. The scheduler weighs groups, a session each."""
+    """Raises the priority of a child process, if permitted. The scheduler weighs groups, so each
+    child gets its own session.
+    """
     os.setsid()
     try:
         Path("/proc/self/autogroup").write_text("-19\n")
@@ -54,7 +56,7 @@ def take_priority():
 
 @dataclass
 class Accuracy(Bench):
-    """Adds reports. One calibration for each interpreter, kept in our own folder."""
+    """A Bench that makes reports. It calibrates each interpreter once, in a folder of its own."""
 
     def start(self, command, cpu, **options):
         return super().start(command, cpu, preexec_fn=take_priority, **options)
@@ -70,17 +72,19 @@ class Accuracy(Bench):
                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
 
     def calibrate_reader(self, python, n_calls):
-        """Kept however busy the machine is: what is printed tells, and so do the rounds."""
+        """Keeps the calibration even on a busy machine. The output and the rounds show how busy it
+        was.
+        """
         return self.read("--calibrate", n_calls, "--python", python.exe, "--keep-anyway")
 
     def times(self, recording, bias):
-        """As accuracy_target.py has them."""
+        """Returns the times of a profile in the form of accuracy_target.times_of()."""
         out = self.work / "pstats"
         self.read("--bias", bias, "-o", out, recording)
         return accuracy_target.times_of(marshal.loads(out.read_bytes()))
 
     def take(self, python, mode, work, n, repeats):
-        """{mode: sample}: a recorded process is read twice over, without and with the correction."""
+        """Returns {mode: sample}. Reads each recording twice, raw and corrected."""
         out = self.finish(self.target(python, MODES[mode], [MODES[mode].hook, work, json.dumps(n),
                                                             repeats]))
         result = json.loads(out)
@@ -97,12 +101,14 @@ class Accuracy(Bench):
 
 
 def each(times, name):
-    """Those of name_0, name_1, ..."""
+    """Returns the times of name_0, name_1, ..."""
     return [(one, t) for one, t in times.items() if re.fullmatch(name + r"_\d+", one)]
 
 
 def sample_of(times, measured):
-    """`measured`: names of parts. A function that has many callers has a time for each of them."""
+    """Returns a sample. `measured` are the names of parts. A function with many callers has one
+    time for each.
+    """
     parts = {}
     for name in measured:
         parts[name] = [ct for _, (_, ct, _) in each(times, "caller_" + name)]
@@ -124,7 +130,7 @@ class Figure:
 
 
 def total(rounds, mode):
-    """Reported time in that of the bare run."""
+    """Reported time divided by the time of the native run."""
     def least(r, m):
         return min(r[m]["runs"])
 
@@ -133,9 +139,9 @@ def total(rounds, mode):
 
 
 def share(rounds, mode):
-    """Of a program in two halves that take as long, the per cent that the one full of calls has.
+    """Share, in per cent, of the half full of calls in a program with two halves of equal length.
 
-    They take nearly as long; each is told in its bare run's time.
+    Their lengths differ a little, so each half is divided by its time in the native run.
     """
     def halves(r, m):
         return [min(r[m]["parts"][name]) for name in ("half_calls", "half_flat")]
@@ -153,7 +159,7 @@ def share(rounds, mode):
 
 @dataclass(frozen=True)
 class Spin:
-    """One case, ns a call: what is known, and by how much the reported times differ from it."""
+    """One case, in ns a call: the known time and the errors of the reported times."""
 
     name: str
     n_calls: int
@@ -168,7 +174,7 @@ class Spin:
 
 
 def spins(rounds, mode):
-    """Medians of the rounds."""
+    """Returns the medians of the rounds."""
     def least(r, m, name):
         return min(r[m]["parts"][name])
 
@@ -191,12 +197,14 @@ def spins(rounds, mode):
 
 
 def totals_off(works, mode, programs):
-    """By how much of the bare time each program's total is off."""
+    """Returns the error of each program's total, relative to its native time."""
     return [abs(total(works[p], mode).median - 1) for p in programs if p in works]
 
 
 def summary(works, mode, programs):
-    """The lines of the table in README.md, medians of the rounds, for one interpreter: {what: text}."""
+    """Returns the lines of the table in README.md for one interpreter, as medians of the rounds:
+    {line: text}.
+    """
     lines = {}
     if "fifty" in works:
         lines["of two halves, the calls have %"] = "%.0f" % share(works["fifty"], mode).median

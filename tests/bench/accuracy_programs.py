@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Programs of different make, whose times are to be believed: name -> function of n.
+"""Programs of many kinds, to measure the error of reported times: name -> function of n.
 
-What profilers get wrong depends on how calls and other work are mixed, so there are as many mixes here
-as could be thought of. None of them is one that pyshim-read calibrates itself by; but some of those are of
-the same make, and were chosen knowing how far off these were.
+The error of a profiler depends on the mix of calls and other work, so the mixes differ as much as
+possible. pyshim-read does not calibrate itself with any of these programs. Some of its own
+calibration programs are similar, and were chosen knowing the errors of these.
 """
 
 import argparse
@@ -322,7 +322,9 @@ def flat(n):
 
 
 def flat_in_c(n):
-    """No calls either, but what takes time is what a bytecode does, not how many there are."""
+    """A program without calls that spends its time inside slow bytecodes instead of in many fast
+    ones.
+    """
     found, numbers, big, modulus = 0, tuple(range(100)), 3**400, 7**300
     for _ in range(n):
         found += (-1 in numbers) + (big * big % modulus > 0)

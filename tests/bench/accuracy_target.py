@@ -2,10 +2,10 @@
 """usage: accuracy_target.py HOOK WORK N REPEATS      HOOK: none, cprofile; N: JSON
        accuracy_target.py calibrate WORK SECONDS
 
-The process whose times tools/bench-accuracy looks at. Calls a workload once to warm up, and then
-REPEATS times, each time from a function of its own, run_0, run_1, ..., so that a profile has each of
-them apart. Prints JSON: how many ns each took by the process's own clock, and what cProfile says,
-where that was asked for, as times_of() has it.
+The process that tools/bench-accuracy measures. Calls a workload once to warm up, and then REPEATS
+times, each time from another function, run_0, run_1, ..., so that a profile separates the runs. Prints
+JSON: the ns of each run by the process's own clock and, on request, the times of cProfile in the form
+of times_of().
 """
 
 import gc
@@ -27,7 +27,7 @@ def runners(repeats):
 
 
 def least_time(work, n, tries):
-    """Of its own parts, where a work times them."""
+    """Returns the time of the work's own parts, if it times them."""
     times = []
     for _ in range(tries):
         accuracy_works.measured.clear()
@@ -54,7 +54,9 @@ def cprofile():
 
 
 def times_of(stats):
-    """{name: [self ns, cumulative ns, {caller: self ns}]}: none that is asked for is there twice."""
+    """Returns {name: [self ns, cumulative ns, {caller: self ns}]}. Names that are asked for are
+    unique.
+    """
     return {name: [tt * 1e9, ct * 1e9, {key[2]: edge[2] * 1e9 for key, edge in callers.items()}]
             for (_, _, name), (_, _, tt, ct, callers) in stats.items()}
 

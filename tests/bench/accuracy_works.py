@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What tools/bench-accuracy runs: accuracy_programs.py, and what is known beforehand.
+"""The programs of tools/bench-accuracy: those of accuracy_programs.py and some with known times.
 
-`measured` is what a work found out by the process's own clock while it ran: the times of its parts
-in ns, of which a profile has its own opinion. Each part runs in functions of its own by name, so that a
-profile tells the part of one run from that of another: "caller_NAME_0" is what was timed in the first.
+`measured` holds the times of a work's parts in ns, by the process's own clock, to be compared with
+the profile. Each part of each run has functions of its own names: "caller_NAME_0" is the first
+timed run of NAME.
 """
 
 import time
 
 import accuracy_programs
 
-SPINS = 20000  # rounds of a spin's loop, over all calls of a case in one run
+SPINS = 20000  # rounds of a spin's loop, for all calls of a case in one run
 COUNTS = (1, 100, 10000, 1000000)
-SLICE = 10000  # calls in a run: more than these are made by as many callers
-REPEATS = 25  # of a work in one process: the last cases have all their calls then
+SLICE = 10000  # calls in a run; larger numbers are divided among several callers
+REPEATS = 25  # repeats in one process; the last cases have made all their calls then
 measured, serials, shared = {}, {}, {}
 
 
@@ -31,7 +31,7 @@ def define(source, name):
 
 
 def serial(name):
-    """How often this part has run before, to warm up too."""
+    """Returns how often this part has run before, including warm-up."""
     serials[name] = serials.get(name, -1) + 1
     return serials[name]
 
@@ -91,14 +91,14 @@ def {caller}(spin, n, rounds):
 
 
 def cases():
-    """(name, its caller, calls, rounds of each call)"""
+    """Returns (name, its caller, calls, rounds of each call)."""
     for kind, source in CALLERS.items():
         for n in COUNTS:
             yield "%s_%d" % (kind, n), source, n, max(1, SPINS // n)
 
 
 def spin_once(name, source, n, k):
-    """What is called oftener than a slice has calls is one function for all of them."""
+    """Returns one function for all cases that make more calls than a slice has."""
     i = serial(name)
     names = {"caller": "caller_%s_%d" % (name, i), "between": "between_%s_%d" % (name, i),
              "spin": "spin_%s" % name + ("_%d" % i if n <= SLICE else "")}
@@ -109,7 +109,7 @@ def spin_once(name, source, n, k):
 
 
 def spins(_):
-    """Beside the cases: how long the body of such a function takes where nothing is called."""
+    """Runs the cases, and times the same loop body without calls."""
     for n, k in {(min(n, SLICE), k) for _, _, n, k in cases()}:
         spin_once("inline_%d" % k, INLINE + BODY, n, k)
         spin_once("empty_%d" % k, INLINE + "pass\n", n, k)

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: counted.py N KIND...
 
-What tests/bench/instructions.py counts the instructions of. Between two calls of os.getppid() lies
-one stretch: of each KIND each of its VARIANTS, first N pairs of events and then 3 N, the stretch's
-own call among them. valgrind closes a part of its output whenever getppid() is called.
+The program that tests/bench/instructions.py counts instructions of. For each KIND and each of its
+VARIANTS it runs N pairs of events and then 3 N, including the call of the loop itself. It calls
+os.getppid() between the two: valgrind closes a part of its output at each getppid().
 
-The variants do the same with other functions: a function whose address shares its place in a hash
-table with another takes longer to be found, and which one that is depends on the machine.
+Variants do the same with other functions. A function whose address collides with another in a hash
+table takes longer to find, and the collisions depend on the machine.
 """
 
 import os
@@ -16,7 +16,7 @@ VARIANTS = 4
 
 
 def new_stretch(body, before="pass"):
-    """A function of n that runs `body`; its code objects, and those of `before`, are new ones."""
+    """Returns a function of n that runs `body`. Its code objects and those of `before` are new."""
     scope = {}
     exec("%s\ndef stretch(n):\n    %s" % (before, body), scope)
     return scope["stretch"]
@@ -27,7 +27,7 @@ def calls(expression):
 
 
 def resumes():
-    body = "for _ in function(n - 2): pass"  # the generator's end is one more
+    body = "for _ in function(n - 2): pass"  # the generator's end is one more event
     return new_stretch(body, "def function(n):\n    yield from range(n)")
 
 
@@ -40,9 +40,9 @@ KINDS = {
 
 
 def main(n, kinds):
-    close_part = iter(os.getppid, -1)  # is called from C: no event
+    close_part = iter(os.getppid, -1)  # called from C: no event
     stretches = [stretch for kind in kinds for stretch in KINDS[kind]]
-    for stretch in stretches:  # what is seen for the first time, and what warms up
+    for stretch in stretches:  # first calls and warm-up
         stretch(200)
     for length, stretch in [(1, calls("0"))] + [(m, s) for s in stretches for m in (n, 3 * n)]:
         stretch(length)

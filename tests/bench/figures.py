@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""From samples to figures. PURE: what tools/bench has measured -> ratios.
+"""Turns samples of tools/bench into ratios. Has no side effects.
 
-What tools/bench writes as JSON, and these functions read:
+The JSON of tools/bench, which these functions read:
 
     {"machine": {...}, "interpreters": {TAG: {
         "version": [3, 12, 1],
@@ -9,8 +9,8 @@ What tools/bench writes as JSON, and these functions read:
         "startups": {NAME: [{MODE: [CPU ns, elapsed ns], ...}, ...]},
         "rebuild": [[records, reader's CPU ns, target's CPU ns], ...]}}}
 
-A figure is made twice: as the median of the rounds' own ratios, each of samples taken seconds apart;
-and as the ratio of the least samples of all rounds. Where the two agree, noise has no part in it.
+Each figure is computed twice: as the median of the ratios of each round, whose samples are seconds
+apart, and as the ratio of the least samples of all rounds. If both agree, noise did not matter.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ CPU, ELAPSED = 0, 1
 PYTHON_CALLS = ("calls", "methods", "fib")
 C_CALLS = ("len",)
 PYSHIM = ("ring", "fold", "live")
-# (mode, what it is compared with): at most this ratio of added times, by version.
+# (mode, its reference): the largest allowed ratio of added times, by version.
 GOALS = {
     ("ring", "floor"): {8: 1.3, 9: 1.3, 10: 1.25, 11: 1.15, 12: 1.25, 13: 1.25},
     ("ring", "stamp"): {},
@@ -34,7 +34,7 @@ GOALS = {
 class Figure:
     median: float
     least: float
-    spread: float  # half of what lies between the quartiles of the rounds
+    spread: float  # half of the interquartile range of the rounds
 
     def __str__(self):
         return "%.2f/%.2f" % (self.median, self.least)
@@ -56,7 +56,7 @@ def _least(series, mode, clock):
 
 
 def run_ratio(series, mode, clock=CPU):
-    """How many times as long as bare a run takes, or None where it was not measured."""
+    """Returns the run time in multiples of the native run, or None if not measured."""
     if not _has(series, mode, "bare"):
         return None
     return _figure([r[mode][clock] / r["bare"][clock] for r in series["rounds"]],
@@ -73,7 +73,9 @@ def _added_least(group, mode):
 
 
 def added_ratio(interpreter, names, mode, base):
-    """Added time per pair, its mean over some workloads, of one mode in that of another; or None."""
+    """Returns the added time per pair of one mode, divided by that of another, averaged over
+    workloads; or None.
+    """
     group = [interpreter["workloads"].get(name) for name in names]
     if not all(_has(s, mode, base, "bare") for s in group):
         return None
@@ -84,7 +86,7 @@ def added_ratio(interpreter, names, mode, base):
 
 
 def added_ns(series, mode):
-    """Added ns per pair; of a program, which has no pairs, None."""
+    """Returns the added ns per pair, or None for a program, which has no pairs."""
     if not series["pairs"] or not _has(series, mode, "bare"):
         return None
     return _figure([_added_in_round([series], mode, i) for i in range(len(series["rounds"]))],
@@ -92,7 +94,7 @@ def added_ns(series, mode):
 
 
 def off_ratio(interpreter, mode):
-    """The geometric mean, over all workloads, of run_ratio; or None."""
+    """Returns the geometric mean of run_ratio over all workloads, or None."""
     ratios = [run_ratio(s, mode) for s in interpreter["workloads"].values()]
     if not ratios or None in ratios:
         return None
@@ -105,7 +107,9 @@ def off_ratio(interpreter, mode):
 
 
 def above_cprofile(interpreter):
-    """(workload, mode, its added time in cProfile's) for what adds more than cProfile does."""
+    """Returns (workload, mode, added time relative to cProfile's) for each mode that adds more than
+    cProfile.
+    """
     found = []
     for name, series in interpreter["workloads"].items():
         for mode in PYSHIM:
@@ -119,14 +123,16 @@ def above_cprofile(interpreter):
 
 
 def start_up_ms(rounds, mode, clock):
-    """What a mode adds to the start, in ms."""
+    """Returns the ms that a mode adds to the start."""
     per_round = [(r[mode][clock] - r["bare"][clock]) / 1e6 for r in rounds]
     return _figure(per_round, (min(r[mode][clock] for r in rounds)
                                - min(r["bare"][clock] for r in rounds)) / 1e6)
 
 
 def rebuild_speed(samples):
-    """(million records a second of the reader's CPU, the reader's time in the target's)"""
+    """Returns (million records a second of the reader's CPU, reader's time divided by the
+    target's).
+    """
     speeds = [records / reader * 1e3 for records, reader, _ in samples]
     ratios = [reader / target for _, reader, target in samples]
     return (_figure(speeds, max(speeds)),

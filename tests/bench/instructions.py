@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Counts instructions with valgrind's callgrind: the same number on every run, on a busy machine too.
+"""Counts instructions with valgrind's callgrind, which gives the same number on every run, even on
+a busy machine.
 
-For each interpreter, of a pair (the event that enters and the one that leaves) of each kind of
-tests/bench/counted.py: what runs inside of libpyshim.so, and in what it calls. With a buffer that
-does not fill this is the way of a record into the ring; with the smallest one (`folded`) the fold is
-in it as well. For the reader: all that pyshim-read executes for one more record of a fib.
+For each interpreter and each kind of tests/bench/counted.py it counts a pair of events (enter and
+leave): all instructions inside of libpyshim.so and in the functions it calls. With a large buffer
+this is the cost of putting a record into the ring. With the smallest buffer (`folded`) it includes
+the fold. For the reader it counts all instructions of pyshim-read for one more record of a fib.
 
-Each number is the difference of two loops, one three times as long as the other, so that what
-happens once cancels out. The budget is tests/bench/instructions.txt.
+Each number is the difference of two loops, one three times as long as the other, so that one-off
+costs cancel out. The budget is tests/bench/instructions.txt.
 """
 
 import os
@@ -27,10 +28,10 @@ BUDGET = HERE / "instructions.txt"
 TOLERANCE = 1.05
 KINDS = ("call", "c_call", "c_method", "resume")
 FOLDED_KINDS = ("call", "c_call")
-# The shorter loop, in pairs: one block of 2,040 records, the longer one three. Being whole blocks they
-# change the block as often wherever in a block they begin.
+# Pairs in the shorter loop: one block of 2,040 records. The longer loop has three blocks. Whole
+# blocks change the block equally often, wherever in a block they begin.
 PAIRS = 1020
-# 1973 calls each; the shorter and the longer recording for the reader.
+# 1973 calls each, for the reader's shorter and longer recording
 FIB, FIBS = 15, (20, 60)
 CLOCK_TSC = 1
 CLOCK_AT = 88  # pyprof_header.clock
@@ -38,11 +39,12 @@ READER = "reader"
 
 
 class CannotCount(Exception):
-    """No instructions of the shim's usual path can be counted here, and why."""
+    """Instructions cannot be counted here; the text says why."""
 
 
 def compiler(build):
-    """What the shim was built by, such as "gcc-12 -O2": a budget holds for one."""
+    """Returns the compiler of the shim, such as "gcc-12 -O2". A budget is valid for one compiler.
+    """
     so = (build / "libpyshim.so").read_bytes()
     clang = re.search(rb"clang version (\d+)", so)
     gcc = re.search(rb"GCC: \([^)]*\) (\d+)", so)
@@ -52,7 +54,7 @@ def compiler(build):
 
 
 def read_budget():
-    """(compiler, {name: {kind: instructions}}): a name is "3.12" or "reader"."""
+    """Returns (compiler, {name: {kind: instructions}}). A name is "3.12" or "reader"."""
     built_by, budget = "", {}
     for line in BUDGET.read_text().splitlines():
         words = line.split("#")[0].split()
@@ -65,7 +67,7 @@ def read_budget():
 
 
 def exceeded(measured, budget):
-    """One line for each kind that takes more than its budget and the tolerance."""
+    """Returns one line for each kind that takes more than its budget plus the tolerance."""
     return [
         "%s: found %.1f instructions, expected at most %.1f (%.1f and %.0f %%)"
         % (kind, n, budget[kind] * TOLERANCE, budget[kind], 100 * TOLERANCE - 100)
@@ -94,17 +96,17 @@ def _callgrind(command, work, env, options=()):
         raise CannotCount("found no valgrind (`make deps` installs it)")
     if subprocess.run(["setarch", "-R", "true"], stderr=subprocess.DEVNULL).returncode:
         raise CannotCount("setarch -R is not permitted here: addresses would change the numbers")
-    # Addresses are hashed by the shim: they are to be the same in every run.
+    # The shim hashes addresses, so they must be equal in every run.
     _run(["setarch", "-R", "valgrind", "--tool=callgrind", "--dump-line=no",
           "--callgrind-out-file=%s/out" % work, *options, *command], env)
 
 
 def inclusive(part, target):
-    """What was executed in an object, and in all that it called; the object by its file's name.
+    """Returns the instructions of an object (by file name) and of all that it called.
 
-    A part is "key=value" lines that set the place (a name is given once with its number, "(7) x",
-    then by the number alone), and lines of costs, "position cost". The line after "calls=" has the
-    cost of the calls, all below included.
+    A part has "key=value" lines that set the position, and lines of costs, "position cost". A name
+    is given once with its number, "(7) x", and then by its number only. The line after "calls=" has
+    the inclusive cost of the calls.
     """
     names, cost = {}, 0
     here = callee = None
@@ -136,7 +138,7 @@ def inclusive(part, target):
 
 
 def _parts(work):
-    """The parts of a run in the order that they were closed; the last is what remained at exit."""
+    """Returns the parts of a run in the order of their ends. The last one is the rest at exit."""
     files = [f for f in work.glob("out.*") if f.name[4:].isdigit()]
     return sorted(files, key=lambda f: int(f.name[4:]))
 
@@ -150,16 +152,17 @@ def _check_clock(where):
 
 
 def _count_pairs(python, build, kinds, buffer):
-    """{kind: instructions of a pair} with that PYSHIM_BUFFER; of the variants, the median."""
+    """Returns {kind: instructions of a pair} with this PYSHIM_BUFFER, as medians of the variants.
+    """
     work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir=memory()))
     try:
-        # From the start: else __main__ itself is evaluated by way of the shim, and counts as its own.
+        # Start at init. Otherwise the evaluation of __main__ would go through the shim and count.
         env = {"LD_PRELOAD": build / "libpyshim.so", "PYSHIM_DIR": work, "PYSHIM_BUFFER": buffer,
                "PYSHIM_START": "init"}
         _callgrind([python.exe, "-S", "-s", HERE / "counted.py", PAIRS, *kinds], work, env,
                    ["--dump-before=getppid"])
         _check_clock(work)
-        # The shim itself may call getppid() when it begins: counted from the end.
+        # Counts parts from the end, because the shim itself may call getppid() when it begins.
         n_parts = 2 * VARIANTS * len(kinds)
         parts = _parts(work)[-n_parts:]
         if len(parts) < n_parts:
@@ -175,7 +178,7 @@ def _count_pairs(python, build, kinds, buffer):
 
 
 def count_shim(python, build):
-    """{kind: instructions of a pair}, with "_folded" where the fold is in it."""
+    """Returns {kind: instructions of a pair}. Kinds with "_folded" include the fold."""
     plain = _count_pairs(python, build, KINDS, "64M")
     folded = _count_pairs(python, build, FOLDED_KINDS, "64K")
     return {**plain, **{kind + "_folded": n for kind, n in folded.items()}}
@@ -188,7 +191,7 @@ FIB_CODE = (
 
 
 def fib_records(n):
-    """The calls and returns of fib(n) as above."""
+    """Returns the number of calls and returns of fib(n)."""
     a, b = 0, 1
     for _ in range(n + 1):
         a, b = b, a + b
@@ -198,7 +201,7 @@ def fib_records(n):
 def _count_reader(python, build, times):
     work = Path(tempfile.mkdtemp(prefix="pyshim-bench-", dir=memory()))
     try:
-        # A clock that counts: the same recording every time.
+        # A counting clock makes the same recording every time.
         env = {"LD_PRELOAD": build / "libpyshim.so", "PYSHIM_DIR": work, "PYSHIM_CLOCK": "count"}
         _run([python.exe, "-S", "-s", "-c", FIB_CODE.format(times=times, n=FIB)], env)
         recording = next(work.glob("pyprof.*"))
@@ -209,6 +212,6 @@ def _count_reader(python, build, times):
 
 
 def count_reader(python, build):
-    """{"record": instructions of pyshim-read for one record}"""
+    """Returns {"record": instructions of pyshim-read for one record}."""
     short, long = (_count_reader(python, build, times) for times in FIBS)
     return {"record": (long - short) / (fib_records(FIB) * (FIBS[1] - FIBS[0]))}

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Runs what is measured, one process for each sample: a workload under a mode, a start-up, a reader.
+"""Runs the measured processes, one for each sample: a workload under a mode, a start-up, a reader.
 
-A sample is [CPU ns, elapsed ns]. CPU time is what figures are made of, for a machine that does other
-things too stretches elapsed time at will; where a target may have to wait for a reader, elapsed time
-is given as well.
+A sample is [CPU ns, elapsed ns]. Figures use CPU time, because a busy machine stretches elapsed
+time. Elapsed time is kept for targets that wait for a reader.
 """
 
 import json
@@ -21,14 +20,14 @@ from places import memory
 HERE = Path(__file__).resolve().parent
 TARGET = HERE / "target.py"
 REPEATS = 5
-# A recording that grows by steps of an eighth grows in each of the repeats, which number fewer.
+# A recording grows by steps of an eighth, so it grows in each repeat if there are few.
 RING_BYTES = 2 << 30
 
 
 @dataclass(frozen=True)
 class Mode:
     hook: str = "none"  # of target.py
-    shim: dict = None  # settings under which the shim is preloaded; None: it is not
+    shim: dict = None  # settings of the preloaded shim; None: not preloaded
     reader: bool = False
     what: str = ""
 
@@ -60,7 +59,9 @@ def least(samples):
 
 
 def processors():
-    """(the target's, the reader's): the last two that we may use, or one for both."""
+    """Returns (processor of the target, processor of the reader): the last two available, or one
+    for both.
+    """
     allowed = sorted(os.sched_getaffinity(0))
     return allowed[-1], allowed[-2:][0]
 
@@ -79,7 +80,7 @@ def machine(target_cpu, reader_cpu):
 
 
 def table(heading, rows):
-    """Rows of cells; the first cell of each stands to the left."""
+    """Formats rows of cells. The first cell of each row is left-aligned."""
     rows = [[str("" if cell is None else cell) for cell in row] for row in [heading, *rows]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(heading))]
     for row in rows:
@@ -89,12 +90,14 @@ def table(heading, rows):
 
 
 class Failed(Exception):
-    """A measured process did not do what it was to do; the text says what was found."""
+    """A measured process failed; the text says what was found."""
 
 
 @dataclass
 class Bench:
-    """Where things are, and on which processors they run. A context: its folder goes at the end."""
+    """The paths and processors of a measurement. As a context manager it removes its folder at the
+    end.
+    """
 
     build: Path
     target_cpu: int
@@ -120,7 +123,7 @@ class Bench:
         return env
 
     def start(self, command, cpu, **options):
-        """A process on one processor: it inherits ours."""
+        """Starts a process on one processor, which it inherits."""
         os.sched_setaffinity(0, {cpu})
         return subprocess.Popen([str(word) for word in command], **options)
 
@@ -149,7 +152,7 @@ class Bench:
         return int(self.finish(self.target(python, MODES["bare"], arguments)))
 
     def start_reader(self, target):
-        """The reader of a target that says it is ready; it is given time to get going."""
+        """Starts the reader of a target that is ready, and waits until it reads."""
         target.stdout.readline()
         recordings = self.recordings()
         if len(recordings) != 1:
@@ -161,11 +164,11 @@ class Bench:
         return reader
 
     def sample(self, python, mode_name, workload, n):
-        """(pairs, [CPU ns, elapsed ns]): the least of REPEATS runs in one process."""
+        """Returns (pairs, [CPU ns, elapsed ns]): the least of REPEATS runs in one process."""
         mode = MODES[mode_name]
         target = self.target(python, mode, [mode.hook, workload, n, REPEATS])
         reader = self.start_reader(target) if mode.reader else None
-        result = json.loads(self.finish(target))  # writes a line: what a waiting one waits for
+        result = json.loads(self.finish(target))  # writes the line that a waiting target reads
         if reader:
             self.finish(reader)
         if mode_name == "ring":
@@ -176,7 +179,8 @@ class Bench:
         return result["pairs"], least(result["times"])
 
     def start_up(self, python, mode_name, name):
-        """[CPU ns, elapsed ns] of an interpreter that runs little, from fork to exit."""
+        """Returns [CPU ns, elapsed ns] of an interpreter with a minimal program, from fork to exit.
+        """
         mode = MODES[mode_name]
         command = [python.exe, "-c", STARTUPS[name]]
         os.sched_setaffinity(0, {self.target_cpu})
@@ -190,7 +194,7 @@ class Bench:
         return [round((usage.ru_utime + usage.ru_stime) * 1e9), wall]
 
     def read_cpu(self, recording):
-        """CPU ns of one pyshim-read."""
+        """Returns the CPU ns of one pyshim-read."""
         reader = self.build / "pyshim-read"
         command = [str(reader), "-o", str(self.work / "pstats"), str(recording)]
         os.sched_setaffinity(0, {self.target_cpu})
@@ -200,9 +204,9 @@ class Bench:
         return round((usage.ru_utime + usage.ru_stime) * 1e9)
 
     def rebuild(self, python, n):
-        """[records, CPU ns to read them, CPU ns of recording them], of a fib recorded just before.
+        """Returns [records, CPU ns to read them, CPU ns to record them] of a newly recorded fib.
 
-        What the reader takes for a recording of next to nothing is taken off.
+        Subtracts the reader's time for an empty recording.
         """
         mode = MODES["ring"]
         times = []

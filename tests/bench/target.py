@@ -2,9 +2,9 @@
 """usage: target.py HOOK WORKLOAD N REPEATS [FLOOR]      HOOK: none, floor, stamp, cprofile, yappi
        target.py calibrate WORKLOAD SECONDS
 
-The process that tools/bench measures. Runs a workload once to warm up and then REPEATS times, and
-prints JSON: how many pairs of events one run had, and of each its CPU time and its elapsed time in
-ns. Start-up is in neither. With PYSHIM_BENCH_WAIT set it first says "ready", and waits for a line.
+The process that tools/bench measures. Runs a workload once to warm up and then REPEATS times. Prints
+JSON: the number of pairs of events in a run, and the CPU time and elapsed time of each run in ns,
+without start-up. With PYSHIM_BENCH_WAIT set it prints "ready" and waits for a line before it begins.
 
 `calibrate` prints the N that takes about SECONDS.
 """
@@ -38,7 +38,7 @@ def hook_floor(path, name="floor_start"):
 
     start = getattr(ctypes.PyDLL(path), name)
     start()
-    if sys.version_info < (3, 12):  # the hook belongs to a thread
+    if sys.version_info < (3, 12):  # a hook is per thread
         workloads.threads.begin = start
 
 

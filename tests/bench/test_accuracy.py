@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""tools/bench-accuracy and what is behind it: the arithmetic on samples made up here, and one short run.
-No time is asserted.
+"""Tests of tools/bench-accuracy: its arithmetic on made-up samples, and one short run. No time is
+asserted.
 """
 
 import json
@@ -27,16 +27,19 @@ def runs(**times):
     return {mode: {"runs": list(t), "parts": {}} for mode, t in times.items()}
 
 
-def test_total():
-    """The least of each round's runs; 2.0, 1.5 and 1.0 of the bare ones; 150 of 80 in all."""
+def test_total_is_relative_to_the_native_run():
+    """The least run of each round counts: 2.0, 1.5 and 1.0 times native; 150 to 80 over all rounds.
+    """
     rounds = [runs(bare=(100, 120), raw=(250, 200)), runs(bare=(100, 100), raw=(150, 160)),
               runs(bare=(200, 80, 90), raw=(80 * 2, 170))]
     f = accuracy.total(rounds, RAW)
     assert (f.median, f.least) == (2.0, 150 / 80)
 
 
-def test_share():
-    """Of 100 and 200 bare: 150 and 250, 300 and 200, 100 and 200; in all 100 and 200."""
+def test_share_of_calls_is_scaled_by_the_native_run():
+    """Native halves take 100 and 200. Reported: 150 and 250, 300 and 200, 100 and 200; in all 100
+    and 200.
+    """
     def halves(calls, flat):
         return {RAW: {"runs": [], "parts": {"half_calls": calls, "half_flat": flat}},
                 BARE: {"runs": [], "parts": {"half_calls": [120, 100], "half_flat": [200]}}}
@@ -48,8 +51,8 @@ def test_share():
     assert accuracy.share(rounds[:2], RAW).least == pytest.approx(60)
 
 
-def test_spins():
-    """A spin of k rounds takes 3 ns each here; what is told is off by 19 ns a call, or by 21."""
+def test_spins_report_the_error_per_call():
+    """A spin of k rounds takes 3 ns each. The reported time is off by 19 or 21 ns a call."""
     def sample(off):
         parts = {}
         for name, _, n, k in accuracy_works.cases():
@@ -69,8 +72,8 @@ def test_spins():
             assert case.is_right() == (abs(off) <= max(20, 0.05 * 3 * k))
 
 
-def test_spins_of_several_rounds():
-    """What one round has of its own, all others have not; here the bare side, and what is told."""
+def test_offsets_of_one_round_cancel_out():
+    """An offset of one round, in native and reported times, must cancel out."""
     def sample(bare):
         parts = {}
         for name, _, n, k in accuracy_works.cases():
@@ -86,8 +89,8 @@ def test_spins_of_several_rounds():
         assert (case.off_self, case.off_total) == pytest.approx((7, 0))
 
 
-def test_summary():
-    """Of three rounds the median."""
+def test_summary_has_the_median_of_the_rounds():
+    """The summary has the median of three rounds."""
     def rounds(bare, raw, corrected):
         return [runs(bare=[bare], raw=[raw], corrected=[c]) for c in (corrected, corrected * 3, bare / 2)]
 
@@ -97,8 +100,8 @@ def test_summary():
     assert list(accuracy.summary(works, RAW, PROGRAMS).values()) == ["75.0", "100", "0", "1.01", "1.01"]
 
 
-def test_sample():
-    """Parts are told by name; a function of many callers has a time for each."""
+def test_parts_are_found_by_name_and_caller():
+    """Parts are found by name. A function with many callers has one time for each."""
     times = {"run_0": [1, 10, {}], "run_12": [1, 12, {}], "caller_a_0": [2, 20, {}],
              "caller_a_b_0": [3, 30, {}], "spin_a_3": [4, 40, {}],
              "spin_a_b": [5, 50, {"caller_a_b_0": 6, "caller_a_b_1": 7}]}
@@ -108,8 +111,8 @@ def test_sample():
 
 
 @pytest.mark.parametrize("python", PYTHONS[:1] + PYTHONS[1:][-1:], ids=lambda p: p.tag)
-def test_short_run(python, tmp_path):
-    """Every mode, on the oldest and the newest interpreter."""
+def test_a_short_run_has_every_mode(python, tmp_path):
+    """Runs every mode on the oldest and the newest interpreter."""
     out = tmp_path / "out.json"
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "bench-accuracy", "--build", BUILD, "--python", python.exe,
@@ -122,7 +125,7 @@ def test_short_run(python, tmp_path):
         assert set(one) == {BARE, RAW, CORRECTED, CPROFILE}
         for sample in one.values():
             assert len(sample["runs"]) == accuracy_works.REPEATS and min(sample["runs"]) >= 0
-    # Of a million calls, each slice has so many. The recording has what ran to warm up as well.
+    # Each slice has this many of a million calls. The recording includes the warm-up.
     parts = {mode: sample["parts"] for mode, sample in works["spins"][0].items()}
     n = 1000000 // accuracy_works.SLICE
     assert len(parts[BARE]["loop_1000000"]) == n
@@ -134,12 +137,12 @@ def test_short_run(python, tmp_path):
     assert len({line.count("|") for line in table}) == 1
 
 
-def test_every_program_has_work():
-    """Each of the works runs in this interpreter, and those that time their parts do."""
+def test_every_work_runs_and_fills_in_its_times():
+    """Works that time their parts must fill in all times."""
     for name in ("fifty", "spins"):
         accuracy_works.measured.clear()
         accuracy_works.find(name)([10, 10])
         assert accuracy_works.measured and all(t for v in accuracy_works.measured.values() for t in v)
     for name, program in PROGRAMS.items():
-        if name not in ("sympy", "jinja2", "pygments"):  # other packages
+        if name not in ("sympy", "jinja2", "pygments"):  # need packages that may be missing
             program(1)

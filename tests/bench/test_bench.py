@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""tools/bench, tools/bench-compare and what is behind them: the arithmetic on samples made up here, and
-one short run. No time is asserted.
+"""Tests of tools/bench and tools/bench-compare: their arithmetic on made-up samples, and one short
+run. No time is asserted.
 """
 
 import importlib.machinery
@@ -33,11 +33,12 @@ def load_tool(name):
 
 
 def series(pairs, *rounds):
-    """Rounds of CPU times by mode; elapsed ones are ten times as long."""
+    """Returns rounds of CPU times by mode. Elapsed times are ten times as long."""
     return {"pairs": pairs, "rounds": [{m: [t, 10 * t] for m, t in r.items()} for r in rounds]}
 
 
-# Bare 100, the floor adds 50, 60 and 40; ring 60, 90 and 48: 1.2, 1.5 and 1.2 floors.
+# Native runs take 100. The floor adds 50, 60 and 40; ring adds 60, 90 and 48: 1.2, 1.5 and 1.2
+# floors.
 THREE = (
     {"bare": 100, "floor": 150, "ring": 160, "cprofile": 200},
     {"bare": 110, "floor": 170, "ring": 200, "cprofile": 210},
@@ -45,23 +46,23 @@ THREE = (
 )
 
 
-def test_run_ratio():
+def test_run_ratio_is_the_median_of_rounds():
     f = figures.run_ratio(series(10, *THREE), "ring")
-    assert f.median == 1.6  # of 1.6, 200/110 and 1.48
+    assert f.median == 1.6  # the median of 1.6, 200/110 and 1.48
     assert f.least == 1.48
     assert f.spread == pytest.approx((200 / 110 - 1.48) / 4)
     assert figures.run_ratio(series(10, *THREE), "fold") is None
     assert figures.run_ratio(series(10, *THREE), "ring", figures.ELAPSED).least == 1.48
 
 
-def test_added():
+def test_added_time_is_per_pair_and_none_without_pairs():
     f = figures.added_ns(series(10, *THREE), "ring")
     assert (f.median, f.least) == (6.0, 4.8)
     assert figures.added_ns(series(0, *THREE), "ring") is None
 
 
-def test_added_ratio_is_of_means():
-    # Per pair: ring 6 and 1, the floor 5 and 0.5.
+def test_added_ratio_divides_the_means():
+    # Added per pair: ring 6 and 1, floor 5 and 0.5.
     quick = series(100, {"bare": 100, "floor": 150, "ring": 200})
     interpreter = {"workloads": {"calls": series(10, THREE[0]), "fib": quick}}
     f = figures.added_ratio(interpreter, ("calls", "fib"), "ring", "floor")
@@ -70,18 +71,18 @@ def test_added_ratio_is_of_means():
     assert figures.added_ratio(interpreter, ("calls", "len"), "ring", "floor") is None
 
 
-def test_above_cprofile():
+def test_modes_slower_than_cprofile_are_listed():
     slow = series(1, {"bare": 100, "cprofile": 200, "ring": 199, "fold": 250, "live": 200})
     assert figures.above_cprofile({"workloads": {"sort": slow}}) == [("sort", "fold", 1.5)]
 
 
-def test_off_ratio():
+def test_off_ratio_is_a_geometric_mean():
     half, double = series(1, {"bare": 100, "off": 50}), series(1, {"bare": 100, "off": 200})
     f = figures.off_ratio({"workloads": {"a": half, "b": double}}, "off")
     assert f.least == pytest.approx(1.0)
 
 
-def test_start_up_and_rebuild():
+def test_start_up_and_rebuild_figures():
     rounds = [{"bare": [10e6, 20e6], "ring": [12e6, 21e6]}, {"bare": [11e6, 19e6], "ring": [12e6, 22e6]}]
     cpu = figures.start_up_ms(rounds, "ring", figures.CPU)
     assert (cpu.median, cpu.least) == (1.5, 2.0)
@@ -89,12 +90,12 @@ def test_start_up_and_rebuild():
     assert (speed.median, ratio.least) == (100.0, pytest.approx(1 / 3))
 
 
-def test_changed():
+def test_a_change_must_exceed_the_spread_and_the_least():
     compare = load_tool("bench-compare")
     a = figures.Figure(1.5, 1.5, 0.1)
     assert compare.changed(a, figures.Figure(1.8, 1.7, 0.1))
     assert not compare.changed(a, figures.Figure(1.6, 1.6, 0.1))  # within the spreads
-    assert not compare.changed(a, figures.Figure(1.8, 1.4, 0.1))  # the least say the contrary
+    assert not compare.changed(a, figures.Figure(1.8, 1.4, 0.1))  # the least samples contradict
 
 
 CALLGRIND = """\
@@ -126,7 +127,7 @@ fn=(4)
 """
 
 
-def test_inclusive(tmp_path):
+def test_inclusive_counts_the_functions_that_an_object_calls(tmp_path):
     part = tmp_path / "out.1"
     part.write_text(CALLGRIND)
     assert instructions.inclusive(part, "libpyshim.so") == 70
@@ -134,14 +135,14 @@ def test_inclusive(tmp_path):
     assert instructions.inclusive(part, "libm.so.6") == 0
 
 
-def test_exceeded():
+def test_a_budget_is_exceeded_above_5_per_cent():
     budget = {"call": 100.0, "c_call": 100.0}
     assert not instructions.exceeded({"call": 104.9, "c_call": 50.0, "new": 9.0}, budget)
     assert len(instructions.exceeded({"call": 105.1, "c_call": 106.0}, budget)) == 2
 
 
 @pytest.mark.parametrize("n", [1, 5, workloads.FIB])
-def test_fib_calls(n):
+def test_fib_calls_equals_a_counted_run(n):
     counted = []
 
     def fibonacci(n):
@@ -154,8 +155,8 @@ def test_fib_calls(n):
 
 
 @pytest.mark.parametrize("python", PYTHONS[:1] + PYTHONS[1:][-1:], ids=lambda p: p.tag)
-def test_short_run(python, tmp_path):
-    """Every mode, on the oldest and the newest interpreter."""
+def test_a_short_run_has_every_mode(python, tmp_path):
+    """Runs every mode on the oldest and the newest interpreter."""
     out = tmp_path / "out.json"
     done = subprocess.run(
         [sys.executable, ROOT / "tools" / "bench", "--build", BUILD, "--python", python.exe,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The budget of instructions, tests/bench/instructions.txt, is kept: see instructions.py.
+"""Checks the instruction counts against the budget in tests/bench/instructions.txt; see
+instructions.py.
 
-What there is no budget for, an interpreter or a compiler, is measured all the same and reported as
-skipped, with its numbers.
+Without a budget for an interpreter or a compiler, the count is reported as skipped, with its
+numbers.
 """
 
 import os
@@ -38,11 +39,11 @@ def check(name, count, python):
 
 
 @pytest.mark.parametrize("python", PYTHONS, ids=lambda p: p.tag)
-def test_shim(python):
+def test_shim_stays_within_its_instruction_budget(python):
     check("%d.%d" % python.version[:2], instructions.count_shim, python)
 
 
-def test_reader():
-    """A recording is the same whatever interpreter made it."""
+def test_reader_stays_within_its_instruction_budget():
+    """One interpreter is enough: the recording is the same for all."""
     assert PYTHONS, "no CPython 3.8 or later found: name some in PYTHONS"
     check(instructions.READER, instructions.count_reader, PYTHONS[-1])

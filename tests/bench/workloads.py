@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is measured: small loops that are nothing but one kind of event, and real programs.
+"""Workloads: small loops with only one kind of event, and real programs.
 
-MICRO maps a name to a function of n that gives how many pairs of events (call and return, resume and
-yield, ...) it had. PROGRAMS are those of tests/data/programs/ that can run many times in one process.
+MICRO maps a name to a function of n that returns its number of pairs of events (call and return,
+resume and yield, ...). PROGRAMS are those of tests/data/programs/ that can run many times in one
+process.
 """
 
 import io
@@ -63,7 +64,7 @@ def fib(n):
 
 
 def fib_calls(n):
-    """How often fibonacci(n) is called for one result."""
+    """Returns how often one fibonacci(n) calls fibonacci."""
     a, b = 1, 1
     for _ in range(n):
         a, b = b, a + b + 1
@@ -110,7 +111,7 @@ def classes(n):
 
 
 class Threads:
-    """Calls in four threads at once; `begin` is what each does first, if the mode asks for it."""
+    """Calls in four threads at once. Each thread calls `begin` first, if the mode needs it."""
 
     begin = None
 
@@ -143,7 +144,8 @@ MICRO = {
 
 
 def program(name):
-    """A function of n that runs a program n times, from its first line on, its output thrown away."""
+    """Returns a function of n that runs a program n times from its first line, without its output.
+    """
     path = FOLDER / (name + ".py")
     code = compile(path.read_bytes(), str(path), "exec")
 

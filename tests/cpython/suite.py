@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""CPython's own test suite, a module of it at a time, with and without the shim; and what differs.
+"""Runs CPython's own test suite, one module at a time, with and without the shim, and compares the
+results.
 
-A run gives {test case: outcome}, from the JUnit file that `python -m test` writes, the FAIL: and ERROR:
-lines of subtests, and the exit status, which also tells that a module left its process changed.
-Needs the standard library only.
+A run gives {test case: outcome}. Outcomes come from the JUnit file of `python -m test`, from the
+FAIL: and ERROR: lines of subtests, and from the exit status, which also shows that a module changed
+its process. Needs the standard library only.
 """
 
 import os
@@ -20,7 +21,7 @@ from places import memory
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# Those that take a minute or more are last, so that a run that is cut short has the others.
+# Modules that take a minute or more are last, so that a short run has the others.
 MODULES = """
 test_sys_setprofile test_cprofile test_profile test_profiling test_pstats test_monitoring
 test_sys_settrace test_generators test_coroutines test_fork1 test_gc test_exceptions test_atexit test_trace test_bdb
@@ -43,7 +44,8 @@ def environment(extra):
 
 
 def modules_of(exe):
-    """The modules of MODULES that this interpreter ships; an interpreter without a suite has none."""
+    """Returns the modules of MODULES that this interpreter ships; none if it ships no test suite.
+    """
     probe = ("import os, test\n"
              "print(*{os.path.splitext(n)[0] for p in test.__path__ for n in os.listdir(p)})")
     out = subprocess.run([exe, "-c", probe], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -52,7 +54,8 @@ def modules_of(exe):
 
 
 def read_cases(junit):
-    """{case: outcomes in one text}, {case: why it failed}; what stands there twice has two outcomes.
+    """Returns {case: outcomes in one text}, {case: failure text}. A case listed twice has two
+    outcomes.
 
     A case without a name is one of which only subtests failed (see read_subtests).
     """
@@ -69,14 +72,15 @@ def read_cases(junit):
 
 
 def read_printed(text):
-    """{case: outcome} of the lines of `-v`, such as "test_x (test.test_gc.GCTests) ... ok"."""
+    """Returns {case: outcome} of the lines of `-v`, such as "test_x (test.test_gc.GCTests) ... ok".
+    """
     words = {"ok": "passed", "skipped": "skipped", "FAIL": "failed", "ERROR": "failed"}
     lines = re.findall(r"^(test\w* \([\w.]+\))(?:\n.*?)? \.\.\. (ok|skipped|FAIL|ERROR)\b", text, re.M)
     return {name: words[word] for name, word in lines}
 
 
 def read_subtests(text):
-    """Names of failed subtests, which the JUnit file does not have: as in "FAIL: test_x (...) (i=1)"."""
+    """Returns failed subtests, which the JUnit file lacks, such as "FAIL: test_x (...) (i=1)"."""
     names = re.findall(r"^(?:FAIL|ERROR): (\w+ \([\w.]+\) [\[(].*)$", text, re.M)
     return [re.sub(r"0x[0-9a-f]+", "0x", n) for n in names]
 
@@ -95,7 +99,7 @@ def _wait(process, limit):
     except subprocess.TimeoutExpired:
         return None
     finally:
-        try:  # what the module left behind, too
+        try:  # also changes that the module left in its process
             os.killpg(process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
@@ -103,10 +107,10 @@ def _wait(process, limit):
 
 
 def run_module(exe, module, preload=None, limit=600, keep=None, args=()):
-    """Runs a module of the suite in a process of its own -> {case: outcome}, {case: why it failed}.
+    """Runs a module of the suite in its own process. Returns {case: outcome}, {case: failure text}.
 
-    `preload` is the library to load before others. Recordings lie in a folder that is removed. `keep`:
-    a file for what was printed.
+    `preload` is the library to preload. Recordings are in a temporary folder. `keep` is a file for
+    the output.
     """
     here = Path(tempfile.mkdtemp(prefix="pyshim-cpython-"))
     records = Path(tempfile.mkdtemp(prefix="pyshim-cpython-", dir=memory()))
@@ -127,7 +131,7 @@ def run_module(exe, module, preload=None, limit=600, keep=None, args=()):
         cases, texts = {}, {}
         if (here / "junit.xml").exists():
             cases, texts = read_cases(here / "junit.xml")
-        else:  # cut short
+        else:  # timed out
             cases = read_printed(text)
         for name in read_subtests(text):
             cases[name] = "failed"
@@ -139,14 +143,14 @@ def run_module(exe, module, preload=None, limit=600, keep=None, args=()):
 
 
 def compare(bare, shim):
-    """Two lists of runs -> {case: (verdict, its outcomes bare, its outcomes under the shim)}
+    """Compares two lists of runs: {case: (verdict, outcomes without, outcomes under the shim)}
 
-    "same"      under the shim there was no outcome but that there is without it, always
-    "flaky"     ... that there is without it at times
-    "unsteady"  one that there is not without it, once
-    "differs"   one that there is not without it, more than once, or in the only run
+    "same"      one outcome without the shim, and no other under it
+    "flaky"     several outcomes without the shim, and no others under it
+    "unsteady"  an outcome that occurs only under the shim, once
+    "differs"   an outcome that occurs only under the shim, more than once or in the only run
 
-    Where time was up on either side, only what both got to is compared.
+    After a timeout on either side, only the cases that both sides reached are compared.
     """
     verdicts = {}
     cut = TOO_LONG in [run.get(MODULE) for run in bare + shim]
@@ -167,7 +171,7 @@ def compare(bare, shim):
 
 
 def rounds(run_both, tries):
-    """Runs both sides anew, up to `tries` times, as long as they are not the same -> verdicts"""
+    """Runs both sides again, up to `tries` times, while they differ. Returns the verdicts."""
     bare, shim = [], []
     for _ in range(tries):
         b, s = run_both()

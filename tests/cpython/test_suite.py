@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The short form of `make check-cpython`: a few modules of CPython's suite, with and without the shim.
-
-And its own arithmetic, on made-up runs.
+"""The short form of `make check-cpython`: a few modules of CPython's suite, with and without the
+shim. Also tests the comparison itself, on made-up runs.
 """
 
 import os
@@ -19,13 +18,15 @@ from pythons import find_pythons  # noqa: E402
 
 SHIM = Path(os.environ.get("PYSHIM_BUILD", ROOT / "build")).resolve() / "libpyshim.so"
 
-# Quick ones, each of which has ended otherwise under the shim at some time.
+# Quick modules. Each has failed under the shim at some time.
 SHORT = ["test_sys_setprofile", "test_profile", "test_cprofile", "test_sys_settrace", "test_generators",
          "test_coroutines", "test_gc", "test_atexit"]
 
 
 def one_of_each_kind():
-    """The oldest, 3.11, whose frames are like no other's, and the newest, as far as they ship tests."""
+    """Returns the oldest version, 3.11 with its own frame layout, and the newest, if they ship
+    tests.
+    """
     shipping = [p for p in find_pythons() if suite.modules_of(p.exe)]
     wanted = shipping[:1] + [p for p in shipping if p.version[:2] == (3, 11)][:1] + shipping[-1:]
     return list(dict.fromkeys(wanted))
@@ -38,7 +39,7 @@ NONE_SHIPS = pytest.param(None, id="no interpreter", marks=pytest.mark.skip(
 
 @pytest.mark.parametrize("module", SHORT)
 @pytest.mark.parametrize("python", SHIPPING or [NONE_SHIPS], ids=lambda p: p.tag)
-def test_same(python, module):
+def test_suite_modules_have_the_same_outcomes_under_the_shim(python, module):
     texts = {}
 
     def run_both():
@@ -78,11 +79,11 @@ def verdict(bare, shim):
      {"t.a": "differs", "t.b": "same", suite.MODULE: "differs"}),
     ([SAME, BROKEN], [BROKEN, SAME], {"t.a": "flaky", "t.b": "same", suite.MODULE: "flaky"}),
 ])
-def test_compare(bare, shim, expected):
+def test_outcomes_give_the_expected_verdict(bare, shim, expected):
     assert verdict(bare, shim) == expected
 
 
-def test_rounds_end_when_both_are_the_same():
+def test_rounds_end_when_both_sides_are_the_same():
     runs = [(SAME, BROKEN), (BROKEN, SAME), (SAME, SAME)]
     left = list(runs)
     verdicts = suite.rounds(lambda: left.pop(0), 3)
@@ -91,7 +92,7 @@ def test_rounds_end_when_both_are_the_same():
     assert suite.rounds(lambda: left.pop(0), 3)["t.a"][0] == "same" and len(left) == 1
 
 
-def test_explain():
+def test_only_documented_differences_are_allowed():
     entry = unavoidable.TABLE[0]
     case = "test.%s.T.test_x" % entry.module
     text = "AssertionError: 12319 != 0"
@@ -106,7 +107,7 @@ def test_explain():
             {}, [suite.MODULE, case])
 
 
-def test_junit(tmp_path):
+def test_junit_files_give_cases_and_failure_texts(tmp_path):
     (tmp_path / "junit.xml").write_text(
         "<testsuites><testsuite>"
         '<testcase name="t.a" status="run"/><testcase name="t.b"><skipped>no</skipped></testcase>'
@@ -115,14 +116,14 @@ def test_junit(tmp_path):
         "</testsuite></testsuites>")
     cases, texts = suite.read_cases(tmp_path / "junit.xml")
     assert cases == {"t.a": "passed, passed", "t.b": "skipped", "t.c": "failed", "t.d 0x": "failed"}
-    assert texts == {"t.c": "why", "t.d 0x": "E"}  # no word of those that pass, beside another run's
+    assert texts == {"t.c": "why", "t.d 0x": "E"}  # passed cases are not printed; another run's line
     assert suite.read_subtests("x\nFAIL: test_a (test.t.T) (i=1)\nERROR: test_b (test.t.T)\n"
                                "ERROR: test_c (t.T.test_c) [x]\n") == [
         "test_a (test.t.T) (i=1)", "test_c (t.T.test_c) [x]"]
 
 
-def test_cut_short():
-    """Where time was up, what one side did not get to says nothing; what both got to does."""
+def test_after_a_timeout_only_common_cases_are_compared():
+    """After a timeout, only the cases that both sides reached are compared."""
     text = ("test_a (test.t.T) ... ok\ntest_b (test.t.T)\nIts docstring. ... skipped 'why'\n"
             "test_c (test.t.T) ... FAIL\ntest_d (test.t.T) ... ")
     cases = suite.read_printed(text)
@@ -133,8 +134,8 @@ def test_cut_short():
     assert verdict([cut], [less]) == {"test_a (test.t.T)": "differs", suite.MODULE: "same"}
 
 
-def test_documented():
-    """tests/README.md tells of every difference that may be."""
+def test_every_allowed_difference_is_documented():
+    """tests/README.md lists every allowed difference."""
     text = re.sub(r"\s+", " ", (ROOT / "tests" / "README.md").read_text())
     for entry in unavoidable.TABLE:
         assert entry.module in text and entry.reason in text, entry

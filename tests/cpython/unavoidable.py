@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Tests of CPython's suite that come out otherwise under the shim, for CPython's own reasons.
+"""Tests of CPython's suite that fail under the shim because of CPython itself.
 
-tests/README.md lists the same; test_suite.py sees to that.
+tests/README.md lists the same; test_suite.py checks that.
 """
 
 import fnmatch
@@ -13,9 +13,9 @@ from suite import MODULE
 
 @dataclass(frozen=True)
 class Unavoidable:
-    """Test cases of a module that fail under the shim, and why that is.
+    """Test cases of a module that fail under the shim, and the reason.
 
-    `cases` is a pattern of fnmatch; `found`, a regular expression, must stand in what the failed test said;
+    `cases` is a pattern for fnmatch. `found`, a regular expression, must match the failure text.
     `since` and `until` are the first and the last version, such as (3, 11).
     """
 
@@ -55,9 +55,9 @@ TABLE = [
 
 
 def explain(module, version, verdicts, texts):
-    """{case: reason} of those that differ and may, and the list of those that differ and may not.
+    """Returns {case: reason} of the allowed differences and the list of the others.
 
-    `texts`: {case: what it said when it failed under the shim}
+    `texts`: {case: failure text under the shim}
     """
     wrong = {c for c, v in verdicts.items() if v[0] in ("differs", "unsteady")}
     reasons = {}

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: tests/fuzz/seeds.py BUILD FOLDER
 
-Makes the seed corpora of the fuzz targets: FOLDER/recording, real recordings of every interpreter, made
-small by BUILD/fuzz/shrink, and FOLDER/pstats, the files of tests/data/pstats; in FOLDER/whole a recording of
-each in full size, with blocks that nobody has folded.
+Makes the seed corpora of the fuzz targets. FOLDER/recording has real recordings of every
+interpreter, made small by BUILD/fuzz/shrink. FOLDER/pstats has the files of tests/data/pstats.
+FOLDER/whole has one recording of each interpreter in full size, with blocks that are not folded.
 """
 
 import os

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Included before everything else. Each atomic load calls scribble_after_load(), which may change the
- * word as another process could. A word that the reader loads twice then has two different values.
+ * Included before everything else. Each atomic load calls scribble_after_load(), which may change
+ * the word as another process could. A word that the reader loads twice then has two values.
  */
 #ifndef TESTS_TRACED_H
 #define TESTS_TRACED_H

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * usage: syscalls trace FILE COMMAND...     runs it, and writes the numbers of the system calls it made
- *        syscalls allow FILE COMMAND...     runs it under a seccomp filter that allows these, and kills
- *        syscalls after MARK FILE COMMAND...    as `trace`, from the first call of number MARK on
+ * usage: syscalls trace FILE COMMAND...	run COMMAND, write the numbers of its system calls
+ *        syscalls allow FILE COMMAND...	run COMMAND under a seccomp filter that kills for others
+ *        syscalls after MARK FILE COMMAND...	as `trace`, from the first call of number MARK on
  *
- * Threads and children count. Exit status: the command's; 125 where this machine does not permit it.
+ * Includes threads and children. Exit status: that of COMMAND; 125 if this machine does not permit
+ * tracing or filters.
  */
 #define _GNU_SOURCE
 #include <errno.h>
