@@ -5,7 +5,7 @@ separately those without one.
 Uses PYTHONS (separated by blanks or colons) if set, else PATH, the usual places and pyenv. A name
 in PYTHONS that is no such interpreter is an error. Needs the standard library only.
 
-As a program, prints the interpreters and the missing versions.
+Run as a program, it prints the interpreters and the missing versions.
 """
 
 import glob

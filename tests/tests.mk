@@ -96,7 +96,7 @@ CAN_USE_ASAN = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=ad
 	-x c -o $(OBJ)/can-use-asan - 2>/dev/null && $$(setarch -R echo setarch -R 2>/dev/null) \
 	$(OBJ)/can-use-asan && echo yes)
 
-# The same for the thread sanitizer. It needs fixed addresses, hence setarch -R.
+# The same for the thread sanitizer. It needs fixed addresses, which setarch -R provides.
 CAN_USE_TSAN = $(shell echo 'int main(void) { return 0; }' | $(CC) -fsanitize=thread \
 	-x c -o $(OBJ)/can-use-tsan - 2>/dev/null && \
 	setarch -R $(OBJ)/can-use-tsan 2>/dev/null && echo yes)

@@ -36,7 +36,7 @@ def serial(name):
     return serials[name]
 
 
-# --- two halves of the same length ------------------------------------------------------------------
+# --- two halves of the same length ---------------------------------------------------------------
 
 HALVES = {
     "half_calls": "def %s(n):\n    for i in range(n):\n        small(i)\n",
@@ -66,7 +66,7 @@ def fifty(sizes):
     half_flat(sizes[1])
 
 
-# --- functions that take a known time ------------------------------------------------------------------
+# --- functions that take a known time ------------------------------------------------------------
 
 BODY = "for _ in rounds: pass\n"
 SPIN = "def {spin}(rounds):\n    " + BODY

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What every integration test stands on: the interpreters, a run under the shim, a read profile.
+"""Shared by all integration tests: the interpreters, runs under the shim, and reading profiles.
 
-A test that takes the fixture `python` runs once for each CPython that tests/pythons.py finds. The
-session's header lists them, and a session that finds none fails.
+A test with the fixture `python` runs once for each CPython that tests/pythons.py finds. The
+session's header lists them, and a session without any fails.
 """
 
 import marshal
@@ -28,9 +28,9 @@ SHIM = BUILD / "libpyshim.so"
 READER = BUILD / "pyshim-read"
 DATA = ROOT / "tests" / "data"
 MEMORY = memory()
-PATIENCE = 600  # seconds until what hangs is ended: no test asserts a time, and machines are busy
+PATIENCE = 600  # seconds until a hanging process is killed; tests assert no times, and machines are busy
 PYTHONS = find_pythons()
-# Under a seccomp filter, as in most containers, the shim makes do with fewer system calls.
+# Under a seccomp filter, as in most containers, the shim uses fewer system calls.
 FILTERED = "\nSeccomp:\t2\n" in Path("/proc/self/status").read_text()
 
 
@@ -41,7 +41,7 @@ def pytest_report_header(config):
 def pytest_sessionstart(session):
     if not PYTHONS:
         pytest.exit("no CPython 3.8 or later found: name some in PYTHONS", returncode=1)
-    # What is started in the background ignores these, and so would all that it starts.
+    # Processes started in the background ignore these signals, and so would their children.
     for ignored in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
         if signal.getsignal(ignored) == signal.SIG_IGN:
             signal.signal(ignored, signal.SIG_DFL)
@@ -54,7 +54,7 @@ def pytest_generate_tests(metafunc):
 
 @dataclass
 class Run:
-    """A finished command: its streams as bytes, its status, and the recordings that it left."""
+    """A finished command: its output as bytes, its status, and its recordings."""
 
     args: list
     status: int
@@ -64,7 +64,7 @@ class Run:
 
     @property
     def recording(self):
-        """The only recording there is."""
+        """Returns the only recording."""
         assert len(self.recordings) == 1, (self.recordings, self.err)
         return self.recordings[0]
 
@@ -72,13 +72,13 @@ class Run:
 def _environment(extra):
     env = {k: v for k, v in os.environ.items() if not k.startswith(("PYSHIM_", "PYTHON", "LD_"))}
     env.update(PYTHONHASHSEED="0", PYTHONDONTWRITEBYTECODE="1", LC_ALL="C.UTF-8",
-               XDG_CONFIG_HOME="/nonexistent")  # no calibration that somebody has kept
+               XDG_CONFIG_HOME="/nonexistent")  # no kept calibration
     env.update(extra or {})
     return env
 
 
 def run_bare(args, *, env=None, cwd=None, input=b"", timeout=PATIENCE):
-    """Runs a command without the shim, in the same environment as `run_shim` gives it."""
+    """Runs a command without the shim, in the same environment as `run_shim`."""
     done = subprocess.run([str(a) for a in args], env=_environment(env), cwd=cwd, input=input,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
     return Run(list(args), done.returncode, done.stdout, done.stderr)
@@ -86,14 +86,14 @@ def run_bare(args, *, env=None, cwd=None, input=b"", timeout=PATIENCE):
 
 @pytest.fixture
 def shim_dir():
-    """A folder for this test's recordings, where there is room: see places.py."""
+    """A folder for the recordings of this test, on a file system with space: see places.py."""
     where = tempfile.mkdtemp(prefix="pyshim-test-", dir=MEMORY)
     yield Path(where)
     shutil.rmtree(where, ignore_errors=True)
 
 
 def _started(recording):
-    """The header's start_mono_ns: PIDs wrap around."""
+    """Returns the header's start_mono_ns, because PIDs wrap around."""
     with open(recording, "rb") as f:
         head = f.read(80)
     return struct.unpack_from("<Q", head, 72)[0] if len(head) == 80 else 0
@@ -101,10 +101,11 @@ def _started(recording):
 
 @pytest.fixture
 def run_shim(shim_dir):
-    """run_shim(args, env=, cwd=, input=, status=0, timeout=): runs under the shim -> Run.
+    """run_shim(args, env=, cwd=, input=, status=0, timeout=): runs under the shim and returns a
+    Run.
 
-    `recordings` holds those that this run added, by the process's starting order. A status other
-    than `status` (None: any) fails the test and shows what was printed.
+    `recordings` are those that this run added, in the order in which their processes started. The
+    test fails with another status than `status` (None: any), and shows the output.
     """
 
     def run(args, *, env=None, cwd=None, input=b"", status=0, timeout=PATIENCE):
@@ -121,7 +122,7 @@ def run_shim(shim_dir):
 
 
 def read(*args, status=0, timeout=PATIENCE):
-    """Runs pyshim-read -> Run; any other status than `status` fails the test."""
+    """Runs pyshim-read and returns a Run. Fails on any other status than `status`."""
     done = run_bare([READER, *args], timeout=timeout)
     assert done.status == status, (done.args, done.status, done.out[-2000:], done.err)
     return done
@@ -136,13 +137,16 @@ def read_stats(*sources, options=()):
 
 
 def counts_only(stats):
-    """{function: (primitive calls, calls, {caller: (calls, primitive calls)})}: no times."""
+    """Returns {function: (primitive calls, calls, {caller: (calls, primitive calls)})}, without
+    times.
+    """
     return {f: (v[0], v[1], {c: e[:2] for c, e in v[4].items()}) for f, v in stats.items()}
 
 
 @pytest.fixture(scope="session")
 def abi(tmp_path_factory):
-    """{"header.major": offset, "sizeof header": size, ...} as the compiler lays it out."""
+    """Returns {"header.major": offset, "sizeof header": size, ...} as the compiler computes them.
+    """
     out = tmp_path_factory.mktemp("abi") / "abi_offsets"
     source = Path(__file__).parent / "c" / "abi_offsets.c"
     done = run_bare(["cc", "-I", ROOT / "include", source, "-o", out])

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """usage: PYTHON pstats_texts.py JOBS TEXTS
 
-What this interpreter's pstats prints. JOBS is a JSON list of
-[files, strip, sort keys, reverse, "stats" | "callers" | "callees", restrictions]; TEXTS gets, for
-each, the number of bytes in 8 and the bytes. Runs on Python 2.7 too.
+Writes the output of this interpreter's pstats. JOBS is a JSON list of [files, strip, sort keys,
+reverse, "stats" | "callers" | "callees", restrictions]. For each of them TEXTS gets the number of
+bytes in 8 bytes, and the text. Runs on Python 2.7 too.
 """
 
 import io
@@ -13,18 +13,18 @@ import struct
 import sys
 import warnings
 
-warnings.simplefilter("ignore")  # re warns of what may mean something else one day
+warnings.simplefilter("ignore")  # re warns of patterns that may change their meaning
 loaded = {}
 
 
 def native(word):
-    """Python 2's pstats wants str, and gets unicode from JSON."""
+    """Python 2's pstats needs str, but JSON gives unicode."""
     return word.encode("utf-8") if sys.version_info[0] == 2 and not isinstance(word, (int, float)) \
         else word
 
 
 def load(files, strip):
-    """Printing changes nothing that is printed next, but for the order."""
+    """Printing changes only the order of later output."""
     key = (tuple(files), strip)
     if key not in loaded:
         files = [native(f) for f in files]

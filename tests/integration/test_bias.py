@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Corrected times: which calibration is applied, what it takes out, and what the report says of it.
+"""Corrected times: the choice of the calibration, the overhead that is subtracted, and the report
+of both.
 
-No time is asserted but for sums that hold however long anything took: what is given as raw is what is
-given as corrected and what was taken out.
+No time is asserted, only sums that hold for any duration: raw time is corrected time plus overhead.
 """
 
 import collections
@@ -59,7 +59,7 @@ def recording(python, run_shim):
 
 @pytest.fixture
 def config(tmp_path):
-    """A folder of calibrations that this test has for itself."""
+    """A private folder of calibrations."""
     return tmp_path / "config"
 
 
@@ -74,9 +74,11 @@ done
 
 @pytest.fixture
 def interpreter(tmp_path):
-    """interpreter(python, edit): a program that is that interpreter, but for what it says of the machine.
+    """interpreter(python, edit): a program that runs the interpreter but reports the load of a
+    quiet machine.
 
-    However busy the machine is: it is edited by a line of shell. The loops and their recordings are real.
+    A shell line edits its output, so that the load of this machine does not matter. The loops and
+    their recordings are real.
     """
     def make(python, edit=QUIET):
         path = tmp_path / "interpreter"
@@ -94,13 +96,13 @@ def calibrate(exe, config, *options, env=None):
 
 @pytest.fixture
 def keep(kept_once, interpreter):
-    """keep(python, config): as if it had been calibrated, on a quiet machine."""
+    """keep(python, config): keeps a calibration as if it had been made on a quiet machine."""
     return lambda python, config: kept_once(python, config, interpreter(python))
 
 
 @pytest.fixture(scope="session")
 def kept_once(tmp_path_factory):
-    """It is calibrated once, for that takes seconds."""
+    """Calibrates once, because that takes seconds."""
     folder = tmp_path_factory.mktemp("calibrations")
 
     def keep(python, config, exe):
@@ -117,14 +119,14 @@ def kept(config):
 
 
 def report(recording, config, *options):
-    """The preamble's lines."""
+    """Returns the lines of the preamble."""
     done = run_bare([READER, *options, "-r", "0", recording], env={"XDG_CONFIG_HOME": str(config)})
     assert (done.status, done.err) == (0, b""), done
     return done.out.decode().split("\n\n")[0].split("\n")
 
 
 def write_calibration(path, inside=1, outside=1, bytecode=1, **more):
-    """All kinds of calls alike, in ns."""
+    """Writes a calibration with the same overhead in ns for all kinds of calls."""
     lines = ["pyshim calibration 6", "bytecode %s" % bytecode, "python %s %s 0" % (inside, outside),
              "c %s %s 0" % (inside, outside),
              *("%s 0 0 0" % kind for kind in KINDS[2:]), "cold 0"]
@@ -138,7 +140,9 @@ def total(stats):
 
 
 def check_taken_out(recording, inside, outside, *options):
-    """Every own time lacks exactly the cost of its calls, inside of them and outside."""
+    """Checks that each self time loses exactly the overhead of the function's calls, inside and
+    outside.
+    """
     raw = read_stats(recording, options=("--bias", "none"))
     corrected = read_stats(recording, options=options)
     made = dict.fromkeys(raw, 0)
@@ -158,11 +162,11 @@ def check_taken_out(recording, inside, outside, *options):
     return raw, corrected
 
 
-# --- a number, a file, what the shim wrote --------------------------------------------------------------
+# --- a number, a file, the recorded setting -------------------------------------------------------
 
 
-def test_seconds(recording, config):
-    """A tenth of a nanosecond: no function is so short that it had to be bounded."""
+def test_bias_in_seconds_is_subtracted_from_each_event(recording, config):
+    """A tenth of a nanosecond is so little that no self time becomes negative."""
     raw, corrected = check_taken_out(recording, 1e-10, 1e-10, "--bias", "1e-10")
     lines = report(recording, config, "--bias", "1e-10")
     said = re.fullmatch(r"  times corrected by 1e-10 s per event: ([\d.]+) s of ([\d.]+) s taken out",
@@ -172,7 +176,7 @@ def test_seconds(recording, config):
     assert float(said[2]) == pytest.approx(total(raw), abs=5.1e-4)
 
 
-def test_file(recording, config, tmp_path):
+def test_a_named_calibration_file_is_applied(recording, config, tmp_path):
     made = int(time.time() - 10 * 86400)
     path = write_calibration(tmp_path / "mine", 0.1, 0.3, made=made)
     check_taken_out(recording, 1e-10, 3e-10, "--bias", path)
@@ -180,15 +184,15 @@ def test_file(recording, config, tmp_path):
     assert lines[3].startswith("  times corrected by the calibration that is 10 days old: "), lines
 
 
-def test_none(recording, config):
+def test_bias_none_gives_raw_times(recording, config):
     lines = report(recording, config, "--bias", "none")
     assert lines[3] == "  raw times"
     assert report(recording, config)[3] == NO_CALIBRATION
     assert read_stats(recording, options=("--bias", "none")) == read_stats(recording)
 
 
-def test_slow_bytecode(recording, tmp_path):
-    """Nothing but the factor: Python functions lose their part of it, C functions nothing."""
+def test_slow_bytecode_shortens_python_functions_only(recording, tmp_path):
+    """Only the factor is set: Python functions lose their part of it, C functions nothing."""
     path = write_calibration(tmp_path / "mine", 0, 0, bytecode=1.25)
     raw = read_stats(recording, options=("--bias", "none"))
     corrected = read_stats(recording, options=("--bias", path))
@@ -199,10 +203,11 @@ def test_slow_bytecode(recording, tmp_path):
 
 
 def lost_by(recording, tmp_path, **costs):
-    """{name: by how many tenths of a nanosecond its own time becomes less}, of a program on a command line.
+    """Returns {name: tenths of a nanosecond that its self time loses} for a program given on a
+    command line.
 
-    It is one report that says both times: two that are made of less than a millisecond differ in how long a
-    tick is, by a part in a million.
+    Both times come from one report. In recordings of under a millisecond, the length of a tick
+    differs between two reads by some parts in a million.
     """
     path = write_calibration(tmp_path / "mine", 0, 0, **costs)
     (report,) = json.loads(read("-f", "json", "--bias", path, recording).out)["reports"]
@@ -283,9 +288,10 @@ print(len(callable_one.__code__.co_code))
 
 
 def lost_per_call(python, run_shim, tmp_path, **costs):
-    """({name: tenths of a nanosecond that one call more makes its own time less}, bytes of callable_one).
+    """Returns ({name: tenths of a nanosecond that one more call takes from its self time}, bytes of
+    callable_one).
 
-    Of two recordings, for what happens once in each does not count.
+    Compares two recordings, so that one-off calls cancel out.
     """
     runs = [run_shim([python.exe, "-S", "-c", OTHERS % (n, n)]) for n in (100, 200)]
     few, many = (lost_by(run.recording, tmp_path, **costs) for run in runs)
@@ -293,30 +299,32 @@ def lost_per_call(python, run_shim, tmp_path, **costs):
             int(runs[0].out))
 
 
-def test_calls_of_no_function(python, run_shim, tmp_path):
-    """A nanosecond's tenth for each, which the caller loses: 3.12 and later tell of them."""
+def test_class_calls_take_overhead_from_the_caller(python, run_shim, tmp_path):
+    """Each class call takes a tenth of a nanosecond from its caller. 3.12 and later report them."""
     lost, code_bytes = lost_per_call(python, run_shim, tmp_path, other="0 0.1 0")
-    told = python.version >= (3, 12)
-    # Where the interpreter can start __init__ at once, it is two and a half.
-    instance = 2.5 if python.version >= (3, 13) else told
-    assert 5 * told == lost["call"]
+    reported = python.version >= (3, 12)
+    # Calls whose __init__ the interpreter can inline count two and a half.
+    instance = 2.5 if python.version >= (3, 13) else reported
+    assert 5 * reported == lost["call"]
     assert [lost["objects"], lost["methods"], lost["functions"]] == [0, 0, 0]
     assert [instance] * 4 == [lost[name] for name in ("instances", "derived", "fails", "unchanged")]
-    # Nor can it where __init__ takes fewer arguments than it has names, or any number.
-    assert [told] * 4 == [lost[name] for name in ("defaulted", "variable", "keyword", "changed")]
-    assert 29 / 8 * told == lost["__init__"], "one super() costs as much as so many"
-    assert 1.125 * told == lost["lists"]
-    assert (2 if python.version[:2] == (3, 12) else 1.125 * told) == lost["texts"]
-    # Code is prepared before it runs for the first time.
-    assert (32 + code_bytes // 4) / 8 * told == lost["fresh"]
+    # It cannot inline an __init__ with default values or a variable number of arguments.
+    assert [reported] * 4 == [lost[name] for name in ("defaulted", "variable", "keyword", "changed")]
+    assert 29 / 8 * reported == lost["__init__"], "one super() costs as much as so many"
+    assert 1.125 * reported == lost["lists"]
+    assert (2 if python.version[:2] == (3, 12) else 1.125 * reported) == lost["texts"]
+    # Code is instrumented before its first run.
+    assert (32 + code_bytes // 4) / 8 * reported == lost["fresh"]
 
 
-def test_calls_without_a_site(python, run_shim, tmp_path):
-    """A class's __init__ and an object's __call__, by C code. Before 3.12 no call site tells of any."""
+def test_calls_from_c_have_no_call_site_overhead(python, run_shim, tmp_path):
+    """C code calls a class's __init__ and an object's __call__. Before 3.12 no call site is
+    reported at all.
+    """
     lost, _ = lost_per_call(python, run_shim, tmp_path, bare="0 0.1 0")
-    told = int(python.version >= (3, 12))
-    assert 2 * told == lost["call"]
-    assert [told] * 3 == [lost["instances"], lost["derived"], lost["fails"]]
+    reported = int(python.version >= (3, 12))
+    assert 2 * reported == lost["call"]
+    assert [reported] * 3 == [lost["instances"], lost["derived"], lost["fails"]]
     assert [lost["__init__"], lost["functions"]] == [0, 0]
 
 
@@ -329,7 +337,7 @@ fails()
 """
 
 
-def test_exceptions_of_c_functions(python, run_shim, tmp_path):
+def test_c_exceptions_have_their_own_overhead(python, run_shim, tmp_path):
     recording = run_shim([python.exe, "-S", "-c", FAILING]).recording
     exceptions = lost_by(recording, tmp_path, **{"exception-c": "0.1 0 0"})
     assert exceptions["<built-in method builtins.next>"] == pytest.approx(70, abs=0.2)
@@ -348,7 +356,7 @@ print(len(small.__code__.co_code), len(large.__code__.co_code))
 
 
 def check_code_bytes(python, run_shim, tmp_path, lines):
-    """By the length of its code, which stands in the recording."""
+    """Checks the overhead by the length of the code, which is in the recording."""
     done = run_shim([python.exe, "-S", "-c", SIZES % lines])
     lost = lost_by(done.recording, tmp_path, large="0.1 0 0")
     for name, size in zip(("small", "large"), map(int, done.out.split())):
@@ -364,10 +372,10 @@ def run():
     for i in range(10):
         for _ in mixed(9): pass
 def count(event):
-    def told(code, place, *more):
-        if code is mixed.__code__ and int(str(place)) is not int(str(place)): # none that is kept
+    def reported(code, place, *more):
+        if code is mixed.__code__ and int(str(place)) is not int(str(place)): # not a cached integer
             far[event, event == "C_RETURN" and more[0] is bin] += 1
-    return told
+    return reported
 far = collections.Counter()
 if len(sys.argv) > 1:
     m = sys.monitoring
@@ -383,7 +391,7 @@ if len(sys.argv) > 1:
 
 
 def check_far_places(python, run_shim, tmp_path, lines):
-    """Which events come from far places is what the interpreter says to a tool of sys.monitoring."""
+    """Checks the overhead by the number of high offsets, as a tool of sys.monitoring sees them."""
     program = [python.exe, "-S", "-c", FAR_PLACES % lines]
     ends, c_ends, others = map(int, run_bare([*program, "count"]).out.split())
     assert lines < 200 or (ends, c_ends, others) == (100, 90, 20)
@@ -396,7 +404,7 @@ def check_far_places(python, run_shim, tmp_path, lines):
 
 
 @pytest.mark.parametrize("lines", [3, 12, 20, 200, 1000])
-def test_large_code(python, run_shim, tmp_path, lines):
+def test_large_code_has_more_overhead(python, run_shim, tmp_path, lines):
     check = check_far_places if python.version >= (3, 12) else check_code_bytes
     check(python, run_shim, tmp_path, lines)
 
@@ -425,35 +433,38 @@ slowly(200)
 
 
 def distances(most):
-    """What lies between the calls that each function makes, all in all, of which `most` events count each time."""
-    # Each time: sixty of f, the first of which has g's call between, then g, with sixty of f between.
+    """Returns the sum of reuse distances of each function's calls, each limited to `most` events.
+    """
+    # Each round has sixty calls of f, the first of which contains a call of g, then g, then sixty
+    # calls of f.
     of_f, of_g = most + 100 * 59 * 2 + 99 * 4, most + 99 * min(122, most)
     return {"often": most + 499 * 2, "seldom": of_f + of_g, "slowly": most + 199 * 2}
 
 
 @pytest.mark.parametrize("buffer", ["64M", "64K"])
-def test_distances(python, run_shim, tmp_path, abi, buffer):
-    """How many events lie between two calls of an edge, each a call and a return; before the first more than count.
+def test_rare_calls_have_more_overhead(python, run_shim, tmp_path, abi, buffer):
+    """The reuse distance of an edge is the number of events between two of its calls, call and
+    return both counted. The first call has the largest distance.
 
-    From 3.12 on, time counts too: 512 ticks as 256 events, and no more, before each.
+    From 3.12 on time counts too: up to 512 ticks before each event, as 256 events.
     """
     recording = run_shim([python.exe, "-S", "-c", DISTANCES], env={"PYSHIM_BUFFER": buffer}).recording
-    told = python.version >= (3, 12)
-    expected = distances(3000 if told else 100)
-    if told:
+    reported = python.version >= (3, 12)
+    expected = distances(3000 if reported else 100)
+    if reported:
         lost = lost_by(recording, tmp_path, cold=0.1)
-        # Before each call there is a loop that takes longer than counts; before the return next to nothing.
+        # Each call follows a loop longer than the limit. The return follows almost at once.
         assert 200 * 256 <= lost["slowly"] - expected["slowly"] <= 2 * 200 * 256
         assert 0 < lost["often"] - expected["often"] <= 2 * 500 * 256
         patch(recording, abi["header.max_gap"], bytes(2))
     lost = lost_by(recording, tmp_path, cold=0.1)
     for name, events in expected.items():
-        if buffer == "64M" or not told:  # else it is folded with the time
+        if buffer == "64M" or not reported:  # otherwise it is folded with the time
             assert lost[name] == pytest.approx(events, abs=0.2), name
 
 
-def test_recorded_bias(python, run_shim, config, keep):
-    """What the shim was told comes before what is kept, and behind what the reader is told."""
+def test_pyshim_bias_overrides_a_kept_calibration(python, run_shim, config, keep):
+    """PYSHIM_BIAS overrides a kept calibration, and --bias overrides both."""
     keep(python, config)
     done = run_shim([python.exe, "-S", "-c", PROGRAM], env={"PYSHIM_BIAS": "1e-10"})
     lines = report(done.recording, config)
@@ -464,8 +475,10 @@ def test_recorded_bias(python, run_shim, config, keep):
     check_taken_out(done.recording, 2e-10, 2e-10, "--bias", "2e-10")
 
 
-def test_too_much(recording, config):
-    """A cost that no time holds: nothing is negative, the sum is what it says, and so are the bounds."""
+def test_an_overhead_above_all_times_leaves_none_negative(recording, config):
+    """The overhead exceeds all times. No time becomes negative, and the reported sum and bounds are
+    right.
+    """
     raw = read_stats(recording, options=("--bias", "none"))
     corrected = read_stats(recording, options=("--bias", "0.5"))
     assert all(0 <= v[2] <= v[3] for v in corrected.values())
@@ -476,10 +489,10 @@ def test_too_much(recording, config):
     assert re.fullmatch(r"  [\d.]+ s of the cost found no time to be taken from", lines[5]), lines
 
 
-# --- calibrations that are kept -------------------------------------------------------------------------
+# --- calibrations that are kept ------------------------------------------------------------------
 
 
-def test_calibrate(python, recording, config, interpreter):
+def test_calibrate_keeps_a_complete_file(python, recording, config, interpreter):
     done = calibrate(interpreter(python), config)
     assert (done.status, done.err) == (0, b""), done
     (path,) = kept(config)
@@ -506,11 +519,11 @@ def test_calibrate(python, recording, config, interpreter):
 
 
 def folders_of(pid):
-    """Those of a calibration, for its recordings."""
+    """Returns the folders of a calibration's recordings."""
     return glob.glob("/dev/shm/pyshim.%d.*" % pid)
 
 
-def test_calibrate_leaves_nothing(python, config, keep, interpreter):
+def test_calibrate_removes_its_recordings(python, config, keep, interpreter):
     keep(python, config)
     (path,) = kept(config)
     old = path.read_bytes()
@@ -526,8 +539,8 @@ def test_calibrate_leaves_nothing(python, config, keep, interpreter):
     assert kept(config) == [path] and path.read_bytes() != old
 
 
-def test_other_interpreters(python, recording, config, keep):
-    """What is kept for one is of no use for another."""
+def test_a_calibration_of_another_interpreter_is_not_used(python, recording, config, keep):
+    """A calibration of one interpreter is not used for another."""
     others = [p for p in PYTHONS if p != python]
     if not others:
         pytest.skip("there is one interpreter only")
@@ -536,8 +549,8 @@ def test_other_interpreters(python, recording, config, keep):
     assert report(recording, config)[3] == NO_CALIBRATION
 
 
-def test_other_keys(python, recording, config, keep):
-    """The same place, but made for something else: as two keys of one hash would be."""
+def test_a_calibration_with_another_key_is_not_used(python, recording, config, keep):
+    """The file has the right path but another key, as after a hash collision."""
     keep(python, config)
     (path,) = kept(config)
     text = path.read_text()
@@ -551,8 +564,8 @@ def test_other_keys(python, recording, config, keep):
 
 
 @pytest.mark.parametrize("clock", ["cpu", "thread"])
-def test_other_clock(python, run_shim, config, clock, keep, interpreter):
-    """A clock has a calibration of its own: it costs what it costs."""
+def test_each_clock_has_its_own_calibration(python, run_shim, config, clock, keep, interpreter):
+    """Each clock has its own calibration, because reading it takes its own time."""
     env = {"PYSHIM_CLOCK": clock}
     wall = run_shim([python.exe, "-S", "-c", PROGRAM]).recording
     other = run_shim([python.exe, "-S", "-c", PROGRAM], env=env).recording
@@ -566,8 +579,8 @@ def test_other_clock(python, run_shim, config, clock, keep, interpreter):
     assert "hours old" in report(wall, config)[3]
 
 
-def test_home(python, recording, tmp_path, interpreter):
-    """Without XDG_CONFIG_HOME, below HOME."""
+def test_calibrations_are_kept_below_home(python, recording, tmp_path, interpreter):
+    """Without XDG_CONFIG_HOME, calibrations are below HOME."""
     env = {"XDG_CONFIG_HOME": "", "HOME": str(tmp_path)}
     done = run_bare([READER, "--calibrate", "1000", "--python", interpreter(python)], env=env)
     assert done.status == 0, done
@@ -576,8 +589,8 @@ def test_home(python, recording, tmp_path, interpreter):
     assert b"hours old" in done.out
 
 
-def test_progress(config, interpreter):
-    """On a terminal, and there only; see test_calibrate for the contrary."""
+def test_progress_of_a_calibration_is_shown_on_a_terminal(config, interpreter):
+    """Progress is shown on a terminal only; the first test of --calibrate checks its absence."""
     exe = interpreter(PYTHONS[0])
     ours, theirs = pty.openpty()
     pid = os.fork()
@@ -598,13 +611,15 @@ def test_progress(config, interpreter):
     assert b"\rround 1 of 15" in said and b"\rround 15 of 15" in said and said.endswith(b"\r\033[K")
 
 
-# --- calibrations that other work disturbed: of one interpreter, for what is judged is the same of all ---------
+# --- calibrations that other work disturbed: of one interpreter, for what is judged is the same of
 
 DISTURBED = {"waited": "cpu=$((elapsed / 2))", "slower": "reference=2000", "crowded": "running=1000000"}
 
 
 def disturbed(cause, slices):
-    """So many of five slices. With three of them each loop has undisturbed ones in each round nonetheless."""
+    """Makes this number of five slices disturbed. With three, each loop still has quiet slices in
+    each round.
+    """
     return "%s; [ $((slice %% 5)) -lt %d ] && %s" % (QUIET, slices, DISTURBED[cause])
 
 
@@ -623,14 +638,14 @@ def check_not_kept(done, share, n_rounds, before=""):
 
 @pytest.fixture
 def one_kept(keep, config):
-    """The path of a calibration that was made on a quiet machine."""
+    """Returns the path of a calibration that was made on a quiet machine."""
     keep(PYTHONS[0], config)
     (path,) = kept(config)
     return path
 
 
-def test_some_disturbed_slices(config, interpreter):
-    """A few do no harm, for others are fast enough."""
+def test_a_calibration_with_few_disturbed_slices_is_trusted(config, interpreter):
+    """A few disturbed slices do no harm, because the others are fast enough."""
     done = calibrate(interpreter(PYTHONS[0], disturbed("slower", 1)), config)
     assert (done.status, done.err) == (0, b""), done
     assert 20 <= share_of(done) <= 25, "4 of 20 slices of a loop, 3 of 12 of a program"
@@ -638,15 +653,15 @@ def test_some_disturbed_slices(config, interpreter):
                      kept(config)[0].read_text(), re.M)
 
 
-def test_always_crowded(config, interpreter):
-    """Others run all the time: nothing tells whether that makes the loops slower."""
+def test_a_calibration_on_a_crowded_machine_is_not_kept(config, interpreter):
+    """Other processes run all the time, so nothing shows whether the loops are slower."""
     done = calibrate(interpreter(PYTHONS[0], disturbed("crowded", 5)), config)
     check_not_kept(done, 100, 0)
     assert not config.exists()
 
 
-def test_keep_anyway(any_recording, config, interpreter, one_kept):
-    """It takes the place of another only where it is told to, and then each report says so."""
+def test_keep_anyway_replaces_a_calibration_and_is_reported(any_recording, config, interpreter, one_kept):
+    """It replaces another calibration only with --keep-anyway, and then each report says so."""
     good = one_kept.read_bytes()
     exe = interpreter(PYTHONS[0], disturbed("waited", 3))
     done = calibrate(exe, config)
@@ -667,8 +682,8 @@ def test_keep_anyway(any_recording, config, interpreter, one_kept):
     assert kept(config) == [one_kept] and doubt not in report(any_recording, config)
 
 
-def test_slower_than_before(config, interpreter, one_kept):
-    """All of it by the same factor: only what was kept tells, if that can be trusted."""
+def test_a_calibration_slower_than_the_kept_one_is_not_kept(config, interpreter, one_kept):
+    """All loops are slower by the same factor. Only a trusted kept calibration shows that."""
     slow = interpreter(PYTHONS[0], QUIET.replace("reference=1000", "reference=1200"))
     done = calibrate(slow, config)
     check_not_kept(done, 100, 0, "; the one that was kept before stays")
@@ -677,14 +692,14 @@ def test_slower_than_before(config, interpreter, one_kept):
     assert calibrate(slow, config).status == 0
 
 
-def test_quality_in_json(any_recording, tmp_path):
+def test_json_has_the_quality_of_the_calibration(any_recording, tmp_path):
     def quality(bias):
         (source,) = json.loads(read("-f", "json", "--bias", bias, any_recording).out)["sources"]
         return source["correction"]["calibration"]["quality"]
 
-    told = {"trusted": "no", "slices": 1000, "waited": 300, "slower": 200, "crowded": 100,
+    reported = {"trusted": "no", "slices": 1000, "waited": 300, "slower": 200, "crowded": 100,
             "others": 0.5, "steal": 0.25, "reference": 35000}
-    assert quality(write_calibration(tmp_path / "mine", **told)) == {
+    assert quality(write_calibration(tmp_path / "mine", **reported)) == {
         "is_trusted": False, "n_slices": 1000, "n_waited": 300, "n_slower": 200, "n_crowded": 100,
         "others": 0.5, "steal": 0.25,
         "reference_s": pytest.approx(3.5e-5)}
@@ -692,11 +707,11 @@ def test_quality_in_json(any_recording, tmp_path):
     assert quality("1e-10") is None
 
 
-# --- the bare run's time --------------------------------------------------------------------------------
+# --- the time of a native run -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.5])
-def test_bare_time(recording, config, scale):
+def test_bare_time_scales_the_overhead(recording, config, scale):
     raw = read_stats(recording, options=("--bias", "none"))
     once = read_stats(recording, options=("--bias", "1e-10"))
     wanted = "%.15g" % (total(raw) - (total(raw) - total(once)) * scale)
@@ -708,11 +723,11 @@ def test_bare_time(recording, config, scale):
     check_taken_out(recording, scale * 1e-10, scale * 1e-10, *options)
 
 
-# --- the same times on every read ------------------------------------------------------------------------
+# --- the same times on every read ----------------------------------------------------------------
 
 
-def test_same_bytes(recording, tmp_path):
-    """Whenever it is read: the clock that the reader has plays no part."""
+def test_corrected_times_are_the_same_on_every_read(recording, tmp_path):
+    """The reader's own clock must not matter."""
     files = []
     for i in range(3):
         out = tmp_path / str(i)
@@ -723,8 +738,8 @@ def test_same_bytes(recording, tmp_path):
     assert files[0] == files[1] == files[2]
 
 
-def test_copy_of_another_boot(recording, tmp_path):
-    """A recording that was carried away has the same times as well."""
+def test_a_copy_from_another_boot_has_the_same_times(recording, tmp_path):
+    """A recording copied from another machine has the same times."""
     copy = tmp_path / "copy"
     shutil.copy(recording, copy)
     data = bytearray(copy.read_bytes())
@@ -735,7 +750,7 @@ def test_copy_of_another_boot(recording, tmp_path):
     assert read_stats(copy) == read_stats(recording)
 
 
-# --- what is refused -------------------------------------------------------------------------------------
+# --- refused input -----------------------------------------------------------------------------
 
 
 def check_refused(status, message, *args, env=None):
@@ -746,7 +761,7 @@ def check_refused(status, message, *args, env=None):
 
 @pytest.fixture(scope="module")
 def any_recording(tmp_path_factory):
-    """Of any interpreter."""
+    """A recording of any interpreter."""
     where = tmp_path_factory.mktemp("recording")
     env = {"LD_PRELOAD": str(READER.parent / "libpyshim.so"), "PYSHIM_DIR": str(where)}
     assert run_bare([PYTHONS[0].exe, "-S", "-c", PROGRAM], env=env).status == 0
@@ -755,29 +770,29 @@ def any_recording(tmp_path_factory):
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "x", "", "1s", "inf", "nan", "1e9"])
-def test_wrong_bare_times(text):
+def test_malformed_bare_times_are_refused(text):
     check_refused(2, "read --bare-time: found '%s', expected seconds" % text, "--bare-time", text, "1")
 
 
 @pytest.mark.parametrize("text", ["", "x", "-5", "999", "10000001", "1e5", "1000 "])
-def test_wrong_numbers_of_calls(text):
+def test_malformed_numbers_of_calls_are_refused(text):
     check_refused(2, "read --calibrate: found '%s', expected 1000 to 10000000 calls" % text,
                   "--calibrate", text)
 
 
-def test_impossible_bare_time(any_recording):
+def test_an_impossible_bare_time_is_refused(any_recording):
     check_refused(1, r"apply --bare-time: found 1000 s, expected less than the \S+ s of the recording",
                   "--bias", "1e-9", "--bare-time", "1000", any_recording)
 
 
 @pytest.mark.parametrize("options", [(), ("--bias", "none")])
-def test_nothing_to_scale(any_recording, options):
+def test_bare_time_without_a_calibration_is_refused(any_recording, options):
     check_refused(1, r"apply --bare-time: found no calibration that could be scaled, expected one "
                   r"\(pyshim-read --calibrate 100000 makes it\)", *options, "--bare-time", "1e-6",
                   any_recording)
 
 
-def test_wrong_files(any_recording, tmp_path):
+def test_broken_calibration_files_are_refused(any_recording, tmp_path):
     for name, content, why in (("none", None, "No such file or directory"),
                                ("empty", "", "no calibration"),
                                ("short", "pyshim calibration 2\n", "no calibration")):
@@ -790,7 +805,7 @@ def test_wrong_files(any_recording, tmp_path):
                   "--bias", "-1", any_recording)
 
 
-def test_calibrate_what_is_no_python(config):
+def test_calibrating_another_program_than_python_is_refused(config):
     env = {"XDG_CONFIG_HOME": str(config)}
     for exe in ("/bin/true", "/nonexistent/python"):
         check_refused(1, "run %s: it did not finish its loops, expected a CPython from 3.8 on" % exe,
@@ -798,7 +813,7 @@ def test_calibrate_what_is_no_python(config):
     assert not config.exists()
 
 
-def test_calibration_that_cannot_be_kept(interpreter):
+def test_a_calibration_that_cannot_be_saved_is_an_error(interpreter):
     env = {"XDG_CONFIG_HOME": "/dev/null/x"}
     exe = interpreter(PYTHONS[0])
     done = run_bare([READER, "--calibrate", "1000", "--python", exe], env=env)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Small files that were made to cost much: pyshim-read is bounded by what a file really holds, in time as in
-memory. Each took minutes or gigabytes at some time, of CPU time and not of the clock's."""
+"""Small hostile files: the time and memory of pyshim-read are bounded by the real contents of a
+file. Each of these files once took minutes of CPU time or gigabytes.
+"""
 
 import marshal
 import os
@@ -15,7 +16,7 @@ import pytest
 from conftest import READER, SHIM, PYTHONS, _environment, run_bare
 
 MIB = 1 << 20
-CPU_SECONDS = 10  # of a second or so that each takes
+CPU_SECONDS = 10  # CPU seconds; each file takes about one
 DATA_BYTES = 1 << 30
 KIND = {"names": 0x454d414e, "rings": 0x474e4952, "block": 0x4b434c42, "fold": 0x444c4f46}
 CALL, RETURN, THREAD = 1, 2, 12
@@ -28,7 +29,7 @@ def limit():
 
 
 def read_bounded(*args):
-    """Reads, with a report or with one line, within the limits."""
+    """Reads within the limits. Accepts a report or a one-line error."""
     done = subprocess.run([READER, *args], env=_environment(None), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, preexec_fn=limit)
     assert done.returncode in (0, 1), (args, done.returncode, done.stderr)
@@ -42,7 +43,7 @@ def record(kind, number, ticks=0):
 
 @pytest.fixture(scope="module")
 def header(tmp_path_factory):
-    """The first page of a real recording, which has not got a file of its own."""
+    """The first page of a real recording, without its file's identity."""
     folder = tmp_path_factory.mktemp("header")
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder)}
     assert run_bare([PYTHONS[-1].exe, "-c", "pass"], env=env).status == 0
@@ -51,7 +52,7 @@ def header(tmp_path_factory):
 
 
 class Recording:
-    """What is made of a header, field by field."""
+    """A recording made of a header and other fields."""
 
     def __init__(self, header, abi, block_bytes=16384):
         self.abi = abi
@@ -77,7 +78,7 @@ class Recording:
         return at
 
     def rings(self, rings):
-        """[(first block, folded, table)]"""
+        """Adds rings: [(first block, folded, table)]."""
         size = self.abi["sizeof ring"]
         at = self.extent("rings", len(rings) * size)
         for i, ring in enumerate(rings):
@@ -110,7 +111,7 @@ class Recording:
         return at, at + head + 2 * (n_fns + 1) * fn + 2 * (n_edges + 1) * edge + 2 * 64
 
     def save(self, path, bytes=None):
-        """With a hole at its end, up to so many bytes."""
+        """Writes the recording, with a hole up to this many bytes at its end."""
         self.take(0, 4096)
         self.put("header.file_bytes", 0, "<Q", bytes or len(self.bytes))
         path.write_bytes(self.bytes)
@@ -130,7 +131,7 @@ def shared_chain(header, abi, path):
 
 
 def shared_round_chain(header, abi, path):
-    """Of small blocks, each folded, which lead to each other for ever."""
+    """Many rings share a cyclic chain of small folded blocks."""
     size = abi["sizeof block"] + 8
     r = Recording(header, abi, size)
     first, n = r.take(0, 4096), 60000
@@ -151,7 +152,7 @@ def shared_table(header, abi, path):
 
 
 def same_edges(header, abi, path):
-    """A table of one edge, again and again, which an index finds all in one place."""
+    """A table repeats one edge, and its index finds all of them in one slot."""
     r = Recording(header, abi)
     edge = struct.pack("<II", 0, 1) + bytes(abi["sizeof fold_edge"] - 8)
     fn = struct.pack("<I", 1) + bytes(abi["sizeof fold_fn"] - 4)
@@ -162,7 +163,7 @@ def same_edges(header, abi, path):
 
 
 def colliding_numbers(header, abi, path):
-    """Of those numbers that lie near each other after a multiplication by the constant of the shim."""
+    """Returns numbers that are close together after the shim's multiplicative hash."""
     n, mask = 120000, (1 << 19) - 1
     numbers = [x for x in range(1, FN_MAX)
                if (x * 0x9e3779b97f4a7c15 >> 32 & mask) < n / FN_MAX * mask * 1.02][:n]
@@ -173,7 +174,7 @@ def colliding_numbers(header, abi, path):
 
 
 def many_threads(header, abi, path):
-    """Tables that are large once, and that begin anew with each record from there on."""
+    """Tables are large once, and each following record begins a new one."""
     r = Recording(header, abi, 8 * MIB)
     n = 500000
     records = new_functions(n) + b"".join(record(THREAD, 2 + i % 2) + record(CALL, 1)
@@ -217,7 +218,7 @@ def sparse_table(header, abi, path):
 
 
 def high_numbers(header, abi, path):
-    """Names whose numbers lie far apart, so that an array of all would be large."""
+    """The numbers of names are far apart, so an array of all numbers would be large."""
     r = Recording(header, abi)
     name = struct.pack("<IIHHiIIII", 32, FN_MAX - 1, 1, 0, 1, 0, 0, 0, 0)
     name += struct.pack("<IIHHiIIII", 32, (1 << 32) - 1, 3, 0, 1, 0, 0, 0, 0)
@@ -232,7 +233,7 @@ RECORDINGS = [shared_chain, shared_round_chain, shared_table, same_edges, collid
 
 
 @pytest.mark.parametrize("make", RECORDINGS)
-def test_recordings(make, header, abi, tmp_path):
+def test_hostile_recordings_are_read_within_limits(make, header, abi, tmp_path):
     path = make(header, abi, tmp_path / "bomb")
     for options in (["-q"], ["--threads", "-q", "-r", "1"], ["-f", "json"], ["--by-code", "--callers"]):
         read_bounded(*options, path)
@@ -243,7 +244,7 @@ def test_recordings(make, header, abi, tmp_path):
 
 
 def marshalled(functions):
-    """{key: value} of (key, value) that are marshalled already."""
+    """Marshals a dict {key: value} from marshalled keys and values."""
     return b"{" + b"".join(key + value for key, value in functions) + b"0"
 
 
@@ -263,7 +264,7 @@ def shared_text(n, length, as_file):
 
 
 @pytest.mark.parametrize("as_file", [True, False])
-def test_pstats_with_a_shared_text(as_file, tmp_path):
+def test_pstats_with_a_long_shared_text_are_refused(as_file, tmp_path):
     path = tmp_path / "bomb"
     for n, length in ((8000, 400000), (100000, 4 * MIB)):
         path.write_bytes(shared_text(n, length, as_file))
@@ -271,7 +272,7 @@ def test_pstats_with_a_shared_text(as_file, tmp_path):
         assert done.returncode == 1 and b"long names" in done.stderr
 
 
-def test_pstats_whose_lines_are_long(tmp_path):
+def test_pstats_with_very_long_lines_are_refused(tmp_path):
     """Each line of a listing of callers is as wide as the longest name."""
     stats = {("f", 1, "x" * MIB): (1, 1, 0.0, 0.0, {}),
              **{("f", i, "g"): (1, 1, 0.0, 0.0, {}) for i in range(2, 20000)}}
@@ -282,8 +283,8 @@ def test_pstats_whose_lines_are_long(tmp_path):
         assert done.returncode == 1 and b"gigabytes" in done.stderr
 
 
-def test_a_shared_text_may_be_long(tmp_path):
-    """As long as a path can be, in a file of no more than its functions."""
+def test_a_shared_text_of_the_length_of_a_path_is_accepted(tmp_path):
+    """The text is as long as a path can be, and the file no larger than its functions."""
     path = tmp_path / "profile"
     path.write_bytes(shared_text(5000, 4096, True))
     assert read_bounded("-q", path).returncode == 0
@@ -292,8 +293,8 @@ def test_a_shared_text_may_be_long(tmp_path):
 # Files that change
 
 
-def test_a_file_that_shrinks(header, abi, tmp_path):
-    """By more places than a process may have mappings."""
+def test_a_file_that_shrinks_is_read_within_limits(header, abi, tmp_path):
+    """The file shrinks at more places than a process may have mappings."""
     n = 100000
     r = Recording(header, abi)
     base = r.take(0, 4096) + 4096 + n * abi["sizeof ring"] + MIB
@@ -305,15 +306,15 @@ def test_a_file_that_shrinks(header, abi, tmp_path):
     child.stderr.close()
 
 
-def test_a_bus_error_of_somebody_elses(tmp_path):
-    """It is not one of a file that has become shorter, and ends the process."""
+def test_a_foreign_bus_error_ends_the_reader(tmp_path):
+    """A SIGBUS that does not come from a truncated file ends the process."""
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(tmp_path)}
     assert run_bare([PYTHONS[-1].exe, "-c", "pass"], env=env).status == 0
     (recording,) = tmp_path.glob("pyprof.*")
     child = subprocess.Popen([READER, "-q", recording, "-o", fifo], stderr=subprocess.PIPE)
-    time.sleep(0.5)  # it has read the file, and waits for somebody at the other end
+    time.sleep(0.5)  # the reader has read the file and waits for the FIFO's other end
     child.send_signal(signal.SIGBUS)
     assert child.wait(60) == -signal.SIGBUS
     child.stderr.close()

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""pyshim-read --browse prints what `python -m pstats` prints, greeting and all, for scripts of commands
-from a pipe: some that meet every command with good, missing and bad arguments, and random ones. On a
-terminal it has history and completion."""
+"""pyshim-read --browse prints the same as `python -m pstats`, including the greeting, for scripts
+of commands from a pipe. Some scripts use every command with good, missing and bad arguments; others
+are random. On a terminal it has history and completion.
+"""
 
 import marshal
 import os
@@ -35,13 +36,13 @@ t = threading.Thread(target=run, name="other"); t.start(); t.join()
 """
 GREETING = b"Welcome to the profile statistics browser.\n"
 COMMANDS = "EOF add callees callers help quit read reverse sort stats strip".split()
-# Names of files are typed as they are: with blanks, quotes, digits, characters of several bytes.
+# File names are typed unquoted: with blanks, quotes, digits, multi-byte characters.
 NAMES = {"odd names": "it's \"odd\".prof", "ties": "t i e s", "same without folders": "b/same",
          "counts": "c%s", "top level": "12.5", "one": "\u00e9\U0001f40d.prof",
          "large and small": "a", "rounded": "r1", "rounded off": "--r2"}
 TIMES = [0, 86400 * 8 + 3723, 1700000000.75, 1720000000, 951782400, 4102444799]
 
-VALUES = {  # marshalled, but no statistics
+VALUES = {  # marshalled values that are not statistics
     "empty": {}, "list": [1], "empty list": [], "int": 5, "zero": 0, "none": None, "true": True,
     "false": False, "float": 1.5, "str": "x", "empty str": "", "bytes": b"xx", "tuple": (1,),
     "set": {1}, "frozenset": frozenset([2]), "complex": 1j,
@@ -59,7 +60,7 @@ TEXTS = {"text": b"hello\n", "words": b"this is no profile\n", "import": b"impor
 
 
 def programs(folder):
-    """Of real programs, by the oldest interpreter and the newest."""
+    """Profiles of real programs, by the oldest and the newest interpreter."""
     for python, program in (PYTHONS[0], "json_roundtrip"), (PYTHONS[-1], "difflib_report"):
         done = run_bare([python.exe, "-m", "cProfile", "-o", folder / (program + ".prof"),
                          DATA / "programs" / (program + ".py")], cwd=folder)
@@ -69,7 +70,7 @@ def programs(folder):
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory):
-    """A folder of profiles, and of files that are none."""
+    """A folder of profiles and of other files."""
     folder = tmp_path_factory.mktemp("browse")
     (folder / "b").mkdir()
     (folder / "closed").mkdir()
@@ -93,27 +94,28 @@ def profiles_of(here):
 
 
 def compare(python, here, script, *args):
-    """Both with the same standard input -> what Python's printed."""
+    """Runs both with the same standard input. Returns the output of Python's browser."""
     script = script if isinstance(script, bytes) else script.encode()
     ours = run_bare([READER, "--browse", "--", *args], input=script, env=ENV, cwd=here)
     theirs = run_bare([python.exe, "-m", "pstats", *args], input=script, env=ENV, cwd=here)
     assert (theirs.status, theirs.err) == (0, b""), theirs.err[-2000:]
     assert (ours.status, ours.err) == (0, b""), ours.err[-2000:]
-    told, expected = ours.out, theirs.out
-    if python.version < (3, 12):  # some of which say of some cut values that an object should begin there
-        told, expected = (t.replace(b"where object expected", b"where not expected")
-                          for t in (told, expected))
-    if python.version >= (3, 14):  # says more of what was found
+    printed, expected = ours.out, theirs.out
+    if python.version < (3, 12):  # some versions say "object expected" for some truncated values
+        printed, expected = (t.replace(b"where object expected", b"where not expected")
+                          for t in (printed, expected))
+    if python.version >= (3, 14):  # ours says more about the file
         expected = re.sub(rb"(too many values to unpack \(expected \d+), got \d+\)", rb"\1)", expected)
         expected = expected.replace(b"is not a container or iterable", b"is not iterable")
-    assert not difference(told, expected), difference(told, expected)
+    assert not difference(printed, expected), difference(printed, expected)
     assert GREETING in ours.out
     return ours.out
 
 
-def told_otherwise(python, here, name):
-    """What 3.15 says of values that are no statistics: it takes an empty dictionary for some, looks into others
-    for a word of its sampler, and does not name the file."""
+def differs_in_3_15(python, here, name):
+    """Returns true for values that 3.15 handles differently: it accepts an empty dictionary, looks
+    into others for its sampler's mark, and does not name the file.
+    """
     if python.version < (3, 15) or name in profiles_of(here):
         return False
     try:
@@ -123,7 +125,7 @@ def told_otherwise(python, here, name):
     return True
 
 
-# Scripts that were written
+# Written scripts
 
 NOTHING_LOADED = """\
 stats
@@ -237,7 +239,7 @@ EOF2
 """
 
 
-def test_nothing_is_loaded(python, here):
+def test_commands_without_a_profile_equal_pstats(python, here):
     out = compare(python, here, NOTHING_LOADED)
     assert out.count(b"No statistics object is loaded.\n") == 10
     for first in "", "no such file", "b", "text words":
@@ -245,15 +247,15 @@ def test_nothing_is_loaded(python, here):
 
 
 @pytest.mark.parametrize("name", ["a", "12.5", "b/same", "difflib_report.prof"])
-def test_every_command(python, here, name):
+def test_every_command_equals_pstats(python, here, name):
     out = compare(python, here, EVERYTHING, name)
     assert out.count(b"\n") > 100
     for command in COMMANDS:
         assert command in EVERYTHING
 
 
-def test_order_and_callees_after_an_add(python, here):
-    """`add` undoes the order; the callees printed before it are still those printed after it."""
+def test_add_resets_the_order_but_not_the_callees(python, here):
+    """`add` resets the order. Callees printed before it are still printed after it."""
     out = compare(python, here, """\
 callees
 sort time
@@ -277,13 +279,13 @@ callees
     assert out.count(b"Random listing order was used") == 7 and b"internal time" not in out
 
 
-def test_several_are_added_as_they_stand(python, here):
+def test_several_profiles_are_added_in_order(python, here):
     for names in ["r1", "--r2", "--r2"], ["t i e s", "b/same", "12.5"], ["a", "nothing", "one", "a"]:
         compare(python, here, "stats\nsort time\nstats\ncallers\ncallees\n", *names)
 
 
-def test_blanks_and_bytes(python, here):
-    """What a line is made of: blanks of all kinds, NUL, carriage returns, escapes, a long line."""
+def test_odd_command_lines_equal_pstats(python, here):
+    """Lines with all kinds of blanks, NUL, carriage returns, escapes, and a long line."""
     compare(python, here, b"\tstats\v3\f\x1c2\x1f\r\nstats\0 3\nst\0ats\nsort ti\0me\nsort\x85time\n"
             b"stats \xe2\x80\x83 2\xc2\xa01\xe3\x80\x80\n\xe3\x80\x80callers 1\xc2\x85\n"
             b"\x1b[Astats\n\x01\x04\n?\0\nread a\0b\nread \0\n\r\n \r \n\xe2\x80\x8bstats\n"
@@ -294,15 +296,15 @@ def test_blanks_and_bytes(python, here):
 @pytest.mark.parametrize("end", ["", "quit", "quit\n", "quit now\nstats\n", "EOF", "EOF\nstats\n",
                                  "EOF x\nstats", "stats 1\n\n\nEOF\n", "stats 1", "\n", "quit\0",
                                  "foo\n\nhelp\n\nquit", "?\n\n\n", "!x\n\n", "? add\n\n1\n\n"])
-def test_endings_and_repeats(python, here, end):
+def test_ends_of_input_and_empty_lines_equal_pstats(python, here, end):
     compare(python, here, end, "a")
     compare(python, here, end)
 
 
-def test_files_that_are_none(python, here):
-    """What pstats says of each; what was read before is still there."""
+def test_unreadable_files_keep_the_loaded_profile(python, here):
+    """The errors equal those of pstats, and the previous profile stays loaded."""
     names = [p.name for p in here.iterdir() if p.name.startswith(("value", "text", "cut"))]
-    names = [name for name in names if not told_otherwise(python, here, name)]
+    names = [name for name in names if not differs_in_3_15(python, here, name)]
     names += ["/dev/null", ".", "b", "b/nothing", "/nonexistent/x", "a/b", "x" * 300]
     script = "".join("read %s\n" % name for name in sorted(names))
     out = compare(python, here, script + "stats 1\nread\nadd no file\nadd %s\nstats 1\n" % ("y" * 300),
@@ -327,7 +329,7 @@ def random_name(rng, here):
 def random_terms(rng):
     if rng.random() < 0.3:
         text = "".join(rng.choice("0123456789.e-+_") for _ in range(rng.randrange(1, 6)))
-        return text.replace("++", "+")  # re takes possessive repeats from 3.11 on
+        return text.replace("++", "+")  # re accepts possessive repeats from 3.11 on
     chain = rng.choice(CHAINS)
     text = " ".join(str(term) for term in chain)
     return text.replace("\n", " ")
@@ -347,7 +349,7 @@ def random_command(rng, here):
         return "sort " + random_keys(rng)
     if kind < 0.6:
         return "read " + random_name(rng, here)
-    if kind < 0.68:  # what is no profile ends Python's browser
+    if kind < 0.68:  # another file than a profile ends Python's browser
         return "add " + rng.choice([*profiles_of(here), "no file", "b", ""])
     if kind < 0.78:
         return rng.choice(["reverse", "strip", "reverse", "sort", "read"])
@@ -366,20 +368,22 @@ def random_script(seed, here):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_random_scripts(python, here, seed):
+def test_random_scripts_equal_pstats(python, here, seed):
     first, *lines = random_script("%s %d" % (python.tag, seed), here)
     lines = [line for line in lines if line.strip() not in ("EOF", "quit")
-             and not told_otherwise(python, here, line.strip().partition(" ")[2])]
-    compare(python, here, "\n".join(lines), "a" if told_otherwise(python, here, first) else first)
+             and not differs_in_3_15(python, here, line.strip().partition(" ")[2])]
+    compare(python, here, "\n".join(lines), "a" if differs_in_3_15(python, here, first) else first)
 
 
-# What is pyshim-read's own
+# Differences from Python's browser
 
-def test_what_ends_pythons_browser(python, here):
-    """It ends at an `add` of what is no profile, with a traceback; ours with a line and status 1."""
+def test_adding_an_unreadable_file_ends_with_status_1(python, here):
+    """Python's browser ends with a traceback when another file is added. Ours prints a line and
+    ends with status 1.
+    """
     for name, words in (("text words", "EOFError: EOF read where not expected"),
                         ("value int", "AttributeError: 'int' object has no attribute 'items'")):
-        if told_otherwise(python, here, name):
+        if differs_in_3_15(python, here, name):
             continue
         script = ("stats 1\nadd %s\nstats 1\n" % name).encode()
         ours = run_bare([READER, "--browse", "a"], input=script, env=ENV, cwd=here)
@@ -390,8 +394,10 @@ def test_what_ends_pythons_browser(python, here):
         assert theirs.err.decode().endswith(words + "\n")
 
 
-def test_recordings(python, here, run_shim, tmp_path):
-    """By path and by PID; the files' lines apart, what a pstats file of it gives."""
+def test_a_recording_equals_its_pstats_file(python, here, run_shim, tmp_path):
+    """A recording gives the same output as its pstats file, by path and by PID, except for the file
+    names.
+    """
     recording = run_shim([python.exe, "-c", "import os; print(os.getpid())\n"
                           "def f(n): return n and f(n - 1)\nfor i in range(9): f(i)\n"],
                          env={"PYSHIM_CLOCK": "cpu"})
@@ -399,13 +405,13 @@ def test_recordings(python, here, run_shim, tmp_path):
     converted = tmp_path / "converted"
     read("-o", converted, path)
     def transcript(command, source):
-        """With the same names and dates."""
+        """Returns the output with the same file names and dates."""
         script = "sort ncalls\nstats\ncallers f\nadd %s\ncallees\nstats\nquit\n" % source
         done = run_bare([*command, source], env={**ENV, "PYSHIM_DIR": str(path.parent)},
                         input=script.encode())
         assert (done.status, done.err) == (0, b"")
-        told = re.sub(r"(?m)... ... .\d \d\d:\d\d:\d\d \d{4}    .*$", "FILE", done.out.decode())
-        return told.replace("%s%% " % source, "% ")
+        printed = re.sub(r"(?m)... ... .\d \d\d:\d\d:\d\d \d{4}    .*$", "FILE", done.out.decode())
+        return printed.replace("%s%% " % source, "% ")
 
     theirs = transcript([python.exe, "-m", "pstats"], converted)
     assert theirs.count("FILE") == 3 and theirs.count("(f)") >= 4
@@ -420,8 +426,8 @@ def test_recordings(python, here, run_shim, tmp_path):
     ["--exceptions"], ["--no-subcalls"], ["--no-builtins"], ["--by-code"], ["--true-calls"],
     ["--thread", "other"], ["--thread", "MainThread", "--no-builtins", "--exceptions"],
 ], ids=" ".join)
-def test_options_of_what_is_counted(python, run_shim, options):
-    """The tables are those of the reports with these options."""
+def test_counting_options_equal_those_of_reports(python, run_shim, options):
+    """The tables equal those of reports with the same options."""
     recording = run_shim([python.exe, "-c", WITH_EVERYTHING], env={"PYSHIM_CLOCK": "cpu"}).recording
     script = b"sort cumulative\nstats\ncallers\nadd %s\nstats\nquit\n" % bytes(recording)
     done = run_bare([READER, "--browse", "-q", *options, recording], input=script, env=ENV)
@@ -434,7 +440,7 @@ def test_options_of_what_is_counted(python, run_shim, options):
     assert twice.splitlines()[0] in done.out.splitlines()
 
 
-def test_thread_that_is_none(here, run_shim):
+def test_an_unknown_thread_is_an_error(here, run_shim):
     recording = run_shim([PYTHONS[0].exe, "-c", ""]).recording
     done = run_bare([READER, "--browse", "-q", "--thread", "9", recording], input=b"stats\n", env=ENV)
     assert done.status == 0 and done.out.splitlines()[0] == (
@@ -442,7 +448,7 @@ def test_thread_that_is_none(here, run_shim):
         b"one (see --threads)")
 
 
-def test_usage(here):
+def test_report_options_are_refused_with_browse(here):
     for option in ["-s", "time"], ["-r", "3"], ["--reverse"], ["--strip-dirs"], ["-o", "x"], \
             ["-f", "text"], ["--callers"], ["--check"], ["--strict"], ["--threads"], ["--each"]:
         done = run_bare([READER, "--browse", *option, here / "a"])
@@ -450,7 +456,7 @@ def test_usage(here):
         assert done.err.startswith(b"pyshim-read: read --browse: found ") and done.err.count(b"\n") == 1
 
 
-def test_closed_pipe(here):
+def test_a_closed_pipe_ends_the_browser_quietly(here):
     command = "for i in $(seq 999); do echo stats; done | '%s' --browse a | head -1; echo ${PIPESTATUS[1]}"
     done = run_bare(["bash", "-c", command % READER], cwd=here)
     assert (done.out, done.err) == (GREETING + b"0\n", b"")
@@ -459,7 +465,7 @@ def test_closed_pipe(here):
 # On a terminal
 
 class Terminal:
-    """A browser on a terminal of its own, which stays open behind it."""
+    """A browser on its own terminal, which stays open after it."""
 
     def __init__(self, here, *args, term="xterm"):
         self.fd, self.follower = pty.openpty()
@@ -467,7 +473,7 @@ class Terminal:
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
-            os.close(os.open(os.ttyname(self.follower), os.O_RDWR))  # becomes the controlling one
+            os.close(os.open(os.ttyname(self.follower), os.O_RDWR))  # becomes the controlling terminal
             for fd in 0, 1, 2:
                 os.dup2(self.follower, fd)
             os.chdir(here)
@@ -476,7 +482,7 @@ class Terminal:
         self.shown = ""
 
     def expect(self, text, timeout=120):
-        """Waits until the text has been shown, escape sequences apart -> what was, up to it."""
+        """Waits for a text on the screen, without escape sequences. Returns the screen up to it."""
         deadline = time.monotonic() + timeout
         while text not in self.shown:
             left = deadline - time.monotonic()
@@ -487,7 +493,7 @@ class Terminal:
         return before
 
     def type(self, text):
-        """Once it is the browser that edits the line, which is just after the prompt is shown."""
+        """Waits until the browser edits the line, just after the prompt, and types."""
         deadline = time.monotonic() + 120
         while termios.tcgetattr(self.follower)[3] & termios.ICANON:
             assert time.monotonic() < deadline
@@ -516,10 +522,10 @@ def terminal(here):
         t.close()
 
 
-def test_completion(terminal):
+def test_tab_completes_commands_keys_and_files(terminal):
     t = terminal("a")
     t.expect("a% ")
-    t.type("so\ttot\t\n")  # each whole, with a blank behind it
+    t.type("so\ttot\t\n")  # each word is completed, followed by a blank
     t.expect("a% ")
     t.type("stats 1\n")
     t.expect("Ordered by: internal time\n")
@@ -530,23 +536,23 @@ def test_completion(terminal):
     t.expect("Reverse the sort order of the profiling report.\n")
     t.type("?sta\t\n")
     t.expect("Print statistics from the current stat object.\n")
-    t.type("read diff\t\n")  # a file's name
+    t.type("read diff\t\n")  # a file name
     t.expect("difflib_report.prof% ")
-    t.type("stats lib\t 1\n")  # nothing to complete with: no file's name either
+    t.type("stats lib\t 1\n")  # nothing completes this, not even a file name
     t.expect("due to restriction <'lib'>\n")
     t.type("quit\n")
     t.expect("Goodbye.\n")
     assert t.status() == 0
 
 
-def test_history(terminal):
+def test_arrow_keys_recall_earlier_commands(terminal):
     t = terminal("a")
     for command in "sort name", "sort name", "stats 1":
         t.expect("a% ")
         t.type(command + "\n")
     t.expect("Ordered by: function name\n")
     t.expect("a% ")
-    t.type("\x1b[A\x1b[A\x08\x08\x08\x08time\n")  # two lines back, which are three commands
+    t.type("\x1b[A\x1b[A\x08\x08\x08\x08time\n")  # two lines back in three commands: equal ones count once
     t.expect("a% ")
     t.expect("a% ")
     t.type("\x10\x10\n")
@@ -554,8 +560,8 @@ def test_history(terminal):
 
 
 @pytest.mark.parametrize("key, status", [("\x03", 0), ("\x04", 0)])
-def test_keys_that_end_it(terminal, key, status):
-    """As Python's browser ends by them. The terminal is as it was."""
+def test_interrupt_and_end_of_file_keys_end_the_browser(terminal, key, status):
+    """The same keys end Python's browser. The terminal's settings are restored."""
     t = terminal("a")
     t.expect("a% ")
     t.type("sta")
@@ -567,7 +573,7 @@ def test_keys_that_end_it(terminal, key, status):
     assert termios.tcgetattr(t.follower) == t.before
 
 
-def test_a_session_on_a_terminal_goes_on(terminal):
+def test_an_error_on_a_terminal_does_not_end_the_browser(terminal):
     t = terminal("a", term="dumb")
     t.expect("a% ")
     t.type("add text words\n")
@@ -579,7 +585,7 @@ def test_a_session_on_a_terminal_goes_on(terminal):
     assert t.status() == 0
 
 
-def test_libedit_is_for_terminals(here, terminal):
+def test_libedit_is_loaded_on_terminals_only(here, terminal):
     def libraries(pid):
         with open("/proc/%d/maps" % pid) as maps:
             return "libedit" in maps.read()

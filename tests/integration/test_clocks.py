@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""PYSHIM_CLOCK=cpu and =thread: the times are CPU time, and the system is asked for it rarely. And how
-long the shim waits for a reader, where time stands still or many threads wait.
+"""PYSHIM_CLOCK=cpu and =thread: times are CPU time, and the shim rarely asks the system for it.
+Also the time that the shim waits for a reader if the clock stands still or many threads wait.
 
-The programs measure themselves by time.thread_time() and time.process_time(), so what is compared are two
-readings of one clock: how busy the machine is makes no difference.
+The programs measure themselves with time.thread_time() and time.process_time(), so two readings of
+one clock are compared and the machine's load does not matter.
 """
 
 import json
@@ -55,8 +55,8 @@ print(lib.count_asked() - before)
 
 
 @pytest.mark.parametrize("clock", ["cpu", "thread"])
-def test_system_is_rarely_asked(python, clock, counter, invariant, run_clock, tmp_path):
-    """Not for each event: a system call costs several times what an event does."""
+def test_the_system_is_rarely_asked_for_cpu_time(python, clock, counter, invariant, run_clock, tmp_path):
+    """A system call for each event would take several times as long as the event."""
     (tmp_path / "counted.py").write_text(COUNTED)
     done = run_clock([python.exe, tmp_path / "counted.py", counter], clock)
     asked, events = int(done.out), 4 * 200000
@@ -108,21 +108,22 @@ print(json.dumps(took))
 @pytest.mark.parametrize("divisor", [1, 3])
 @pytest.mark.parametrize("clock, function", [("thread", "thread_time"), ("cpu", "process_time")])
 def test_times_are_cpu_time(python, clock, function, divisor, run_clock, tmp_path):
-    """As the program itself measures it: where it computes, sleeps and takes turns with another thread, in
-    each of two threads. Also where the processor is taken away in stretches too short to be seen: the
-    clock has to stand still until it is right."""
+    """Each of two threads computes, sleeps and alternates with the other, and measures its CPU
+    time. In one case the thread loses its processor for intervals too short to notice: the clock
+    must then stand still until it is right.
+    """
     (tmp_path / "measured.py").write_text(MEASURED)
     done = run_clock([python.exe, tmp_path / "measured.py", function], clock, divisor)
     stats = {f[2]: v for f, v in read_stats(done.recording, options=["--bias", "none"]).items()}
     for name, took in json.loads(done.out).items():
         (_, _, _, found), = [e for caller, e in stats[name][4].items() if caller[2] == "measure"]
-        # The shim's slow paths are in what the program measures, not in the recording.
+        # The program's own measurement includes the shim's slow paths, the recording does not.
         least = 0.3 if name in ("calls", "turns") else 0.8
         assert took * least - 0.003 < found < took * 1.15 + 0.003, (name, took, found)
 
 
-def test_short_sleeps_are_no_cpu_time(python, invariant, run_clock, tmp_path):
-    """A call that is off the processor for some 60 us is not billed for them, nor is what follows it spared."""
+def test_short_sleeps_do_not_count_as_cpu_time(python, invariant, run_clock, tmp_path):
+    """A call that waits for 60 us is not charged for it, and the next call is not shortened."""
     (tmp_path / "naps.py").write_text("""if 1:
         import hashlib, time
         def nap():
@@ -140,8 +141,8 @@ def test_short_sleeps_are_no_cpu_time(python, invariant, run_clock, tmp_path):
     assert stats["<built-in method time.sleep>"][3] < float(done.out) * 1.2
 
 
-def test_process_clock_bills_each_thread_for_all(python, run_shim):
-    """What other threads use while a function runs is in its time: the manual says so."""
+def test_the_process_clock_includes_other_threads(python, run_shim):
+    """A function's time includes that of other threads, as the manual says."""
     done = run_shim([python.exe, "-c", """if 1:
         import hashlib, threading, time
         def hashing():
@@ -156,8 +157,10 @@ def test_process_clock_bills_each_thread_for_all(python, run_shim):
     assert stats["wait"][3] > stats["hashing"][3] / 2 > 0
 
 
-def test_forked_child_has_a_clock_of_its_own(python, run_clock, tmp_path):
-    """Its CPU time begins with 0, and is not taken for the parent's that went back."""
+def test_a_forked_child_starts_its_own_clock(python, run_clock, tmp_path):
+    """The child's CPU time begins at 0. The shim must not take it for a parent's clock that went
+    back.
+    """
     (tmp_path / "forks.py").write_text("""if 1:
         import hashlib, os, time
         def f(i): return i
@@ -179,7 +182,7 @@ def test_forked_child_has_a_clock_of_its_own(python, run_clock, tmp_path):
     assert b"lost" not in read("--check", done.recordings[-1]).err
 
 
-# Waiting
+# Waiting for a reader
 
 HELD = """\
 import mmap, os, struct, sys
@@ -198,9 +201,11 @@ print("done")
 
 
 @pytest.mark.parametrize("policy, held", [("block", False), ("block", True), ("fold", True)])
-def test_clock_that_stands_still(python, policy, held, abi, counter, run_shim, tmp_path):
-    """As under libfaketime: the wait for a reader ends nonetheless, for one that never comes, and for one that
-    holds the ring and does not go on. (The claim is the test's own, which lives and folds nothing.)"""
+def test_waiting_ends_while_the_clock_stands_still(python, policy, held, abi, counter, run_shim, tmp_path):
+    """The clock stands still, as under libfaketime. The wait ends anyway, for a reader that never
+    comes and for one that holds the ring without progress. (The test itself holds the claim and
+    folds nothing.)
+    """
     (tmp_path / "calls.py").write_text((HELD if held else "") + CALLS)
     places = abi["header.rings"], abi["ring.consumer"], abi["sizeof extent"]
     done = run_shim([python.exe, tmp_path / "calls.py", *places],
@@ -212,9 +217,11 @@ def test_clock_that_stands_still(python, policy, held, abi, counter, run_shim, t
         assert [v[1] for f, v in stats.items() if f[2] == "f"] == [20000]
 
 
-def test_threads_wait_once(python, counter, run_shim, tmp_path):
-    """PYSHIM_OVERFLOW=block without a reader: the first second is the only one, of whichever thread, for the others cannot
-    run meanwhile. A nap is 50 us at least; patience becomes an eighth with each block."""
+def test_many_threads_wait_for_a_reader_only_once(python, counter, run_shim, tmp_path):
+    """With PYSHIM_OVERFLOW=block and no reader, only the first thread waits a second, because the
+    others cannot run meanwhile. A nap takes at least 50 us, and each block divides the patience by
+    8.
+    """
     (tmp_path / "threads.py").write_text("""if 1:
         import threading
         def f(n): return n
@@ -230,6 +237,6 @@ def test_threads_wait_once(python, counter, run_shim, tmp_path):
                     env={"LD_PRELOAD": "%s:%s" % (SHIM, counter), "COUNT_NAPS": "1",
                          "PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": "block"})
     naps = int(done.err.split()[-1])
-    # Under a filter of system calls it takes none: waiting is bounded by the clock's readings.
+    # Under a seccomp filter it takes no naps: clock readings bound the wait.
     assert naps == 0 if FILTERED else 100 < naps < 1.2 * 20000
     assert [v[1] for f, v in read_stats(done.recording).items() if f[2] == "f"] == [100000]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Copies of recordings: --snapshot, standard input, and what cp and the like make of a file that changes."""
+"""Copies of recordings: --snapshot, standard input, and plain copies of a file that changes."""
 
 import json
 import marshal
@@ -22,7 +22,7 @@ BUFFERS = ["64K", "1M", "64M"]
 
 
 class Running:
-    """RUNNING under the shim, once it has made some calls, and how many those are at least and at most."""
+    """RUNNING under the shim after its first calls, and bounds for their number."""
 
     def __init__(self, python, folder, buffer, calls=20000):
         counter = folder / "counter"
@@ -46,7 +46,7 @@ class Running:
         return struct.unpack("qq", self._counter.read_bytes())
 
     def check(self, take):
-        """`take` gives a source, which holds what there was at some instant meanwhile."""
+        """`take` returns a source. It must hold the state at some moment during the call."""
         least = self.bounds()[0]
         source = take()
         most = self.bounds()[1]
@@ -62,7 +62,7 @@ def known(source):
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory):
-    """A recording of a program with threads that has ended, its blocks partly folded."""
+    """A recording of an ended program with threads, partly folded."""
     folder = tmp_path_factory.mktemp("sample")
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder), "PYSHIM_BUFFER": "64K"}
     program = SAMPLE + ("import threading\n"
@@ -79,7 +79,7 @@ def sample(tmp_path_factory):
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
-def test_a_snapshot_of_a_running_process(python, buffer, shim_dir, tmp_path):
+def test_a_snapshot_of_a_running_process_is_consistent(python, buffer, shim_dir, tmp_path):
     copies = []
     with Running(python, shim_dir, buffer) as target:
         for i in range(3):
@@ -90,7 +90,7 @@ def test_a_snapshot_of_a_running_process(python, buffer, shim_dir, tmp_path):
         counts = [known(c) for c in copies]
         assert counts == sorted(counts)
     shutil.rmtree(shim_dir)
-    assert [known(c) for c in copies] == counts  # whatever has become of the process
+    assert [known(c) for c in copies] == counts  # even after the process has ended
     for copy in copies:
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         text = read(copy).out
@@ -102,7 +102,7 @@ OPTIONS = [[], ["--threads"], ["--by-code"], ["--callers"], ["--callees"], ["--n
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=" ".join)
-def test_a_snapshot_says_what_the_recording_says(options, sample, tmp_path):
+def test_a_snapshot_gives_the_same_reports_as_its_recording(options, sample, tmp_path):
     folder = tmp_path / "copy"
     folder.mkdir()
     copy = folder / sample.name
@@ -115,7 +115,7 @@ def test_a_snapshot_says_what_the_recording_says(options, sample, tmp_path):
     assert again.read_bytes() == copy.read_bytes()
 
 
-def test_a_snapshot_has_all_that_json_has(sample, tmp_path):
+def test_a_snapshot_gives_the_same_json_as_its_recording(sample, tmp_path):
     copy = tmp_path / "copy"
     read("--snapshot", copy, sample)
     whole, same = (json.loads(read("-f", "json", p).out) for p in (sample, copy))
@@ -125,7 +125,7 @@ def test_a_snapshot_has_all_that_json_has(sample, tmp_path):
     assert whole == same
 
 
-def test_a_snapshot_takes_the_place_of_an_older_one(sample, tmp_path):
+def test_a_snapshot_replaces_an_older_one(sample, tmp_path):
     to = tmp_path / "copy"
     to.write_bytes(b"old")
     read("--snapshot", to, sample)
@@ -137,20 +137,20 @@ def test_a_snapshot_takes_the_place_of_an_older_one(sample, tmp_path):
     assert list(tmp_path.iterdir()) == [to]
 
 
-def test_a_snapshot_that_does_not_fit(sample, tmp_path):
+def test_a_snapshot_without_space_leaves_no_file(sample, tmp_path):
     done = run_bare(["sh", "-c", 'ulimit -f 16; exec "$@"', "sh", READER, "--snapshot", tmp_path / "copy", sample])
     assert "too large" in complaint(done)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_snapshot_of_no_recording(tmp_path):
+def test_a_snapshot_of_a_pstats_file_is_refused(tmp_path):
     path = tmp_path / "profile"
     path.write_bytes(marshal.dumps({("f", 1, "f"): (1, 1, 0.0, 0.0, {})}))
     assert "pstats" in complaint(run_bare([READER, "--snapshot", tmp_path / "copy", path]))
 
 
 @pytest.mark.parametrize("args", [["x", "y"], ["-s", "time", "x"], ["--browse", "x"]], ids=" ".join)
-def test_a_snapshot_has_one_source_and_no_report(args):
+def test_snapshot_refuses_two_sources_and_report_options(args):
     done = run_bare([READER, "--snapshot", "z", *args])
     assert done.status == 2 and done.err.startswith(b"pyshim-read: read --snapshot: "), done
 
@@ -158,7 +158,7 @@ def test_a_snapshot_has_one_source_and_no_report(args):
 # Standard input
 
 
-def test_a_recording_from_standard_input(sample):
+def test_a_recording_is_read_from_standard_input(sample):
     whole = run_bare([READER, "-q", sample])
     piped = run_bare([READER, "-q", "-"], input=sample.read_bytes())
     assert (piped.status, piped.out, piped.err) == (0, whole.out, b"")
@@ -166,7 +166,7 @@ def test_a_recording_from_standard_input(sample):
         assert subprocess.run([READER, "-q", "-"], stdin=f, stdout=subprocess.PIPE).stdout == whole.out
 
 
-def test_a_pstats_file_from_standard_input(sample, tmp_path):
+def test_a_pstats_file_is_read_from_standard_input(sample, tmp_path):
     stats = tmp_path / "stats"
     read("-o", stats, sample)
     whole = run_bare([READER, "-q", stats])
@@ -174,19 +174,19 @@ def test_a_pstats_file_from_standard_input(sample, tmp_path):
     assert (piped.status, piped.out, piped.err) == (0, whole.out, b"")
 
 
-def test_a_snapshot_through_a_pipe(sample):
+def test_a_snapshot_can_be_piped_into_a_reader(sample):
     done = run_bare(["sh", "-c", '"$1" --snapshot - "$2" | "$1" -q -', "sh", READER, sample])
     assert (done.status, done.out, done.err) == (0, run_bare([READER, "-q", sample]).out, b"")
 
 
-def test_standard_input_that_is_none():
+def test_other_standard_input_is_refused():
     for text in (b"", b"x", b"no recording" * 1000):
         assert "expected a recording" in complaint(run_bare([READER, "-"], input=text))
     done = run_bare([READER, "--browse", "-"])
     assert done.status == 2 and b"standard input" in done.err
 
 
-# Other copies
+# Plain copies
 
 
 def is_refused(copy):
@@ -199,7 +199,7 @@ def is_refused(copy):
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
-def test_a_copy_is_good_or_refused(python, buffer, shim_dir, tmp_path):
+def test_a_copy_of_a_changing_file_is_right_or_refused(python, buffer, shim_dir, tmp_path):
     with Running(python, shim_dir, buffer) as target:
         for i in range(8):
             least = target.bounds()[0]
@@ -211,7 +211,7 @@ def test_a_copy_is_good_or_refused(python, buffer, shim_dir, tmp_path):
 
 
 def copy_slowly(source, to, first, target):
-    """The first bytes, and when the program has gone on for a while the others."""
+    """Copies the first bytes, waits while the program continues, and copies the rest."""
     with open(source, "rb") as f, open(to, "wb") as out:
         out.write(f.read(first))
         before = target.bounds()[0]
@@ -225,12 +225,12 @@ def copy_slowly(source, to, first, target):
 
 @pytest.mark.parametrize("buffer", BUFFERS)
 @pytest.mark.parametrize("first", [4096, 65536, 131072])
-def test_a_copy_that_takes_long_is_refused(python, buffer, first, shim_dir, tmp_path):
+def test_a_slow_copy_of_a_changing_file_is_refused(python, buffer, first, shim_dir, tmp_path):
     with Running(python, shim_dir, buffer) as target:
         assert is_refused(copy_slowly(target.path, tmp_path / "copy", first, target))
 
 
-def test_a_copy_of_an_ended_process_is_good(python, shim_dir, tmp_path):
+def test_a_copy_of_an_ended_process_is_right(python, shim_dir, tmp_path):
     with Running(python, shim_dir, "64K") as target:
         pass
     copy = shutil.copy(target.path, tmp_path / "copy")
@@ -245,8 +245,8 @@ def test_a_copy_of_an_ended_process_is_good(python, shim_dir, tmp_path):
 
 
 @pytest.mark.parametrize("buffer", BUFFERS)
-def test_a_reader_that_is_stopped_meanwhile(python, buffer, shim_dir, tmp_path):
-    """It finds what there was at some instant since it began, and no loss."""
+def test_a_reader_stopped_during_a_read_loses_nothing(python, buffer, shim_dir, tmp_path):
+    """It finds the state at some moment after its start, and no loss."""
     rng = random.Random(20260101)
     with Running(python, shim_dir, buffer) as target:
         for i in range(4):
@@ -264,8 +264,8 @@ def test_a_reader_that_is_stopped_meanwhile(python, buffer, shim_dir, tmp_path):
             assert least <= stats["known"] <= most
 
 
-def test_several_readers_of_a_ring_that_folds(shim_dir):
-    """Of 64 MiB, which the target folds from one end while they read from the other."""
+def test_several_readers_of_a_folding_ring_lose_nothing(shim_dir):
+    """The target folds 64 MiB from one end while they read from the other."""
     with Running(PYTHONS[-1], shim_dir, "64M", calls=6000000) as target:
         least = target.bounds()[0]
         readers = [subprocess.Popen(["nice", "-n", str(5 * i), READER, "--strict", "-q", "-r", "known",

@@ -7,8 +7,8 @@ import the same modules before; programs/site/sitecustomize.py does that and say
 events instead of seconds: a tick passes whenever _lsprof would read its timer, at each enter and
 at each leave that has a matching enter. So times are whole numbers, and equal.
 
-C functions are called what cProfile calls them (--cprofile-labels); test_labels.py has our own names.
-What is done to the two tables before they are compared, and nothing else:
+C functions have cProfile's labels (--cprofile-labels); test_labels.py tests our own.
+Before the comparison the two tables are changed only in this way:
   - _lsprof's entries that share (file, line, name) are added up, where cProfile overwrites;
   - addresses inside labels (`<built-in method __new__ of type object at 0x...>`) become `0x`;
   - the call that ends the run, os._exit here and Profiler.disable there, gets one name. It and its
@@ -55,7 +55,7 @@ def merged(pairs):
 
 
 def comparable(stats, tick):
-    """The table with functions renamed as above, and times in ticks of `tick` seconds."""
+    """Returns the table with functions renamed as above, and times in ticks of `tick` seconds."""
 
     def ticks(seconds):
         return round(seconds / tick)
@@ -85,7 +85,7 @@ def times_only(stats):
 
 
 def differences(ours, theirs, limit=25):
-    """Lines that name what differs between two tables, callers one by one; [] if equal."""
+    """Returns lines that name the differences between two tables, with each caller; [] if equal."""
     lines = []
     for f in sorted(ours.keys() | theirs.keys()):
         a, b = ours.get(f), theirs.get(f)
@@ -102,7 +102,7 @@ def differences(ours, theirs, limit=25):
 
 
 def environment(program, **changes):
-    """The same names in both runs: some libraries look at every one."""
+    """Defines the same variable names in both runs, because some libraries look at all of them."""
     names = {"PYTHONPATH": str(SITE), "PRELOAD": PRELOAD.get(program.stem, ""), "PROFILE_TO": ""}
     return {**names, "LD_PRELOAD": "", "PYSHIM_DIR": "", "PYSHIM_CLOCK": "count", **changes}
 
@@ -114,7 +114,7 @@ def fresh(where):
 
 
 def reference(python, program, where):
-    """The program's stdout and its table by _lsprof."""
+    """Returns the program's stdout and its table by _lsprof."""
     table = where.with_suffix(".table")
     env = environment(program, PROFILE_TO=str(table))
     done = run_bare([python.exe, program], env=env, cwd=fresh(where))
@@ -123,7 +123,7 @@ def reference(python, program, where):
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.stem)
-def test_program(python, program, run_shim, shim_dir, tmp_path):
+def test_a_program_has_the_same_profile_as_by_cprofile(python, program, run_shim, shim_dir, tmp_path):
     needs = program.stem[len("third_"):] if program.stem.startswith("third_") else None
     if needs and not has_module(python.exe, needs):
         pytest.skip("%s has no %s" % (python.tag, needs))
@@ -146,7 +146,7 @@ def test_program(python, program, run_shim, shim_dir, tmp_path):
     assert not lines, "\n".join(lines)
 
 
-def test_programs_are_there():
+def test_at_least_the_expected_programs_exist():
     names = {p.stem.split("_")[0] for p in PROGRAMS}
     wanted = "json ast tokenize compileall pydoc unittest difflib argparse xml decimal asyncio"
     assert set(wanted.split()) <= names

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is said of the programs is true: manual pages, --help, completion, README; and what
-`make install` puts somewhere works from there."""
+"""The documents agree with the programs: manual pages, --help, completion, README. Also, an
+installation by `make install` works.
+"""
 
 import os
 import re
@@ -16,14 +17,14 @@ MANUALS = ROOT / "docs" / "man"
 COMPLETION = ROOT / "tools" / "completion.bash"
 OPTION = r"--?[a-z][a-z-]*"
 REFUSED = {"--list", "--clean", "--snapshot", "--calibrate", "--python", "--keep-anyway", "--names-from",
-           "--relative-to"}  # by the launcher
+           "--relative-to"}  # refused by the launcher
 LAUNCHERS_OWN = {"--keep", "--text"}
 
 
 def options_of_help(program):
     done = run_bare([program, "--help"])
     assert (done.status, done.err) == (0, b"")
-    # A description that goes on in another line is indented further.
+    # The second line of a description is indented further.
     lines = [line for line in done.out.decode().splitlines() if re.match(r" {2,6}-", line)]
     return {o for line in lines for o in re.findall(r"(?<![^\s\[])" + OPTION, line)}
 
@@ -38,29 +39,31 @@ MANUAL = options_of_manual("pyshim-read.1")
 
 
 def complaint_about(program, *args):
-    """What getopt says of it, without the program's name; "" where it says nothing."""
+    """Returns getopt's error about an option, without the program's name; "" if it is accepted."""
     err = run_bare([program, *args]).err.decode()
     found = re.search(r": (unrecognized option|invalid option|option '.*' (requires|doesn't allow)"
                       r"|option requires).*", err)
     return found[0] if found else ""
 
 
-def test_help_is_in_the_manual():
+def test_every_option_of_help_is_in_the_manual():
     assert len(HELP) > 15
     assert HELP <= MANUAL
     assert {"--" + o for o in ("format", "output", "sort", "version", "help")} <= HELP
 
 
 @pytest.mark.parametrize("option", sorted(MANUAL - HELP) or ["none"])
-def test_rest_of_the_manual_is_not_built(option):
-    """The manual may be ahead of the program, but the program not of its --help."""
+def test_manual_options_missing_in_help_are_unknown(option):
+    """The manual may describe options that the program does not have yet, but --help may not."""
     if option != "none":
         assert re.match(": (unrecognized|invalid) option", complaint_about(READER, option))
 
 
 @pytest.mark.parametrize("option", sorted(HELP))
-def test_launcher_knows_the_readers_options(option):
-    """Each, and whether it takes an argument: else it would take the command for that."""
+def test_launcher_accepts_the_same_options_as_the_reader(option):
+    """The launcher must also know which options have an argument. Otherwise it would take that for
+    the command.
+    """
     assert complaint_about(LAUNCHER, option) == complaint_about(READER, option)
     if option.startswith("--") and option not in ("--version", "--help"):
         given = option + "=x"
@@ -69,7 +72,7 @@ def test_launcher_knows_the_readers_options(option):
         assert (b"of pyshim-read alone" in err) == (option in REFUSED)
 
 
-def test_launchers_own_documents():
+def test_launchers_manual_and_help_agree_with_its_options():
     own = options_of_manual("pyshim.1")
     assert own <= MANUAL | LAUNCHERS_OWN and LAUNCHERS_OWN <= own and not own & REFUSED
     assert options_of_help(LAUNCHER) <= own
@@ -77,7 +80,7 @@ def test_launchers_own_documents():
         assert "unrecognized" not in complaint_about(LAUNCHER, option), option
 
 
-def test_settings_are_documented():
+def test_all_settings_are_documented():
     known = set(re.findall(r'"(PYSHIM_[A-Z]+)"', (ROOT / "shim" / "system" / "config.c").read_text()))
     assert len(known) >= 11
     page = (MANUALS / "libpyshim.7").read_text()
@@ -89,7 +92,7 @@ def test_settings_are_documented():
 PAGES = sorted(p.name for p in MANUALS.iterdir())
 
 
-def test_pages():
+def test_the_manual_pages_exist():
     assert PAGES == ["libpyshim.7", "pyshim-read.1", "pyshim.1"]
 
 
@@ -108,7 +111,7 @@ def test_manual_is_well_formed(page):
 
 
 def complete(*words, env=None, cwd=None, setup=""):
-    """What bash offers for the last of the words, the first being the program."""
+    """Returns bash's completions for the last word; the first word is the program."""
     script = ("%s\nsource '%s'\nCOMP_WORDS=(\"$@\") COMP_CWORD=$(($# - 1))\n"
               "set -- $(complete -p \"${COMP_WORDS[0]##*/}\")\n"
               "\"$3\" \"${COMP_WORDS[0]}\" x y\nprintf '%%s\\n' \"${COMPREPLY[@]}\"\n"
@@ -130,14 +133,14 @@ def test_options_are_completed():
 
 
 def expected_by_reader(*args):
-    """The words that an error of pyshim-read's gives as those that it would have taken."""
+    """Returns the words that an error of pyshim-read lists as expected."""
     err = run_bare([READER, *args, "nonsense", "x"]).err.decode()
     words = re.search(r"expected (?:one of )?([a-z, ]+)", err)[1]
     return set(re.findall(r"[a-z]+", words)) - {"or"}
 
 
 @pytest.mark.parametrize("program", [READER, LAUNCHER], ids=lambda p: p.name)
-def test_arguments_are_completed(program, tmp_path):
+def test_option_arguments_are_completed(program, tmp_path):
     (tmp_path / "a file").touch()
     for option in ["-s"], ["--sort"], ["--sort", "="], ["-qs"]:
         begun = [] if option[-1] == "=" else [""]
@@ -163,7 +166,7 @@ def test_sources_are_completed(tmp_path):
     assert complete(READER, "3", env={"PYSHIM_DIR": "/nonexistent"}, cwd=tmp_path) == set()
 
 
-def test_command_is_completed(tmp_path):
+def test_the_launchers_command_is_completed(tmp_path):
     (tmp_path / "ba na").touch()
     both = {"bash", "ba na"}
     for before in [], ["-q"], ["--"], ["-s", "time"], ["--sort", "=", "time"], ["-qo", "x", "--"]:
@@ -181,7 +184,7 @@ def test_command_is_completed(tmp_path):
 
 @pytest.fixture
 def source(tmp_path):
-    """A copy of the sources: what is built and installed there changes nothing here."""
+    """A copy of the sources, so that building and installing there changes nothing here."""
     copy = tmp_path / "the source"
     for name in "include", "shim", "reader", "tools", "docs":
         shutil.copytree(ROOT / name, copy / name)
@@ -215,15 +218,17 @@ def check_calibrates(reader, config):
 INSTALLED = """bin/pyshim bin/pyshim-read include/pyprof/format.h include/pyprof/record.h share/doc/pyshim/README.md
     share/man/man1/pyshim.1 share/man/man1/pyshim-read.1 share/man/man7/libpyshim.7
     share/bash-completion/completions/pyshim share/bash-completion/completions/pyshim-read"""
-SETTINGS = {  # of make install: where the library goes
+SETTINGS = {  # settings of make install: the library's folder
     ("PREFIX=/usr",): "usr/lib",
     ("PREFIX=/opt/my programs",): "opt/my programs/lib",
     ("PREFIX=/usr", "LIBDIR=/usr/lib/some arch/pyshim"): "usr/lib/some arch/pyshim",
 }
 
 
-def test_install(source, tmp_path):
-    """Into each kind of place, with blanks too; works there, and moved, and by a link; and away."""
+def test_an_installation_works_and_can_be_removed(source, tmp_path):
+    """Installs into each kind of folder, also with blanks. The installation works there, after a
+    move, and by a link; uninstalling removes it.
+    """
     make(source)
     for i, (settings, libdir) in enumerate(SETTINGS.items()):
         root = tmp_path / ("dest dir %d" % i)
@@ -234,7 +239,7 @@ def test_install(source, tmp_path):
         assert {str(p.relative_to(root)) for p in root.rglob("*") if not p.is_dir()} == files
         check_works(root / prefix / "bin" / "pyshim", "/")
         check_calibrates(root / prefix / "bin" / "pyshim-read", tmp_path / ("config%d" % i))
-        moved = tmp_path / "moved"  # as a package is unpacked elsewhere
+        moved = tmp_path / "moved"  # as if a package were unpacked elsewhere
         root.rename(moved)
         link = tmp_path / ("link %d" % i)
         link.symlink_to(moved / prefix / "bin" / "pyshim")

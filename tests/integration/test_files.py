@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whose files are made, opened, followed and taken: nothing that was planted at a recording's name is followed,
-reused or changed by the shim, and the reader opens nothing of another user, and none of his links, unless it is
-told to.
+"""File safety: the shim does not follow, reuse or change anything planted at a recording's name.
+The reader opens no file or link of another user, unless --force is given.
 """
 
 import os
@@ -27,7 +26,7 @@ def folder():
 
 
 def record(python, folder, plant=lambda path: None, code="def f(): pass\nf()"):
-    """Runs it, with something planted at the name of its recording -> that name."""
+    """Runs it with something planted at the name of its recording, and returns that name."""
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder), "PATH": os.environ["PATH"]}
     with subprocess.Popen([python.exe, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           preexec_fn=lambda: plant(folder / ("pyprof.%d" % os.getpid()))) as process:
@@ -44,7 +43,7 @@ def is_recording(path):
     return done.status == 0 and done.err == b"" and b"(f)" in done.out
 
 
-def test_mode_whatever_the_umask(python, folder):
+def test_a_recording_is_private_with_any_umask(python, folder):
     old = os.umask(0)
     try:
         path = record(python, folder)
@@ -53,7 +52,7 @@ def test_mode_whatever_the_umask(python, folder):
     assert is_recording(path)
 
 
-def test_link_is_not_followed(python, folder):
+def test_a_planted_link_is_not_followed(python, folder):
     victim = folder / "victim"
     victim.write_bytes(b"x" * 10000)
     path = record(python, folder, lambda path: path.symlink_to(victim))
@@ -61,26 +60,26 @@ def test_link_is_not_followed(python, folder):
     assert path.is_symlink() and is_recording(path.with_name(path.name + ".1"))
 
 
-def test_link_to_nothing_makes_nothing(python, folder):
+def test_a_planted_dangling_link_creates_no_file(python, folder):
     path = record(python, folder, lambda path: path.symlink_to(folder / "nothing"))
     assert not (folder / "nothing").exists()
     assert is_recording(path.with_name(path.name + ".1"))
 
 
-def test_pipe_and_folder_are_left_alone(python, folder):
+def test_a_planted_pipe_or_folder_is_not_changed(python, folder):
     for plant in (os.mkfifo, os.mkdir):
         path = record(python, folder, plant)
         assert not path.is_file() and is_recording(path.with_name(path.name + ".1"))
 
 
-def test_strange_file_is_left_alone(python, folder):
+def test_a_planted_file_is_not_changed(python, folder):
     path = record(python, folder, lambda path: path.write_bytes(b"mine" * 5000))
     assert path.read_bytes() == b"mine" * 5000
     assert is_recording(path.with_name(path.name + ".1"))
 
 
 @as_root
-def test_recording_of_another_user_is_left_alone(python, folder):
+def test_a_recording_of_another_user_is_not_changed(python, folder):
     dead = record(python, folder)
 
     def plant(path):
@@ -92,8 +91,8 @@ def test_recording_of_another_user_is_left_alone(python, folder):
     assert is_recording(path.with_name(path.name + ".1"))
 
 
-def test_recording_of_the_dead_is_kept_whole(python, folder, abi):
-    """Under another name, which makes room for that of the process that has the PID now."""
+def test_a_recording_of_an_ended_process_is_kept(python, folder, abi):
+    """It is renamed, so that the process that has its PID now can use the name."""
     dead = record(python, folder)
 
     def plant(path):
@@ -102,12 +101,12 @@ def test_recording_of_the_dead_is_kept_whole(python, folder, abi):
 
     path = record(python, folder, plant)
     other = path.with_name(path.name + ".1")
-    new, old = (other, path) if FILTERED else (path, other)  # under a filter nothing is renamed
+    new, old = (other, path) if FILTERED else (path, other)  # under a seccomp filter nothing is renamed
     assert is_recording(new) and new.read_bytes() != dead.read_bytes()
     assert old.read_bytes() == dead.read_bytes()
 
 
-def test_no_descriptor_stays(python, folder):
+def test_the_shim_keeps_no_descriptor_open(python, folder):
     record(python, folder, code="import os\ndef f(): pass\nf()\n"
                                 "for fd in os.listdir('/proc/self/fd'):\n"
                                 "    try: to = os.readlink('/proc/self/fd/' + fd)\n"
@@ -122,7 +121,7 @@ def refusal(*args):
 
 
 @as_root
-def test_reader_follows_no_link_of_another_user(python, folder):
+def test_the_reader_follows_no_link_of_another_user(python, folder):
     path = record(python, folder)
     link = folder / "link"
     link.symlink_to(path)
@@ -133,7 +132,7 @@ def test_reader_follows_no_link_of_another_user(python, folder):
 
 
 @as_root
-def test_reader_opens_nothing_of_another_user(python, folder):
+def test_the_reader_opens_another_users_file_with_force_only(python, folder):
     path = record(python, folder)
     os.chown(path, NOBODY, NOBODY)
     assert "found a file of user %d, expected one of your own" % NOBODY in refusal(path)
@@ -147,8 +146,8 @@ def test_reader_opens_nothing_of_another_user(python, folder):
 
 
 @as_root
-def test_reader_of_another_user_opens_what_is_roots(python, folder):
-    """As far as its mode lets him: root is nobody's enemy."""
+def test_a_user_may_read_a_readable_recording_of_root(python, folder):
+    """The file's mode permits it, and every user trusts root."""
     folder.chmod(0o755)
     path = record(python, folder)
     path.chmod(0o644)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Forks in every way: the parent lives, what the child does is in no recording but its own, and a program that
-forks without end leaves a bounded number of files, with every call in them."""
+"""All ways to fork: the parent survives, a child's calls are in its own recording only, and a
+program that forks endlessly leaves a bounded number of files with every call in them.
+"""
 
 import collections
 import os
@@ -24,7 +25,7 @@ def forks(tmp_path_factory):
 
 
 def calls(recordings, *names):
-    """{name: calls}, of all recordings together."""
+    """Returns {name: calls} over all recordings."""
     n = collections.Counter({name: 0 for name in names})
     for function, v in read_stats(*recordings, options=("--strict",)).items():
         if function[2] in n:
@@ -36,7 +37,7 @@ def run_python(run_shim, python, source, *args, **options):
     return run_shim([python.exe, "-S", "-c", textwrap.dedent(source), *args], **options)
 
 
-# Where malloc, or another thread, may be in the middle of something
+# Forks while malloc or another thread may hold a lock
 
 
 AT_ONCE = """
@@ -60,7 +61,7 @@ AT_ONCE = """
 
 
 @pytest.mark.parametrize("beside_python", [False, True])
-def test_threads_fork_at_once_without_the_gil(python, beside_python, forks, run_shim):
+def test_threads_without_the_gil_fork_at_the_same_time(python, beside_python, forks, run_shim):
     args = ["beside"] if beside_python else []
     for _ in range(3):
         done = run_python(run_shim, python, AT_ONCE, forks, *args)
@@ -87,7 +88,7 @@ IN_A_HANDLER = """
     """
 
 
-def test_a_signal_handler_forks(python, forks, run_shim):
+def test_forks_in_a_signal_handler_are_recorded(python, forks, run_shim):
     done = run_python(run_shim, python, IN_A_HANDLER, forks)
     n, forked = done.out.split()
     assert forked == b"True"
@@ -113,7 +114,7 @@ SMALL_STACK = """
 
 
 @pytest.mark.parametrize("depth", [5, 20, 30])
-def test_a_thread_with_a_small_stack_forks(python, depth, run_shim):
+def test_forks_of_a_thread_with_a_small_stack_work(python, depth, run_shim):
     args = [python.exe, "-S", "-c", textwrap.dedent(SMALL_STACK), depth]
     bare = run_bare(args)
     done = run_shim(args, status=None)
@@ -122,7 +123,7 @@ def test_a_thread_with_a_small_stack_forks(python, depth, run_shim):
         assert calls(done.recordings, "g", "deep") == {"g": 3000, "deep": depth + 1}
 
 
-# Past fork(2)
+# Without fork(2)
 
 
 PAST_FORK = """
@@ -147,7 +148,7 @@ PAST_FORK = """
 
 
 @pytest.mark.parametrize("way", ["fork_raw", "clone_raw", "fork_safe", "clone_with"])
-def test_a_child_that_was_made_past_fork(python, way, forks, run_shim):
+def test_a_child_made_by_clone_gets_its_own_recording(python, way, forks, run_shim):
     done = run_python(run_shim, python, PAST_FORK, forks, way)
     assert done.out == b"0\n" and len(done.recordings) == 2
     parent, child = sorted(done.recordings, key=lambda r: b"(forked)" in read("--check", r).out)
@@ -156,8 +157,8 @@ def test_a_child_that_was_made_past_fork(python, way, forks, run_shim):
 
 
 @pytest.mark.skipif(FILTERED, reason="under a filter of system calls the process does not ask who it is")
-def test_a_child_that_nobody_could_see(python, forks, run_shim):
-    """It is noticed at the next slow path: until then both write into the parent's ring."""
+def test_a_child_made_by_an_inline_system_call_is_noticed(python, forks, run_shim):
+    """The child is noticed at its next slow path. Until then both write into the parent's ring."""
     done = run_python(run_shim, python, PAST_FORK, forks, "fork_inline")
     assert done.out == b"0\n" and len(done.recordings) == 2
     stats = [read_stats(r) for r in done.recordings]
@@ -165,7 +166,7 @@ def test_a_child_that_nobody_could_see(python, forks, run_shim):
     assert abs(n - 20000) < 2100, n
 
 
-# Without end
+# Endless forks
 
 
 LOOP = """
@@ -199,7 +200,7 @@ HOW = ["plain", "own functions", "threads", "forks", "a parent that learns", "ki
 
 
 @pytest.mark.parametrize("how", HOW)
-def test_a_fork_loop_leaves_few_files(python, how, run_shim):
+def test_a_fork_loop_leaves_few_files_with_all_calls(python, how, run_shim):
     n = 150
     done = run_python(run_shim, python, LOOP, n, how)
     assert len(done.recordings) <= 1 + 64 + 2, len(done.recordings)
@@ -212,12 +213,12 @@ def test_a_fork_loop_leaves_few_files(python, how, run_shim):
         assert got == {"made_%d" % i: len(range(i, n, 7)) for i in range(7)}
     if how == "a parent that learns":
         assert sum(v[1] for f, v in stats.items() if f[2].startswith("made_")) == n
-    # each is called by child(), whoever of them has written the file
+    # each is called by child(), in any of the files
     (f,) = [k for k in stats if k[2] == "f"]
     assert {c[2] for c in stats[f][4]} <= {"child", "run"}
-    told = sum(int(m) for text in [read("--check", r).out for r in done.recordings]
+    reported = sum(int(m) for text in [read("--check", r).out for r in done.recordings]
                for m in re.findall(rb"and (\d+) forked process", text))
-    assert told == n * (2 if how == "forks" else 1) + 1 - len(done.recordings)
+    assert reported == n * (2 if how == "forks" else 1) + 1 - len(done.recordings)
 
 
 CHROOT = """
@@ -235,7 +236,7 @@ CHROOT = """
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can chroot")
-def test_a_child_that_can_make_no_file_is_counted(python, run_shim, tmp_path):
+def test_a_child_without_a_file_is_counted(python, run_shim, tmp_path):
     done = run_python(run_shim, python, CHROOT, tmp_path)
     assert (done.out, done.err) == (b"7\n", b"")
     assert calls_anyway(done.recording, "f") == 20000

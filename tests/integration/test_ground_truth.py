@@ -4,16 +4,16 @@
 A snippet is a section of a file in tests/data/truth/snippets. It is written to a file of its own,
 with its line numbers kept, and run as `python snippet.py` twice: under the shim, and under the
 truth harness (tests/data/truth/harness/sitecustomize.py, which describes its method). Both cover
-the same stretch, from the first instruction of __main__ to the end of the process, in every thread
-and in every process, so the two tables must be equal, with cProfile's names of C functions, and nothing is filtered but
+the same time, from the first instruction of __main__ to the end of the process, in every thread and
+in every process. So the two tables must be equal, with cProfile's names of C functions. Only these
+are filtered:
 
 - addresses in labels (`<built-in method __new__ of type object at 0x...>`), which differ from
   process to process: the digits are replaced and the rows added up, on both sides;
 - rows and edges without a call, which a forked child has for the frames that were open at the fork.
 
-The harness itself is held against a third opinion, _lsprof, wherever that can tell: in one thread
-and one process, until __main__ returns. What really differs by version stands in the tables below,
-with its reason.
+The harness itself is compared with _lsprof in programs of one thread and one process, until
+__main__ returns. The tables below list real differences between versions, with their reasons.
 """
 
 import marshal
@@ -26,7 +26,7 @@ import pytest
 from conftest import DATA, PYTHONS, counts_only, read_stats, run_bare
 
 TRUTH = DATA / "truth"
-# Every run has the same variables, those of run_shim included: a program may count them.
+# All runs have the same variables, including those of run_shim, because a program may count them.
 SHIM = {"PYTHONPATH": "%s:%s" % (TRUTH / "harness", TRUTH / "modules"), "TRUTH_OUT": ""}
 BARE = {**SHIM, "LD_PRELOAD": "", "PYSHIM_DIR": ""}
 
@@ -60,7 +60,7 @@ SNIPPETS = list(load_snippets())
 CASES = [pytest.param(p, s, id="%s-%s" % (s.name, p.tag))
          for s in SNIPPETS for p in PYTHONS if p.version >= s.since]
 
-# {snippet: [(first version, version after the last, reason)]}: where _lsprof itself goes wrong.
+# {snippet: [(first version, version after the last, reason)]}: errors of _lsprof itself.
 LSPROF_FAILS = {
     "bound_method_of_a_c_function": [
         ((3, 12), (3, 14), "C_RETURN comes without CALL: _lsprof then ends the calling function")],
@@ -68,22 +68,23 @@ LSPROF_FAILS = {
         ((3, 12), (3, 13, 18), "_lsprof's callback fails to bind the descriptor, and is removed")],
 }
 
-# {snippet: [(first version, version after the last, rows, reason)]}: where the event source that
-# _lsprof has too tells less than sys.setprofile. These rows, and edges to them, are not compared.
+# {snippet: [(first version, version after the last, rows, reason)]}: rows that the shim's and
+# _lsprof's event source reports less of than sys.setprofile. These rows and their edges are not
+# compared.
 SHIM_DIFFERS = {
     "bound_method_of_a_c_function": [
         ((3, 13), (3, 14), ("<built-in method builtins.ord>", "<built-in method builtins.chr>"),
          "sys.setprofile looks into a bound method, CALL shows the method object only")],
 }
 
-# {snippet: [(first version, version after the last, reason)]}: returns that no call belongs to.
+# {snippet: [(first version, version after the last, reason)]}: returns without a call.
 STRAY_RETURNS = {
     "bound_method_of_a_c_function": [((3, 12), (3, 13), "3.12.0 to 3.12.4: C_RETURN without CALL")],
 }
 
 
 def write_snippet(snippet, folder):
-    path = folder / ("snippet_%s.py" % snippet.name)  # no name of the standard library
+    path = folder / ("snippet_%s.py" % snippet.name)  # not a name of the standard library
     path.write_text(snippet.text, encoding="utf-8")
     return path
 
@@ -94,7 +95,7 @@ def plain(label):
 
 
 def add_up(rows):
-    """[(label, calls, primitive calls, {caller: (calls, primitive calls)})] by label."""
+    """Returns [(label, calls, primitive calls, {caller: (calls, primitive calls)})] by label."""
     table = {}
     for label, calls, primitive, callers in rows:
         row = table.setdefault(plain(label), [0, 0, {}])
@@ -108,7 +109,9 @@ def add_up(rows):
 
 
 def flat(table):
-    """{(function,) or (function, caller): (calls, primitive calls)}, without those of no call."""
+    """Returns {(function,) or (function, caller): (calls, primitive calls)}, without rows of no
+    calls.
+    """
     out = {}
     for function, (calls, primitive, callers) in table.items():
         out[function,] = calls, primitive
@@ -118,7 +121,7 @@ def flat(table):
 
 
 def truth_rows(path):
-    """The rows of a file that the harness wrote; what is still open then, ends then."""
+    """Returns the rows of a file of the harness. Open calls end with the file."""
     for functions, edges, stack, inherited, stray in marshal.loads(path.read_bytes()):
         functions, edges = dict(functions), dict(edges)
         labels = {key: f[0] for key, f in functions.items()}
@@ -138,7 +141,8 @@ def listed(table, snippet, python):
 
 
 def run_truth(python, snippet, path):
-    """Runs under the harness -> (Run, {suffix: files in the order of the processes' start})."""
+    """Runs under the harness. Returns (Run, {suffix: files in the order of the processes' start}).
+    """
     out = path.parent / "truth"
     run = run_bare([python.exe, path], env={**BARE, "TRUTH_OUT": str(out)})
     assert run.status == snippet.status, (run.status, run.out, run.err)
@@ -155,7 +159,7 @@ def show(key):
 
 
 def differences(what, got, truth, limit=40):
-    """One line for each row or edge that differs: both (calls, primitive calls)."""
+    """Returns one line for each row or edge that differs, with (calls, primitive calls) of both."""
     lines = ["%s: truth %s, %s %s" % (show(k), truth.get(k, "none"), what, got.get(k, "none"))
              for k in sorted(set(got) | set(truth)) if got.get(k) != truth.get(k)]
     if len(lines) > limit:
@@ -169,12 +173,12 @@ def expect_equal(what, got, truth):
         pytest.fail("\n" + text, pytrace=False)
 
 
-def test_there_are_enough_snippets():
+def test_at_least_the_expected_snippets_exist():
     assert len(SNIPPETS) >= 60 and len({s.name for s in SNIPPETS}) == len(SNIPPETS)
 
 
 def lsprof_table(interpreter, path):
-    """What _lsprof sees until __main__ returns, by label."""
+    """Returns the table of _lsprof until __main__ returns, by label."""
     out = path.parent / "lsprof"
     run = run_bare([interpreter.exe, TRUTH / "harness" / "by_lsprof.py", out, path], env=BARE)
     assert run.status == 0, run.err
@@ -196,7 +200,7 @@ def has_third_opinion(snippet, python):
 
 
 @pytest.mark.parametrize("interpreter, snippet", CASES)
-def test_counts_and_edges(interpreter, snippet, tmp_path, run_shim):
+def test_counts_and_edges_equal_those_of_setprofile(interpreter, snippet, tmp_path, run_shim):
     path = write_snippet(snippet, tmp_path)
     bare, files = run_truth(interpreter, snippet, path)
     if has_third_opinion(snippet, interpreter):
@@ -217,8 +221,8 @@ RECURSIONS = {"python": "f(n + 1)", "c": "max([n], key=f)", "eval": "eval('f(n +
 
 
 @pytest.mark.parametrize("through", RECURSIONS)
-def test_recursion_to_the_limit(python, through, tmp_path, run_shim):
-    """The limit cuts at the same depth as without the shim, and what ran is counted.
+def test_recursion_reaches_the_same_limit(python, through, tmp_path, run_shim):
+    """The recursion limit applies at the same depth as without the shim, and all calls are counted.
 
     sys.setprofile in Python needs frames itself, so the program counts.
     """
@@ -243,16 +247,16 @@ print(calls)
 """ % RECURSIONS[through])
     bare = run_bare([python.exe, path], env=BARE)
     run = run_shim([python.exe, path], env=SHIM)
-    # While a profiler is set, cProfile as well, 3.11 runs no specialised bytecode, and a call of
-    # `eval` that is not specialised takes one level more.
+    # Under any profiler, cProfile included, 3.11 runs no specialised bytecode. An unspecialised
+    # call of `eval` takes one more level.
     if through != "eval" or python.version[:2] != (3, 11):
         assert (run.out, run.err) == (bare.out, bare.err)
     table = shim_table(run.recording)
     assert [v[0] for k, v in table.items() if len(k) == 1 and k[0][2] == "f"] == [int(run.out)]
 
 
-def test_recursion_100000_deep(python, tmp_path, run_shim):
-    """From 3.11 on Python calls need no C stack; before, as deep as 8 MB of it allow."""
+def test_recursion_100000_deep_is_counted(python, tmp_path, run_shim):
+    """From 3.11 on Python calls need no C stack. Before, the depth is that of 8 MB of stack."""
     depth = 100000 if python.version >= (3, 11) else 8000
     path = tmp_path / "program.py"
     path.write_text("import sys\nsys.setrecursionlimit(10 ** 6)\n"
@@ -273,8 +277,8 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_forms_of_running(python, form, tmp_path, run_shim):
-    """The same from the first instruction of __main__, whatever runs before it and calls it."""
+def test_every_form_of_running_has_the_same_counts(python, form, tmp_path, run_shim):
+    """All forms are recorded from the first instruction of __main__, with any code before it."""
     args = [python.exe, *FORMS[form]]
     program = b"import truth_package\ntruth_package.outer(2)\n"
     out = tmp_path / "truth"

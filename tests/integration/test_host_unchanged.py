@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A program cannot tell that it is recorded: the same output, status and state with and without.
+"""A program does not notice the recording: output, status and state are the same with and without.
 
 Each entry of the tables runs bare and under the shim, in the same folder and environment; stdout,
 stderr and status must be the same to the byte. Entries marked `ADDRESSES` have addresses in what
 they print, which differ between any two runs; these, and nothing else, are blotted out.
 
-What CPython itself does differently while any profiler is active, cProfile included, is left out
-of the table, since no profiler can help it:
+The table leaves out CPython's own differences under any profiler, cProfile included:
   - 3.11 and 3.12 count a recursion that goes through C functions (getattr) otherwise, and reach
     the recursion limit at 500 calls instead of 992, and at 499 instead of 748;
   - tracemalloc sees what CPython allocates for the events.
@@ -616,7 +615,7 @@ TABLE.update(COMMANDS)
 def blot(name, text):
     if name in ADDRESSES:
         text = re.sub(rb"0x[0-9a-fA-F]+", b"0x", text)
-        # 3.14: the interpreter's own C functions, which are others under any tool of sys.monitoring
+        # 3.14: the interpreter's own C functions, which differ under any tool of sys.monitoring
         text = re.sub(rb"  Binary file .*\n", b"", text)
     if name in ("cProfile", "profile"):  # the times
         text = re.sub(rb"\d+\.\d\d\d\b", b"0.000", text)
@@ -647,7 +646,7 @@ def fresh_folder(where, source):
 
 
 @pytest.mark.parametrize("name", TABLE)
-def test_same(python, name, run_shim, tmp_path):
+def test_output_and_status_are_the_same_as_without_the_shim(python, name, run_shim, tmp_path):
     if python.version < SINCE.get(name, (3, 8)):
         pytest.skip("%s needs Python %d.%d" % (name, *SINCE[name]))
     args, source, stdin = TABLE[name]
@@ -659,7 +658,7 @@ def test_same(python, name, run_shim, tmp_path):
     check_same(name, bare, done)
 
 
-# Limits of the process that the shim must live with
+# Limits of the process
 
 LIMITS = {
     "no file may grow": "ulimit -f 0",
@@ -683,8 +682,8 @@ raise SystemExit(3)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_same_within_limits(python, limit, run_shim, tmp_path):
-    """Where there is no room to record, one line says so, and the program goes on without."""
+def test_output_and_status_are_the_same_within_limits(python, limit, run_shim, tmp_path):
+    """Without space to record, one line says so and the program continues unrecorded."""
     if limit == "address space" and "SAN" in os.environ:
         pytest.skip("sanitizers reserve terabytes of address space")
     args = ["bash", "-c", LIMITS[limit] + '; exec "$@"', "bash", python.exe, "script.py"]
@@ -724,9 +723,10 @@ print(*sitecustomize.told, sep="\\n")
 
 
 @pytest.mark.parametrize("refused", ["none", "sys.setprofile", "sys.monitoring.register_callback"])
-def test_audit_hooks_are_told_the_same(python, refused, run_shim, tmp_path):
-    """A hook in Python that is there before __main__ is told of nothing that the shim does: it would
-    run in the midst of it. On 3.8 to 3.10 it would also be evaluated through the frame hook."""
+def test_audit_hooks_see_the_same_events(python, refused, run_shim, tmp_path):
+    """An audit hook in Python from before __main__ sees nothing of the shim. It would otherwise run
+    in the middle of the shim's code, and on 3.8 to 3.10 through its frame hook.
+    """
     here = tmp_path / "here"
     env = {"PYTHONPATH": str(tmp_path / "site")}
     (tmp_path / "site").mkdir()
@@ -738,14 +738,15 @@ def test_audit_hooks_are_told_the_same(python, refused, run_shim, tmp_path):
     check_same("audit hooks", bare, done)
     assert len(done.recordings) == 2
     calls = [sum(v[1] for f, v in read_stats(r).items() if f[2] == "work") for r in done.recordings]
-    # Before 3.12, work is not seen while the program has the hook for itself.
+    # Before 3.12, work is not recorded while the program has the hook.
     taken = python.version < (3, 12) and refused != "sys.setprofile"
     assert calls == [7 - taken - bare.out.count(b"refused\n"), 1]
 
 
-def test_own_cprofile_beside_the_shim(python, run_shim, tmp_path):
-    """While the program profiles itself both count; before 3.12 there is one place for a hook, and
-    the program has it."""
+def test_the_programs_own_cprofile_works_beside_the_shim(python, run_shim, tmp_path):
+    """From 3.12 on both profilers count at the same time. Before, there is one hook and the program
+    has it.
+    """
     source = (
         "import cProfile\ndef f(): pass\ndef g(): pass\ndef h(): pass\nfor i in range(10): f()\n"
         "p = cProfile.Profile(); p.enable()\nfor i in range(20): g()\np.disable()\n"

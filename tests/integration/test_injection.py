@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every way that a Python starts in is recorded, from the start of __main__, and nothing else is.
+"""Python programs of every form are recorded from the start of __main__, and other programs are
+not.
 
-The program under test is always the same one: 100 calls of `known` by the main `<module>`, whose
-own name it prints. What must hold is that `known` was called 100 times, all from there, and that
-no function of the start-up has been recorded.
+The tested program is always the same: its main `<module>` calls `known` 100 times and prints its
+own name. The recording must have 100 calls of `known`, all from there, and no function of the
+start-up.
 """
 
 import errno
@@ -33,7 +34,8 @@ def known(n): return n
 for i in range(100): known(i)
 print(sys._getframe().f_code.co_filename)
 """
-# What the interpreter calls after __main__ has ended, where `site` has imported what registers it.
+# Functions that the interpreter calls after the end of __main__, if `site` has imported their
+# module.
 AT_EXIT = {
     ("threading.py", "_shutdown"), ("weakref.py", "_exitfunc"), ("__init__.py", "shutdown"),
 }
@@ -48,7 +50,7 @@ def calls(stats, name):
 
 
 def roots(stats):
-    """The functions that nobody called, without those of the interpreter's end."""
+    """Returns the functions without a caller, except those of the interpreter's end."""
     found = {f for f, v in stats.items() if not v[4] and "-packages" not in f[0]}
     return {f for f in found if (os.path.basename(f[0]), f[2]) not in AT_EXIT}
 
@@ -64,7 +66,7 @@ def check_program(stats, file):
 
 
 def lay_out(folder):
-    """The program as a script, a module, a package, a folder and an archive."""
+    """Writes the program as a script, a module, a package, a folder and an archive."""
     for name in ("script.py", "module.py", "package/__main__.py", "folder/__main__.py"):
         path = folder / name
         path.parent.mkdir(exist_ok=True)
@@ -96,7 +98,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_run_form(python, form, run_shim, tmp_path):
+def test_every_form_of_running_python_is_recorded(python, form, run_shim, tmp_path):
     args, file = FORMS[form]
     lay_out(tmp_path)
     args = [a.replace("{here}", str(tmp_path)) for a in args]
@@ -107,8 +109,8 @@ def test_run_form(python, form, run_shim, tmp_path):
     check_program(read_stats(done.recording), said)
 
 
-def test_exec_after_shell(python, run_shim, tmp_path):
-    """A `python3` that is a shell script leaves one recording: that of the Python it becomes."""
+def test_a_shell_script_that_executes_python_is_recorded(python, run_shim, tmp_path):
+    """A `python3` that is a shell script leaves one recording: that of the Python it executes."""
     lay_out(tmp_path)
     wrapper = tmp_path / "python3"
     wrapper.write_text("#!/bin/bash\nexec '%s' \"$@\"\n" % python.exe)
@@ -128,7 +130,7 @@ def check_repl(stats):
     assert all(c[2] in ("<module>", "<built-in method builtins.sum>") for c in values[4])
 
 
-def test_repl_piped(python, run_shim, tmp_path):
+def test_statements_from_a_pipe_are_recorded(python, run_shim, tmp_path):
     env = {"HOME": str(tmp_path)}
     done = run_shim([python.exe, "-i"], input=STATEMENTS.encode(), env=env)
     assert b"sum 4950" in done.out
@@ -138,7 +140,7 @@ def test_repl_piped(python, run_shim, tmp_path):
     assert not [f for f in roots(stats) if "importlib" in f[0]]
 
 
-def test_interactive_after_script(python, run_shim, tmp_path):
+def test_statements_after_a_script_are_recorded(python, run_shim, tmp_path):
     lay_out(tmp_path)
     env = {"HOME": str(tmp_path)}
     typed = b"print('sum', sum(map(known, range(11))))\n"
@@ -148,7 +150,7 @@ def test_interactive_after_script(python, run_shim, tmp_path):
 
 
 def talk(args, lines, env):
-    """Types the lines at a terminal, one at each prompt -> what was shown, and the status."""
+    """Types one line at each prompt of a terminal. Returns the screen and the status."""
     leader, follower = pty.openpty()
     child = subprocess.Popen([str(a) for a in args], env=env, stdin=follower, stdout=follower,
                              stderr=follower, start_new_session=True)
@@ -179,8 +181,8 @@ def talk(args, lines, env):
 
 
 @pytest.mark.parametrize("terminal", ["xterm", "dumb"])
-def test_repl_on_a_terminal(python, terminal, shim_dir, tmp_path):
-    """With readline, and on 3.13+ with the REPL that is itself a Python program."""
+def test_statements_typed_on_a_terminal_are_recorded(python, terminal, shim_dir, tmp_path):
+    """The REPL uses readline; from 3.13 on it is itself a Python program."""
     env = _environment({"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(shim_dir), "TERM": terminal,
                         "HOME": str(tmp_path)})
     lines = [s.encode() + b"\n" for s in STATEMENTS.splitlines()] + [b"\x04"]
@@ -198,7 +200,9 @@ EMBED_SOURCE = PROGRAM + "sys.stdout.flush()\n"
 
 @functools.lru_cache(maxsize=None)
 def build_facts(exe):
-    """What a C program needs to embed this interpreter; the libraries None where there are none."""
+    """Returns the values that a C program needs to embed this interpreter; its libraries are None
+    if missing.
+    """
     names = "INCLUDEPY CONFINCLUDEPY LIBDIR LIBPL LDVERSION LIBRARY LIBS SYSLIBS MODLIBS".split()
     probe = (
         "import json, sys, sysconfig; print(json.dumps([sys.base_prefix,"
@@ -213,13 +217,13 @@ def build_facts(exe):
         "has_headers": (Path(facts["INCLUDEPY"]) / "Python.h").exists(),
         "shared": shared if shared.exists() else None,
         "static": static if static.exists() else None,
-        # 3.14's has backslashes in it, from lines that go on in the Makefile.
+        # 3.14's has backslashes, from continued lines in the Makefile.
         "libs": " ".join(facts[n] or "" for n in ("LIBS", "SYSLIBS", "MODLIBS")).replace("\\", " ").split(),
     }
 
 
 def skip_where_nothing_links(folder, python, flags, libraries):
-    """Some static libraries lack a part of the interpreter: that of Debian's 3.14 has no hashes."""
+    """Skips incomplete static libraries: that of Debian's 3.14 lacks the hashes."""
     least = folder / "least.c"
     least.write_text("int Py_BytesMain(int, char **);\n"
                      "int main(int argc, char **argv) { return Py_BytesMain(argc, argv); }\n")
@@ -236,7 +240,7 @@ def compile_c(tmp_path_factory):
 
     @functools.lru_cache(maxsize=None)
     def compile_c(python, source, link):
-        """Compiles c/SOURCE.c; `link` is "shared", "static" or "none" -> the program's path."""
+        """Compiles c/SOURCE.c. `link` is "shared", "static" or "none". Returns the program's path."""
         facts = build_facts(python.exe)
         flags = ["-O1", "-Wall", "-pthread"]
         libraries = ["-ldl"]
@@ -267,7 +271,9 @@ def run_c(args):
 
 @pytest.fixture
 def run_embedder(python, run_shim):
-    """Runs an embedding program bare and under the shim: the same output, one recording."""
+    """Runs an embedding program with and without the shim. Its output is the same, with one
+    recording.
+    """
 
     def run(args, **env):
         env = {"PYTHONHOME": build_facts(python.exe)["home"], **env}
@@ -281,22 +287,22 @@ def run_embedder(python, run_shim):
 
 
 @pytest.mark.parametrize("link", ["shared", "static"])
-def test_embed_simple(python, link, compile_c, run_embedder):
+def test_an_embedded_interpreter_is_recorded(python, link, compile_c, run_embedder):
     stats = run_embedder([compile_c(python, "embed_run", link), 1, EMBED_SOURCE])
     check_program(stats, "<string>")
 
 
-def test_embed_config(python, compile_c, run_embedder, tmp_path):
+def test_an_interpreter_embedded_by_pyconfig_is_recorded(python, compile_c, run_embedder, tmp_path):
     lay_out(tmp_path)
     stats = run_embedder([compile_c(python, "embed_config", "shared"), tmp_path / "script.py"])
-    # An embedder may never reach a __main__, so its recording starts at the first root call after
-    # initialisation, and Py_RunMain makes some to find the script's loader.
+    # An embedder may never run __main__, so its recording starts at the first root call after
+    # initialisation. Py_RunMain makes such calls to find the script's loader.
     early = [f for f in roots(stats) if f[0].startswith("<frozen ")]
     check_program({f: v for f, v in stats.items() if f not in early}, str(tmp_path / "script.py"))
 
 
-def test_embed_without_main(python, compile_c, run_embedder, tmp_path):
-    """Nothing runs in __main__: recording starts at the first root call once Python is up."""
+def test_an_embedder_without_main_is_recorded(python, compile_c, run_embedder, tmp_path):
+    """Nothing runs in __main__, so recording starts at the first root call after initialisation."""
     source = "def inner(n): return n\ndef work(n): return inner(n) + len('x')\n"
     (tmp_path / "hosted.py").write_text(source)
     program = compile_c(python, "embed_import", "shared")
@@ -310,7 +316,7 @@ def test_embed_without_main(python, compile_c, run_embedder, tmp_path):
     assert not any(f[0].endswith("site.py") for f in stats)
 
 
-def test_embed_three_times(python, compile_c, run_embedder):
+def test_three_interpreters_in_turn_make_one_recording(python, compile_c, run_embedder):
     stats = run_embedder([compile_c(python, "embed_run", "shared"), 3, EMBED_SOURCE])
     main = ("<string>", 1, "<module>")
     assert stats[main][:2] == (3, 3)
@@ -319,8 +325,8 @@ def test_embed_three_times(python, compile_c, run_embedder):
 
 
 @pytest.mark.parametrize("first", [False, True])
-def test_embed_c_threads(python, first, compile_c, run_embedder):
-    """Threads that Python did not start; `first` tells whether __main__ has begun before them."""
+def test_c_threads_of_an_embedder_are_recorded(python, first, compile_c, run_embedder):
+    """Python did not start these threads; `first` is true if __main__ begins before them."""
     source = "def known(n): return n\nfor i in range(100): known(i)\n"
     program = compile_c(python, "embed_threads", "shared")
     stats = run_embedder([program, 8, source] + [source] * first)
@@ -330,8 +336,8 @@ def test_embed_c_threads(python, first, compile_c, run_embedder):
     assert [c for c in stats[known][4]] == [main]
 
 
-def test_embed_thread_pool(python, compile_c, run_embedder):
-    """Threads that were there before Python was, and enter and leave it."""
+def test_a_thread_pool_older_than_python_is_recorded(python, compile_c, run_embedder):
+    """The threads exist before Python is initialised, and enter and leave it."""
     source = "def known(n): return n\nfor i in range(100): known(i)\n"
     program = compile_c(python, "embed_pool", "shared")
     stats = run_embedder([program, 8, source, "def known(n): return n\nknown(0)\n"])
@@ -342,7 +348,9 @@ def test_embed_thread_pool(python, compile_c, run_embedder):
 
 
 def check_left_out(recording, n):
-    """The report says how many interpreters' calls are left out, and --strict takes it for a loss."""
+    """The report has the number of interpreters that were not recorded, and --strict treats that as
+    a loss.
+    """
     line = (b"  1 subinterpreter was made; its calls are left out" if n == 1 else
             b"  %d subinterpreters were made; their calls are left out" % n)
     out = read(recording).out
@@ -352,8 +360,8 @@ def check_left_out(recording, n):
 
 
 @pytest.mark.parametrize("n", [0, 1, 8])
-def test_embed_subinterpreters(python, n, compile_c, run_shim):
-    """With a GIL of their own, and at the same time, from 3.12 on."""
+def test_subinterpreters_of_an_embedder_are_counted_as_left_out(python, n, compile_c, run_shim):
+    """From 3.12 on each has its own GIL, and they run at the same time."""
     program = compile_c(python, "embed_subinterpreters", "shared")
     source = "def known(n): return n\nfor i in range(100): known(i)\nimport json; json.dumps([1])\n"
     env = {"PYTHONHOME": build_facts(python.exe)["home"]}
@@ -380,7 +388,7 @@ print("done")
 """ % PROGRAM.replace("print", "sys.stdout.flush() or print")
 
 
-def test_subinterpreters(python, run_shim):
+def test_subinterpreters_are_counted_as_left_out(python, run_shim):
     bare = run_bare([python.exe, "-c", SUBINTERPRETERS])
     done = run_shim([python.exe, "-c", SUBINTERPRETERS])
     assert (done.out, done.err) == (bare.out, bare.err) and bare.out.endswith(b"done\n"), bare
@@ -389,7 +397,7 @@ def test_subinterpreters(python, run_shim):
 
 
 @pytest.mark.parametrize("scope", ["local", "global"])
-def test_embed_by_dlopen(python, scope, compile_c, run_embedder):
+def test_an_interpreter_loaded_by_dlopen_is_recorded(python, scope, compile_c, run_embedder):
     library = build_facts(python.exe)["shared"]
     if not library:
         pytest.skip("%s has no shared libpython" % python.tag)
@@ -397,14 +405,14 @@ def test_embed_by_dlopen(python, scope, compile_c, run_embedder):
     check_program(stats, "<string>")
 
 
-def test_embed_in_plugin(python, compile_c, run_embedder):
+def test_an_interpreter_in_a_plugin_is_recorded(python, compile_c, run_embedder):
     host = compile_c(python, "plugin_host", "none")
     stats = run_embedder([host, compile_c(python, "plugin", "shared"), EMBED_SOURCE])
     check_program(stats, "<string>")
 
 
-def test_gdb(run_shim, tmp_path):
-    """The Python inside gdb, whichever it was built with."""
+def test_the_python_inside_gdb_is_recorded(run_shim, tmp_path):
+    """The Python inside of gdb may have any version."""
     if not shutil.which("gdb"):
         pytest.skip("no gdb here")
     script = tmp_path / "script.py"
@@ -423,7 +431,7 @@ def test_gdb(run_shim, tmp_path):
     assert [c[2] for c in stats[known][4]] == ["<module>"]
 
 
-# What is no Python
+# Other programs
 
 NOT_PYTHON = {
     "true": ["true"],
@@ -438,7 +446,7 @@ NOT_PYTHON = {
 
 
 @pytest.mark.parametrize("name", NOT_PYTHON)
-def test_no_python(name, run_shim):
+def test_other_programs_are_not_changed_or_recorded(name, run_shim):
     args = NOT_PYTHON[name]
     if not shutil.which(args[0]):
         pytest.skip("no %s here" % args[0])
@@ -449,9 +457,10 @@ def test_no_python(name, run_shim):
     assert done.recordings == []
 
 
-def test_few_objects_are_looked_at(run_shim, tmp_path):
-    """A program that is no Python, has many libraries and calls dlsym often: all of them are looked at only
-    where one has been opened since."""
+def test_dlsym_scans_libraries_only_after_a_new_one(run_shim, tmp_path):
+    """The program is not Python, has many libraries, and calls dlsym often. The shim looks at all
+    of them only if one has been opened since.
+    """
     program, library = tmp_path / "dlsym_often", tmp_path / "library.c"
     library.write_text("int x;\n")
     libraries = [tmp_path / ("library%d.so" % i) for i in range(30)]
@@ -466,18 +475,18 @@ def test_few_objects_are_looked_at(run_shim, tmp_path):
     assert not done.recordings
 
 
-def test_no_python_with_wrong_settings(run_shim):
-    """Only a Python reads the settings, so nothing else can complain of them."""
+def test_other_programs_do_not_read_the_settings(run_shim):
+    """Only a Python process reads the settings."""
     done = run_shim(["bash", "-c", "true; ls / >/dev/null"], env={"PYSHIM_BUFFER": "x"})
     assert (done.out, done.err, done.recordings) == (b"", b"", [])
 
 
-# What is a Python that is not served
+# Unsupported Pythons
 
 SERVED = "3.13.0 (main, Oct  7 2024, 05:02:14) [GCC 12.2.0]"
 VERSIONS = [
     (SERVED, None, True),
-    (SERVED, "_Py_DecRefShared", False),  # 3.13's alphas do not tell by their version
+    (SERVED, "_Py_DecRefShared", False),  # 3.13's alphas do not show it in their version
     ("3.13.0 experimental free-threading build (main, Oct  7 2024) [GCC 12.2.0]", None, False),
     ("3.14.0 free-threading build (main, Oct  7 2025) [GCC 14.2.0]", None, False),
     ("3.7.17 (default, Jun  6 2023) [GCC 12.2.0]", None, False),
@@ -486,9 +495,10 @@ VERSIONS = [
 
 
 @pytest.mark.parametrize("version, name, is_served", VERSIONS)
-def test_versions_that_are_not_served(version, name, is_served, run_shim, tmp_path):
-    """It stays off where nothing is known of the interpreter, and one line of PYSHIM_DEBUG says so. A
-    program that has all names of the C-API, but no more than `name`, stands for the interpreter."""
+def test_only_known_versions_are_recorded(version, name, is_served, run_shim, tmp_path):
+    """The shim stays off for an unknown interpreter, and PYSHIM_DEBUG says so in one line. A
+    program with all names of the C-API, and `name`, stands for the interpreter.
+    """
     header = (ROOT / "shim" / "python" / "pyapi.h").read_text()
     names = set(re.findall(r"\bS\((\w+), 1,", header)) - {"Py_GetVersion"}
     assert len(names) > 40
@@ -508,8 +518,8 @@ def test_versions_that_are_not_served(version, name, is_served, run_shim, tmp_pa
     assert (quiet.err, quiet.recordings) == (b"", [])
 
 
-def test_free_threaded(run_shim):
-    """In builds without a GIL it stays off, and one line of PYSHIM_DEBUG says so."""
+def test_free_threaded_builds_are_not_recorded(run_shim):
+    """The shim stays off in builds without a GIL, and PYSHIM_DEBUG says so in one line."""
     found = find_free_threaded()
     for python in found:
         quiet = run_shim([python.exe, "-c", PROGRAM])
@@ -524,12 +534,12 @@ def test_free_threaded(run_shim):
 # Settings
 
 
-def test_disabled(python, run_shim):
+def test_pyshim_disable_turns_the_shim_off(python, run_shim):
     done = run_shim([python.exe, "-c", PROGRAM], env={"PYSHIM_DISABLE": "1"})
     assert (done.out, done.err, done.recordings) == (b"<string>\n", b"", [])
 
 
-def test_start_init(python, run_shim):
+def test_start_init_records_the_startup(python, run_shim):
     done = run_shim([python.exe, "-c", PROGRAM], env={"PYSHIM_START": "init"})
     stats = read_stats(done.recording)
     assert stats[("<string>", 2, "known")][:2] == (100, 100)
@@ -559,13 +569,13 @@ print(counts, results)
 """
 
 
-def test_start_off(python, run_shim):
+def test_start_off_records_nothing(python, run_shim):
     done = run_shim([python.exe, "-c", PROGRAM], env={"PYSHIM_START": "off"})
     assert (done.out, done.err, done.recordings) == (b"<string>\n", b"", [])
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_start_when_told(python, again, run_shim):
+def test_recording_starts_and_stops_by_function_calls(python, again, run_shim):
     args = [python.exe, "-c", OFF] + ["again"] * again
     done = run_shim(args, env={"PYSHIM_START": "off"})
     assert done.out.decode() == "[0, 1] %r\n" % ([0] * (4 if again else 2)), done.err
@@ -586,15 +596,15 @@ for i in range(5): within()
 """
 
 
-def test_start_beside_an_audit_hook(python, run_shim):
-    """It forbids what would be needed, had that not been done before it was there."""
+def test_recording_starts_beside_a_strict_audit_hook(python, run_shim):
+    """The hook forbids operations that the shim must have done before it was set."""
     done = run_shim([python.exe, "-c", REFUSED], env={"PYSHIM_START": "off"})
     assert (done.out, done.err) == (b"[0, 0]\n", b"")
     assert calls(read_stats(done.recording), "within") == 5
 
 
-def test_stop(python, run_shim):
-    """A recording that began by itself ends when told."""
+def test_pyshim_stop_ends_a_recording(python, run_shim):
+    """The recording began by itself."""
     source = OFF.replace("results = [pyshim.pyshim_start()]", "results = []")
     done = run_shim([python.exe, "-c", source])
     assert done.out == b"[1, 1] [0]\n", done.err
@@ -603,7 +613,7 @@ def test_stop(python, run_shim):
     assert not named(stats, "after")
 
 
-def test_no_builtins(python, run_shim):
+def test_builtins_0_records_no_c_functions(python, run_shim):
     source = PROGRAM + "len('x'); sorted([2, 1], key=known)\n"
     stats = read_stats(run_shim([python.exe, "-c", source], env={"PYSHIM_BUILTINS": "0"}).recording)
     assert [f for f in stats if f[0] == "~"] == []
@@ -626,8 +636,8 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name, value", [(n, v) for n in WRONG for v in WRONG[n]])
-def test_wrong_setting(name, value, run_shim):
-    """One line that names the variable, what was found and what is expected; no recording."""
+def test_a_wrong_setting_is_reported_and_nothing_recorded(name, value, run_shim):
+    """One line names the variable, its value and the expected values. Nothing is recorded."""
     for python in {PYTHONS[0], PYTHONS[-1]}:
         source = PROGRAM + "sys.exit(5)\n"
         done = run_shim([python.exe, "-c", source], env={name: value}, status=5)
@@ -637,8 +647,8 @@ def test_wrong_setting(name, value, run_shim):
         assert name in line and value in line and "expected" in line, line
 
 
-def test_engines(python, run_shim):
-    """A choice where the interpreter has one: sys.monitoring exists from 3.12 on."""
+def test_both_engines_record_the_program(python, run_shim):
+    """sys.monitoring exists from 3.12 on only."""
     done = run_shim([python.exe, "-c", PROGRAM], env={"PYSHIM_ENGINE": "tracefunc"})
     check_program(read_stats(done.recording), "<string>")
     done = run_shim([python.exe, "-c", PROGRAM], env={"PYSHIM_ENGINE": "monitoring"})
@@ -646,8 +656,8 @@ def test_engines(python, run_shim):
     check_program(read_stats(done.recording), "<string>")
 
 
-def test_file_mode(python, run_shim):
-    """Only the owner may read what a program called, whatever the umask."""
+def test_only_the_owner_may_read_a_recording(python, run_shim):
+    """Only the owner may read which functions a program called, with any umask."""
     done = run_shim(["sh", "-c", 'umask 0; exec "$@"', "sh", python.exe, "-c", PROGRAM])
     assert stat.S_IMODE(done.recording.stat().st_mode) == 0o600
     assert re.fullmatch(r"pyprof\.\d+", done.recording.name)
@@ -673,7 +683,7 @@ def by_pid(done):
     return {int(p.name.split(".")[1]): read_stats(p) for p in done.recordings}
 
 
-def test_fork(python, run_shim):
+def test_parent_and_forked_child_have_their_own_recordings(python, run_shim):
     source = FORKING + "print(os.getpid(), pid)\n"
     done = run_shim([python.exe, "-c", source])
     stats = by_pid(done)
@@ -683,15 +693,17 @@ def test_fork(python, run_shim):
     assert (calls(stats[parent], "in_child"), calls(stats[child], "in_child")) == (0, 3)
 
 
-def test_no_fork(python, run_shim):
+def test_fork_off_records_the_parent_only(python, run_shim):
     source = FORKING + "print(os.getpid(), pid)\n"
     done = run_shim([python.exe, "-c", source], env={"PYSHIM_FORK": "off"})
     assert int(done.out.split()[-2]) == int(done.recording.name.split(".")[1])
     assert calls(read_stats(done.recording), "known") == 120
 
 
-def test_python_child(python, run_shim):
-    """subprocess on 3.10+ may use vfork, whose child shares the parent's memory until it execs."""
+def test_python_subprocesses_have_their_own_recordings(python, run_shim):
+    """subprocess on 3.10 and later may use vfork, whose child shares the parent's memory until
+    exec.
+    """
     source = (
         "import subprocess, sys\n"
         "def outer(): return subprocess.run([sys.executable, '-c', %r], check=True)\n"
@@ -727,8 +739,8 @@ ENDINGS = {
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_ending(python, ending, run_shim, tmp_path):
-    """However the process ends, the recording reads and holds every call."""
+def test_every_way_of_ending_keeps_all_calls(python, ending, run_shim, tmp_path):
+    """The recording is readable and has every call."""
     last, status = ENDINGS[ending]
     script = tmp_path / "script.py"
     first = "import os, signal, sys, time\ndef known(): pass\nfor i in range(1000): known()\n"

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What C functions are called: a method after the type that has it, whoever calls it first; never with an address."""
+"""Labels of C functions: a method is named after the type that defines it, with any first caller,
+and a label never has an address.
+"""
 
 import ast
 import re
@@ -75,7 +77,7 @@ WANTED = """\
 """.splitlines()
 
 
-# What 3.15 itself says of them otherwise: the repr of a class method, and a static method's module.
+# Labels that 3.15 itself changed: the repr of a class method, and a static method's module.
 OF_3_15 = {
     "<method '__init_subclass__' of 'object' objects>": "<method '__init_subclass__'>",
     "<built-in method maketrans>": "<built-in method builtins.maketrans>",
@@ -88,7 +90,7 @@ def wanted_of(python):
 
 
 def c_functions(recording, options=()):
-    """{label: calls}"""
+    """Returns {label: calls} of C functions."""
     return {f[2]: v[1] for f, v in read_stats(recording, options=options).items() if f[0] == "~"}
 
 
@@ -98,8 +100,10 @@ def calls(tmp_path):
     return tmp_path / "calls.py"
 
 
-def test_methods_are_named_after_the_type_that_has_them(python, calls, run_shim):
-    """In two processes whose first callers differ: so the rows of several recordings add up."""
+def test_methods_are_named_after_the_defining_type(python, calls, run_shim):
+    """The two processes have different first callers. Equal labels let the rows of several
+    recordings add up.
+    """
     forwards = run_shim([python.exe, calls, "forwards"]).recording
     backwards = run_shim([python.exe, calls, "backwards"]).recording
     found = c_functions(forwards)
@@ -109,8 +113,8 @@ def test_methods_are_named_after_the_type_that_has_them(python, calls, run_shim)
     read("--strict", forwards, backwards)
 
 
-def test_cprofiles_labels(python, calls, run_shim):
-    """What cProfile finds under the name in the type of the first caller, with its address."""
+def test_cprofile_labels_equal_those_of_cprofile(python, calls, run_shim):
+    """cProfile looks the name up in the type of the first caller, and prints an address."""
     forwards = run_shim([python.exe, calls, "forwards"]).recording
     backwards = run_shim([python.exe, calls, "backwards"]).recording
     option = ["--cprofile-labels"]
@@ -120,7 +124,7 @@ def test_cprofiles_labels(python, calls, run_shim):
     assert not any("'append' of 'list'" in name for name in first)
     assert any("'append' of 'list'" in name for name in c_functions(backwards, option))
     assert sum(c_functions(forwards).values()) == sum(c_functions(forwards, option).values())
-    # The rows of functions that have the same name both ways are the same.
+    # Functions with the same name in both forms have equal rows.
     assert {n for n in c_functions(forwards) if "built-in method builtins" in n} <= first
 
 
@@ -151,8 +155,10 @@ for made in (make(b"append", []), make(b"extend", List()), make(b"bound", [], "m
 """
 
 
-def test_functions_made_at_run_time(python, run_shim, tmp_path):
-    """By themselves, not after what has the same name in the type of their object; the module's name, as cProfile has it."""
+def test_functions_made_at_run_time_have_their_own_labels(python, run_shim, tmp_path):
+    """They are named by themselves, not after an equal name in the type of their object. Their
+    module is that of cProfile.
+    """
     (tmp_path / "made.py").write_text(MADE)
     recording = run_shim([python.exe, tmp_path / "made.py"]).recording
     found = {name: n for name, n in c_functions(recording).items() if n == 3}
@@ -186,8 +192,10 @@ print(ascii(made))
 """
 
 
-def test_names_in_any_alphabet(python, run_shim):
-    """Read where they lie in ASCII, or by the interpreter; lines and names beside each other are not confused."""
+def test_names_in_any_alphabet_are_complete(python, run_shim):
+    """ASCII names are read from memory, others by the interpreter. Adjacent lines and names are not
+    mixed up.
+    """
     done = run_shim([python.exe, "-S", "-c", TEXTS])
     made = ast.literal_eval(done.out.decode())
     assert len(made) == 17

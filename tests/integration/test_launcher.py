@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""`pyshim COMMAND` is to COMMAND as if the launcher were not there, and reports at its end.
+"""`pyshim COMMAND` runs COMMAND as if the launcher were absent, and reports at its end.
 
-The Python under test calls `known` a number of times; what the report must have is that number.
+The tested Python calls `known` a number of times, and the report must have that number.
 """
 
 import glob
@@ -25,9 +25,9 @@ from conftest import BUILD, MEMORY, PYTHONS, READER, SHIM, _environment, run_bar
 
 LAUNCHER = BUILD / "pyshim"
 C_SOURCES = Path(__file__).parent / "c"
-PYTHON = PYTHONS[-1].exe  # where the version makes no difference
+PYTHON = PYTHONS[-1].exe  # for tests that do not depend on the version
 KNOWN = "def known(n): return n\nfor i in range(100): known(i)\n"
-RUN_FOLDER = r"/\S+/pyshim\.\d+\.\d+\.\w{6}(?:/run\.[0-9a-f]{32})?"  # the latter as root, where all may write
+RUN_FOLDER = r"/\S+/pyshim\.\d+\.\d+\.\w{6}(?:/run\.[0-9a-f]{32})?"  # the latter for root, in a folder where all users may write
 NO_PYTHON = re.compile(r"pyshim: find recordings of \S+: found none, expected that it starts "
                        r"CPython 3\.8 or later \(.*static, setuid or free-threaded.*environment.*\)\n")
 
@@ -38,7 +38,9 @@ def folders():
 
 @pytest.fixture(autouse=True)
 def nothing_left():
-    """The launcher's folders are gone after each test. Those of tests beside this one go too."""
+    """Removes the launcher's folders after each test, including those of tests that run in
+    parallel.
+    """
     before = folders()
     yield
     new = folders() - before
@@ -49,7 +51,7 @@ def nothing_left():
 
 
 def launch(*args, status=0, **how):
-    """Runs the launcher -> Run; any other status than `status` fails the test."""
+    """Runs the launcher and returns a Run. Fails on any other status than `status`."""
     done = run_bare([LAUNCHER, *args], **how)
     assert done.status == status, (done.args, done.status, done.out, done.err)
     return done
@@ -61,7 +63,7 @@ def start(*args, env=None, **how):
 
 
 def reported_calls(text, name="known"):
-    """How often a function was called, by the text report; 0 where it is not in it."""
+    """Returns the calls of a function in the text report; 0 if it is not listed."""
     found = re.findall(r"^ *(\d+)(?:/\d+)? .*\(%s\)$" % name, text.decode(), flags=re.M)
     assert len(found) <= 1, text
     return int(found[0]) if found else 0
@@ -72,11 +74,11 @@ def calls_in(path, name="known"):
     return sum(v[1] for f, v in stats.items() if f[2] == name)
 
 
-# What the command has to do with the world
+# Streams, status and environment of the command
 
 
-def test_streams(python):
-    """Every byte of standard input arrives, and those of the output are the command's alone."""
+def test_streams_reach_the_command_unchanged(python):
+    """Every byte of standard input reaches the command, and the output is the command's only."""
     program = KNOWN + ("import sys; data = sys.stdin.buffer.read()\n"
                        "sys.stdout.buffer.write(data[::-1]); sys.stderr.write('its own\\n')\n")
     data = bytes(range(256)) * 1000
@@ -88,14 +90,14 @@ def test_streams(python):
 
 
 @pytest.mark.parametrize("status", [0, 1, 7, 255])
-def test_exit_status(python, status):
+def test_the_commands_exit_status_is_returned(python, status):
     done = launch(python.exe, "-c", KNOWN + "raise SystemExit(%d)" % status, status=status)
     assert reported_calls(done.err) == 100
 
 
 @pytest.mark.parametrize("name", ["TERM", "KILL", "INT", "ABRT", "SEGV", "HUP", "USR1", "RTMIN"])
-def test_death_by_signal(python, name):
-    """The launcher dies of what the command died of, after the report."""
+def test_the_launcher_dies_of_the_commands_signal(python, name):
+    """The launcher dies of the command's signal, after the report."""
     program = KNOWN + ("import os, signal; s = signal.SIG%s\n"
                        "s != signal.SIGKILL and signal.signal(s, signal.SIG_DFL)\n"
                        "os.kill(os.getpid(), s)" % name)
@@ -104,7 +106,7 @@ def test_death_by_signal(python, name):
 
 
 def core_of(args, cwd):
-    """Whether the process's end is said to have left a core -> (that, the number of files)."""
+    """Returns (true if the status says that the process dumped a core, number of files)."""
     child = subprocess.Popen([str(a) for a in args], cwd=cwd, env=_environment(None),
                              stderr=subprocess.DEVNULL, preexec_fn=lambda: resource.setrlimit(
                                  resource.RLIMIT_CORE, (resource.RLIM_INFINITY,) * 2))
@@ -114,7 +116,7 @@ def core_of(args, cwd):
     return os.WCOREDUMP(status), len(list(cwd.iterdir()))
 
 
-def test_one_core(tmp_path):
+def test_a_crash_leaves_one_core_file(tmp_path):
     for folder in ("bare", "launched"):
         (tmp_path / folder).mkdir()
     if resource.getrlimit(resource.RLIMIT_CORE)[1] != resource.RLIM_INFINITY:
@@ -145,8 +147,8 @@ IGNORED = [(), ("CHLD",), ("HUP", "INT", "QUIT"), ("PIPE", "USR1")]
 
 
 @pytest.mark.parametrize("ignored", IGNORED, ids=lambda i: "+".join(i) or "none")
-def test_surroundings(ignored, tmp_path):
-    """Descriptors, signals, groups and environment are those that the launcher was given."""
+def test_the_command_inherits_the_launchers_environment(ignored, tmp_path):
+    """The command has the launcher's descriptors, signals, groups and environment."""
     def prepare():
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR2, signal.SIGTERM])
         for name in {"CHLD", "HUP", "INT", "QUIT", "PIPE", "USR1"}:
@@ -165,8 +167,8 @@ def test_surroundings(ignored, tmp_path):
     assert seen(LAUNCHER) == seen()
 
 
-def test_closed_ends_are_noticed():
-    """Who reads the command's output sees its end when the command closes it, not later."""
+def test_streams_closed_by_the_command_are_closed():
+    """A reader of the command's output sees its end as soon as the command closes it."""
     program = "import os, time; print('said', flush=True); os.close(0); os.close(1); time.sleep(60)"
     child = start(PYTHON, "-c", program, stdin=subprocess.PIPE, start_new_session=True)
     try:
@@ -200,28 +202,28 @@ sys.exit(len(got))
 
 @pytest.mark.parametrize("to", ["launcher", "group", "both"])
 @pytest.mark.parametrize("name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2"])
-def test_signal_arrives_once(name, to):
-    """One that is sent to the launcher alone is passed on; one to its group comes as it is."""
+def test_a_signal_reaches_the_command_once(name, to):
+    """A signal to the launcher is passed on. A signal to its group is not passed on as well."""
     s = getattr(signal, "SIG" + name)
     child = start(PYTHON, "-c", COUNTS, name, start_new_session=True)
     assert child.stdout.readline() == b"ready\n"
     if to != "group":
         os.kill(child.pid, s)
-    if to != "launcher":  # `timeout` does both, one after the other
+    if to != "launcher":  # `timeout` does both, in this order
         os.killpg(child.pid, s)
     out, err = child.communicate(timeout=300)
     assert (out, child.returncode) == (b"SIG%s\n" % name.encode(), 1), err
     assert reported_calls(err) > 0
 
 
-def test_signals_to_the_group_one_after_the_other():
+def test_repeated_signals_to_the_group_arrive_once_each():
     child = start(PYTHON, "-c", COUNTS, "TERM", "HUP", "USR1", start_new_session=True)
     assert child.stdout.readline() == b"ready\n"
     for s in (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         os.killpg(child.pid, s)
     out, err = child.communicate(timeout=300)
     assert (out, child.returncode) == (b"SIGHUP SIGTERM SIGUSR1\n", 3), err
-    # ... and what follows later is told apart again, by another witness.
+    # A later signal is distinguished again, by another witness process.
     child = start(PYTHON, "-c", COUNTS, "TERM", "HUP", start_new_session=True)
     assert child.stdout.readline() == b"ready\n"
     os.killpg(child.pid, signal.SIGTERM)
@@ -231,8 +233,10 @@ def test_signals_to_the_group_one_after_the_other():
     assert (out, child.returncode) == (b"SIGHUP SIGTERM\n", 2), err
 
 
-def test_a_signal_to_the_group_that_a_process_has_not_run_since():
-    """A busy machine may leave it waiting in the launcher's own process, by which it tells the group's from its own."""
+def test_a_signal_to_the_group_arrives_once_on_a_busy_machine():
+    """The launcher compares with a witness process in the group. On a busy machine, the signal may
+    still be pending there.
+    """
     child = start(PYTHON, "-c", COUNTS, "TERM", start_new_session=True)
     assert child.stdout.readline() == b"ready\n"
     children = Path("/proc/%d/task/%d/children" % (child.pid, child.pid)).read_text().split()
@@ -251,15 +255,15 @@ def wait_for_end_of(pgid):
 
 
 @pytest.mark.parametrize("command", ["true", "nosuch"])
-def test_nothing_runs_on(command):
-    """When the launcher has ended, none of its processes is there any more ..."""
+def test_the_launcher_leaves_no_process(command):
+    """The launcher leaves no process when it ends."""
     child = start(command, start_new_session=True)
     child.communicate(timeout=300)
     wait_for_end_of(child.pid)
 
 
-def test_nothing_runs_on_when_killed():
-    """... also when it could not see to that itself."""
+def test_a_killed_launcher_leaves_no_process():
+    """The launcher leaves no process when it is killed."""
     child = start("-v", "sleep", "60", start_new_session=True)
     pid, folder = re.fullmatch(r"pyshim: record process (\d+) and its children in (%s)\n" % RUN_FOLDER,
                                child.stderr.readline().decode()).groups()
@@ -270,8 +274,8 @@ def test_nothing_runs_on_when_killed():
     remove_run(folder)
 
 
-def test_what_a_killed_launcher_left_is_cleaned(tmp_path):
-    """With what its command has recorded, once that has ended, and nothing else."""
+def test_clean_removes_the_files_of_a_killed_launcher(tmp_path):
+    """--clean removes the recordings of an ended command, and nothing else."""
     env = {"PYSHIM_DIR": str(tmp_path)}
     source = "import sys; print('on', flush=True); sys.stdin.read()"
     running = start(PYTHON, "-c", source, env=env, stdin=subprocess.PIPE)
@@ -301,7 +305,9 @@ def test_what_a_killed_launcher_left_is_cleaned(tmp_path):
 
 
 def is_group(pgid):
-    """Whether one of the group runs; those that ended stay where PID 1 waits for nobody."""
+    """Returns true if a process of the group runs. Ended processes may stay as zombies if PID 1
+    does not wait.
+    """
     for stat in glob.glob("/proc/[0-9]*/stat"):
         try:
             state, _, group = Path(stat).read_text().rpartition(") ")[2].split()[:3]
@@ -320,7 +326,7 @@ def state_of(pid):
 
 
 class Terminal:
-    """An interactive bash on a terminal of its own."""
+    """An interactive bash on its own terminal."""
 
     def __init__(self, cwd):
         env = _environment({"PS1": "prompt> ", "TERM": "dumb", "HOME": str(cwd)})
@@ -332,7 +338,7 @@ class Terminal:
         self.expect("prompt> ")
 
     def expect(self, pattern, timeout=300):
-        """Waits until what has been shown since the last call has it -> the match."""
+        """Waits for a pattern in the output since the last call. Returns the match."""
         deadline = time.monotonic() + timeout
         while not (match := re.search(pattern, self.shown)):
             left = deadline - time.monotonic()
@@ -350,7 +356,7 @@ class Terminal:
         return int(self.expect(r"\nstatus=(\d+)\n")[1])
 
     def close(self):
-        os.close(self.fd)  # hangs up
+        os.close(self.fd)  # hangs the terminal up
         os.waitpid(self.pid, 0)
 
 
@@ -361,8 +367,9 @@ def terminal(tmp_path):
     t.close()
 
 
-def test_typed_interrupt(python, terminal, tmp_path):
-    """Ctrl-C goes to the command, once; the report still comes, and the shell sees the signal."""
+def test_ctrl_c_reaches_the_command_and_reports(python, terminal, tmp_path):
+    """Ctrl-C reaches the command once. The report is still printed, and the shell sees the signal.
+    """
     (tmp_path / "app.py").write_text(KNOWN + (
         "import time\ntry:\n print('ready', flush=True)\n time.sleep(60)\n"
         "except KeyboardInterrupt: print('first', flush=True)\n"
@@ -414,8 +421,8 @@ def finish(terminal):
     assert terminal.status() == 5
 
 
-def test_typed_stop(python, terminal, tmp_path):
-    """Ctrl-Z stops both, fg brings both back, as often as one likes."""
+def test_ctrl_z_stops_the_command_and_fg_continues_it(python, terminal, tmp_path):
+    """Ctrl-Z stops both and fg continues both, repeatedly."""
     pids = stopped_and_continued(terminal, python.exe, "", tmp_path)
     for _ in range(5):
         terminal.type("\x1a")
@@ -427,8 +434,8 @@ def test_typed_stop(python, terminal, tmp_path):
     finish(terminal)
 
 
-def test_background_reader_stops(terminal, tmp_path):
-    """A job in the background that reads from the terminal stops, with the launcher."""
+def test_a_background_job_that_reads_stops(terminal, tmp_path):
+    """A background job that reads from the terminal stops, and the launcher with it."""
     (tmp_path / "app.py").write_text(TICKS)
     terminal.type("'%s' '%s' app.py '' &\n" % (LAUNCHER, PYTHON))
     match = terminal.expect(r"pid (\d+) (\d+)\n")
@@ -438,8 +445,10 @@ def test_background_reader_stops(terminal, tmp_path):
     finish(terminal)
 
 
-def test_program_that_stops_itself(terminal, tmp_path):
-    """As an editor does: the shell must get the terminal back, so the launcher stops too."""
+def test_a_program_that_stops_itself_stops_the_launcher(terminal, tmp_path):
+    """The program stops itself as an editor does. The launcher must stop too, so that the shell
+    gets the terminal back.
+    """
     pids = stopped_and_continued(terminal, PYTHON, "os.kill(os.getpid(), signal.SIGTSTP)", tmp_path)
     terminal.expect("Stopped")
     wait_for_state("T", *pids)
@@ -448,8 +457,8 @@ def test_program_that_stops_itself(terminal, tmp_path):
     finish(terminal)
 
 
-def test_stopped_and_continued_by_others(terminal, tmp_path):
-    """SIGSTOP to the command is between it and the sender; SIGCONT to the launcher wakes both."""
+def test_sigstop_and_sigcont_from_others_work(terminal, tmp_path):
+    """SIGSTOP to the command does not stop the launcher. SIGCONT to the launcher continues both."""
     command, launcher = stopped_and_continued(terminal, PYTHON, "", tmp_path)
     os.kill(command, signal.SIGSTOP)
     wait_for_state("T", command)
@@ -462,13 +471,13 @@ def test_stopped_and_continued_by_others(terminal, tmp_path):
     terminal.expect("prompt> ")
     wait_for_state("T", command, launcher)
     os.kill(launcher, signal.SIGCONT)
-    wait_for_state("T", command, launcher)  # in the background now, and it reads
+    wait_for_state("T", command, launcher)  # now in the background, and reading
     terminal.type("fg\n")
     wait_for_state("SR", command, launcher)
     finish(terminal)
 
 
-# What is in the report
+# Contents of the report
 
 FAMILY = """\
 import multiprocessing, os, subprocess, sys
@@ -493,8 +502,8 @@ if __name__ == "__main__":
 """
 
 
-def test_children(python, tmp_path):
-    """All of the command's Python processes are in the report, and no others."""
+def test_all_python_children_are_reported(python, tmp_path):
+    """The report has all Python processes of the command, and no others."""
     script = tmp_path / "family.py"
     script.write_text(FAMILY)
     other = start(PYTHON, "-c", KNOWN + "import time; print(flush=True); time.sleep(60)")
@@ -528,22 +537,24 @@ subprocess.run(me, close_fds=False)
 
 
 def test_children_without_the_shim_are_counted(python):
-    """Those with an environment that does not preload it, and no others; a try that fails is none."""
-    # The one without PYSHIM_DIR would record into /dev/shm.
+    """Children whose environment does not preload the shim are counted. Failed attempts to start
+    one are not.
+    """
+    # A child without PYSHIM_DIR would record into /dev/shm.
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         done = launch(python.exe, "-c", OWN_ENVIRONMENT, env={"PYSHIM_DIR": folder})
     name = os.path.basename(python.exe)
     found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, in no report, nor what \w+ started: (.*)$",
                        done.err.decode(), flags=re.M)
-    assert sorted(found) == [("1", name), ("5", name + " (4), true")], done.err  # a fork has a report of its own
-    for path in Path("/dev/shm").glob("pyprof.*"):  # of that one
+    assert sorted(found) == [("1", name), ("5", name + " (4), true")], done.err  # a forked child has its own report
+    for path in Path("/dev/shm").glob("pyprof.*"):  # of the forked child
         if b"-c\0pass\0" in path.read_bytes()[:4096]:
             path.unlink()
     assert b"without pyshim" not in launch(python.exe, "-c", KNOWN).err
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to make a setuid program and become somebody else")
-def test_setuid_children_are_counted():
+def test_setuid_children_without_the_shim_are_counted():
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         shutil.copy(shutil.which("true"), folder + "/become")
         os.chmod(folder + "/become", 0o4755)
@@ -552,7 +563,7 @@ def test_setuid_children_are_counted():
         env = _environment({"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": folder})
         subprocess.run(["/usr/bin/python3", "-c", code], env=env, check=True)
         (recording,) = Path(folder).glob("pyprof.*")
-        assert b"without pyshim" not in run_bare([READER, recording]).out  # root does not become anybody by it
+        assert b"without pyshim" not in run_bare([READER, recording]).out  # a setuid root program changes nothing for root
         recording.unlink()
         shutil.copy(SHIM, folder)
         env["LD_PRELOAD"] = folder + "/libpyshim.so"
@@ -563,8 +574,8 @@ def test_setuid_children_are_counted():
         assert b"  1 program was started without pyshim, in no report, nor what it started: become\n" in out
 
 
-def test_launcher_in_launcher(tmp_path):
-    """Both report, and the outer one on all."""
+def test_nested_launchers_both_report(tmp_path):
+    """Both launchers report, and the outer one includes the inner one's processes."""
     inner = [LAUNCHER, "-q", PYTHON, "-c", KNOWN]
     shell = " ".join("'%s'" % a for a in inner)
     done = launch("-o", tmp_path / "out", "sh", "-c", "%s; %s; exit 3" % (shell, shell), status=3)
@@ -576,8 +587,8 @@ def test_launcher_in_launcher(tmp_path):
     ["--sort", "tottime", "--restrict", "1", "--quiet"], ["--sor=tottime", "--restr=1", "--qui"],
     ["-s", "tottime", "-r", "1", "-q"], ["-stottime", "-qr1"], ["-qr", "1", "-s", "tottime", "--"],
 ], ids=" ".join)
-def test_options_are_the_readers(options):
-    """In every way of writing them; what follows the command is the command's."""
+def test_reader_options_are_accepted_in_every_form(options):
+    """Every spelling is accepted. Arguments after the command belong to the command."""
     program = KNOWN + "import sys; print(sys.argv[1:])"
     done = launch(*options, PYTHON, "-c", program, "-s", "nonsense", "--help", "--", "-q")
     assert done.out == b"['-s', 'nonsense', '--help', '--', '-q']\n"
@@ -586,7 +597,7 @@ def test_options_are_the_readers(options):
     assert re.search(rb" to 1 due to restriction <1>\n", done.err)
 
 
-def test_threads_and_processes_apart():
+def test_each_separates_processes_and_threads():
     program = KNOWN + (
         "import subprocess, sys, threading\n"
         "t = threading.Thread(target=lambda: [known(i) for i in range(60)], name='other')\n"
@@ -600,7 +611,7 @@ def test_threads_and_processes_apart():
     assert reported_calls(launch("-q", "--thread", "other", PYTHON, "-c", program).err) == 60
 
 
-def test_settings_are_passed_through():
+def test_settings_in_the_environment_apply():
     program = "len('')\n" + KNOWN
     assert reported_calls(launch(PYTHON, "-c", program).err) == 100
     assert b"built-in method builtins.len" in launch(PYTHON, "-c", program).err
@@ -626,8 +637,8 @@ def test_other_preloads_are_kept(python, separator, tmp_path):
     assert reported_calls(done.err) == 100
 
 
-def test_blanks_and_colons_in_paths(python, tmp_path):
-    """LD_PRELOAD has no way to write them, nor a dollar that stands for itself."""
+def test_odd_characters_in_paths_work(python, tmp_path):
+    """LD_PRELOAD cannot express such paths, nor one with a literal dollar."""
     here = tmp_path / "a b:c $LIB 'd'\u00e9"
     here.mkdir()
     for file in (LAUNCHER, SHIM, READER):
@@ -643,8 +654,8 @@ def test_blanks_and_colons_in_paths(python, tmp_path):
     assert len(list(here.glob("pyprof.*"))) == 2
 
 
-def test_output_files(tmp_path):
-    """The formats that pyshim-read would choose, where the launcher was started."""
+def test_output_files_have_the_readers_formats(tmp_path):
+    """The formats are those of pyshim-read, and paths are relative to the launcher's folder."""
     for options in [], ["-fpstats"], ["-f", "text"]:
         done = launch("-o", "out", *options, PYTHON, "-c", KNOWN + "import os; os.chdir('/')",
                       cwd=tmp_path)
@@ -658,10 +669,10 @@ def test_output_files(tmp_path):
     assert reported_calls(done.out) == 100
 
 
-# Where there is no report
+# No report
 
 
-def test_no_python(tmp_path):
+def test_other_programs_are_reported_as_not_python(tmp_path):
     for args, status in [["true"], 0], [["sh", "-c", "exit 3"], 3], [["sh", "-c", "kill $$"], -15]:
         done = launch(*args, status=status)
         assert done.out == b"" and NO_PYTHON.fullmatch(done.err.decode()), done.err
@@ -674,8 +685,8 @@ def test_no_python(tmp_path):
     assert NO_PYTHON.fullmatch(launch(PYTHON, "-c", "", env={"PYSHIM_DISABLE": "1"}).err.decode())
 
 
-def test_commands_that_cannot_be_run(tmp_path):
-    """As env, timeout and the shells have it."""
+def test_commands_that_cannot_run_give_126_or_127(tmp_path):
+    """The status is that of env, timeout and the shells."""
     (tmp_path / "plain").write_text("print(1)\n")
     (tmp_path / "script").write_text("#!/nonexistent/interpreter\n")
     (tmp_path / "script").chmod(0o755)
@@ -695,15 +706,17 @@ def test_commands_that_cannot_be_run(tmp_path):
     ["--calibrate", "9", "touch", "x"],
     ["-r", "(", "touch", "x"], ["--python", "x", "touch", "x"], ["--threads", "-o", "out", "touch", "x"],
 ], ids=" ".join)
-def test_usage(args, tmp_path):
-    """Said at once: the command is not run. Its own status 2 comes without these lines."""
+def test_wrong_options_are_refused_before_the_command_runs(args, tmp_path):
+    """Usage errors are reported before the command runs. A command that itself ends with status 2
+    gives no such line.
+    """
     done = launch(*args, status=2, cwd=tmp_path)
     assert done.out == b"" and not list(tmp_path.iterdir())
     lines = done.err.decode().splitlines()
     assert len(lines) == 1 and re.match(r"(\S*/)?pyshim(-read)?: ", lines[0]), lines
 
 
-def test_version_and_help():
+def test_version_and_help_are_printed():
     assert re.fullmatch(rb"pyshim \d+\.\d+\.\d+\n", launch("--version").out)
     usage = launch("--help")
     assert usage.err == b"" and usage.out.startswith(b"usage: pyshim ")
@@ -722,9 +735,10 @@ def remove_run(folder):
 
 
 @pytest.mark.parametrize("status", [0, 7])
-def test_report_that_fails(status, tmp_path):
-    """The command's status counts; where it is a success, that there is no report does. The
-    recordings are still there."""
+def test_a_failed_report_keeps_the_recordings(status, tmp_path):
+    """The command's status counts. If that is 0, the missing report makes it 1. The recordings are
+    kept.
+    """
     target = tmp_path / "nowhere" / "out"
     done = launch("-o", target, PYTHON, "-c", KNOWN + "exit(%d)" % status, status=status or 1)
     folder = recordings_said_to_be_in(done.err)
@@ -733,8 +747,8 @@ def test_report_that_fails(status, tmp_path):
     remove_run(folder)
 
 
-def test_strict():
-    """--strict makes a loss the status of a command that succeeds."""
+def test_strict_turns_a_loss_into_status_3():
+    """With --strict, a loss is the status of a command that succeeds."""
     program = "def known(n): return n\nfor i in range(300000): known(i)\n"
     env = {"PYSHIM_BUFFER": "64K", "PYSHIM_OVERFLOW": "drop"}
     done = launch("--strict", PYTHON, "-c", program, env=env, status=3)
@@ -744,8 +758,8 @@ def test_strict():
     launch(PYTHON, "-c", program, env=env, status=0)
 
 
-def test_readers_that_have_gone(tmp_path):
-    """A closed pipe is quiet, and changes no status."""
+def test_a_closed_pipe_is_quiet(tmp_path):
+    """A closed pipe gives no message and does not change the status."""
     for status in 0, 7:
         python = [PYTHON, "-c", KNOWN + "exit(%d)" % status]
         for command in python, ["sh", "-c", "exit %d" % status]:
@@ -761,11 +775,11 @@ def test_readers_that_have_gone(tmp_path):
         child.stderr.close()
 
 
-# Where the recordings are
+# Places of the recordings
 
 
-def test_given_folder_keeps_the_recordings(python, tmp_path):
-    """Under the names that they have without the launcher; nobody's file is written over."""
+def test_recordings_stay_in_a_given_folder(python, tmp_path):
+    """They have the same names as without the launcher, and no existing file is overwritten."""
     program = KNOWN + ("import os, sys; open('%s/pyprof.%%d' %% os.getpid(), 'w').write('taken')\n"
                        "os.fork()" % tmp_path)
     done = launch("-o", "/dev/null", "-f", "text", python.exe, "-c", program,
@@ -780,14 +794,14 @@ def test_given_folder_keeps_the_recordings(python, tmp_path):
     assert reported_calls(read.out) == 100, read.err
 
 
-def test_folders_that_cannot_be(tmp_path):
+def test_unusable_folders_are_refused(tmp_path):
     for folder in ("relative", str(tmp_path / "missing"), "/dev/null"):
         done = launch("touch", tmp_path / "x", env={"PYSHIM_DIR": folder}, status=1)
         assert re.fullmatch(rb"pyshim: .*, expected .*\n", done.err), done.err
         assert not list(tmp_path.iterdir())
 
 
-def test_other_parts_that_are_missing(tmp_path):
+def test_a_missing_shim_or_reader_is_an_error(tmp_path):
     for file in (LAUNCHER, READER):
         shutil.copy(file, tmp_path)
     for name in ("libpyshim.so", "pyshim-read"):
@@ -808,8 +822,8 @@ open("end", "w").close()
 BEGIN = "'%s' -c '%s' >/dev/null 2>&1 & until [ -e begun ]; do sleep 0.1; done;"
 
 
-def test_found_by_its_pid():
-    """While the command runs, its recording is found by PID, and listed."""
+def test_a_running_command_can_be_read_by_its_pid():
+    """The recording of a running command can be read by its PID, and is listed."""
     program = KNOWN + "import os, sys; print(os.getpid(), flush=True); sys.stdin.read()\n"
     with start(PYTHON, "-c", program, stdin=subprocess.PIPE) as launcher:
         pid = launcher.stdout.readline().decode().strip()
@@ -824,8 +838,10 @@ def test_found_by_its_pid():
     assert (gone.status, gone.out) == (1, b"") and b"open /dev/shm/pyprof." in gone.err
 
 
-def test_daemon(python, tmp_path):
-    """One that runs on: the report has what it did by then, and its recording stays whole."""
+def test_a_daemon_is_reported_and_its_recording_stays(python, tmp_path):
+    """A daemon continues after the command. The report has its calls until then, and its recording
+    stays.
+    """
     done = launch("sh", "-c", BEGIN % (python.exe, DAEMON), cwd=tmp_path)
     assert reported_calls(done.err) == 100
     (folder,) = map(Path, re.findall(
@@ -837,22 +853,22 @@ def test_daemon(python, tmp_path):
     remove_run(folder)
 
 
-def test_daemon_that_is_waited_for(tmp_path):
+def test_wait_includes_a_daemon_to_its_end(tmp_path):
     done = launch("--wait", "sh", "-c", BEGIN % (PYTHON, DAEMON) + "(sleep 2; touch go) &",
                   cwd=tmp_path)
     assert (tmp_path / "end").exists()
     assert reported_calls(done.err) == 200 and b"still runs" not in done.err
 
 
-def test_straggler(tmp_path):
-    """What ends within a moment after the command is in the report as a whole."""
+def test_a_process_that_ends_shortly_after_is_complete(tmp_path):
+    """A process that ends shortly after the command is complete in the report."""
     done = launch("-q", "sh", "-c", BEGIN % (PYTHON, DAEMON) + "(sleep 0.2; touch go) &",
                   cwd=tmp_path)
     assert reported_calls(done.err) == 200 and b"pyshim" not in done.err
 
 
 def runs_as_nobody(python):
-    """Whether others may go to where the interpreter lies."""
+    """Returns true if other users may read the interpreter's folder."""
     try:
         return subprocess.run([python.exe, "-c", ""], cwd="/", stderr=subprocess.DEVNULL,
                               preexec_fn=lambda: os.setuid(65534)).returncode == 0
@@ -861,7 +877,7 @@ def runs_as_nobody(python):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody else")
-def test_command_that_changes_its_user():
+def test_a_command_that_changes_its_user_is_reported():
     try:
         python = next(filter(runs_as_nobody, PYTHONS))
     except StopIteration:
@@ -869,18 +885,18 @@ def test_command_that_changes_its_user():
     program = ("import os, sys; os.setuid(65534)\n"
                "os.execv(sys.executable, [sys.executable, '-c', %r])" % KNOWN)
     with tempfile.TemporaryDirectory() as folder:
-        for file in (LAUNCHER, SHIM, READER):  # to where others may go
+        for file in (LAUNCHER, SHIM, READER):  # to a folder that others may read
             shutil.copy(file, folder)
         os.chmod(folder, 0o755)
         done = run_bare([folder + "/pyshim", "-q", python.exe, "-c", program], cwd="/")
     assert reported_calls(done.err) == 100 and b"pyshim" not in done.err, done.err
 
 
-# What becomes of the recordings, and both reports
+# Kept recordings, and two reports at once
 
 
-def test_kept_recordings(python, tmp_path):
-    """Where one line says; further reports are made of them, and --clean removes them."""
+def test_keep_keeps_the_recordings(python, tmp_path):
+    """One line names their folder. More reports can be made of them, and --clean removes them."""
     done = launch("--keep", "-q", python.exe, "-c", KNOWN)
     (folder,) = re.findall(r"^pyshim: keep recordings: they are in (%s)$" % RUN_FOLDER, done.err.decode(), flags=re.M)
     (recording,) = Path(folder).iterdir()
@@ -893,21 +909,21 @@ def test_kept_recordings(python, tmp_path):
     assert len(list(kept.glob("pyprof.*"))) == len(list(kept.iterdir())) == 1
 
 
-def test_kept_recordings_are_cleaned(tmp_path):
-    folder = tmp_path / "a b"  # not in /dev/shm, whose other runs are not this test's to clean; the shim by a link
+def test_clean_removes_kept_recordings(tmp_path):
+    folder = tmp_path / "a b"  # not /dev/shm, because --clean would remove other runs there; the shim is loaded by a link
     folder.mkdir()
     for file in (LAUNCHER, SHIM, READER):
         shutil.copy(file, folder)
     done = run_bare([folder / "pyshim", "--keep", "-q", PYTHON, "-c", KNOWN])
     (run,) = re.findall(r"they are in (%s)$" % RUN_FOLDER, done.err.decode(), flags=re.M)
-    assert [p.name.split(".")[0] for p in Path(run).iterdir()] == ["pyprof"]  # the link is gone
+    assert [p.name.split(".")[0] for p in Path(run).iterdir()] == ["pyprof"]  # the link to the shim is removed
     shutil.copytree(Path(run).parent if "/run." in run else run, folder / Path(re.search(r"pyshim\.[^/]+", run)[0]))
     remove_run(run)
     done = run_bare([READER, "--clean"], env={"PYSHIM_DIR": str(folder)})
     assert done.out.count(b"removed ") == (3 if "/run." in run else 2) and not list(folder.glob("pyshim.*"))
 
 
-def test_text_and_file(tmp_path):
+def test_text_prints_a_report_beside_the_file(tmp_path):
     done = launch("-o", tmp_path / "out", "--text", "-s", "ncalls", PYTHON, "-c", KNOWN)
     assert calls_in(tmp_path / "out") == reported_calls(done.err) == 100
     assert b"Ordered by: call count" in done.err
@@ -918,8 +934,8 @@ def test_text_and_file(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-def test_standard_output(tmp_path):
-    """-o - is no file's name."""
+def test_a_dash_writes_the_report_to_standard_output(tmp_path):
+    """"-o -" is standard output, not a file name."""
     done = launch("-o", "-", PYTHON, "-c", KNOWN + "print('its own')", cwd=tmp_path)
     assert done.out.startswith(b"its own\n") and done.err == b"" and not list(tmp_path.iterdir())
     assert reported_calls(done.out) == 100
@@ -927,8 +943,8 @@ def test_standard_output(tmp_path):
     assert json.loads(done.out) and not list(tmp_path.iterdir())
 
 
-def test_no_python_and_a_file(tmp_path):
-    """A script must not take an old file for the new one."""
+def test_without_python_an_existing_file_is_kept(tmp_path):
+    """A script must not take an old file for a new one."""
     old = tmp_path / "out"
     old.write_bytes(b"old")
     for args, status in [["true"], 1], [["sh", "-c", "exit 7"], 7]:
@@ -938,7 +954,7 @@ def test_no_python_and_a_file(tmp_path):
     assert launch("-o", "-", "true", status=0).out == b""
 
 
-def test_names_are_not_those_of_a_folder_that_is_gone():
+def test_reports_do_not_name_a_removed_folder():
     done = launch(PYTHON, "-c", KNOWN)
     assert re.match(rb"pyshim: pyprof\.\d+: CPython ", done.err)
     done = launch("--keep", PYTHON, "-c", KNOWN)
@@ -947,7 +963,7 @@ def test_names_are_not_those_of_a_folder_that_is_gone():
     remove_run(os.path.dirname(name))
 
 
-def test_more_recordings_than_fit_on_a_command_line():
+def test_any_number_of_recordings_is_reported():
     code = KNOWN + ("import os, shutil\n"
                     "p = os.environ['PYSHIM_DIR'] + '/pyprof.'\n"
                     "data = open(p + str(os.getpid()), 'rb').read()\n"
@@ -956,12 +972,12 @@ def test_more_recordings_than_fit_on_a_command_line():
                     "for i in range(1500): os.link(first, p + '%d.' % (5000001 + i) + '0' * 200)\n")
     done = run_bare(["prlimit", "--stack=1048576", LAUNCHER, "-q", "-r", "known", "-f", "text", "-o", "-",
                      PYTHON, "-c", code])
-    # 390 KB of names; with a stack of 1 MiB the kernel takes 256
+    # 390 KB of names; with a stack of 1 MiB the kernel accepts 256
     assert (done.status, reported_calls(done.out), done.err) == (0, 1502 * 100, b"")
 
 
-def test_typed_interrupt_and_the_report(terminal, tmp_path):
-    """The terminal shows ^C, and the cursor stays behind it: the report begins on a line of its own."""
+def test_a_report_after_ctrl_c_begins_on_a_new_line(terminal, tmp_path):
+    """The terminal shows ^C without a newline, so the report must begin on a new line."""
     (tmp_path / "app.py").write_text(KNOWN + "import signal\nsignal.signal(2, signal.SIG_DFL)\n"
                                      "print('ready', flush=True)\nsignal.pause()\n")
     terminal.type("'%s' '%s' app.py\n" % (LAUNCHER, PYTHON))
@@ -971,7 +987,7 @@ def test_typed_interrupt_and_the_report(terminal, tmp_path):
     assert terminal.status() == 128 + signal.SIGINT
 
 
-def test_wrong_options_say_where_to_look():
+def test_wrong_options_refer_to_help():
     for program in LAUNCHER, READER:
         for args in ["-Z"], ["--nosuch"], ["--sort"], ["--reverse=1"]:
             done = run_bare([program, *args])
@@ -985,8 +1001,8 @@ needs_mounts = pytest.mark.skipif(
 
 
 @needs_mounts
-def test_without_proc(python, tmp_path):
-    """By an absolute path, a relative one, and by PATH; nothing stays."""
+def test_the_launcher_works_without_proc(python, tmp_path):
+    """The launcher is called by an absolute path, a relative one, and by PATH. No file stays."""
     for program, cwd, path in (LAUNCHER, tmp_path, None), ("./pyshim", BUILD, None), ("pyshim", tmp_path, BUILD):
         env = {"PATH": "%s:%s" % (path, os.environ["PATH"])} if path else {}
         done = run_bare([*NO_PROC, program, "-q", python.exe, "-c", KNOWN], cwd=cwd, env=env)
@@ -997,7 +1013,7 @@ def test_without_proc(python, tmp_path):
     assert done.status == 1 and b"find pyshim-read: found none" in done.err
 
 
-# What others may put among root's recordings
+# Files that other users plant among root's recordings
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")
 NOBODY = 65534
@@ -1011,8 +1027,8 @@ def all_may_write():
 
 
 @as_root
-def test_others_find_and_write_nothing(all_may_write):
-    """Another user can neither list the run's folder, nor make anything in the one whose name all can see."""
+def test_other_users_cannot_list_or_write_the_run_folder(all_may_write):
+    """Another user can neither list the run's folder nor create files in its visible parent."""
     with start("-q", PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as launcher:
         folder = Path(launcher.stdout.readline().decode().strip())
         outer = folder.parent
@@ -1038,8 +1054,10 @@ PLANTS = {
 
 @as_root
 @pytest.mark.parametrize("plant", PLANTS)
-def test_planted_by_a_user_that_the_command_was(plant, all_may_write, tmp_path):
-    """Who knows the folder, since the command became that user: the report is right, and all of it is removed."""
+def test_files_planted_by_the_commands_user_are_removed(plant, all_may_write, tmp_path):
+    """The user knows the folder, because the command changed to that user. The report is right, and
+    all files are removed.
+    """
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "file").touch()
@@ -1058,7 +1076,7 @@ def test_planted_by_a_user_that_the_command_was(plant, all_may_write, tmp_path):
 
 
 @as_root
-def test_planted_recording_of_a_running_process_is_not_waited_for(all_may_write):
+def test_planted_recordings_of_running_processes_do_not_delay(all_may_write):
     with start(PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as other, \
             start("-q", "--wait", PYTHON, "-c", WAITS, stdin=subprocess.PIPE) as launcher:
         (running,) = Path(other.stdout.readline().decode().strip()).iterdir()

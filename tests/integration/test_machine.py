@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The suite and its tools on machines that lack something: what is there is used, what is not is named."""
+"""The tests and tools on incomplete machines: they use the programs that exist and name those that
+are missing.
+"""
 
 import os
 import shutil
@@ -12,14 +14,14 @@ import pytest
 import places
 from conftest import BUILD, PYTHONS, ROOT, run_bare
 
-# What the scripts of tools/ call besides what they look for.
+# Programs that the scripts of tools/ always need.
 COMMANDS = ["bash", "sh", "env", "dirname", "realpath", "mktemp", "rm", "sed", "grep", "sort", "du", "tail", "cut",
             "cat", "id", "awk", "ldd"]
 
 
 @pytest.fixture
 def bin_folder(tmp_path):
-    """add(name, text): a folder for PATH, with COMMANDS and what is added: scripts, or links to programs."""
+    """add(name, text): a folder for PATH with COMMANDS and added scripts or links to programs."""
     folder = tmp_path / "bin"
     folder.mkdir()
 
@@ -37,14 +39,14 @@ def bin_folder(tmp_path):
     return add
 
 
-# Which interpreters there are
+# Interpreters
 
 
 def list_pythons(*names):
     return run_bare([sys.executable, ROOT / "tests" / "pythons.py"], env={"PYTHONS": " ".join(names)})
 
 
-def test_named_interpreter_and_the_absent_versions():
+def test_interpreters_and_missing_versions_are_listed():
     python = PYTHONS[-1]
     done = list_pythons(python.exe)
     assert done.status == 0, done
@@ -55,16 +57,16 @@ def test_named_interpreter_and_the_absent_versions():
 
 
 @pytest.mark.parametrize("wrong", ["/nonexistent/python3.12", "/bin/true", "python3.99"])
-def test_wrong_name_is_an_error(wrong):
-    """Not an interpreter that is left out without a word, beside one that is there."""
+def test_a_wrong_name_in_pythons_is_an_error(wrong):
+    """The wrong name must not be ignored silently because another one is right."""
     done = list_pythons(PYTHONS[0].exe, wrong)
     assert (done.status, done.out) == (1, b"")
     assert done.err.decode() == (
         "find interpreters: found %r in PYTHONS, expected CPython 3.8 or later\n" % wrong)
 
 
-def test_script_that_starts_an_interpreter(bin_folder):
-    """As those are that pyenv puts on PATH."""
+def test_scripts_that_start_an_interpreter_are_resolved(bin_folder):
+    """pyenv puts such scripts on PATH."""
     python = PYTHONS[0]
     folder = bin_folder("python3", 'exec "%s" "$@"' % python.exe)
     done = list_pythons(str(folder / "python3"))
@@ -74,12 +76,12 @@ def test_script_that_starts_an_interpreter(bin_folder):
 # The demo
 
 
-def test_demo_without_python3(bin_folder):
-    """Debian sid has python3.13 and later without the command python3."""
+def test_the_demo_works_without_a_command_python3(bin_folder):
+    """Debian sid has python3.13 and later without a command python3."""
     python = PYTHONS[-1]
     name = "python%d.%d" % python.version[:2]
     folder = bin_folder(name, 'exec "%s" "$@"' % python.exe)
-    bin_folder("python3.1", "exit 1")  # one without a whole standard library
+    bin_folder("python3.1", "exit 1")  # an interpreter without a complete standard library
     done = run_bare([ROOT / "tools" / "demo", BUILD], env={"PATH": str(folder)})
     assert done.status == 0, done
     text = done.out.decode()
@@ -89,9 +91,9 @@ def test_demo_without_python3(bin_folder):
     assert done.err == b"demo: find a Python: found none with modulefinder, tried /nowhere/python3\n"
 
 
-# What is installed
+# Installed packages
 
-# Of what the group check needs; what it only wants comes to its test cases.
+# The packages that the group `check` needs. Packages it only wants are in its tests.
 FOUND = "gcc make libc6-dev liburcu-dev libpcre2-dev libedit-dev pkg-config check python3-pytest".split()
 DPKG = "for name; do :; done\ncase \" %s \" in *\" $name \"*) echo installed ;; *) exit 1 ;; esac"
 APT = """case "$*" in *install*) echo "E: no network"; echo "$@" >>'%s'; exit 100 ;; esac"""
@@ -108,12 +110,12 @@ def install_deps(bin_folder, tmp_path, found, *args):
     return done.status, done.err.decode().splitlines(), asked.read_text() if asked.exists() else ""
 
 
-def test_nothing_to_install(bin_folder, tmp_path):
+def test_complete_machines_install_nothing(bin_folder, tmp_path):
     assert install_deps(bin_folder, tmp_path, FOUND, "--needed", "build", "check") == (0, [], "")
 
 
-def test_what_is_wanted_cannot_be_installed(bin_folder, tmp_path):
-    """No reason to stop: tests skip what they have not got, and a line names it."""
+def test_missing_optional_packages_are_named(bin_folder, tmp_path):
+    """Installation continues: tests skip what is missing, and a line names it."""
     status, said, asked = install_deps(bin_folder, tmp_path, FOUND, "build", "check")
     assert status == 0 and " gdb valgrind mandoc " in asked and " spin " not in asked
     assert said[1] == "install-deps: not in this release, what needs it is skipped: spin"
@@ -121,7 +123,7 @@ def test_what_is_wanted_cannot_be_installed(bin_folder, tmp_path):
     assert len(said) == 3
 
 
-def test_what_is_needed_cannot_be_installed(bin_folder, tmp_path):
+def test_missing_required_packages_are_an_error(bin_folder, tmp_path):
     found = [name for name in FOUND if name != "check"]
     status, said, _ = install_deps(bin_folder, tmp_path, found, "--needed", "build", "check")
     assert status == 1
@@ -133,7 +135,7 @@ def test_what_is_needed_cannot_be_installed(bin_folder, tmp_path):
     (FOUND, 0, "neither root nor sudo here: what needs these is skipped: gdb "),
     (FOUND[1:], 1, "neither root nor sudo here: as root, run: apt-get install --no-install-recommends gcc gdb "),
 ])
-def test_neither_root_nor_sudo(bin_folder, tmp_path, found, status, said):
+def test_without_root_missing_packages_are_named(bin_folder, tmp_path, found, status, said):
     bin_folder("dpkg-query", DPKG % " ".join(found))
     bin_folder("apt-get", "exit 100")
     bin_folder("python3.8", "exit 0")
@@ -145,7 +147,7 @@ def test_neither_root_nor_sudo(bin_folder, tmp_path, found, status, said):
 # Parts and places
 
 
-def test_parts_that_cannot_run_are_named_and_counted(bin_folder):
+def test_parts_that_cannot_run_are_counted_as_skipped(bin_folder):
     folder = bin_folder("python3")
     done = run_bare([ROOT / "tools" / "run-tests", BUILD, "no-asan", "no-tsan", "model"],
                     env={"PATH": str(folder), "PYTEST_PYTHON": sys.executable, "PYTHONS": PYTHONS[0].exe})
@@ -157,8 +159,8 @@ def test_parts_that_cannot_run_are_named_and_counted(bin_folder):
 
 
 @pytest.mark.parametrize("n_bytes, expected", [(64 << 20, "/elsewhere"), (1 << 30, places.SHARED)])
-def test_place_of_recordings(n_bytes, expected, monkeypatch):
-    """Where /dev/shm has 64 MiB, as in containers, not there."""
+def test_recordings_avoid_a_small_dev_shm(n_bytes, expected, monkeypatch):
+    """If /dev/shm has only 64 MiB, as in containers, recordings go elsewhere."""
     info = types.SimpleNamespace(f_blocks=n_bytes // 4096, f_frsize=4096)
     monkeypatch.setattr(os, "statvfs", lambda path: info)
     monkeypatch.setattr(os, "access", lambda path, how: True)
@@ -166,8 +168,8 @@ def test_place_of_recordings(n_bytes, expected, monkeypatch):
     assert places.memory() == expected
 
 
-def test_every_test_asks_for_that_place():
-    """But for what is of /dev/shm itself: mounts there, and its names in what is printed."""
+def test_no_test_names_dev_shm_as_its_folder():
+    """Only tests of /dev/shm itself may name it, for mounts and in printed text."""
     for path in sorted((ROOT / "tests").glob("*/*.py")):
         assert "dir=\"/dev/" + "shm\"" not in path.read_text(), path
     assert Path(places.memory()).is_dir()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the shim does beside others, and what it does not do: it allocates nothing and takes no lock for an
-event, runs none of the program's code in its hook, and gets on with other preloaded libraries."""
+"""Side effects of the shim: it allocates nothing and takes no lock for an event, runs no code of
+the program in its hook, and works beside other preloaded libraries.
+"""
 
 import os
 import re
@@ -55,9 +56,11 @@ print(few, many)
 
 
 @pytest.mark.parametrize("buffer", ["64M", "64K"])
-def test_nothing_for_an_event(python, buffer, compile_here, run_shim, tmp_path):
-    """No allocation and no lock, however many events: with memory that is not used up, and with a fold of
-    each block. What the interpreter does by itself is taken off: the same number as without."""
+def test_events_take_no_allocation_and_no_lock(python, buffer, compile_here, run_shim, tmp_path):
+    """The shim allocates nothing and takes no lock, for any number of events, with a large buffer
+    and with a fold of each block. The interpreter's own number is subtracted: it is the same as
+    without the shim.
+    """
     counter = compile_here("count_calls", "-shared", "-fPIC")
     (tmp_path / "counted.py").write_text(COUNTED)
     args = [python.exe, tmp_path / "counted.py", counter]
@@ -118,9 +121,10 @@ print(seen)
 """
 
 
-def test_no_code_of_the_program_in_the_hook(python, run_shim, tmp_path):
-    """Metaclasses, __repr__, __hash__ and __eq__ of objects, of names and of modules, properties of threads
-    and finalisers: called as often as without the shim, and from the same places."""
+def test_the_hook_runs_no_code_of_the_program(python, run_shim, tmp_path):
+    """Metaclasses, __repr__, __hash__ and __eq__ of objects, names and modules, properties of
+    threads, and finalisers are called as often as without the shim, and from the same places.
+    """
     (tmp_path / "rude.py").write_text(RUDE)
     args = [python.exe, tmp_path / "rude.py"]
     bare = run_bare(args)
@@ -151,9 +155,10 @@ print(len(seen), [names[0] for names in seen], flush=True)
 """
 
 
-def test_collections_are_the_same(python, run_shim, tmp_path):
-    """Where every allocation may start a collection, with finalisers: objects end at the same places. 3.11
-    makes a frame object for each event, so there it is compared with a hook that does nothing."""
+def test_garbage_collections_happen_at_the_same_places(python, run_shim, tmp_path):
+    """Every allocation may start a collection with finalisers: objects must end at the same places.
+    3.11 makes a frame object for each event, so it is compared with a hook that does nothing.
+    """
     (tmp_path / "collected.py").write_text(COLLECTED)
     args = [python.exe, tmp_path / "collected.py"]
     floor = BUILD / "bench" / "libfloor.so"
@@ -199,17 +204,18 @@ big()
 
 
 @pytest.mark.parametrize("end", ENDS)
-def test_ends_of_stack_and_memory(python, end, run_shim, tmp_path):
-    """A crash is the same crash, an exception the same exception."""
+def test_exhausted_stack_and_memory_end_the_same_way(python, end, run_shim, tmp_path):
+    """A crash stays the same crash, an exception the same exception."""
     limits, source = ENDS[end]
     (tmp_path / "ends.py").write_text(source)
     args = ["bash", "-c", limits + '; exec "$@"', "bash", python.exe, tmp_path / "ends.py"]
     bare = run_bare(args)
-    # 3.14 looks how much stack is left and raises an exception. Where it does differs from run to run.
+    # 3.14 checks the remaining stack and raises an exception, at a place that differs from run to
+    # run.
     guarded = b"RecursionError: Stack overflow (" in bare.err
     assert bare.out and (bare.status or guarded)
     done = run_shim(args, status=None)
-    # Where the interpreter counts frames of C itself (3.12), the depth that it repeats is another.
+    # 3.12 counts frames of C itself, and the depth that it prints differs.
     varies = rb"repeated \d+ more|used \d+ kB|0x[0-9a-f]+"
     done.err, bare.err = (re.sub(varies, b"", e) for e in (done.err, bare.err))
     if guarded:
@@ -223,7 +229,7 @@ def test_ends_of_stack_and_memory(python, end, run_shim, tmp_path):
 
 
 def library(name):
-    """Where the linker finds it, or None."""
+    """Returns the path of a library by the linker, or None."""
     found = run_bare(["cc", "-print-file-name=" + name]).out.decode().strip()
     if os.path.isabs(found):
         return os.path.realpath(found)
@@ -246,7 +252,7 @@ print(os.wait()[1], json.dumps([1]), len(subprocess.check_output(["ls", "/"])) >
 
 @pytest.mark.parametrize("before", [False, True])
 @pytest.mark.parametrize("name", ["libasan.so", "libjemalloc.so.2"])
-def test_other_preloads(python, name, before, run_shim):
+def test_other_preloaded_libraries_work_beside_the_shim(python, name, before, run_shim):
     other = library(name)
     if not other:
         pytest.skip("no %s here" % name)
@@ -257,14 +263,16 @@ def test_other_preloads(python, name, before, run_shim):
     both = [other, str(SHIM)] if before else [str(SHIM), other]
     done = run_shim(args, env={**env, "LD_PRELOAD": ":".join(both)})
     assert (done.out, done.err) == (bare.out, bare.err)
-    # The child, the parent; what has the larger count is the latter.
+    # The child and the parent; the parent has the larger count.
     counts = sorted(sum(v[1] for f, v in read_stats(r).items() if f[2] == "known")
                     for r in done.recordings)
     assert counts == [100, 200]
 
 
-def test_paths_with_blanks(python, shim_dir, tmp_path):
-    """Of the folder and of the program. That of the shim may have none: ld.so takes LD_PRELOAD for a list."""
+def test_paths_with_blanks_are_recorded(python, shim_dir, tmp_path):
+    """The folder and the program may have blanks in their paths. The shim may not, because ld.so
+    splits LD_PRELOAD at blanks.
+    """
     here = tmp_path / "a program\tof mine"
     folder = shim_dir / "my recordings"
     here.mkdir()
@@ -277,8 +285,8 @@ def test_paths_with_blanks(python, shim_dir, tmp_path):
     assert read_stats(recording)[(str(here / "the script.py"), 1, "known")][:2] == (100, 100)
 
 
-def test_setuid(compile_here, tmp_path):
-    """ld.so leaves libraries out that the caller names for a program with other rights; nothing is heard."""
+def test_setuid_programs_run_without_the_shim(compile_here, tmp_path):
+    """For a program with other rights, ld.so ignores such libraries silently."""
     if os.getuid() or not shutil.which("setpriv"):
         pytest.skip("needs to be root, and setpriv")
     folder = Path("/tmp") if os.access("/tmp", os.W_OK) else tmp_path
@@ -303,7 +311,7 @@ def test_setuid(compile_here, tmp_path):
         library.unlink()
 
 
-# Programs that are no Python
+# Other programs
 
 C_PROGRAM = "#include <stdio.h>\nint main(void) { puts(\"built\"); return 0; }\n"
 OTHERS = {
@@ -325,7 +333,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_others(name, run_shim, tmp_path):
+def test_common_tools_work_the_same_under_the_shim(name, run_shim, tmp_path):
     if not shutil.which(name):
         pytest.skip("no %s here" % name)
     runs = []
@@ -338,7 +346,7 @@ def test_others(name, run_shim, tmp_path):
                         env={"PYSHIM_DEBUG": "1", "HOME": str(tmp_path)}, **extra))
     bare, done = runs
     assert bare.out and bare.status == 0, bare
-    if name == "gdb":  # has a Python inside, and that one is recorded
+    if name == "gdb":  # has an embedded Python, which is recorded
         done.err = b""
     assert (done.status, done.out, done.err) == (bare.status, bare.out, bare.err)
     assert not done.recordings or name in ("gdb", "vim")

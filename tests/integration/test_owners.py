@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whether the process of a recording still runs: in other PID namespaces, after execve, without /proc, and for
-files that are no whole recordings. What may be alive is neither renamed, nor told as ended, nor removed.
+"""Detecting whether the process of a recording still runs: in other PID namespaces, after execve,
+without /proc, and for incomplete files. A recording that may be in use is not renamed, reported as
+ended, or removed.
 """
 
 import os
@@ -16,10 +17,10 @@ import pytest
 
 from conftest import FILTERED, MEMORY, PYTHONS, READER, SHIM, _environment, patch, run_bare
 
-PYTHON = PYTHONS[-1].exe  # where the version makes no difference
+PYTHON = PYTHONS[-1].exe  # for tests that do not depend on the version
 OWN_PROC = ("unshare", "-p", "-f", "--mount-proc")
 PROC_OF_PARENT = ("unshare", "-p", "-f")
-IN_FIRST_NAMESPACE = os.stat("/proc/self/ns/pid").st_ino == 0xEFFFFFFC  # which holds all processes
+IN_FIRST_NAMESPACE = os.stat("/proc/self/ns/pid").st_ino == 0xEFFFFFFC  # the mount that has all processes
 NO_PROC = ("unshare", "-m", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
 
 
@@ -30,10 +31,10 @@ def can(command):
 needs_namespaces = pytest.mark.skipif(
     not shutil.which("unshare") or not can(OWN_PROC) or not can(NO_PROC), reason="namespaces are refused here")
 
-# Without a rename what a process was before keeps the plain name, and nothing marks it as such.
+# Without a rename, an earlier program keeps the plain name, unmarked.
 unfiltered = pytest.mark.skipif(FILTERED, reason="under a filter of system calls no recording is renamed")
 
-# Many functions, so that the file has to grow after the start: that needs its name.
+# Many functions make the file grow after the start, which needs its name.
 GROWS = """\
 import sys
 def known(n): return n
@@ -91,7 +92,7 @@ def ask(folder, *args, around=(), status=0):
 
 
 def states(folder, around=()):
-    """{name: state} as --list has it."""
+    """Returns {name: state} as printed by --list."""
     lines = ask(folder, "--list", around=around).splitlines()[1:]
     found = [re.match(r" *\d+  (before execve|\w+) +\d+K  \S*/(pyprof\S+)", line) for line in lines]
     return {m[2]: m[1] for m in found if m}
@@ -107,7 +108,7 @@ def calls(path, name="known"):
 
 @needs_namespaces
 @pytest.mark.parametrize("around", [OWN_PROC, PROC_OF_PARENT, NO_PROC], ids=["own /proc", "parent's /proc", "none"])
-def test_two_processes_with_one_pid_record_both(python, folder, around):
+def test_two_processes_with_one_pid_are_both_recorded(python, folder, around):
     """Each keeps its file and its name, and all of it is recorded."""
     around = around if around is not NO_PROC else (*PROC_OF_PARENT, *NO_PROC)
     with Target(folder, python.exe, GROWS, around) as a:
@@ -123,7 +124,7 @@ def test_two_processes_with_one_pid_record_both(python, folder, around):
     for name in "pyprof.1", "pyprof.1.1":
         assert calls(folder / name) == 100000
         assert ", still running" not in ask(folder, folder / name)
-    # Without a start time, or from another namespace, only one who may look at all processes can tell.
+    # Without a start time, or from another namespace, only a user who may see all processes knows.
     if around[-1] == "sh" or not IN_FIRST_NAMESPACE:
         assert set(states(folder).values()) <= {"ended", "unknown"}
         assert ask(folder, "--clean", "--force").count("removed ") == 2
@@ -134,8 +135,10 @@ def test_two_processes_with_one_pid_record_both(python, folder, around):
 
 
 @needs_namespaces
-def test_what_cannot_be_seen_is_unknown_and_stays(folder):
-    """From beside the namespace, and from within another; with --force it goes, as nobody can tell."""
+def test_a_process_in_another_namespace_is_unknown_and_stays(folder):
+    """The reader is in a sibling namespace or in another one. With --force the recording is
+    removed, because its state cannot be determined.
+    """
     with Target(folder, PYTHON, GROWS) as target:
         (path,) = folder.iterdir()
         for around in OWN_PROC, NO_PROC:
@@ -153,8 +156,8 @@ def test_what_cannot_be_seen_is_unknown_and_stays(folder):
 
 
 @needs_namespaces
-def test_wait_from_the_parent_namespace(folder):
-    """The end of a process of a namespace below is seen, and waited for."""
+def test_wait_works_from_the_parent_namespace(folder):
+    """The reader sees processes of child namespaces and waits for their end."""
     with Target(folder, PYTHON, GROWS, OWN_PROC) as target:
         reader = subprocess.Popen([READER, "--wait", "-r", "known", folder / "pyprof.1"], stdout=subprocess.PIPE)
         time.sleep(0.3)
@@ -167,8 +170,10 @@ def test_wait_from_the_parent_namespace(folder):
 
 
 @needs_namespaces
-def test_same_pid_in_a_restarted_container(folder):
-    """Each start is a namespace of its own: none takes the others' for its predecessor's."""
+def test_a_restarted_container_may_use_the_same_pid(folder):
+    """Each start is a new namespace, and its process takes no other recording for an earlier
+    program of its own.
+    """
     for i in range(3):
         with Target(folder, PYTHON, GROWS, OWN_PROC) as target:
             target.go_on()
@@ -179,18 +184,18 @@ def test_same_pid_in_a_restarted_container(folder):
     assert {calls(p) for p in folder.iterdir()} == {100000}
 
 
-def test_recording_of_another_boot_has_ended(folder, abi):
+def test_a_recording_of_another_boot_has_ended(folder, abi):
     with Target(folder, PYTHON, GROWS):
         (path,) = folder.iterdir()
         patch(path, abi["header.boot_id"], b"x" * 36)
         assert states(folder) == {path.name: "ended"}
-        assert ask(folder, "--clean") == ""  # but somebody has it mapped
+        assert ask(folder, "--clean") == ""  # but a process has it mapped
         shutil.copy(path, folder / "pyprof.1")
         assert ask(folder, "--clean") == "removed %s/pyprof.1\n" % folder
 
 
-def test_leader_that_ended_before_its_threads(folder):
-    """/proc says that the process is a zombie; its threads go on."""
+def test_a_process_whose_main_thread_ended_is_running(folder):
+    """/proc shows the process as a zombie, but its threads continue."""
     code = ("import ctypes, sys, threading, time\n"
             "def known(n): return n\n"
             "def work():\n"
@@ -200,7 +205,7 @@ def test_leader_that_ended_before_its_threads(folder):
             " print('done', flush=True)\n"
             " sys.stdin.readline()\n"
             "threading.Thread(target=work).start()\n"
-            "ctypes.CDLL(None).syscall(60, 0)\n")  # exit of this thread alone
+            "ctypes.CDLL(None).syscall(60, 0)\n")  # exit of this thread only
     with Target(folder, PYTHON, code) as target:
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline and ") Z" not in Path("/proc/%d/stat" % target.process.pid).read_text():
@@ -212,15 +217,15 @@ def test_leader_that_ended_before_its_threads(folder):
         assert target.line() == "done"
 
 
-def test_a_copy_is_not_the_running_process(folder):
-    """Its header names a process that runs, which does not have this file."""
+def test_a_copy_is_not_listed_as_running(folder):
+    """The copy's header names a running process, which does not have this file."""
     with Target(folder, PYTHON, GROWS):
         (path,) = folder.iterdir()
         copy = folder / "pyprof.77"
         shutil.copy(path, copy)
         assert states(folder) == {path.name: "running", copy.name: "ended"}
         assert ask(folder, "--clean") == "removed %s\n" % copy and path.exists()
-        assert run_bare([READER, "--wait", "-q", copy], timeout=20).status == 1  # it is gone, and not waited for
+        assert run_bare([READER, "--wait", "-q", copy], timeout=20).status == 1  # removed without waiting
 
 
 # execve
@@ -236,7 +241,7 @@ def execs(folder, python, n, script):
 
 
 @unfiltered
-def test_living_program_has_the_plain_name(python, folder, tmp_path):
+def test_after_execve_the_running_program_has_the_plain_name(python, folder, tmp_path):
     with execs(folder, python.exe, 2, tmp_path / "s.py") as target:
         plain = "pyprof.%d" % target.process.pid
         assert states(folder) == {plain: "running", plain + ".1": "before execve", plain + ".2": "before execve"}
@@ -253,8 +258,8 @@ def test_living_program_has_the_plain_name(python, folder, tmp_path):
 
 
 @unfiltered
-def test_many_execs_are_recorded_to_the_last(folder, tmp_path):
-    """Of the former programs a bounded number is kept; the report says how many are not, as a loss."""
+def test_many_execs_keep_a_bounded_number_of_recordings(folder, tmp_path):
+    """A bounded number of earlier programs is kept. The report counts the others as a loss."""
     n = 45
     with execs(folder, PYTHON, n, tmp_path / "s.py") as target:
         pid = target.process.pid
@@ -267,8 +272,8 @@ def test_many_execs_are_recorded_to_the_last(folder, tmp_path):
 
 
 @unfiltered
-def test_former_programs_that_are_large(folder, tmp_path):
-    """The last one is kept whatever its size; those before it as far as they fit into 64 MiB."""
+def test_large_recordings_before_execve_are_limited(folder, tmp_path):
+    """The last one is kept with any size, earlier ones up to 64 MiB in all."""
     script = tmp_path / "s.py"
     large = ("import os, sys\ndef known(n): return n\nknown(0)\n"
              "p = os.environ['PYSHIM_DIR'] + '/pyprof.%d' % os.getpid()\n"
@@ -279,13 +284,13 @@ def test_former_programs_that_are_large(folder, tmp_path):
     script.write_text(large)
     code = "import os, sys\nos.execv(sys.executable, [sys.executable, '-S', %r, '3'])" % str(script)
     with Target(folder, PYTHON, code) as target:
-        assert sum(p.stat().st_blocks * 512 > 40 << 20 for p in folder.iterdir()) == 2  # this one and the last before it
+        assert sum(p.stat().st_blocks * 512 > 40 << 20 for p in folder.iterdir()) == 2  # this one and the one before it
         assert "3 programs that this process was before" in ask(folder, str(target.process.pid))
 
 
 @unfiltered
-def test_exec_where_the_plain_name_is_taken(folder, tmp_path):
-    """By somebody else's file: that stays, and what the process was before is told all the same."""
+def test_execve_keeps_a_foreign_file_with_the_plain_name(folder, tmp_path):
+    """A foreign file has the plain name. It stays, and the earlier program is still reported."""
     script = tmp_path / "s.py"
     script.write_text("print('ready', flush=True)\nimport sys\nsys.stdin.readline()\n")
     code = ("import os, sys\n"
@@ -300,8 +305,8 @@ def test_exec_where_the_plain_name_is_taken(folder, tmp_path):
         p.communicate()
 
 
-def test_program_that_became_another_one(folder):
-    """Not Python any more: the process runs, and does not record."""
+def test_a_process_that_left_python_has_stopped_recording(folder):
+    """The process runs cat after execve, so its recording has ended."""
     env = _environment({"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder)})
     code = "import os\nos.execv('/bin/cat', ['cat'])"
     with subprocess.Popen([PYTHON, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as p:
@@ -311,7 +316,7 @@ def test_program_that_became_another_one(folder):
         assert states(folder) == {"pyprof.%d" % p.pid: "ended"}
 
 
-def test_forked_child_that_execs_leaves_its_parents_file_alone(python, folder):
+def test_a_forked_child_that_execs_keeps_its_parents_file(python, folder):
     code = ("import os, sys\ndef known(n): return n\nknown(0)\n"
             "child = os.fork()\n"
             "if not child: os.execv(sys.executable, [sys.executable, '-c', 'pass'])\n"
@@ -323,12 +328,12 @@ def test_forked_child_that_execs_leaves_its_parents_file_alone(python, folder):
     assert calls(folder / plain) == 2
 
 
-# Files that are no whole recordings
+# Incomplete files
 
-FREE = "999999"  # PIDs that begin so are beyond what the kernel gives, 4,194,304
+FREE = "999999"  # PIDs with this prefix are above the kernel's limit of 4,194,304
 
 
-def test_other_formats_and_cut_files_are_listed_and_cleaned(folder, abi):
+def test_truncated_and_other_formats_are_listed_and_cleaned(folder, abi):
     with Target(folder, PYTHON, GROWS) as target:
         (path,) = folder.iterdir()
         whole = path.read_bytes()
@@ -345,11 +350,12 @@ def test_other_formats_and_cut_files_are_listed_and_cleaned(folder, abi):
                             (FREE + "3", "never begun"), (FREE + "4", "never begun"), ("16", "format 3.0")):
             assert re.search(r"pyprof\.%s  \(%s\)$" % (name, fault), listed, flags=re.M), listed
         assert "pyprof." + FREE + "7" not in listed
-        # In place of the living one: it still runs, whatever the file says.
+        # Replaces the file of the running process. That is still running, whatever the file
+        # contains.
         patch(path, abi["header.major"], struct.pack("<HH", 3, 0))
         assert states(folder)[path.name] == "running"
         removed = ask(folder, "--clean")
-        if not IN_FIRST_NAMESPACE:  # those that tell no PID namespace may be of another one
+        if not IN_FIRST_NAMESPACE:  # files without a PID namespace may belong to another one
             assert removed.count("removed ") == 2, removed
             removed += ask(folder, "--clean", "--force")
         assert removed.count("removed ") == 6 and path.name not in removed, removed
@@ -358,15 +364,15 @@ def test_other_formats_and_cut_files_are_listed_and_cleaned(folder, abi):
         assert ask(folder, "--clean", *["--force"] * (not IN_FIRST_NAMESPACE)) == "removed %s\n" % path
 
 
-def test_file_of_a_process_that_is_just_beginning_stays(folder):
-    """It is empty, and its name is that of a process that runs."""
+def test_clean_keeps_the_empty_file_of_a_running_process(folder):
+    """The file is empty, and its name is that of a running process."""
     (folder / ("pyprof.%d" % os.getpid())).touch()
     assert states(folder) == {"pyprof.%d" % os.getpid(): "unknown"}
     assert "removed" not in ask(folder, "--clean") and list(folder.iterdir())
 
 
-def test_nothing_that_is_listed_controls_a_terminal(folder, tmp_path):
-    """Paths, in other formats too, and commands: ESC, and the C1 controls in UTF-8 and as bytes."""
+def test_the_list_prints_no_terminal_controls(folder, tmp_path):
+    """Paths and commands contain ESC, and C1 controls in UTF-8 and as bytes."""
     bad = os.fsencode(str(folder)) + b"/pyprof.1\x1b]0;x\x07\xc2\x9b31m\x9b"
     target = Target(folder, PYTHON, GROWS + "#\u009b31m\x1b[31m\u00e9")
     target.end()
@@ -380,8 +386,10 @@ def test_nothing_that_is_listed_controls_a_terminal(folder, tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another user")
-def test_recordings_of_other_users(folder):
-    """Counted without --force; shown and, once their process has ended, removed with it."""
+def test_recordings_of_other_users_need_force(folder):
+    """They are only counted without --force. With it they are listed, and removed after their
+    process has ended.
+    """
     folder.chmod(0o755)
     with Target(folder, PYTHON, GROWS) as target:
         (path,) = folder.iterdir()

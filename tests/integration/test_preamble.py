@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What stands above a report: one paragraph for each source or one table for many, what makes the total differ from
-the time that passed, and what is said of one and of several."""
+"""The text above a report: one paragraph for each source or one table for many, the difference
+between the total and the elapsed time, and singular and plural forms.
+"""
 
 import json
 import os
@@ -48,7 +49,7 @@ def tree(tmp_path_factory):
 
 
 def above(text):
-    """The lines above the first table of functions."""
+    """Returns the lines above the first table of functions."""
     return text[:re.search(r"^ +\d+ function calls ", text, flags=re.M).start()].splitlines()
 
 
@@ -56,8 +57,10 @@ def sources_of(*recordings):
     return json.loads(read("-f", "json", *recordings).out)["sources"]
 
 
-def test_many_sources_are_one_table(tree):
-    """Whatever their order: children below parents, what holds for all once, and the report last."""
+def test_many_sources_are_listed_in_one_table(tree):
+    """In any order of sources, children are below parents, common lines appear once, and the report
+    is last.
+    """
     for sources in tree, tree[::-1], tree[3:] + tree[:3]:
         text = read("-r", "work", *sources).out.decode()
         lines = above(text)
@@ -76,7 +79,7 @@ def test_many_sources_are_one_table(tree):
         assert text.count("function calls") == 1 and text.endswith(read("-q", "-r", "work", *sources).out.decode())
 
 
-def test_rows_are_what_json_has(tree):
+def test_rows_of_sources_equal_json(tree):
     lines = above(read(*tree).out.decode())
     rows = {m[1]: m for m in map(ROW.match, lines) if m}
     for s in sources_of(*tree):
@@ -89,7 +92,7 @@ def test_rows_are_what_json_has(tree):
                                          and command.startswith(row[9][:-3]))
 
 
-def test_three_sources_are_told_one_by_one(tree):
+def test_three_sources_have_a_paragraph_each(tree):
     text = read(*tree[:3]).out.decode()
     assert text.count("pyshim: /") == text.count("  command: ") == text.count(RAW) == 3
     assert HEAD not in text
@@ -98,7 +101,7 @@ def test_three_sources_are_told_one_by_one(tree):
     assert read("--check", *tree).out.decode().count("self times add up") == 6
 
 
-def test_pstats_files_beside_them(tree, tmp_path):
+def test_pstats_files_are_counted_beside_recordings(tree, tmp_path):
     read("-o", tmp_path / "p", tree[0])
     lines = above(read(*tree[:3], tmp_path / "p").out.decode())
     assert lines[0].startswith("pyshim: 3 recordings and 1 pstats file, CPython")
@@ -106,7 +109,7 @@ def test_pstats_files_beside_them(tree, tmp_path):
     assert [line for line in lines if line] == ["pyshim: 0 recordings and 5 pstats files"]
 
 
-def test_processor_time_where_it_is_the_clock(python, run_shim):
+def test_cpu_time_is_shown_if_it_is_the_clock(python, run_shim):
     done = run_shim([python.exe, "-S", "-c", TREE], env={"PYSHIM_CLOCK": "cpu"})
     lines = above(read(*done.recordings).out.decode())
     for s, row in zip(sources_of(*done.recordings), filter(None, map(ROW.match, lines[2:3]))):
@@ -114,8 +117,8 @@ def test_processor_time_where_it_is_the_clock(python, run_shim):
     assert "process CPU time" in lines[0]
 
 
-def test_losses_of_many_are_told_once(tree, tmp_path, abi):
-    """Added up; the row of each says that it has some."""
+def test_losses_of_many_sources_are_added_up(tree, tmp_path, abi):
+    """The losses are added up, and the row of each source marks them."""
     copies = []
     for i, path in enumerate(tree):
         copies.append(tmp_path / path.name)
@@ -127,15 +130,15 @@ def test_losses_of_many_are_told_once(tree, tmp_path, abi):
     assert sorted(m[7] for m in map(ROW.match, lines) if m) == ["-"] * 4 + ["3", "4"]
 
 
-# Which table is of what
+# Labels of tables
 
 
-def test_labels_without_a_preamble(tree, run_shim):
+def test_each_labels_its_tables_without_a_preamble(tree, run_shim):
     text = read("-q", "--each", "-r", "1", *tree).out.decode()
     labels = re.findall(r"^pyshim: (\S+): CPython .*\n\n +\d+ function calls", text, flags=re.M)
     assert labels == [str(path) for path in tree] and text.count("pyshim:") == 6
     one = read("-q", "--each", "-r", "1", tree[0]).out
-    assert one == read("-q", "-r", "1", tree[0]).out  # there is nothing to tell apart
+    assert one == read("-q", "-r", "1", tree[0]).out  # a single source needs no label
     text = read("--each", "-r", "1", *tree).out.decode()
     assert text.count(HEAD) == 1 and len(re.findall("^pyshim: /", text, flags=re.M)) == 6
     program = ("import threading\n"
@@ -149,14 +152,14 @@ def test_labels_without_a_preamble(tree, run_shim):
                       flags=re.M) == ["MainThread", "one", "two"]
 
 
-# The total and the time that passed
+# The total and the elapsed time
 
 
 def totals(text):
     return re.findall(r"^  (\d+\.\d+) s in functions(.*)", text, flags=re.M)
 
 
-def test_threads_at_once(python, run_shim):
+def test_total_above_elapsed_time_is_explained_by_threads(python, run_shim):
     program = ("import threading, time\n"
                "def f(): time.sleep(0.5)\n"
                "threads = [threading.Thread(target=f) for i in range(4)]\n"
@@ -170,8 +173,8 @@ def test_threads_at_once(python, run_shim):
     assert not totals(read("--threads", done.recording).out.decode())
 
 
-def test_time_outside_of_functions(python, run_shim):
-    """What the shim took, and what passes when nothing is left to run, at the exit."""
+def test_time_outside_of_functions_is_explained(python, run_shim):
+    """The difference is the shim's own time, and time at exit after the last frame."""
     program = ("import time\n"
                "class Late:\n"
                "    def __del__(self, sleep=time.sleep): sleep(0.05)\n"
@@ -186,12 +189,12 @@ def test_time_outside_of_functions(python, run_shim):
     assert abs(float(seconds) + sum(parts) - recorded) < 0.003
 
 
-def test_nothing_is_said_where_nothing_differs(python, run_shim):
+def test_an_equal_total_is_not_explained(python, run_shim):
     done = run_shim([python.exe, "-S", "-c", "import time; time.sleep(1)"])
     assert not totals(read(done.recording).out.decode())
 
 
-def test_processes_at_once(tree):
+def test_total_above_elapsed_time_is_explained_by_processes(tree):
     for sources in tree, tree[:3]:
         text = read(*sources).out.decode()
         found = re.findall(r"^pyshim: (\d+\.\d+) s in functions, (\d+\.\d+) s from first to last: "
@@ -202,7 +205,7 @@ def test_processes_at_once(tree):
     assert "from first to last" not in read(tree[0]).out.decode()
 
 
-# One and several
+# Singular and plural
 
 
 @pytest.mark.parametrize("field, one, many", [
@@ -211,7 +214,7 @@ def test_processes_at_once(tree):
     ("header.n_subinterpreters", "subinterpreter was made; its calls are",
      "subinterpreters were made; their calls are"),
 ])
-def test_number(tree, tmp_path, abi, field, one, many):
+def test_losses_have_singular_and_plural_forms(tree, tmp_path, abi, field, one, many):
     copy = tmp_path / "copy"
     copy.write_bytes(tree[0].read_bytes())
     for n, words in (1, one), (2, many):
@@ -222,15 +225,15 @@ def test_number(tree, tmp_path, abi, field, one, many):
                             % (n, re.escape(words)), err)
 
 
-def test_one_of_each(run_shim):
+def test_counts_of_one_are_singular(run_shim):
     done = run_shim([PYTHONS[-1].exe, "-S", "-c", "pass"])
     text = read("--check", done.recording).out.decode()
     assert ", 1 thread, " in text and "(1 of 1 ring)" in text
     assert not re.search(r"\b1 (?:\w+ )?(?:events|threads|calls|rings|gaps|returns|functions)\b", text)
 
 
-def test_calls_that_ran_already(tree):
-    """A forked child's rows of no calls are explained."""
+def test_rows_without_calls_are_explained(tree):
+    """A line explains the rows without calls of a forked child."""
     child = next(p for p, s in zip(tree, sources_of(*tree)) if s["forked"])
     text = read(child).out.decode()
     assert re.search(r"^        0    0\.\d+            ", text, flags=re.M)
@@ -239,10 +242,10 @@ def test_calls_that_ran_already(tree):
     assert "ran already" not in read(tree[0]).out.decode()
 
 
-# Sources that are none
+# Other files as sources
 
 
-def test_what_is_no_source(tree, tmp_path):
+def test_other_files_are_refused_as_sources(tree, tmp_path):
     json_report = tmp_path / "report.json"
     json_report.write_bytes(read("-f", "json", tree[0]).out)
     done = read(json_report, status=1)
@@ -252,7 +255,7 @@ def test_what_is_no_source(tree, tmp_path):
     assert err.endswith(b": No such file or directory, expected a recording or a pstats file\n")
 
 
-def test_standard_output_as_a_file(tree, tmp_path):
+def test_a_dash_as_output_is_standard_output(tree, tmp_path):
     assert run_bare([READER, "-o", "-", tree[0]], cwd=tmp_path).out == read(tree[0]).out
     done = run_bare([READER, "-o", "-", "-f", "pstats", tree[0]], cwd=tmp_path)
     assert not list(tmp_path.iterdir())
@@ -274,9 +277,9 @@ CLASSES = textwrap.dedent("""\
     """)
 
 
-def test_qualified_names(python, run_shim, tmp_path):
-    """From 3.11 on code objects have them; files for others keep the plain names."""
-    # A wall clock's ticks are measured against the clock of the moment when they are read.
+def test_qualnames_prints_qualified_names(python, run_shim, tmp_path):
+    """Code objects have qualified names from 3.11 on. Files for other programs keep plain names."""
+    # A wall clock's tick length depends on the time of reading.
     done = run_shim([python.exe, "-S", "-c", CLASSES], env={"PYSHIM_CLOCK": "cpu"})
     plain, qualified = (read("-q", *o, done.recording).out.decode() for o in ((), ("--qualnames",)))
     if python.version < (3, 11):
@@ -292,7 +295,7 @@ def test_qualified_names(python, run_shim, tmp_path):
         assert read("-f", form, "--qualnames", done.recording).out == read("-f", form, done.recording).out
 
 
-def test_qualified_names_by_code(run_shim):
+def test_qualified_names_keep_the_number_of_their_code(run_shim):
     python = PYTHONS[-1]
     if python.version < (3, 11):
         pytest.skip("no qualified names before 3.11")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The file that `pyshim-read -o` writes is one that Python's own pstats, of any version, and other
-programs read as they read cProfile's; the text report is what that pstats prints of it; and names
-come through whole, whatever is in them."""
+"""The file of `pyshim-read -o` can be read by the pstats of every version and by other programs,
+like cProfile's. The text report is what that pstats prints of it. Names are complete, with any
+characters.
+"""
 
 import json
 import marshal
@@ -38,7 +39,7 @@ except re.error: pass
 """
 SORT_KEYS = ["calls", "cumtime", "cumulative", "filename", "line", "module", "name", "ncalls",
              "nfl", "pcalls", "stdname", "time", "tottime"]
-# Read back by the pstats of another interpreter: everything that its users do with a file.
+# Loads the files with another interpreter's pstats and uses every function of it.
 LOAD = """\
 import io, json, pstats, sys
 keys, paths = json.loads(sys.argv[1]), sys.argv[2:]
@@ -74,7 +75,7 @@ print("loaded", len(paths))
 
 
 def record(python, source_args, where, env=None):
-    """Runs one command under the shim -> its recording."""
+    """Runs one command under the shim and returns its recording."""
     folder = tempfile.mkdtemp(dir=where)
     env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": folder, **(env or {})}
     done = run_bare([python.exe, *source_args], env=env, cwd=folder)
@@ -100,8 +101,8 @@ def samples(tmp_path_factory):
         shutil.rmtree(where, ignore_errors=True)
 
 
-def test_pstats_of_every_version_loads_it(python, samples, tmp_path):
-    """`python` is the one that loads; the files come from all of them."""
+def test_pstats_of_every_version_loads_the_file(python, samples, tmp_path):
+    """`python` loads the files of all interpreters."""
     files = [shutil.copy(pstats, tmp_path) for _, pstats in samples.values()]
     assert len(files) == len(PYTHONS)
     done = run_bare([python.exe, "-c", LOAD, json.dumps(SORT_KEYS), *files])
@@ -110,8 +111,8 @@ def test_pstats_of_every_version_loads_it(python, samples, tmp_path):
     assert sum(v[1] for f, v in again.items() if f[2] == "leaf") == 40 * len(files)
 
 
-def test_browser_of_the_pstats_module(python, samples):
-    """The file that a user opens with `python -m pstats`."""
+def test_the_pstats_browser_opens_the_file(python, samples):
+    """Users open the file with `python -m pstats`."""
     commands = b"sort calls\nstats 5\ncallers leaf\ncallees twice\nstrip\nquit\n"
     done = run_bare([python.exe, "-m", "pstats", samples[python][1]], input=commands)
     assert done.status == 0 and b"List reduced from" in done.out, done
@@ -119,7 +120,7 @@ def test_browser_of_the_pstats_module(python, samples):
 
 
 def first_difference(ours, theirs):
-    """What differs first between two texts, as one short message; "" if nothing."""
+    """Returns a short message on the first difference between two texts; "" if equal."""
     ours, theirs = ours.split("\n"), theirs.split("\n")
     for n, (a, b) in enumerate(zip(ours, theirs), 1):
         if a != b:
@@ -147,8 +148,8 @@ def pstats_texts(python, sorts, file):
     return done.out.decode("utf-8", "surrogateescape").split("\0")
 
 
-def test_text_report(python, samples):
-    """Byte for byte what the same interpreter's pstats prints, without the names of the files."""
+def test_the_text_report_equals_that_of_pstats(python, samples):
+    """The text is equal to the byte, except for file names."""
     recording, pstats = samples[python]
     sorts = [[key] for key in [*SORT_KEYS, -1, 0, 1, 2]]
     sorts += [["calls", "name"], ["module", "line", "name"]]
@@ -164,14 +165,14 @@ def test_default_order_is_cumulative(samples):
     assert not first_difference(read("-q", recording).out.decode(), theirs)
 
 
-def test_preamble(samples):
-    """Without -q the same report stands below the reader's own lines."""
+def test_quiet_removes_the_preamble_only(samples):
+    """Without -q, the same report follows the reader's own lines."""
     recording, _ = samples[PYTHONS[-1]]
     short, whole = read("-q", recording).out, read(recording).out
     assert whole.endswith(short) and len(whole) > len(short)
 
 
-def test_sort_key_abbreviations(samples):
+def test_sort_keys_may_be_abbreviated(samples):
     recording, _ = samples[PYTHONS[-1]]
     pairs = "cumu cumulative, cumt cumtime, cu cumtime, tot tottime, nc ncalls, m module"
     for short, full in map(str.split, pairs.split(",")):
@@ -197,7 +198,7 @@ def test_sources_are_added_up(samples):
 
 
 def calltree_edges(text):
-    """{(caller's name, callee's name): calls} of a file in the callgrind format."""
+    """Returns {(caller's name, callee's name): calls} of a file in callgrind format."""
     names, edges, fn, cfn = {}, {}, None, None
 
     def name(value):
@@ -217,7 +218,7 @@ def calltree_edges(text):
     return edges
 
 
-def test_pyprof2calltree(python, samples, tmp_path):
+def test_pyprof2calltree_converts_the_file(python, samples, tmp_path):
     program = shutil.which("pyprof2calltree", path="/usr/bin:" + os.environ.get("PATH", ""))
     if not program:
         pytest.skip("no pyprof2calltree here (Debian's package of that name)")
@@ -269,8 +270,8 @@ def shown(function):
     return tuple(x if len(repr(x)) < 60 else repr(x)[:30] + "...%d" % len(x) for x in function)
 
 
-def test_odd_names(python, run_shim, tmp_path):
-    """Equal to what the program itself writes down: nothing cut, replaced or merged."""
+def test_odd_names_are_complete(python, run_shim, tmp_path):
+    """The names equal those that the program itself writes: not cut, replaced or merged."""
     script, table = tmp_path / "odd.py", tmp_path / "table"
     script.write_text(ODD)
     stats = read_stats(run_shim([python.exe, script, table]).recording)
@@ -288,7 +289,7 @@ def test_odd_names(python, run_shim, tmp_path):
 
 
 def test_odd_names_load_and_print(python, run_shim, tmp_path):
-    """pstats of the same version loads them, and a report of them is no failure."""
+    """pstats of the same version loads them, and our report of them succeeds."""
     script, table = tmp_path / "odd.py", tmp_path / "table"
     script.write_text(ODD)
     recording = run_shim([python.exe, script, table]).recording

@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The text report is byte for byte what Python's own pstats prints: for recordings, for files of
-cProfile, profile and Stats.dump_stats, and for sums of them, by every sort key and abbreviation,
-turned around, without folders, as callers and callees, and through chains of restrictions.
+"""The text report is equal to the byte to that of Python's own pstats. Sources are recordings,
+files of cProfile, profile and Stats.dump_stats, and sums of them. Options are every sort key and
+abbreviation, reversed order, stripped folders, callers and callees, and chains of restrictions.
 
-Each profile meets every combination once, on one interpreter or another: of N interpreters the k-th
-prints the k-th, (k + N)-th ... combination of a profile, by pstats_texts.py in one process. Only the
-lines with the files' names, which pyshim-read has in another form, are left out."""
+Each profile meets every combination once, on one of the interpreters: of N interpreters, the k-th
+prints the k-th, (k + N)-th ... combination, by pstats_texts.py in one process. Only the lines with
+file names are left out, because pyshim-read prints them in another form.
+"""
 
 import concurrent.futures
 import itertools
@@ -63,7 +64,7 @@ def odd_names():
 
 
 def ties():
-    """Everything of equal rank: only the order of the dict decides."""
+    """All functions are equal in rank, so only the order of the dict decides."""
     keys = [("/x/%s.py" % "zmab"[n % 4], 100 - n % 3, "f%d" % (n % 5)) for n in range(60)]
     keys = list(dict.fromkeys(keys))
     return {k: (1, 1, 0.25, 0.5, {c: (1, 1, 0.25, 0.5) for c in keys[n::7]})
@@ -82,7 +83,9 @@ def large_and_small():
 
 
 def same_without_folders():
-    """Functions and callers that become one another; in one dict of callers the last replaces."""
+    """Functions and callers become equal without folders. In a dict of callers the last one
+    replaces the others.
+    """
     stats = {}
     for n, folder in enumerate(("/b/", "/a/", "", "/a/b/c/", "rel/", "//")):
         callers = {(f + "m.py", 1, "g"): (n + k, 1, n / 9, k / 7)
@@ -95,21 +98,23 @@ def same_without_folders():
 
 
 def counts_of_callers():
-    """As profile.py writes it; the first function has no callers, so the next one decides."""
+    """A profile as profile.py writes it. The first function has no callers, so the next one decides
+    the form.
+    """
     keys = [("/p/%d.py" % (n % 3), n, "f%d" % n) for n in range(20)]
     return {k: (n, n + n % 3, n / 7, n / 3, {c: n * 2**28 + 1 for c in keys[:n:3]})
             for n, k in enumerate(keys)}
 
 
 def top_level():
-    """The mark of a profiler of 1994 that pstats still looks for."""
+    """The entry of a profiler from 1994 that pstats still checks for."""
     (a, va), (b, vb) = function("t.py", 1, "one", 2, 1.0, 3.0), function("t.py", 2, "two", 4)
     top = ("jprofile", 0, "profiler")
     return {top: (1, 1, 0.5, 9.0, {}), a: va[:4] + ({top: (2, 2, 1.0, 3.0)},), b: vb}
 
 
 def rounded(n, seconds):
-    """1e16 and four times 1: 1e16 + 4 where each file is added up first, else 1e16."""
+    """1e16 and four times 1: the sum depends on the order of addition."""
     return dict(function("r.py", n + k, "r", 1, seconds, seconds) for k in range(n))
 
 
@@ -117,7 +122,8 @@ MADE = {"odd names": odd_names(), "ties": ties(), "large and small": large_and_s
         "same without folders": same_without_folders(), "counts": counts_of_callers(),
         "top level": top_level(), "one": dict([function("one.py", 1, "f")]),
         "rounded": rounded(1, 1e16), "rounded off": rounded(4, 1.0)}
-# profile.run's code must be text, else the file names the program by an object with its address.
+# The code of profile.run must be text. Otherwise the file names the program by an object with its
+# address.
 PROFILE = """\
 import profile, runpy, sys
 sys.setrecursionlimit(20000)
@@ -141,14 +147,15 @@ def write(path, content):
 def made_files(folder):
     files = {}
     for name, stats in MADE.items():
-        version = len(files) % 5  # Python's marshal has had versions 0 to 4 since 3.4
+        version = len(files) % 5  # Python's marshal has versions 0 to 4 since 3.4
         files[name] = [write(folder / (name + ".pstats"), marshal.dumps(stats, version))]
     return files
 
 
 def profiled_files(folder):
-    """One of cProfile and one of profile for each interpreter, of another program each; three of each
-    where there are fewer interpreters."""
+    """One profile by cProfile and one by profile for each interpreter, each of another program;
+    three of each if there are fewer interpreters.
+    """
     files = {}
     for n in range(max(3, len(PYTHONS))):
         python, name = PYTHONS[n % len(PYTHONS)], PROGRAMS[n % len(PROGRAMS)]
@@ -167,7 +174,7 @@ def recorded_files(folder, where):
     files, converted = {}, {}
     for python, program in zip((PYTHONS[0], PYTHONS[-1], PYTHONS[len(PYTHONS) // 2]), PROGRAMS[1:]):
         here = tempfile.mkdtemp(dir=where)
-        # A wall clock's ticks are measured against the clock of the moment when they are read.
+        # A wall clock's tick length depends on the time of reading.
         env = {"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": here, "PYSHIM_CLOCK": "cpu"}
         done = run_bare([python.exe, DATA / "programs" / (program + ".py")], env=env, cwd=folder)
         assert done.status == 0, done
@@ -179,7 +186,9 @@ def recorded_files(folder, where):
 
 
 def sums(folder, files):
-    """Several at once; and what Stats.dump_stats writes of a sum, with and without folders."""
+    """Several sources at once, and files of Stats.dump_stats with their sum, with and without
+    folders.
+    """
     c, p = ([f[0] for name, f in files.items() if name.startswith(kind)]
             for kind in ("cProfile of", "profile of"))
     r = [f[0] for name, f in files.items() if name.startswith("recording")]
@@ -213,7 +222,7 @@ def profiles(tmp_path_factory):
 
 
 def abbreviations():
-    """Those of get_sort_arg_defs: every start of a word but those that are refused."""
+    """Returns the keys of get_sort_arg_defs: every prefix of a word that is not ambiguous."""
     known, refused = {}, set()
     for word in WORDS:
         for n in range(len(word), 0, -1):
@@ -225,7 +234,7 @@ def abbreviations():
 
 
 def combinations(start):
-    """(strip, keys, reverse, listing, chain), from another chain on for each profile."""
+    """Returns (strip, keys, reverse, listing, chain); each profile starts with another chain."""
     keys = [[word] for word in WORDS] + [[-1], [0], [1], [2]] + SEVERAL
     chains = itertools.cycle(CHAINS[start % len(CHAINS):] + CHAINS[:start % len(CHAINS)])
     for choice in itertools.product((False, True), keys, (False, True),
@@ -238,7 +247,7 @@ def combinations(start):
 
 
 def jobs(profiles, python):
-    """[(sources, pstats_texts' job)] of this interpreter."""
+    """Returns [(sources, job of pstats_texts)] of this interpreter."""
     own, found = PYTHONS.index(python), []
     for n, (sources, files) in enumerate(profiles.values()):
         for strip, keys, *rest in itertools.islice(combinations(7 * n), own, None, len(PYTHONS)):
@@ -256,7 +265,7 @@ def arguments(sources, job):
 
 
 def texts(python, jobs, folder):
-    """What this interpreter's pstats prints for each job."""
+    """Returns the output of this interpreter's pstats for each job."""
     asked, told = folder / "jobs", folder / "texts"
     asked.write_text(json.dumps(jobs))
     done = run_bare([python.exe, TEXTS, asked, told], timeout=500)
@@ -269,7 +278,7 @@ def texts(python, jobs, folder):
 
 
 def difference(ours, theirs):
-    """Where two outputs part, with what stands around it; "" where they do not."""
+    """Returns the first difference of two outputs with its context; "" if they are equal."""
     if ours == theirs:
         return ""
     at = len(os.path.commonprefix([ours, theirs]))
@@ -278,7 +287,9 @@ def difference(ours, theirs):
 
 
 def is_refused(done, theirs):
-    """For a pattern that is none, which pstats names above its table, if there is any left."""
+    """Accepts an error for an invalid pattern. pstats prints one above its table if functions are
+    left.
+    """
     refused = done.status == 2
     if refused:
         assert done.out == b"" and b"read --restrict: found " in done.err, done
@@ -288,7 +299,7 @@ def is_refused(done, theirs):
 
 
 def compare(python, jobs, folder):
-    """[what differs] between pyshim-read and this interpreter's pstats."""
+    """Returns [differences] between pyshim-read and this interpreter's pstats."""
     def ours(job):
         return run_bare([READER, *arguments(*job)])
 
@@ -306,15 +317,17 @@ def compare(python, jobs, folder):
 
 
 
-def test_there_are_many(profiles):
-    """25 profiles, thousands of combinations, and every one of a profile is somebody's."""
+def test_every_combination_of_options_is_assigned(profiles):
+    """There are 25 profiles with thousands of combinations, and each combination belongs to an
+    interpreter.
+    """
     assert len(profiles) >= 25 and len(CHAINS) >= 20
     asked = [json.dumps([s, j]) for python in PYTHONS for s, j in jobs(profiles, python)]
     assert len(asked) == len(profiles) * len(list(combinations(0))) > 10000
     assert len(set(asked)) > 0.9 * len(asked)
 
 
-def test_same_bytes(python, profiles, tmp_path):
+def test_reports_equal_those_of_pstats_to_the_byte(python, profiles, tmp_path):
     mine = jobs(profiles, python)
     wrong = compare(python, mine, tmp_path)
     assert not wrong, "%d of %d differ:\n%s" % (len(wrong), len(mine), "\n".join(wrong[:10]))
@@ -350,10 +363,10 @@ def random_pattern(rng, depth):
     return "".join(words)
 
 
-def test_random_patterns(python, tmp_path):
-    """What is found and what is invalid is what this interpreter's re says, by the report."""
-    left_out = r"\d{4}|[Nz]"  # repeats beyond PCRE2; names of characters, and what 3.14 has new
-    if python.version < (3, 11):  # possessive repeats, flags anywhere, tests of no group
+def test_random_patterns_match_like_re(python, tmp_path):
+    """Matches and invalid patterns in reports are those of this interpreter's re."""
+    left_out = r"\d{4}|[Nz]"  # repeats beyond PCRE2; named characters, and additions of 3.14
+    if python.version < (3, 11):  # possessive repeats, flags anywhere, conditions on missing groups
         left_out += r"|[*+?}]\+|\(\?>|.\(\?[a-zA-Z]+\)|\(\?\("
     rng = random.Random(python.tag)
     stats = {("~", n, name): (n, n, 0.0, 0.0, {}) for n, name in enumerate(NAMES)}
@@ -374,14 +387,14 @@ def test_random_patterns(python, tmp_path):
 GOLDEN = sorted((DATA / "pstats").glob("*.pstats"))
 
 
-def test_golden_files_are_there():
+def test_the_golden_files_exist():
     assert {p.name.split("-")[0] for p in GOLDEN} >= {"2.7", "3.6", "3.14", "3.15"}
     assert "3.15-sampled.pstats" in {p.name for p in GOLDEN}
 
 
 @pytest.mark.parametrize("file", GOLDEN, ids=lambda p: p.stem)
-def test_golden(file):
-    """Files of other interpreters, and what they printed (tests/data/pstats/make.py)."""
+def test_reports_equal_the_golden_files(file):
+    """The files and outputs come from tests/data/pstats/make.py."""
     jobs = json.loads((DATA / "pstats" / "jobs.json").read_text())
     theirs, ours = file.with_suffix(".txt").read_bytes(), b""
     heads = [json.dumps(job).encode() + b"\n" for job in jobs]
@@ -393,8 +406,8 @@ def test_golden(file):
     assert not difference(ours, theirs), difference(ours, theirs)
 
 
-def test_sample_keys():
-    """Python 3.15's words for what was counted; where nothing was sampled they are none."""
+def test_sort_keys_for_samples_work_on_sampled_profiles():
+    """Python 3.15 added these words. In other profiles they are unknown."""
     sampled = DATA / "pstats" / "3.15-sampled.pstats"
     for ours, theirs, title in (("samples", "calls", b"sample count"), ("nsamples", "0", None),
                                 ("psamples", "pcalls", b"primitive call count")):

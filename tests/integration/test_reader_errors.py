@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""pyshim-read trusts nothing that it is given: whatever the file, it ends with a report or with one
-line that says what was found and what was expected, and never by a signal.
+"""pyshim-read trusts no input: for any file it ends with a report or with one line that says what
+was found and what was expected, never by a signal.
 
-Recordings are damaged by overwriting fields of a real one; where a field lies is asked of
-include/pyprof/format.h itself, by a small C program (c/abi_offsets.c).
+Tests damage a real recording by overwriting its fields. A small C program (c/abi_offsets.c) prints
+their offsets from include/pyprof/format.h.
 """
 
 import marshal
@@ -39,7 +39,7 @@ def run_reader(*args, timeout=60):
 
 
 def complaint(done, status=1):
-    """Checks a failure's form -> its only line."""
+    """Checks the form of a failure and returns its only line."""
     line = done.err.decode("utf-8", "surrogateescape")
     assert done.status == status, (done.args, done.status, line)
     assert done.out == b""
@@ -48,25 +48,25 @@ def complaint(done, status=1):
 
 
 def is_survived(done):
-    """A report with nothing or with losses on stderr, or one line of complaint."""
+    """Accepts a report, with losses or nothing on stderr, or a one-line error."""
     err = done.err.decode("utf-8", "surrogateescape")
     if done.status == 0:
         return err == "" or bool(LOSSES.fullmatch(err))
     return done.status == 1 and bool(LINE.fullmatch(err)) and done.out == b""
 
 
-# Sources that are none
+# Other files as sources
 
 
-def test_missing_file(tmp_path):
+def test_a_missing_file_is_an_error(tmp_path):
     assert "nothing" in complaint(run_reader(tmp_path / "nothing"))
 
 
-def test_directory(tmp_path):
+def test_a_directory_is_refused(tmp_path):
     assert "directory" in complaint(run_reader(tmp_path))
 
 
-def test_other_files(tmp_path):
+def test_other_files_are_refused(tmp_path):
     for name, content in {
         "empty": b"",
         "text": b"This is no recording.\n" * 300,
@@ -81,15 +81,15 @@ def test_other_files(tmp_path):
         assert "expected" in complaint(run_reader(path)), name
 
 
-def test_unreadable_things(tmp_path):
+def test_unreadable_files_are_refused(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     for thing in (fifo, "/dev/null", "/dev/zero", "/proc/self/mem", tmp_path / "x" / "y"):
         complaint(run_reader(thing))
 
 
-def test_no_such_process():
-    pid = 2**22 + 1  # above the kernel's highest
+def test_a_pid_without_a_recording_is_an_error():
+    pid = 2**22 + 1  # above the kernel's limit
     assert str(pid) in complaint(run_reader(str(pid)))
 
 
@@ -100,13 +100,13 @@ def test_no_such_process():
     ["--unknown"], ["-Z"], [], ["-s"], ["-o"], ["-s", "nonsense", "x"], ["-f", "nonsense", "x"],
     ["--format"], ["--versio=3"], ["--sort", "cum", "x"], ["--restrict"],
 ], ids=" ".join)
-def test_usage(args):
+def test_wrong_usage_gives_status_2(args):
     done = run_reader(*args)
     assert done.status == 2 and done.out == b"", done
     assert done.err.startswith(b"pyshim-read: ") or done.err.startswith(bytes(READER)), done.err
 
 
-def test_version_and_help():
+def test_version_and_help_are_printed():
     version = run_reader("--version")
     assert (version.status, version.err) == (0, b"")
     assert re.fullmatch(rb"pyshim-read \S.*\n", version.out)
@@ -116,7 +116,7 @@ def test_version_and_help():
         assert option in usage.out
 
 
-# A real recording, whole and damaged
+# A real recording, complete and damaged
 
 
 @pytest.fixture(scope="module")
@@ -142,28 +142,29 @@ def peek(path, offset, form):
         return struct.unpack(form, f.read(struct.calcsize(form)))[0]
 
 
-def test_sample_is_whole(sample):
+def test_the_undamaged_sample_is_complete(sample):
     stats = read_stats(sample)
     assert {f[2]: v[1] for f, v in stats.items() if f[0] == "<string>"} == {
         "<module>": 1, "outer": 20, "known": 1000,
     }
 
 
-def test_foreign_byte_order(copy, abi):
+def test_a_foreign_byte_order_is_refused(copy, abi):
     magic = copy.read_bytes()[abi["header.magic"]:][:8]
     patch(copy, abi["header.magic"], magic[::-1])
     assert "byte order" in complaint(run_reader(copy))
 
 
-def test_other_magic(copy, abi):
+def test_another_magic_is_refused(copy, abi):
     patch(copy, abi["header.magic"], b"\0" * 8)
     complaint(run_reader(copy))
     patch(copy, abi["header.magic"], b"\1PYPROX\n")
     complaint(run_reader(copy))
 
 
-def test_versions(copy, abi):
-    """Another major is refused, and the line names both; a newer minor is read."""
+def test_another_major_version_is_refused(copy, abi):
+    """Another major version is refused with a line that names both. A newer minor version is read.
+    """
     major = peek(copy, abi["header.major"], "H")
     for other in (0, major + 1, 65535):
         patch(copy, abi["header.major"], struct.pack("H", other))
@@ -175,7 +176,7 @@ def test_versions(copy, abi):
     assert run_reader("-q", copy).status == 0
 
 
-def test_feature_bits(copy, abi):
+def test_unknown_required_features_are_refused(copy, abi):
     """An unknown required feature is refused, an unknown optional one ignored."""
     optional, required = abi["header.optional"], abi["header.required"]
     for bit in (0, 31, 63):
@@ -195,14 +196,14 @@ def test_feature_bits(copy, abi):
     (1, "wall clock"), (2, "wall clock (no invariant counter)"), (3, "process CPU time"),
     (4, "thread CPU time"), (5, "counted events"),
 ])
-def test_clock(copy, abi, clock, name):
-    """What was measured; also where there was nothing better to measure it with."""
+def test_the_clock_is_named_in_the_report(copy, abi, clock, name):
+    """The report also says if the counter was not invariant."""
     patch(copy, abi["header.clock"], struct.pack("I", clock))
     lines = run_reader(copy).out.decode().splitlines()
     assert lines[2].endswith(", " + name), lines
 
 
-def test_impossible_header(copy, abi):
+def test_impossible_header_fields_are_refused(copy, abi):
     for field, form, values in (
         ("header_bytes", "I", (0, 1, 8, 4095, 2**31, 2**32 - 1)),
         ("block_bytes", "I", (0, 1, 7, 8, 63, 2**31, 2**32 - 1)),
@@ -218,8 +219,10 @@ def test_impossible_header(copy, abi):
     read("-q", copy)
 
 
-def test_texts_without_an_end(copy, abi):
-    """Texts of the header that fill their field with control characters: none is printed."""
+def test_header_texts_print_no_control_characters(copy, abi):
+    """The header's texts fill their fields with control characters. The report prints none of
+    these.
+    """
     for field, end in (("boot_id", "python"), ("python", "shim"), ("shim", "cmdline")):
         at = abi["header." + field]
         patch(copy, at, b"\x1b" * (abi["header." + end] - at))
@@ -229,8 +232,8 @@ def test_texts_without_an_end(copy, abi):
         assert done.status == 0 and b"\x1b" not in done.out, done.out[:500]
 
 
-def test_offsets_astray(copy, abi):
-    """Each offset of the file set to where nothing is, an odd address, itself and backwards."""
+def test_wrong_offsets_are_survived(copy, abi):
+    """Each offset of the file is set to unused space, to odd addresses, to itself and backwards."""
     size = copy.stat().st_size
     places = {name: abi[name] for name in ("header.names", "header.rings")}
     names, rings = (peek(copy, places[n], "Q") for n in ("header.names", "header.rings"))
@@ -252,8 +255,8 @@ def test_offsets_astray(copy, abi):
     assert b"known" in read("-q", copy).out
 
 
-def test_names_astray(copy, abi):
-    """Lengths inside the name table that reach beyond their entry, their extent, the file."""
+def test_wrong_lengths_of_names_are_survived(copy, abi):
+    """Lengths inside the name table exceed their entry, their extent and the file."""
     entry = peek(copy, abi["header.names"], "Q") + abi["sizeof extent"]
     for field in ("bytes", "number", "file_bytes", "name_bytes", "qual_bytes"):
         at = entry + abi["name." + field]
@@ -266,8 +269,8 @@ def test_names_astray(copy, abi):
     assert b"known" in read("-q", copy).out
 
 
-def test_truncated(copy):
-    """Cut anywhere, as when a file was copied while it grew or the disk was full."""
+def test_truncated_recordings_are_survived(copy):
+    """The file is cut at any place, as by a copy while it grew or by a full disk."""
     size = copy.stat().st_size
     lengths = {1, 7, 8, 9, 63, 64, 100, 4095, 4096, 4097, size - 1, size - 8, size - 4096}
     lengths |= {size * n // 40 for n in range(1, 40)}
@@ -280,15 +283,15 @@ def test_truncated(copy):
 
 
 def used_words(path, abi):
-    """Offsets of the header's words, and of all others that are not zero."""
+    """Returns offsets of the header's words and of all other nonzero words."""
     data = path.read_bytes()
     words = struct.unpack("%dQ" % (len(data) // 8), data)
     used = {8 * n for n, word in enumerate(words) if word}
     return sorted(used.union(range(0, abi["sizeof header"], 8)))
 
 
-def test_any_word_overwritten(copy, abi):
-    """Every word of the headers and the names, and some of the records, one at a time."""
+def test_any_overwritten_word_is_survived(copy, abi):
+    """Overwrites every word of headers and names and some of the records, one at a time."""
     rng = random.Random(1)
     words = used_words(copy, abi)
     header = [w for w in words if w < abi["sizeof header"]]
@@ -309,7 +312,7 @@ def test_any_word_overwritten(copy, abi):
     assert b"known" in read("-q", copy).out
 
 
-def test_many_words_overwritten(copy):
+def test_many_overwritten_words_are_survived(copy):
     rng = random.Random(2)
     whole = copy.read_bytes()
     for _ in range(60):
@@ -323,8 +326,8 @@ def test_many_words_overwritten(copy):
         assert is_survived(done), (done.status, done.err[-300:])
 
 
-def test_one_of_several_is_bad(sample, tmp_path):
-    """No report of the good ones alone: a total that lacks a source is wrong."""
+def test_one_bad_source_of_several_is_an_error(sample, tmp_path):
+    """No report of the good ones is made: a total that lacks a source would be wrong."""
     bad = tmp_path / "bad"
     bad.write_text("x")
     assert "bad" in complaint(run_reader(sample, bad))
@@ -338,8 +341,8 @@ PSTATS = sorted((DATA / "pstats").glob("*.pstats"))
 LARGEST = max(PSTATS, key=lambda path: path.stat().st_size)
 
 
-def test_pstats_truncated(tmp_path):
-    """Every length of one file of each kind of marshal, and of the largest."""
+def test_truncated_pstats_files_are_refused(tmp_path):
+    """Every length of one file of each marshal version, and of the largest file."""
     chosen = {p.name: p for p in PSTATS if p.stem in ("3.15-sampled", "3.13-cprofile")}
     assert len(chosen) == 2
     cut = tmp_path / "cut"
@@ -351,8 +354,8 @@ def test_pstats_truncated(tmp_path):
     assert read("-q", path).out
 
 
-def test_pstats_overwritten(tmp_path):
-    """Some bytes changed at random: a report, or one line."""
+def test_overwritten_pstats_files_are_survived(tmp_path):
+    """Some bytes are changed at random. The result is a report or one line."""
     rng = random.Random(3)
     bad = tmp_path / "bad"
     refused = 0
@@ -368,8 +371,8 @@ def test_pstats_overwritten(tmp_path):
     assert 100 < refused < 1500
 
 
-def test_pstats_hostile(tmp_path):
-    """What Python would not write; test_marshal.c has more of it."""
+def test_hostile_pstats_files_are_refused(tmp_path):
+    """Python would not write these; test_marshal.c has more of them."""
     key = b")\3z\1fi\1\0\0\0z\1n"
     value = b")\5i\1\0\0\0i\1\0\0\0" + b"g" + bytes(8) + b"g" + bytes(8)
     for name, data in {
@@ -389,7 +392,7 @@ def test_pstats_hostile(tmp_path):
         complaint(run_reader(bad))
 
 
-def test_pstats_one_of_several_is_bad(tmp_path):
+def test_one_bad_pstats_file_of_several_keeps_the_output(tmp_path):
     bad, old = tmp_path / "bad", tmp_path / "old"
     bad.write_bytes(LARGEST.read_bytes()[:-1])
     old.write_text("old")
@@ -398,9 +401,10 @@ def test_pstats_one_of_several_is_bad(tmp_path):
     assert old.read_text() == "old"
 
 
-def test_output_over_its_own_source(tmp_path):
-    """A new file that takes the name when it is whole: a source may be named as the output, and
-    who has the old file open or linked keeps it."""
+def test_a_source_may_be_the_output(tmp_path):
+    """The new file replaces the old one when it is complete. So a source may be the output, and
+    processes that have the old file open keep it.
+    """
     source, link = Path(shutil.copy(LARGEST, tmp_path / "p")), tmp_path / "link"
     source.chmod(0o600)
     os.link(source, link)
@@ -414,10 +418,10 @@ def test_output_over_its_own_source(tmp_path):
         v[1] for v in marshal.loads(read("-f", "pstats", link).out).values()) > 0
 
 
-# Output that cannot be written
+# Failing output
 
 
-def test_output_fails(sample, tmp_path):
+def test_unwritable_output_is_an_error(sample, tmp_path):
     for out in (tmp_path / "no" / "folder", tmp_path, "/dev/full"):
         done = run_reader("-o", out, sample)
         line = done.err.decode()
@@ -430,14 +434,14 @@ def test_output_fails(sample, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["old"]
 
 
-def test_stdout_is_full(sample):
+def test_a_full_standard_output_is_an_error(sample):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([READER, sample], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1 and done.stderr.count(b"\n") == 1, done
 
 
-def test_closed_pipe(sample):
-    """`pyshim-read ... | head` is no error."""
+def test_a_closed_pipe_is_not_an_error(sample):
+    """`pyshim-read ... | head` is not an error."""
     reader, writer = os.pipe()
     os.close(reader)
     done = subprocess.run([READER, "-f", "pstats", sample], stdout=writer, stderr=subprocess.PIPE)
@@ -445,7 +449,7 @@ def test_closed_pipe(sample):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-# Targets that are still running
+# Running targets
 
 WAITING = """\
 import os, sys
@@ -472,7 +476,7 @@ while True:
 
 
 class Target:
-    """A program under the shim, killed at the end of the block."""
+    """A program under the shim. It is killed at the end of the block."""
 
     def __init__(self, python, *args, **env):
         env = _environment({"LD_PRELOAD": str(SHIM), **env})
@@ -493,12 +497,12 @@ def known_calls(*source):
     return {f[2]: v[1] for f, v in read_stats(*source).items()}.get("known", 0)
 
 
-def test_live_target_that_waits(python, shim_dir):
+def test_a_waiting_target_can_be_read_repeatedly(python, shim_dir):
     with Target(python, "-c", WAITING, PYSHIM_DIR=str(shim_dir)) as child:
         pid = int(child.stdout.readline())
         path = shim_dir / ("pyprof.%d" % pid)
         assert known_calls(path) == 1000
-        assert known_calls(path) == 1000  # reading takes nothing away
+        assert known_calls(path) == 1000  # reading does not consume
         child.stdin.write(b"\n")
         child.stdin.flush()
         child.stdout.readline()
@@ -511,8 +515,8 @@ def test_live_target_that_waits(python, shim_dir):
     assert b"still running" not in read(path).out
 
 
-def test_live_target_that_runs(python, shim_dir, tmp_path):
-    """A read counts at least what was done before it and at most what was begun after it."""
+def test_a_running_target_has_plausible_counts(python, shim_dir, tmp_path):
+    """A read counts at least the calls before it and at most those until its end."""
     counter = tmp_path / "counter"
     counter.write_bytes(bytes(16))
 
@@ -533,7 +537,7 @@ def test_live_target_that_runs(python, shim_dir, tmp_path):
     assert bounds()[0] <= known_calls(path) <= bounds()[1]
 
 
-def test_pid_in_the_default_folder(python):
+def test_a_pid_names_a_recording_in_dev_shm(python):
     """Without PYSHIM_DIR a recording is /dev/shm/pyprof.PID, and its PID is enough to read it."""
     with Target(python, "-c", WAITING) as child:
         pid = int(child.stdout.readline())
@@ -548,8 +552,8 @@ def test_pid_in_the_default_folder(python):
             path.unlink()
 
 
-def test_odd_paths(sample, tmp_path):
-    """A recording's path may look like a number, or start with a dash."""
+def test_paths_like_numbers_or_options_are_read(sample, tmp_path):
+    """A path may look like a number or start with a dash."""
     for name in ("123", "-x"):
         shutil.copy(sample, tmp_path / name)
         done = run_bare([READER, "-q", "--", name], cwd=tmp_path)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What is reported, and how: JSON, and the options that choose what is counted. Each against the pstats
-file or the text of the same recording, which other tests hold to Python's own."""
+"""JSON and the options that select the counted calls. Each is compared with the pstats file or the
+text of the same recording, which other tests compare with Python's own.
+"""
 
 import json
 import marshal
@@ -35,7 +36,7 @@ json.loads(json.dumps({"a": [1, {"b": None}]}, indent=1))
 
 
 def as_json(*args):
-    """The document, and nothing else; its numbers as JSON has them."""
+    """Returns the only JSON document, with numbers as Python reads them."""
     def refuse(word):
         raise ValueError(word)
 
@@ -47,7 +48,7 @@ def key(entry):
 
 
 def functions(*args):
-    """{key: function} of the only report."""
+    """Returns {key: function} of the only report."""
     report, = as_json(*args)["reports"]
     found = {key(f): f for f in report["functions"]}
     assert len(found) == len(report["functions"])
@@ -55,14 +56,14 @@ def functions(*args):
 
 
 def as_pstats(found):
-    """The same as marshal has it: exact, to the last bit of the times."""
+    """Returns the same as marshal would: exact to the last bit of the times."""
     return {k: (f["primitive_calls"], f["total_calls"], f["tottime"], f["cumtime"],
                 {key(c): (c["total_calls"], c["primitive_calls"], c["tottime"], c["cumtime"])
                  if c["tottime"] is not None else c["total_calls"] for c in f["callers"]})
             for k, f in found.items()}
 
 
-STEADY = {"PYSHIM_CLOCK": "thread"}  # nanoseconds: a wall clock's rate is known better every time
+STEADY = {"PYSHIM_CLOCK": "thread"}  # counts nanoseconds, because a wall clock's rate is known better with each read
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def recording(python, run_shim):
 
 
 def documented():
-    """{object: its fields} of docs/json.md."""
+    """Returns {object: its fields} of docs/json.md."""
     text = (ROOT / "docs" / "json.md").read_text()
     tables = re.findall(r"^## (\w+)$(.*?)(?=^## |\Z)", text, flags=re.M | re.S)
     return {name: {f for row in re.findall(r"^\| (`.*?) \|", body, flags=re.M)
@@ -113,7 +114,7 @@ def check_fields(document):
                 same("caller", caller)
 
 
-def test_json_is_what_is_documented(recording, tmp_path):
+def test_json_has_the_documented_fields(recording, tmp_path):
     read("-o", tmp_path / "p", recording)
     for options in ([], ["--bias", "1e-7"]):
         document = as_json("--threads", *options, recording, tmp_path / "p")
@@ -122,7 +123,7 @@ def test_json_is_what_is_documented(recording, tmp_path):
         check_fields(document)
 
 
-def test_json_tells_where_from(python, run_shim):
+def test_json_names_source_clock_and_command(python, run_shim):
     run = run_shim([python.exe, "-c", "def f(): pass\nf()", "\u00e9 \U0001f40d", "\udcff\n"])
     source, = as_json(run.recording)["sources"]
     assert source["clock"] == "wall"
@@ -135,7 +136,7 @@ def test_json_tells_where_from(python, run_shim):
     assert not source["running"] and source["n_threads"] == 1 and source["recorded_s"] > 0
 
 
-def test_json_is_the_pstats_file(recording):
+def test_json_equals_the_pstats_file(recording):
     found = functions(recording)
     assert as_pstats(found) == read_stats(recording)
     for f in found.values():
@@ -145,7 +146,7 @@ def test_json_is_the_pstats_file(recording):
         assert not f["tottime_is_bound"]
 
 
-def test_json_has_exceptions(recording):
+def test_json_counts_exceptions(recording):
     found = functions(recording)
     assert found["<string>", 5, "bad"]["exceptions"] == 20
     assert found["<string>", 2, "fact"]["exceptions"] == 0
@@ -153,7 +154,7 @@ def test_json_has_exceptions(recording):
     assert (caller["name"], caller["exceptions"]) == ("<module>", 20)
 
 
-# Compares in the interpreter itself what get_stats_profile says, which goes by the bare name.
+# Compares with get_stats_profile in the interpreter itself. That uses the plain name as key.
 COMPARE = """\
 import io, json, pstats, sys
 report = json.load(open(sys.argv[2], "rb"))["reports"][0]
@@ -174,7 +175,7 @@ print(len(mine))
 """
 
 
-def test_json_is_get_stats_profile(python, recording, tmp_path):
+def test_json_equals_get_stats_profile(python, recording, tmp_path):
     read("-o", tmp_path / "p", recording)
     read("-f", "json", "-s", "time", "-o", tmp_path / "j", tmp_path / "p")
     if run_bare([python.exe, "-c", "import pstats; pstats.StatsProfile"]).status:
@@ -184,14 +185,14 @@ def test_json_is_get_stats_profile(python, recording, tmp_path):
 
 
 def rows(text):
-    """(ncalls, label) of each row of a table, in order."""
+    """Returns (ncalls, label) of each row of a table, in order."""
     return re.findall(r"^ +([0-9/]+) (?: *[0-9.]+){2,4} (\S.*)$", text, flags=re.M)
 
 
 @pytest.mark.parametrize("options", [[], ["-s", "calls", "--reverse"], ["-s", "name", "-r", "7"],
                                      ["-r", "<string>", "-r", "0.5"], ["--strip-dirs"]],
                          ids=" ".join)
-def test_json_lists_what_the_text_does(recording, options):
+def test_json_lists_the_same_functions_as_the_text(recording, options):
     text = read("-q", *options, recording).out.decode()
     labels = [(f["ncalls"], "{%s}" % f["name"][1:-1] if f["file_name"] == "~" else
                "%s:%d(%s)" % key(f)) for f in functions(*options, recording).values()]
@@ -215,17 +216,19 @@ def test_json_keeps_odd_names(tmp_path):
     path = write_stats(tmp_path / "p", stats)
     assert as_pstats(functions(path)) == stats
     out = read("-f", "json", path).out
-    out.decode("utf-8")  # strictly
+    out.decode("utf-8")  # must be strict UTF-8
     assert b"NaN" not in out and b'"cumtime": -0.0' in out
 
 
-def test_json_splits_no_surrogates_but_pairs(tmp_path):
-    """The one text that json.loads cannot give back, as docs/json.md says."""
+def test_json_changes_only_pairs_of_surrogates(tmp_path):
+    """json.loads joins a pair of surrogates, as docs/json.md says. Every other text is returned
+    unchanged.
+    """
     path = write_stats(tmp_path / "p", {("\ud83d\udc0d", 1, "\udc0d\ud83d"): (1, 1, 0., 0., {})})
     assert list(functions(path)) == [("\U0001f40d", 1, "\udc0d\ud83d")]
 
 
-def test_json_has_no_strange_numbers(tmp_path):
+def test_json_has_no_infinities_or_nans(tmp_path):
     inf, nan = float("inf"), float("nan")
     path = write_stats(tmp_path / "p", {
         ("f", 1, "f"): (0, 0, nan, -inf, {("g", 1, "g"): (1, 1, inf, 5e-324)}),
@@ -239,7 +242,7 @@ def test_json_has_no_strange_numbers(tmp_path):
     assert g["callers"][0]["total_calls"] == 3 and g["callers"][0]["raw_tottime"] is None
 
 
-def test_json_adds_sources_up(python, run_shim, tmp_path):
+def test_json_adds_up_sources(python, run_shim, tmp_path):
     a = run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
     b = run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
     read("-o", tmp_path / "p", b)
@@ -258,7 +261,7 @@ def test_json_has_corrected_and_raw_times(recording):
     for k, f in corrected.items():
         assert f["raw_tottime"] == pytest.approx(raw[k]["tottime"], rel=1e-9)
         assert f["raw_cumtime"] == pytest.approx(raw[k]["cumtime"], rel=1e-9)
-        # A thread's clock stands still at times.
+        # A thread's clock may stand still.
         assert f["tottime"] < raw[k]["tottime"] or raw[k]["tottime"] == 0
         assert f["tottime_is_bound"] == (f["tottime"] == 0)
     assert any(raw[k]["tottime"] > 0 for k in raw)
@@ -271,13 +274,13 @@ def test_json_has_corrected_and_raw_times(recording):
     assert as_json("--bias", "none", recording)["sources"][0]["corrected_by"] == "none"
 
 
-def test_json_of_samples():
+def test_json_marks_sampled_profiles():
     path = DATA / "pstats" / "3.15-sampled.pstats"
     report, = as_json(path)["reports"]
     assert report["sampled"] and report["total_calls"] > 0
 
 
-def test_json_of_nothing(tmp_path):
+def test_json_of_an_empty_profile_is_valid(tmp_path):
     path = write_stats(tmp_path / "p", {})
     document = as_json(path)
     check_fields(document)
@@ -285,8 +288,8 @@ def test_json_of_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("pattern", ["(", "a**", "[z-a]", r"\N{DIGIT ONE}", "x{70000}"])
-def test_wrong_patterns_are_refused_first(pattern, recording, tmp_path):
-    """Before anything is read or written."""
+def test_invalid_patterns_are_refused_before_reading(pattern, recording, tmp_path):
+    """The error comes before anything is read or written."""
     for options in [], ["-f", "json"], ["-o", tmp_path / "out"], ["--callers", "-r", "3"]:
         done = run_bare([READER, *options, "-r", pattern, "nothing", recording])
         assert (done.status, done.out) == (2, b"") and done.err.count(b"\n") == 1
@@ -294,11 +297,11 @@ def test_wrong_patterns_are_refused_first(pattern, recording, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-# What is counted
+# Options of what to count
 
 
-def test_exceptions_are_a_column(recording):
-    """Taken out, the rest is pstats' text to the byte; with it, what JSON has."""
+def test_exceptions_add_a_column(recording):
+    """Without the column, the text equals that of pstats to the byte. The column equals JSON."""
     plain = read("-q", recording).out.decode()
     text = read("-q", "--exceptions", recording).out.decode()
     column = re.compile(r"^((?: +[0-9/]+| +ncalls)(?: .{8}){4}) ( {0,7}\w+)(?= \S)", flags=re.M)
@@ -312,7 +315,7 @@ def test_exceptions_are_a_column(recording):
         "-q", "--callers", recording).out
 
 
-def test_exceptions_of_c_functions(python, run_shim):
+def test_exceptions_of_c_functions_are_counted(python, run_shim):
     program = ("def f(n):\n for i in range(n):\n  try: [].pop()\n  except IndexError: pass\n"
                "f(9); [1].pop()")
     found = functions(run_shim([python.exe, "-c", program]).recording)
@@ -326,7 +329,7 @@ def without_callers(stats):
     return {f: v[:4] + ({},) for f, v in stats.items()}
 
 
-def test_no_subcalls(recording):
+def test_no_subcalls_removes_the_callers(recording):
     stats = read_stats(recording)
     assert any(v[4] for v in stats.values())
     assert read_stats(recording, options=["--no-subcalls"]) == without_callers(stats)
@@ -349,12 +352,12 @@ a(); b(3); c(); list(map(key, [1, 2])); exec("a()")
 
 
 def counts(stats):
-    """As counts_only, with the order of a caller's numbers as it is."""
+    """Like counts_only, but with the order of a caller's numbers unchanged."""
     return {f: (v[0], v[1], {c: e[:2] for c, e in v[4].items()}) for f, v in stats.items()}
 
 
-def test_no_builtins_is_a_recording_without_them(python, run_shim, tmp_path):
-    """All calls and caller edges; and all times add up: none of it is lost."""
+def test_no_builtins_equals_a_recording_without_them(python, run_shim, tmp_path):
+    """All calls and caller edges are equal, and the times add up: none is lost."""
     (tmp_path / "p.py").write_text(CALLBACKS)
     with_c = run_shim([python.exe, tmp_path / "p.py"], env=STEADY).recording
     without = run_shim([python.exe, tmp_path / "p.py"],
@@ -365,14 +368,16 @@ def test_no_builtins_is_a_recording_without_them(python, run_shim, tmp_path):
     assert any(f[0] == "~" for f in full)
     assert sum(v[2] for v in stats.values()) == pytest.approx(sum(v[2] for v in full.values()))
     for f, v in stats.items():
-        assert v[3] == full[f][3]  # what is below is still below
+        assert v[3] == full[f][3]  # cumulative times still include their callees
         if v[4] and len(v[4]) == 1 and f[2] != "b":
             (_, _, own, below), = v[4].values()
             assert (own, below) == (pytest.approx(v[2]), v[3]), f
 
 
-def test_no_builtins_of_a_pstats_file(tmp_path):
-    """sorted has one caller: what it called was a's. map has two: they are not told apart."""
+def test_no_builtins_on_a_pstats_file_divides_c_callees(tmp_path):
+    """sorted has one caller, a, so its callees get that caller. map has two, which cannot be
+    separated.
+    """
     fn = {n: ("p.py", i, n) for i, n in enumerate("abkm")}
     sort, map_ = ("~", 0, "<sorted>"), ("~", 0, "<map>")
     a, b, k, m = fn.values()
@@ -403,7 +408,7 @@ list(gen(10)); list(gen(0)); list(tree(3)); list(tree(2)); plain(4)
 """
 
 
-def test_true_calls(python, run_shim):
+def test_true_calls_exclude_resumes(python, run_shim):
     recording = run_shim([python.exe, "-c", GENERATORS]).recording
     calls = {f[2]: v[:2] for f, v in read_stats(recording).items()}
     true = {f[2]: v[:2] for f, v in read_stats(recording, options=["--true-calls"]).items()}
@@ -418,8 +423,8 @@ def test_true_calls(python, run_shim):
         assert v[0] <= v[1] and all(e[1] <= e[0] for e in v[4].values()), f
 
 
-def test_by_code(recording):
-    """Each of them, with the numbers that they had together."""
+def test_by_code_separates_functions_of_one_name(recording):
+    """Each code object has its own row, and their sum is the common row."""
     together, apart = functions(recording), functions("--by-code", recording)
     line = 19 if ("<string>", 19, "<lambda>") in together else 18
     own = {k: f for k, f in apart.items() if k[:2] == ("<string>", line) and "lambda" in k[2]}
@@ -469,7 +474,7 @@ def record_threads(python, run_shim, n, **env):
 
 
 def added(reports):
-    """What the reports say in all: {key: [calls, primitive calls, callers' calls]}"""
+    """Returns the sum over all reports: {key: [calls, primitive calls, callers' calls]}."""
     total = {}
     for report in reports:
         for f in report["functions"]:
@@ -481,7 +486,7 @@ def added(reports):
     return total
 
 
-def test_threads_are_told_apart(python, run_shim):
+def test_threads_have_separate_reports(python, run_shim):
     recording, ids = record_threads(python, run_shim, 2)
     document = as_json("--threads", recording)
     reports, threads = document["reports"], document["sources"][0]["threads"]
@@ -498,7 +503,7 @@ def test_threads_are_told_apart(python, run_shim):
     assert sum(r["total_tt"] for r in reports) == pytest.approx(whole["total_tt"])
 
 
-def test_one_thread(python, run_shim):
+def test_thread_selects_by_name_id_or_number(python, run_shim):
     recording, ids = record_threads(python, run_shim, 2)
     number = next(t["number"] for t in as_json(recording)["sources"][0]["threads"]
                   if t["name"] == "w\u00e9 3")
@@ -520,8 +525,8 @@ def test_one_thread(python, run_shim):
                                    % name.encode())
 
 
-def test_threads_that_were_folded_together(python, run_shim):
-    """Nothing is counted twice or left out; what is a thread's own is all that it did."""
+def test_threads_folded_together_share_a_report(python, run_shim):
+    """Each call is counted exactly once, and a thread's own report is complete."""
     recording, _ = record_threads(python, run_shim, 6, PYSHIM_BUFFER="64K")
     document = as_json("--threads", recording)
     reports = document["reports"]
@@ -539,7 +544,7 @@ def test_threads_that_were_folded_together(python, run_shim):
     assert text.count(": threads that were folded together\n") == 1
 
 
-def test_each_source(python, run_shim, tmp_path):
+def test_each_reports_every_source(python, run_shim, tmp_path):
     a = run_shim([python.exe, "-c", PROGRAM], env=STEADY).recording
     b = run_shim([python.exe, "-c", CALLBACKS], env=STEADY).recording
     read("-o", tmp_path / "p", b)
@@ -566,7 +571,7 @@ def test_each_source(python, run_shim, tmp_path):
     (["--threads", "--thread", "1"], "--thread: found '1' with --threads"),
     (["--threads", "--bare-time", "1"], "--bare-time: found it with --threads"),
 ], ids=lambda v: " ".join(v) if isinstance(v, list) else "")
-def test_what_cannot_be_together(options, found, tmp_path):
+def test_conflicting_options_are_refused(options, found, tmp_path):
     done = run_bare([READER, *options, "nothing"], cwd=tmp_path)
     assert (done.status, done.out) == (2, b"") and not list(tmp_path.iterdir())
     assert done.err.startswith(b"pyshim-read: read %s, expected " % found.encode())

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Where there is no room to record, or no leave, the program runs as it does without the shim.
+"""Without space or permission to record, a program runs as it does without the shim.
 
-With real small file systems in mount namespaces of their own, real limits and real seccomp filters; what
-this machine does not permit is skipped. The program prints, forks, has threads and many functions, and
-ends with status 3. Each runs bare and under the shim in the same surroundings; PYSHIM_DEBUG must say why
-nothing was recorded.
+The tests use small file systems in mount namespaces, real limits and real seccomp filters, and skip
+what this machine does not permit. The program prints, forks, has threads and many functions, and
+ends with status 3. Each test runs it with and without the shim in the same environment.
+PYSHIM_DEBUG must give the reason why nothing was recorded.
 """
 
 import functools
@@ -43,7 +43,7 @@ work(N)
 print(len(json.dumps([1] * 50)), "done", flush=True)
 raise SystemExit(3)
 """
-CALLS = 31 * 3  # of f for each of N, with the two threads
+CALLS = 31 * 3  # calls of f for each of N, with the two threads
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def few(test):
 
 
 def split_said(done):
-    """Takes what PYSHIM_DEBUG said out of stderr -> those lines."""
+    """Removes the lines of PYSHIM_DEBUG from stderr and returns them."""
     said = re.findall(rb"^pyshim\[\d+\]: .*\n", done.err, re.M)
     done.err = re.sub(rb"^pyshim\[\d+\]: .*\n", b"", done.err, flags=re.M)
     return b"".join(said).decode()
@@ -72,7 +72,7 @@ def assert_same(bare, done):
 
 @functools.lru_cache(maxsize=None)
 def namespace():
-    """A command that runs another in a mount namespace of its own, or why there is none."""
+    """Returns a command that runs another in its own mount namespace, or None."""
     for command in (["unshare", "-m"], ["unshare", "-rm"]):
         probe = [*command, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
         if shutil.which("unshare") and not subprocess.run(probe, stderr=subprocess.PIPE).returncode:
@@ -88,7 +88,7 @@ NO_CAPABILITIES = "setpriv --bounding-set -all --inh-caps -all"
 
 NONE, LOSSY, WHOLE = "no recording", "a recording with losses", "one without losses"
 
-# name: what makes it so, the command to run in it, what PYSHIM_DEBUG says, what becomes of the recording
+# name: setup, the command to run in it, the text of PYSHIM_DEBUG, the state of the recording
 PLACES = {
     "full": ("mount -t tmpfs -o size=1m tmpfs /dev/shm; head -c 2m /dev/zero >/dev/shm/x 2>/dev/null || :",
              "", r"create /dev/shm/pyprof\.\d+: No space left on device: off", NONE),
@@ -117,7 +117,7 @@ def run_in_place(place, python, script, shim, n, env=None):
     text = 'set -e; here=%s\n%s\ncd /\nset +e\n%s%s "$@"; s=$?\n%s; exit $s' % (
         here, setup, "env LD_PRELOAD='%s' " % SHIM if shim else "", command,
         "cp /dev/shm/pyprof.* $here 2>/dev/null")
-    if shim:  # only the program is to have the shim, not what copies
+    if shim:  # only the program gets the shim, not the copying commands
         text = text.replace("env LD_PRELOAD", "PYSHIM_DEBUG=1 env LD_PRELOAD")
     args = [*namespace(), "sh", "-c", text, "sh", python.exe, script, n]
     done = run_bare(args, env=env)
@@ -126,7 +126,7 @@ def run_in_place(place, python, script, shim, n, env=None):
 
 
 @pytest.mark.parametrize("place", PLACES)
-def test_places(python, place, script):
+def test_unusable_places_leave_the_program_unchanged(python, place, script):
     if not namespace():
         pytest.skip("no mount namespace is permitted here")
     if PLACES[place][1] and os.getuid():
@@ -149,9 +149,10 @@ def test_places(python, place, script):
         assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * n
 
 
-def test_64_mebibytes(script, tmp_path):
-    """What containers give by default, and a program that would fill it more than once: with the buffer
-    that is preset, it is folded, nothing is lost, and more than half of it stays free."""
+def test_64_mib_of_dev_shm_are_enough_to_record_all(script, tmp_path):
+    """64 MiB is the default of containers, and the program would fill it more than once. With the
+    default buffer it is folded, nothing is lost, and more than half of the space stays free.
+    """
     chosen = PYTHONS[-1]
     if not namespace():
         pytest.skip("no mount namespace is permitted here")
@@ -167,8 +168,8 @@ def test_64_mebibytes(script, tmp_path):
     assert sum(v[1] for f, v in read_stats(parent).items() if f[2] == "f") == CALLS * n
 
 
-def test_recording_is_removed(python, shim_dir, run_shim, tmp_path):
-    """The program goes on where its file is gone, and what has no room is not recorded."""
+def test_a_program_outlives_the_removal_of_its_recording(python, shim_dir, run_shim, tmp_path):
+    """The program continues after its file is removed. Events without space are not recorded."""
     source = PROGRAM.replace("N = int", "import glob\nfor p in glob.glob(%r): os.unlink(p)\nN = int"
                              % str(shim_dir / "pyprof.*"))
     (tmp_path / "script.py").write_text(source)
@@ -177,7 +178,7 @@ def test_recording_is_removed(python, shim_dir, run_shim, tmp_path):
     done = run_shim(args, env={"PYSHIM_DEBUG": "1"}, status=None)
     said = split_said(done)
     assert_same(bare, done)
-    if not FILTERED:  # where it is not asked whether the file is there
+    if not FILTERED:  # where the shim does not check whether the file exists
         assert re.search(r"grow \S+ to \d+ bytes: No such file or directory", said), said
 
 
@@ -200,34 +201,34 @@ print(f(100), most[-1])
 
 
 def most_calls_of_f(recordings):
-    """Those of the parent, who has more than its child."""
+    """Returns the calls of f in the parent, which makes more than its child."""
     return max(sum(v[1] for f, v in read_stats(r).items() if f[2] == "f") for r in recordings)
 
 
 @few
-def test_limits(chosen, run_shim, script):
-    """Of the file's size and of descriptors, down to where Python itself fails."""
+def test_limits_of_files_leave_the_program_unchanged(chosen, run_shim, script):
+    """Limits of file size and descriptors, down to those with which Python itself fails."""
     n_ran = 0
     for limit in LIMITS:
         args = ["bash", "-c", limit + '; exec "$@"', "bash", chosen.exe, script, 100]
         bare = run_bare(args)
         done = run_shim(args, status=None, env={"PYSHIM_DEBUG": "1"})
         said = split_said(done)
-        # where the script cannot be opened, for want of descriptors, Python says so
+        # without descriptors, Python reports that it cannot open the script
         assert (done.status, done.out) == (bare.status, bare.out), (limit, bare, done)
         assert done.err == bare.err, limit
         n_ran += bare.status == 3
         if bare.status == 3 and not done.recordings:
             assert "create " in said, (limit, said)
         elif "-n" in limit and bare.status == 3:
-            # none of the last descriptors is taken, which another thread may need just then
+            # the shim takes none of the last descriptors, because another thread may need them
             assert most_calls_of_f(done.recordings) == CALLS * 100, limit
     assert n_ran >= 8
 
 
 @few
-def test_address_space(chosen, run_shim, tmp_path):
-    """RLIMIT_AS, from where Python starts: the shim takes little of what the limit leaves."""
+def test_a_limit_of_address_space_leaves_the_program_unchanged(chosen, run_shim, tmp_path):
+    """RLIMIT_AS, from the least with which Python starts: the shim takes little of the rest."""
     (tmp_path / "room.py").write_text(ROOM)
     n_ran = n_recorded = 0
     for kib in (20000, 50000, 100000, 200000, 400000, 3000000):
@@ -245,7 +246,7 @@ def test_address_space(chosen, run_shim, tmp_path):
         n_recorded += len(done.recordings)
         assert done.recordings or "Cannot allocate memory" in said, (kib, said)
         for recording in done.recordings:
-            # Under a filter a file that had no room to begin is not removed.
+            # Under a seccomp filter a file without space is not removed.
             if FILTERED and b"found a recording that was never begun" in run_bare([READER, recording]).err:
                 continue
             assert sum(v[1] for f, v in read_stats(recording).items() if f[2] == "f") == 101
@@ -259,9 +260,10 @@ for line in open("/proc/self/status"):
 
 
 @pytest.mark.parametrize("buffer", [1, 64])
-def test_little_address_space_at_the_start(python, buffer, run_shim):
-    """It counts for RLIMIT_AS and for mlockall: no more than PYSHIM_BUFFER and 64 MiB, for the recording can grow. Under
-    a filter it is mapped twice."""
+def test_the_shim_maps_little_address_space_at_the_start(python, buffer, run_shim):
+    """Address space counts for RLIMIT_AS and mlockall. The shim maps PYSHIM_BUFFER and 64 MiB at
+    most, because the recording can grow. Under a seccomp filter it maps the file twice.
+    """
     args = [python.exe, "-S", "-c", VM_SIZE]
     bare = int(run_bare(args).out)
     size = int(run_shim(args, env={"PYSHIM_BUFFER": "%dM" % buffer}).out)
@@ -282,10 +284,12 @@ def take_keys(tmp_path_factory):
 
 @pytest.mark.parametrize("before", [False, True])
 @few
-def test_no_thread_specific_key_is_left(chosen, before, take_keys, run_shim, script):
-    """... nor after the interpreter has taken its own: another library has them all."""
-    n_ran = 0  # without keys of its own, Python does not start
-    for left in range(8):  # how many it needs differs
+def test_a_lack_of_thread_specific_keys_changes_nothing(chosen, before, take_keys, run_shim, script):
+    """Another library has all keys, either from the start or after the interpreter has taken its
+    own.
+    """
+    n_ran = 0  # Python does not start without its own keys
+    for left in range(8):  # the number it needs differs
         args = [chosen.exe, script, 10]
         preload = [str(take_keys), str(SHIM)] if before else [str(SHIM), str(take_keys)]
         env = {"KEYS_LEFT": str(left), "LD_PRELOAD": str(take_keys)}
@@ -355,7 +359,7 @@ def syscalls(tmp_path_factory):
 
 
 def trace(syscalls, tmp_path, words, args):
-    """The system calls that a bare run makes, of three runs: they are not quite the same each time."""
+    """Returns the system calls of three runs without the shim, because runs differ a little."""
     numbers = set()
     for _ in range(3):
         done = run_bare([syscalls, *words, tmp_path / "numbers", *args])
@@ -383,8 +387,8 @@ os._exit(3)
 
 
 def opens_beside_threads(syscalls, run, python, tmp_path, limit):
-    """Whether any file is opened from the first thread on."""
-    for clone in SYS_CLONES:  # which one is the C library's choice
+    """Returns true if any file is opened after the first thread starts."""
+    for clone in SYS_CLONES:  # the C library chooses one of these
         done = run([syscalls, "after", clone, tmp_path / "numbers", "bash", "-c",
                     'ulimit -n %d; exec "$@"' % limit, "bash", python.exe, "-S", "-E", "-c", OPENS])
         assert done.status == 3, done
@@ -395,8 +399,10 @@ def opens_beside_threads(syscalls, run, python, tmp_path, limit):
 
 
 @pytest.mark.skipif(FILTERED, reason="under a filter of system calls the shim does not ask how many are left")
-def test_last_descriptors(python, syscalls, run_shim, tmp_path):
-    """What another thread opens must not fail because of us: with few left, the shim opens nothing."""
+def test_the_last_descriptors_are_left_to_the_program(python, syscalls, run_shim, tmp_path):
+    """Another thread must not fail to open a file because of the shim. With few descriptors left,
+    the shim opens none.
+    """
     def recorded(command):
         return run_shim(command, status=None, env={"PYSHIM_DEBUG": "1"})
 
@@ -405,8 +411,8 @@ def test_last_descriptors(python, syscalls, run_shim, tmp_path):
     assert opens_beside_threads(syscalls, recorded, python, tmp_path, 64), "it had nothing to open"
 
 
-def test_filter_from_the_start(python, syscalls, run_shim, script, tmp_path):
-    """A filter that kills whatever a bare run does not do: the shim makes do with that."""
+def test_a_strict_filter_from_the_start_permits_recording(python, syscalls, run_shim, script, tmp_path):
+    """The filter kills for each system call that a run without the shim does not make."""
     args = [python.exe, script, 1000]
     bare = trace(syscalls, tmp_path, ["trace"], args)
     done = run_shim([syscalls, "allow", tmp_path / "numbers", *args], status=3)
@@ -435,8 +441,8 @@ os._exit(3)
 """
 
 
-def test_forks_under_a_filter(python, syscalls, run_shim, tmp_path):
-    """Its children know what their parent was in the midst of, and share recordings as without one."""
+def test_forks_under_a_filter_are_recorded(python, syscalls, run_shim, tmp_path):
+    """Children know their parent's running calls and share recordings, as without a filter."""
     args = [python.exe, "-c", FORKS]
     trace(syscalls, tmp_path, ["trace"], args)
     done = run_shim([syscalls, "allow", tmp_path / "numbers", *args], status=3)
@@ -447,8 +453,9 @@ def test_forks_under_a_filter(python, syscalls, run_shim, tmp_path):
 
 
 def closed_program(python, how, syscalls, tmp_path):
-    """What runs CLOSED, and a bare run of it. Memory and locks are always allowed, for not every run asks for
-    them at the same places."""
+    """Returns the command of CLOSED, and its run without the shim. System calls for memory and
+    locks are always allowed, because not every run needs them at the same place.
+    """
     (tmp_path / "closed.py").write_text(CLOSED)
     args = [python.exe, tmp_path / "closed.py", how]
     bare = trace(syscalls, tmp_path, ["after", SYS_PRCTL],
@@ -463,9 +470,10 @@ def closed_program(python, how, syscalls, tmp_path):
 
 @pytest.mark.parametrize("how, clock", [("prctl", "wall"), ("syscall", "wall"), ("prctl", "thread"),
                                         ("syscall", "cpu")])
-def test_filter_of_the_program(python, how, clock, syscalls, run_shim, tmp_path):
-    """The program installs one that kills whatever a bare run does not do from there on: it may not even
-    open a file. What there is no room for by then is not recorded."""
+def test_a_strict_filter_of_the_program_does_not_kill_it(python, how, clock, syscalls, run_shim, tmp_path):
+    """The program installs a filter that kills for each later system call it does not make without
+    the shim. Then the shim may not even open a file, and events without space are not recorded.
+    """
     args, bare = closed_program(python, how, syscalls, tmp_path)
     done = run_shim(args, env={"PYSHIM_DEBUG": "1", "PYSHIM_CLOCK": clock})
     split_said(done)
@@ -478,8 +486,10 @@ SHORT = """mount -t tmpfs -o size=16m tmpfs "$PYSHIM_DIR" && head -c 5m /dev/zer
 LD_PRELOAD=$shim exec "$@" """
 
 
-def test_filter_where_recordings_have_their_share(python, syscalls, shim_dir, tmp_path):
-    """Of the file system: what a thread leaves is given back to it, unless there is such a filter."""
+def test_a_filter_does_not_exceed_the_share_of_the_file_system(python, syscalls, shim_dir, tmp_path):
+    """The share is that of the file system. A thread's unused space returns to the file system,
+    unless there is a filter.
+    """
     if not namespace():
         pytest.skip("no mount namespaces are permitted here")
     args, bare = closed_program(python, "prctl", syscalls, tmp_path)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What recordings leave to others: room in the file system and in a memory control group; and the program's life
-where somebody takes away, or changes, what it writes into. It is recorded after it has given up its rights, too."""
+"""Space for others: recordings leave space in the file system and in a memory control group. A
+program survives if its recording is removed or changed, and is recorded after it has dropped its
+rights.
+"""
 
 import contextlib
 import os
@@ -75,8 +77,10 @@ PROGRAMS = {"one process": (ONE, 1), "a pool of 4": (POOL, 4), "20 workers": (PO
 
 @pytest.mark.parametrize("program", PROGRAMS)
 @some
-def test_64_mebibytes_of_dev_shm(chosen, program, tmp_path):
-    """Every call is recorded, half of the file system stays free, and the program's own shared memory works."""
+def test_recordings_leave_half_of_64_mib_free(chosen, program, tmp_path):
+    """Every call is recorded, half of the file system stays free, and the program's own shared
+    memory works.
+    """
     if not namespace():
         pytest.skip("no mount namespace is permitted here")
     source, n = PROGRAMS[program]
@@ -117,7 +121,7 @@ EATS = """
 
 
 def memory_groups():
-    """Where a group can be made: its parent folder, the file of its limit."""
+    """Returns the parent folder for a new group and its limit file, if one can be made here."""
     for parent, limit in (("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")):
         probe = Path(parent) / ("pyshim-probe-%d" % os.getpid())
         try:
@@ -134,8 +138,8 @@ def memory_groups():
 @pytest.mark.parametrize("mib,eaten", [(128, 80), (64, 40), (48, 25), (64, 1)])
 @pytest.mark.parametrize("first", ["calls", "memory"])
 @some
-def test_a_memory_limit_kills_nobody(chosen, first, mib, eaten, shim_dir):
-    """What the rings take is charged to the program: it lives as it does without the shim."""
+def test_a_memory_limit_does_not_kill_the_program(chosen, first, mib, eaten, shim_dir):
+    """Rings are charged to the program, which must survive as it does without the shim."""
     if not memory_groups():
         pytest.skip("no memory control group can be made here")
     parent, limit = memory_groups()
@@ -167,9 +171,11 @@ cd /; LD_PRELOAD=$shim exec "$@" """
 
 
 @some
-def test_what_a_group_of_version_2_leaves(chosen, shim_dir):
-    """Files that are made up, as a container has them: a sixteenth of what is left, page cache that can be dropped
-    counted as free, is for rings. 160 MiB less 48, and 16 of these are such cache: 8 MiB."""
+def test_rings_take_a_sixteenth_of_a_version_2_group(chosen, shim_dir):
+    """The group's files are made up, as a container has them. Rings may take a sixteenth of the
+    free memory, with droppable page cache counted as free: 160 MiB less 48, of which 16 are such
+    cache, gives 8 MiB.
+    """
     if not namespace():
         pytest.skip("no mount namespace is permitted here")
     code = "def leaf(): pass\nfor i in range(2000000): leaf()"
@@ -181,7 +187,7 @@ def test_what_a_group_of_version_2_leaves(chosen, shim_dir):
     assert calls([recording], "leaf") == (2000000,)
 
 
-# Rights given up
+# Dropped rights
 
 DROPS = """
     import os, sys
@@ -203,8 +209,8 @@ DROPS = """
 
 @as_root
 @pytest.mark.parametrize("how", ["setuid", "seteuid", "setresuid", "chroot", "umask"])
-def test_rights_that_are_given_up(python, how, shim_dir, run_shim, tmp_path):
-    """The file grows all the same."""
+def test_recording_continues_after_dropping_rights(python, how, shim_dir, run_shim, tmp_path):
+    """The file can still grow."""
     for folder in [shim_dir, tmp_path, *list(tmp_path.parents)[:-1]]:
         if folder.owner() == "root" and os.stat(folder).st_mode & 0o11 == 0:
             os.chmod(folder, 0o755)
@@ -213,7 +219,7 @@ def test_rights_that_are_given_up(python, how, shim_dir, run_shim, tmp_path):
     assert calls(done.recordings, "early", "late", "made_0", "made_2999") == (1, 300000, 1, 1)
 
 
-def test_a_umask_that_takes_all(python, shim_dir):
+def test_recording_works_with_a_umask_of_0777(python, shim_dir):
     done = run_bare(["sh", "-c", 'umask 0777; exec "$@"', "sh", python.exe, "-S", "-c", textwrap.dedent(DROPS),
                      "not"], env={"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(shim_dir)})
     assert (done.status, done.err) == (0, b"")
@@ -222,7 +228,7 @@ def test_a_umask_that_takes_all(python, shim_dir):
     assert calls([recording], "late", "made_2999") == (300000, 1)
 
 
-# Threads at once
+# Many threads
 
 THREADS = """
     import threading
@@ -241,14 +247,16 @@ THREADS = """
 
 
 @pytest.mark.skipif(FILTERED, reason="under a filter of system calls nothing is given back to the file system")
-def test_many_threads_at_once(python, run_shim):
-    """Each does with one block and a table that grows by little once the budget is used up; outgrown tables are given back."""
+def test_400_threads_at_once_need_48_kib_each(python, run_shim):
+    """After the budget is used up, each thread works with one block and a table that grows by
+    little. Outgrown tables are given back.
+    """
     done = run_shim([python.exe, "-S", "-c", textwrap.dedent(THREADS)], env={"PYSHIM_BUFFER": "16M"})
     assert calls([done.recording], "leaf") == (400 * 6000,)
     assert done.recording.stat().st_blocks * 512 < 400 * (48 << 10)
 
 
-# A file that others change
+# A recording that other processes change
 
 BUSY = """
     import os, sys, threading, time
@@ -287,7 +295,7 @@ CHANGES = {
 
 @contextlib.contextmanager
 def busy(python, shim_dir, seconds, buffer):
-    """The program while it runs; it must end well, and by itself."""
+    """The running program. It must end successfully and by itself."""
     env = {**os.environ, "LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(shim_dir), "PYSHIM_BUFFER": buffer}
     process = subprocess.Popen([python.exe, "-S", "-W", "ignore", "-c", textwrap.dedent(BUSY), str(seconds)], env=env,
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -302,7 +310,7 @@ def busy(python, shim_dir, seconds, buffer):
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_the_program_outlives_its_recording(python, change, shim_dir):
+def test_a_program_outlives_damage_to_its_recording(python, change, shim_dir):
     with busy(python, shim_dir, 0.6, "256K") as process:
         time.sleep(0.1)
         path = shim_dir / ("pyprof.%d" % process.pid)
@@ -311,7 +319,7 @@ def test_the_program_outlives_its_recording(python, change, shim_dir):
 
 @contextlib.contextmanager
 def fuse(tmp_path):
-    """A folder on a file system that a process serves, and that process."""
+    """A folder on a file system served by a process, and that process."""
     if not shutil.which("bindfs"):
         pytest.skip("bindfs is not installed")
     (tmp_path / "source").mkdir()
@@ -330,14 +338,14 @@ def fuse(tmp_path):
         server.communicate()
 
 
-def test_a_recording_on_fuse(python, tmp_path, run_shim):
+def test_recording_works_on_fuse(python, tmp_path, run_shim):
     with fuse(tmp_path) as (folder, _):
         run_shim([python.exe, "-S", "-c", "def f(): pass\nfor i in range(100000): f()"], env={"PYSHIM_DIR": str(folder)})
         assert calls(list(folder.iterdir()), "f") == (100000,)
 
 
 @as_root
-def test_the_program_outlives_the_server_of_its_file_system(python, tmp_path):
+def test_a_program_outlives_the_server_of_its_file_system(python, tmp_path):
     with fuse(tmp_path) as (folder, server), busy(python, folder, 0.6, "64K"):
         time.sleep(0.1)
         server.kill()
@@ -352,7 +360,9 @@ def first_ring(f, abi):
 
 
 def scribbles(f, abi, how, chance):
-    """Twenty (place, bytes) at a time: in the whole file, or one word of the header or of the first ring."""
+    """Returns twenty (place, bytes) at a time: anywhere in the file, or one word of the header or
+    of the first ring.
+    """
     place = {"header": chance.randrange(0, abi["sizeof header"], 8),
              "ring": first_ring(f, abi) + chance.randrange(0, abi["sizeof ring"], 8)}.get(how)
     while True:
@@ -365,8 +375,8 @@ def scribbles(f, abi, how, chance):
 
 
 @pytest.mark.parametrize("how", ["any words", "small words", "pages", "header", "ring"])
-def test_scribbling_in_a_recording_kills_nobody(python, how, shim_dir, abi):
-    """Numbers that lead somewhere lead nowhere else, whatever they are."""
+def test_random_writes_to_a_recording_do_not_kill_the_program(python, how, shim_dir, abi):
+    """Any numbers in the file must not make the shim access other memory."""
     seed = int(os.environ.get("PYSHIM_SEED", time.time_ns() % 1000000))
     chance = random.Random(seed)
     with busy(python, shim_dir, 1.0, chance.choice(["64K", "256K", "64M"])) as process:
@@ -407,15 +417,15 @@ CUT_AND_FORKED = """
     """
 
 
-def test_a_child_outlives_its_parents_recording(python, shim_dir, run_shim, abi):
-    """The names that it would read are gone since just before the fork."""
+def test_a_child_outlives_damage_to_its_parents_recording(python, shim_dir, run_shim, abi):
+    """The names that it would read were removed just before the fork."""
     done = run_shim([python.exe, "-S", "-c", textwrap.dedent(CUT_AND_FORKED), abi["header.names"],
                      abi["extent.next"]])
     assert (done.out, done.err) == (b"0 0\n", b"")
 
 
-def test_a_fold_table_that_is_lost_is_noticed(python, shim_dir, abi):
-    """Its functions do not find room in a first table, which is small."""
+def test_a_lost_fold_table_is_noticed(python, shim_dir, abi):
+    """The first table is too small for all functions."""
     with busy(python, shim_dir, 0.6, "64K") as process:
         time.sleep(0.3)
         with open(shim_dir / ("pyprof.%d" % process.pid), "r+b", buffering=0) as f:

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Calls that run at the end of a recording have the time that they took: of threads that hang, of a living
-process, beside a pause, in a process that was killed. Times are bounds: what a program slept at least, and
-what the test saw pass at most."""
+"""Calls that run at the end of a recording have their time until then: hanging threads, a live
+process, a pause, a killed process. Times are bounds: at least the program's sleep, at most the time
+the test measured.
+"""
 
 import json
 import subprocess
@@ -64,7 +65,7 @@ threads[0].join()
 
 
 def total_of(stats, name):
-    """Cumulative seconds of the only function of this name."""
+    """Returns the cumulative seconds of the only function with this name."""
     found = [v[3] for (_, _, f), v in stats.items() if f == name]
     assert len(found) == 1, (name, found)
     return found[0]
@@ -89,12 +90,12 @@ def check_hangs(recording):
 
 
 @pytest.mark.parametrize("buffer", ["64M", "64K"])
-def test_deadlock(python, run_shim, buffer):
+def test_a_deadlock_has_its_time_until_the_end(python, run_shim, buffer):
     check_hangs(run_shim([python.exe, "-c", HANGS], env={"PYSHIM_BUFFER": buffer}).recording)
 
 
-def test_deadlock_by_processor_time(python, run_shim):
-    """The process's goes on in other threads; a thread's own stands still."""
+def test_a_deadlock_has_no_cpu_time_of_its_own_thread(python, run_shim):
+    """The process's CPU time continues in other threads; a thread's own clock stands still."""
     spins = HANGS.replace("time.sleep(0.02)", "pass")
     process = run_shim([python.exe, "-c", spins], env={"PYSHIM_CLOCK": "cpu"}).recording
     thread = run_shim([python.exe, "-c", spins], env={"PYSHIM_CLOCK": "thread"}).recording
@@ -124,7 +125,7 @@ class Target:
 
 @pytest.mark.parametrize("program", [SLEEPS, SLEEPS_WITHOUT_MAIN_THREAD],
                          ids=["main-thread-runs", "main-thread-ended"])
-def test_live_process(python, shim_dir, program):
+def test_running_calls_of_a_live_process_have_their_time(python, shim_dir, program):
     target = Target(python, program, shim_dir)
     try:
         for _ in range(2):
@@ -132,7 +133,7 @@ def test_live_process(python, shim_dir, program):
             least = time.monotonic() - target.ready - 0.05
             stats = read_stats(target.recording)
             most = time.monotonic() - target.began
-            # Two calls of one function in two threads: each has the time.
+            # Two calls of one function in two threads: both times count.
             assert 2 * least < total_of(stats, "waits") < 2 * most
             source = self_times_are_the_preambles(target.recording)
             assert least < source["recorded_s"] < time.monotonic() - target.began
@@ -145,10 +146,9 @@ def test_live_process(python, shim_dir, program):
 
 @pytest.mark.parametrize("program", [SLEEPS, SLEEPS_WITHOUT_MAIN_THREAD],
                          ids=["main-thread-runs", "main-thread-ended"])
-def test_a_reader_that_waits_sees_the_end(python, shim_dir, program):
-    """
-    And later ones know it from it. A process whose main thread has ended shows no mappings; each
-    process that is killed is like this for an instant.
+def test_a_waiting_reader_records_the_end(python, shim_dir, program):
+    """Later readers find the end that it recorded. A process whose main thread has ended shows no
+    mappings, like each killed process for a moment.
     """
     target = Target(python, program, shim_dir)
     reader = subprocess.Popen([READER, "--wait", "-f", "json", target.recording], env=_environment({}),
@@ -158,14 +158,14 @@ def test_a_reader_that_waits_sees_the_end(python, shim_dir, program):
     time.sleep(1)
     least = time.monotonic() - target.ready
     target.kill()
-    most = time.monotonic() - target.began + 0.1  # a reader naps
+    most = time.monotonic() - target.began + 0.1  # the reader polls
     first = reader.communicate()[0]
     assert read("-f", "json", target.recording).out.replace(b'"running": true', b"") == \
         first.replace(b'"running": true', b"")
     assert 2 * least - 0.1 < total_of(read_stats(target.recording), "waits") < 2 * most
 
 
-def test_after_execve_it_is_another_programs_time(python, shim_dir):
+def test_time_after_execve_belongs_to_the_new_program(python, shim_dir):
     source = ("import os, sys\n"
               "os.execv(sys.executable, [sys.executable, '-c', 'print(flush=True)\\n"
               "import time; time.sleep(60)'])\n")
@@ -180,8 +180,10 @@ def test_after_execve_it_is_another_programs_time(python, shim_dir):
 
 
 @pytest.mark.parametrize("how", ["stays", "goes-on"])
-def test_pause(python, run_shim, how):
-    """What runs when the program stops recording counts up to there, also where its thread ends in the pause."""
+def test_a_pause_ends_the_time_of_running_calls(python, run_shim, how):
+    """Calls that run when recording stops count until then, even if their thread ends during the
+    pause.
+    """
     done = run_shim([python.exe, "-c", PAUSES, how])
     stats, text = read_stats(done.recording), read(done.recording).out
     for name in "waits", "leaves":
@@ -191,8 +193,8 @@ def test_pause(python, run_shim, how):
     self_times_are_the_preambles(done.recording)
 
 
-def test_threads_that_ended_are_not_extended(python, run_shim):
-    """A thread that leaves frames behind, by pthread_exit, and its ring stays idle."""
+def test_calls_of_ended_threads_are_not_extended(python, run_shim):
+    """A thread leaves by pthread_exit with open frames, and its ring stays idle."""
     source = ("import ctypes, threading, time\n"
               "def leaves():\n"
               "    time.sleep(0.1)\n"
@@ -205,8 +207,8 @@ def test_threads_that_ended_are_not_extended(python, run_shim):
     assert 0.1 <= total_of(read_stats(done.recording), "leaves") < 0.6
 
 
-def test_gaps_are_not_the_end(python, run_shim):
-    """Frames that a gap or another thread has closed do not run at the end."""
+def test_a_blind_interval_is_not_the_end_of_the_recording(python, run_shim):
+    """Frames closed by a blind interval or by another thread do not run at the end."""
     source = ("import sys\n"
               "def f(): pass\n"
               "for i in range(100):\n"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What the program takes from the shim, and gives back: the profile hook of 3.8 to 3.11, the frame evaluator, the tool of
-sys.monitoring, and recording itself.
+"""Programs that take away and give back the shim's hooks: the profile hook of 3.8 to 3.11, the
+frame evaluator, the tool of sys.monitoring, and recording itself.
 
-Each program calls `before` while it is recorded, `unseen` while it has the hook for itself, and `after` once it has not.
-All calls of `before` and `after` must be there, and a gap exactly where something was missed.
+Each program calls `before` while it is recorded, `unseen` while it has the hook, and `after`
+afterwards. All calls of `before` and `after` must be recorded, with a blind interval exactly where
+events were missed.
 """
 
 import os
@@ -38,7 +39,7 @@ def function(n):
 
 @pytest.fixture(scope="session")
 def takers(tmp_path_factory):
-    """The path of c/takers.c as a shared library."""
+    """Returns the path of c/takers.c as a shared library."""
     out = tmp_path_factory.mktemp("takers") / "libtakers.so"
     compiler = os.environ.get("CC", "cc").split()
     subprocess.run([*compiler, "-std=c11", "-O1", "-shared", "-fPIC", "-o", out,
@@ -48,7 +49,7 @@ def takers(tmp_path_factory):
 
 @pytest.fixture
 def record(run_shim, takers, tmp_path):
-    """record(python, source, **env) -> the recordings of the source as a script."""
+    """record(python, source, **env): runs the source as a script and returns its recordings."""
 
     def run(python, source, **env):
         path = tmp_path / "program.py"
@@ -60,7 +61,7 @@ def record(run_shim, takers, tmp_path):
 
 
 def calls(recording):
-    """{name: calls} of the program's own functions, for those called at all."""
+    """Returns {name: calls} of the program's own functions that were called."""
     found = {}
     for function, (_, n, _) in counts_only(read_stats(recording)).items():
         if function[0].endswith("program.py") and n:
@@ -69,7 +70,9 @@ def calls(recording):
 
 
 def losses(recording):
-    """What a report says of gaps, missing returns and the end: {what: numbers}."""
+    """Returns the report's numbers on blind intervals, missing returns and the end: {kind:
+    numbers}.
+    """
     done = read("-v", "--check", recording)
     text = done.out.decode() + done.err.decode()
     patterns = {
@@ -117,21 +120,24 @@ NOTHING_MISSED = {
 
 
 @pytest.mark.parametrize("name", NOTHING_MISSED)
-def test_a_hook_that_was_only_cleared_is_back_at_once(python, name, record):
+def test_a_cleared_hook_is_restored_at_once(python, name, record):
     source = NOTHING_MISSED[name]
     body = textwrap.dedent(source) + "\nbefore()\nmore()\nlen('')\n"
     recording, = record(python, body)
     found = calls(recording)
     assert found["before"] == body.count("before()")
     assert found["after"] == 100 * (2 if "more" in source else 1)
-    # 3.8 has no safe way to look between two instructions, and here no C function is seen to be called.
+    # 3.8 cannot check safely between two instructions, and this code calls no C function that is
+    # reported.
     missed = python.version < (3, 9) and name == "disable by map"
     assert set(losses(recording)) == ({"gaps"} if missed else set())
     assert strict_status(recording) == (3 if missed else 0)
 
 
-def test_an_unknown_function_that_clears_the_hook_is_found_at_once(python, record):
-    """The second time as well; on 3.8 the first one is a gap, for its return is not seen."""
+def test_an_unknown_function_that_clears_the_hook_is_noticed(python, record):
+    """It is detected at the second call too. On 3.8 the first call is a blind interval, because its
+    return is not reported.
+    """
     only_before_312(python)
     recording, = record(python, """
         relinquish = function(1)
@@ -176,8 +182,8 @@ SEEN_AGAIN = {
 
 @pytest.mark.parametrize("name", SEEN_AGAIN)
 @pytest.mark.parametrize("where", ["main thread", "thread"])
-def test_recording_goes_on_when_the_hook_is_given_back(python, name, where, record):
-    """And the gap has the length of what was missed."""
+def test_recording_continues_when_the_hook_is_given_back(python, name, where, record):
+    """The blind interval has the length of the missed time."""
     only_before_312(python)
     if where == "thread" and "signal" in name:
         pytest.skip("signals are the main thread's")
@@ -186,15 +192,15 @@ def test_recording_goes_on_when_the_hook_is_given_back(python, name, where, reco
     run = "f()" if where == "main thread" else \
         "t = threading.Thread(target=f); t.start(); t.join()"
     recording, = record(python, body + "before()\n%s\n%s\nbefore()\n" % (run, run))
-    found, told = calls(recording), losses(recording)
+    found, reported = calls(recording), losses(recording)
     assert found["before"] == 2 and found["after"] == 200 and "unseen" not in found
-    assert set(told) == {"gaps"} and told["gaps"][1] >= 2
+    assert set(reported) == {"gaps"} and reported["gaps"][1] >= 2
     slept = 0.05 if "time.sleep(0.05)" in body else 0
-    assert 2 * slept <= told["gaps"][0] < 2 * slept + 2
+    assert 2 * slept <= reported["gaps"][0] < 2 * slept + 2
     assert strict_status(recording) == 3
 
 
-def test_a_middleware_that_profiles_each_request(python, record):
+def test_profiling_each_request_loses_only_the_requests(python, record):
     recording, = record(python, """
         def outside(): before()
         for i in range(5):
@@ -210,8 +216,10 @@ def test_a_middleware_that_profiles_each_request(python, record):
         assert losses(recording)["gaps"][1] == 5
 
 
-def test_other_threads_whose_hook_is_taken_and_given_back(python, record):
-    """As yappi does it: from one thread, for all, directly."""
+def test_threads_continue_after_another_thread_took_their_hook(python, record):
+    """yappi sets the hook in the same way: from one thread, for all threads, directly in their
+    state.
+    """
     only_before_312(python)
     recording, = record(python, """
         taken, given = threading.Event(), threading.Event()
@@ -228,34 +236,34 @@ def test_other_threads_whose_hook_is_taken_and_given_back(python, record):
         poke_all(); taken.set(); unseen(); time.sleep(0.1); wipe_all(); given.set()
         for t in threads: t.join()
         """)
-    found, told = calls(recording), losses(recording)
+    found, reported = calls(recording), losses(recording)
     assert found["before"] == 3 and found["after"] == 300 and "unseen" not in found
-    assert told["gaps"][1] >= 4 and 0.4 <= told["gaps"][0] < 4
-    assert "missing" not in told
+    assert reported["gaps"][1] >= 4 and 0.4 <= reported["gaps"][0] < 4
+    assert "missing" not in reported
 
 
 @pytest.mark.parametrize("take", [0, 2], ids=["by the API", "directly"])
-def test_a_hook_that_is_never_given_back(python, take, record):
-    """A thread is not seen until it ends, the main thread until the process does."""
+def test_a_hook_that_is_never_given_back_blinds_the_rest(python, take, record):
+    """A thread is unrecorded until it ends, the main thread until the process ends."""
     only_before_312(python)
     recording, = record(python, """
         def f(): before(); function(%d)(); unseen(); time.sleep(0.2)
         f()
         """ % take)
-    told = losses(recording)
+    reported = losses(recording)
     assert calls(recording)["before"] == 1 and "unseen" not in calls(recording)
-    assert set(told) == {"blind"} and told["blind"][0] == 1 and 0.2 <= told["blind"][2] < 2
+    assert set(reported) == {"blind"} and reported["blind"][0] == 1 and 0.2 <= reported["blind"][2] < 2
     assert strict_status(recording) == 3
     recording, = record(python, """
         def f(): before(); function(%d)(); unseen(); time.sleep(0.2)
         t = threading.Thread(target=f); t.start(); t.join(); more()
         """ % take)
-    told = losses(recording)
+    reported = losses(recording)
     assert calls(recording)["before"] == 1 and calls(recording)["after"] == 100
-    assert set(told) == {"gaps"} and told["gaps"][1] == 1 and 0.2 <= told["gaps"][0] < 2
+    assert set(reported) == {"gaps"} and reported["gaps"][1] == 1 and 0.2 <= reported["gaps"][0] < 2
 
 
-def test_threading_setprofile_has_its_threads_for_itself(python, record):
+def test_threads_with_threading_setprofile_are_not_recorded(python, record):
     recording, = record(python, """
         threading.setprofile(lambda *a: None)
         for i in range(3): t = threading.Thread(target=unseen); t.start(); t.join()
@@ -267,7 +275,7 @@ def test_threading_setprofile_has_its_threads_for_itself(python, record):
         assert losses(recording)["gaps"][1] == 3 and "unseen" not in calls(recording)
 
 
-def test_a_child_that_is_born_while_the_hook_is_taken(python, record):
+def test_a_child_forked_while_the_hook_is_taken_is_recorded(python, record):
     only_before_312(python)
     for recording in record(python, """
             p = cProfile.Profile(); p.enable()
@@ -290,7 +298,7 @@ EVALUATORS = [
 
 
 @pytest.mark.parametrize("steps", EVALUATORS)
-def test_evaluators_of_frames_in_any_order(python, steps, record):
+def test_frame_evaluators_may_be_set_in_any_order(python, steps, record):
     if not (3, 9) <= python.version < (3, 12):
         pytest.skip("3.8 has no function to set one, and from 3.12 on ours is not needed")
     lines = {"thread": "t = threading.Thread(target=more); t.start(); t.join()",
@@ -301,8 +309,8 @@ def test_evaluators_of_frames_in_any_order(python, steps, record):
     assert losses(recording) == {}
 
 
-def test_the_frame_hook_of_311_is_gone_soon(python, record):
-    """Also where a thread waits in a C function that it calls for the first time."""
+def test_the_frame_hook_of_311_is_removed_soon(python, record):
+    """A thread may wait in a C function that it calls for the first time."""
     if not (3, 11) <= python.version < (3, 12):
         pytest.skip("3.8 to 3.10 may keep it: it costs next to nothing there")
     record(python, """
@@ -319,7 +327,7 @@ def test_the_frame_hook_of_311_is_gone_soon(python, record):
         """)
 
 
-# --- sys.monitoring ----------------------------------------------------------------------------------
+# --- sys.monitoring ------------------------------------------------------------------------------
 
 OURS = """
 M = sys.monitoring
@@ -342,7 +350,7 @@ def only_since_312(python):
 
 
 @pytest.mark.parametrize("name", SWITCHED_OFF)
-def test_a_tool_that_is_switched_off_goes_on(python, name, record):
+def test_a_tool_that_is_switched_off_is_restored(python, name, record):
     only_since_312(python)
     recording, = record(python, OURS + SWITCHED_OFF[name] + "\nmore()\n"
                         "if M.get_tool(ours) == 'other': M.set_events(ours, 0); before()\n")
@@ -351,23 +359,23 @@ def test_a_tool_that_is_switched_off_goes_on(python, name, record):
     assert losses(recording) == {} and strict_status(recording) == 0
 
 
-def test_a_program_that_takes_all_tools(python, record):
-    """It gets them, as it would without the shim; that is a gap, or the rest of the run."""
+def test_a_program_may_take_all_monitoring_tools(python, record):
+    """It gets the tools, as without the shim. That is a blind interval, or the rest of the run."""
     only_since_312(python)
     take = OURS + "before()\nfor i in range(6): M.use_tool_id(i, 'mine')\nunseen(); time.sleep(0.1)\n"
     recording, = record(python, take)
-    told = losses(recording)
+    reported = losses(recording)
     assert calls(recording)["before"] == 1 and "unseen" not in calls(recording)
-    assert set(told) == {"blind"} and 0.1 <= told["blind"][2] < 2
+    assert set(reported) == {"blind"} and 0.1 <= reported["blind"][2] < 2
     assert strict_status(recording) == 3
     recording, = record(python, take + "for i in range(6): M.free_tool_id(i)\nmore()")
-    told = losses(recording)
+    reported = losses(recording)
     assert calls(recording)["after"] == 100 and "unseen" not in calls(recording)
-    assert set(told) == {"gaps"} and told["gaps"][1] == 1 and 0.1 <= told["gaps"][0] < 2
+    assert set(reported) == {"gaps"} and reported["gaps"][1] == 1 and 0.1 <= reported["gaps"][0] < 2
 
 
-def test_the_callbacks_are_out_of_reach(python, record):
-    """Nobody but the interpreter may call them."""
+def test_the_program_cannot_get_the_callbacks(python, record):
+    """Only the interpreter may call them."""
     only_since_312(python)
     recording, = record(python, OURS + """
 for e in "PY_START", "PY_RESUME", "PY_RETURN", "CALL":
@@ -381,9 +389,9 @@ assert not [o for o in gc.get_objects() if "pyshim" in type(o).__module__]
     assert calls(recording)["after"] == 100 and losses(recording) == {}
 
 
-# --- recording that is stopped and goes on ------------------------------------------------------------
+# --- recording that is stopped and continued -------------------------------------------------
 
-def test_only_calls_that_run_at_the_end_are_told_as_such(python, record):
+def test_only_calls_open_at_the_end_are_reported_as_running(python, record):
     recording, = record(python, """
         stop, start = ctypes.PyDLL(None).pyshim_stop, ctypes.PyDLL(None).pyshim_start
         def f(): stop(); start(); sys.setprofile(lambda *a: None); sys.setprofile(None); before()
@@ -397,7 +405,7 @@ def test_only_calls_that_run_at_the_end_are_told_as_such(python, record):
 
 
 @pytest.mark.parametrize("buffer", ["64K", "64M"])
-def test_gaps_are_no_ends_when_they_are_folded(python, buffer, record):
+def test_folded_blind_intervals_do_not_end_the_recording(python, buffer, record):
     recording, = record(python, """
         stop, start = ctypes.PyDLL(None).pyshim_stop, ctypes.PyDLL(None).pyshim_start
         def f(): stop(); start(); before()
@@ -407,8 +415,8 @@ def test_gaps_are_no_ends_when_they_are_folded(python, buffer, record):
     assert calls(recording)["before"] == 1000 and losses(recording) == {}
 
 
-def test_recording_that_starts_in_a_signal_handler(python, record):
-    """Some versions handle signals at a function's very start, before they tell of its call."""
+def test_recording_may_start_in_a_signal_handler(python, record):
+    """Some versions handle signals at the very start of a function, before they report its call."""
     recording, = record(python, """
         stop, start = ctypes.PyDLL(None).pyshim_stop, ctypes.PyDLL(None).pyshim_start
         n = 0

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What pyshim-read shows on a terminal while it works, what it never shows there, and readers that
-close the pipe."""
+"""pyshim-read on a terminal: progress while it works, no colours, page-sized reports, and closed
+pipes.
+"""
 
 import fcntl
 import marshal
@@ -23,14 +24,14 @@ ERASED = b"\r\x1b[K"
 
 
 def stored(path):
-    """Bytes without the holes."""
+    """Returns the number of bytes without holes."""
     found = os.stat(path)
     return min(found.st_size, found.st_blocks * 512)
 
 
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory):
-    """Of 50 MiB and more."""
+    """A recording of at least 50 MiB."""
     folder = tmp_path_factory.mktemp("terminal")
     done = run_bare([PYTHONS[0].exe, "-c", "def f(): pass\nfor i in range(3500000): f()"],
                     env={"LD_PRELOAD": str(SHIM), "PYSHIM_DIR": str(folder)})
@@ -42,7 +43,9 @@ def recording(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def long_work(recording):
-    """Arguments that keep a processor busy for three seconds, or two when it is faster by then."""
+    """Returns arguments that take three seconds of CPU time, or at least two on a processor that
+    speeds up.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     read("-f", "pstats", "-o", "/dev/null", *[recording] * 5)
     once = (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before) / 5
@@ -52,17 +55,18 @@ def long_work(recording):
 @pytest.fixture(scope="module")
 def report(long_work):
     done = read(*long_work)
-    assert done.err == b""  # which is no terminal
+    assert done.err == b""  # which is not a terminal
     return done.out
 
 
 def on_terminal(args, *, out=None, size=(0, 0), **env):
-    """Runs a command in the foreground of a terminal of so many lines and columns (0: not known) -> what that
-    showed, and when first."""
+    """Runs a command in the foreground of a terminal with this many lines and columns (0: unknown).
+    Returns its output and the time of the first output.
+    """
     pid, fd = pty.fork()
     if pid == 0:
         fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
-        tty.setraw(1)  # the bytes as they are
+        tty.setraw(1)  # unchanged bytes
         os.write(1, b"!")
         if out:
             os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
@@ -84,12 +88,12 @@ def on_terminal(args, *, out=None, size=(0, 0), **env):
 
 
 def report_on_terminal(args, **options):
-    """What is left there: on a machine that stands still for a second, the progress is shown first."""
+    """Returns the final output. A machine that stalls for a second shows progress first."""
     return re.sub(b"(%s)+%s" % (LINE, re.escape(ERASED)), b"", on_terminal(args, **options)[0])
 
 
-def test_long_work_is_shown(long_work, report, tmp_path):
-    """After a second, with numbers that grow; and nothing of it is left when the report comes."""
+def test_long_work_shows_progress(long_work, report, tmp_path):
+    """Progress appears after a second, its numbers grow, and it is erased before the report."""
     for out in None, tmp_path / "out":
         shown, first = on_terminal([READER, *long_work], out=out)
         lines = re.match(b"(%s)+" % LINE, shown)[0]
@@ -101,31 +105,31 @@ def test_long_work_is_shown(long_work, report, tmp_path):
         assert list(done) == sorted(done) and 0 < done[0] < done[-1] < total[0]
         n, one = len(long_work) - 2, stored(long_work[-1]) / (1 << 20)
         assert set(total) == {round(n * one)}
-        assert set(done) - {round(i * one) for i in range(n)}  # not only when a file is done
+        assert set(done) - {round(i * one) for i in range(n)}  # also in the middle of a file
 
 
-def test_short_work_is_not(recording):
+def test_short_work_shows_no_progress(recording):
     expected = read(recording).out
-    # More than once for a machine that stands still for a second.
+    # Tries several times, because a machine may stall for a second.
     assert any(on_terminal([READER, recording])[0] == expected for _ in range(3))
 
 
-def test_quiet(long_work, report):
+def test_quiet_shows_no_progress(long_work, report):
     shown, _ = on_terminal([READER, "-q", *long_work])
     assert report.endswith(b"\n\n" + shown) and b"percall" in shown
 
 
-def test_in_the_background(long_work, report, tmp_path):
-    """The terminal is another program's."""
+def test_a_background_job_shows_no_progress(long_work, report, tmp_path):
+    """Another program uses the terminal."""
     command = "'%s' %s >%s & wait" % (READER, " ".join(long_work), tmp_path / "out")
     shown, _ = on_terminal(["/bin/bash", "-m", "-c", command])
     assert b"MiB" not in shown
     assert (tmp_path / "out").read_bytes() == report
 
 
-def test_progress_of_a_failure(long_work):
-    """The line is erased before the one that says what is wrong."""
-    args = [*long_work[:3], "nothing", *long_work[3:]]  # the second one is read last
+def test_progress_is_erased_before_an_error(long_work):
+    """The progress line is erased before the error."""
+    args = [*long_work[:3], "nothing", *long_work[3:]]  # the second source is read last
     shown, _ = on_terminal(["/bin/sh", "-c", '"$@"; test $? = 1', "sh", READER, *args])
     assert re.fullmatch(b"(%s)+%spyshim-read: open nothing: .*\n" % (LINE, re.escape(ERASED)),
                         shown), shown[-200:]
@@ -133,13 +137,13 @@ def test_progress_of_a_failure(long_work):
 
 @pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}, {"NO_COLOR": ""},
                                  {"FORCE_COLOR": "1", "CLICOLOR_FORCE": "1"}], ids=str)
-def test_no_colours(recording, env):
+def test_output_has_no_colours(recording, env):
     for args in ["-r", "5"], ["--callers"], ["--check"], ["-f", "json"], ["--help"]:
         shown = report_on_terminal([READER, *args, recording], **env)
         assert shown == read(*args, recording).out and b"\x1b" not in shown
 
 
-# As much as there is room for
+# Page-sized reports
 
 
 @pytest.fixture(scope="module")
@@ -157,15 +161,15 @@ def many(tmp_path_factory):
 
 
 def lines_on(columns, text):
-    """How many lines of a terminal a text takes."""
+    """Returns the number of terminal lines that a text takes."""
     return sum(max(1, -(-len(line) // columns)) for line in text.split(b"\n")[:-1])
 
 
 @pytest.mark.parametrize("size", [(24, 80), (24, 200), (50, 60), (18, 300)], ids=str)
 @pytest.mark.parametrize("options", [(), ("-q",), ("--callers",), ("-q", "--callees"),
                                      ("--exceptions",), ("--reverse", "-s", "name")], ids=" ".join)
-def test_a_screenful(many, options, size):
-    """As many rows as fit, the first ones, and a line that says how many more there are."""
+def test_a_long_table_is_cut_to_the_window(many, options, size):
+    """The first rows are printed, as many as fit, and a line with the number of the others."""
     whole = read(*options, many).out
     shown = report_on_terminal([READER, *options, many], size=size)
     assert lines_on(size[1], shown) < size[0]
@@ -175,7 +179,7 @@ def test_a_screenful(many, options, size):
     pattern = rb"(?m)^.*\(f\d+x*\) *(?:->|<-)" if b"Function" in whole else rb"(?m)^ +\d.*\(f\d+x*\)$"
     n = len(re.findall(pattern, body))
     assert n >= 1 and n + int(rest.split()[0]) == len(re.findall(pattern, whole)) == 200
-    # One row more would not have fitted.
+    # One more row would not fit.
     following = whole[len(body):].split(b"\n")
     height = next((i for i, line in enumerate(following[1:], 1) if re.match(pattern, line)), 1)
     more = b"".join(line + b"\n" for line in following[:height])
@@ -185,17 +189,17 @@ def test_a_screenful(many, options, size):
 @pytest.mark.parametrize("options, size", [
     (("-r", "."), (24, 80)), (("-r", "50"), (24, 80)), (("-r", "file1", "--callers"), (24, 80)),
     ((), (0, 0)), ((), (500, 200)), (("-f", "json"), (24, 80))], ids=str)
-def test_all_where_it_fits_or_was_asked_for(many, options, size):
+def test_a_table_that_fits_or_was_restricted_is_complete(many, options, size):
     assert report_on_terminal([READER, *options, many], size=size) == read(*options, many).out
 
 
-def test_a_small_window(many):
-    """There the table alone is a screenful."""
+def test_a_small_window_shows_a_page_of_the_table(many):
+    """If the preamble alone fills the window, the table gets a page of its own."""
     shown = report_on_terminal([READER, many], size=(10, 300))
     assert lines_on(300, shown.split(b"\n\n", 1)[1]) < 10 and b" more rows: -r . " in shown
 
 
-def test_a_screenful_of_one_row(tmp_path):
+def test_a_window_of_one_row_shows_one_row(tmp_path):
     stats = {("f.py", i, "f" + "x" * 300): (1, 1, 0.0, 0.0, {}) for i in range(2)}
     path = tmp_path / "long.pstats"
     path.write_bytes(marshal.dumps(stats))
@@ -203,7 +207,7 @@ def test_a_screenful_of_one_row(tmp_path):
     assert b"   1 more row: -r . lists it\n\n\n" in shown
 
 
-def test_files_and_pipes_have_all(many, tmp_path):
+def test_output_to_files_is_complete(many, tmp_path):
     out = tmp_path / "out"
     shown = report_on_terminal([READER, many], out=out, size=(24, 80))
     assert shown == b"" and out.read_bytes() == read(many).out
@@ -211,7 +215,7 @@ def test_files_and_pipes_have_all(many, tmp_path):
     assert out.read_bytes() == read(many).out
 
 
-# Names that would do things to a terminal
+# Names with terminal controls
 
 
 ODD = ["esc\x1b]0;title\x07", "line\nfeed", "tab\tcr\r", "nul\0del\x7f", "csi\x9b31m", "caf\u00e9 \u20ac",
@@ -219,8 +223,10 @@ ODD = ["esc\x1b]0;title\x07", "line\nfeed", "tab\tcr\r", "nul\0del\x7f", "csi\x9
 
 
 @pytest.mark.parametrize("options", [(), ("--callers",), ("--callees",)], ids=str)
-def test_control_characters_are_escaped(options, tmp_path):
-    """On a terminal only; elsewhere they are pstats' bytes. Columns stay in line."""
+def test_control_characters_are_escaped_on_a_terminal(options, tmp_path):
+    """They are escaped on a terminal only. Other output has the bytes of pstats. Columns stay
+    aligned.
+    """
     stats = {("~", 0, "<top>"): (1, 1, 1.0, 1.0, {})}
     for i, name in enumerate(ODD):
         stats["/x/%s.py" % name, i, name] = (1, 1, 1.0, 1.0, {("~", 0, "<top>"): (1, 1, 1.0, 1.0)})
@@ -244,8 +250,8 @@ def test_control_characters_are_escaped(options, tmp_path):
 @pytest.mark.parametrize("args", [
     (), ("--callers",), ("--callees",), ("--check",), ("-f", "json"), ("-f", "pstats"),
     ("--threads",), ("-o", "/dev/stdout"), ("--list",), ("--help",)], ids=" ".join)
-def test_closed_pipe(recording, args):
-    """Before the first byte, and behind it: no word, and no failure."""
+def test_a_closed_pipe_is_quiet(recording, args):
+    """The pipe is closed before or after the first byte. There is no message and no failure."""
     r, w = os.pipe()
     os.close(r)
     done = subprocess.run([READER, *args, recording], stdout=w, stderr=subprocess.PIPE)
@@ -253,8 +259,8 @@ def test_closed_pipe(recording, args):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_pipe_that_is_closed_on_the_way(recording, tmp_path):
-    """More than the pipe holds is still to come."""
+def test_a_pipe_closed_during_output_is_quiet(recording, tmp_path):
+    """More than the pipe holds is still to be written."""
     read("-o", tmp_path / "p", recording)
     args = [READER, "-f", "json", "--each", *[tmp_path / "p"] * 2000]
     child = subprocess.Popen(list(map(str, args)), stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Every thread that runs Python, under load: the programs say how often they called what.
+"""Every thread that runs Python is recorded under load: the programs know how often they call each
+function.
 
-Here threads run at once and change at any bytecode, unlike in test_ground_truth.py. A program's own
-functions are compared, with all their callers: {name: {caller's name: (calls, primitive calls)}},
-where the caller None stands for a call from nowhere. Nothing may be lost (`--strict`).
+Threads run at the same time and switch at any bytecode, unlike in test_ground_truth.py. The
+program's own functions are compared, with all callers: {name: {caller's name: (calls, primitive
+calls)}}. The caller None is the root. Nothing may be lost (`--strict`).
 """
 
 import ast
@@ -16,12 +17,12 @@ import pytest
 
 from conftest import DATA, READER, counts_only, read_stats
 
-LARGE = "1G"  # more than any program here fills; it is taken as it is needed
+LARGE = "1G"  # more than any program here fills; space is allocated as needed
 
 
 @pytest.fixture
 def run_program(tmp_path, run_shim):
-    """run_program(python, source, buffer=, env=) -> Run of the source as a script."""
+    """run_program(python, source, buffer=, env=): runs the source as a script and returns a Run."""
 
     def run(python, source, *, buffer=LARGE, env=None, timeout=300):
         path = tmp_path / "program.py"
@@ -34,7 +35,7 @@ def run_program(tmp_path, run_shim):
 
 @pytest.fixture(scope="session")
 def c_threads(tmp_path_factory):
-    """The path of tests/data/truth/threads.c as a shared library."""
+    """Returns the path of tests/data/truth/threads.c as a shared library."""
     out = tmp_path_factory.mktemp("threads") / "libthreads.so"
     compiler = os.environ.get("CC", "cc").split()
     subprocess.run([*compiler, "-std=c11", "-O1", "-shared", "-fPIC", "-pthread", "-o", out,
@@ -43,9 +44,10 @@ def c_threads(tmp_path_factory):
 
 
 def profile(recording):
-    """{name: {caller's name or None: (calls, primitive calls)}}, C functions by their bare name.
+    """Returns {name: {caller's name or None: (calls, primitive calls)}}, with plain names of C
+    functions.
 
-    The program's own functions have all their callers, C functions those from the program.
+    The program's own functions have all their callers, C functions only those from the program.
     """
     table = {}
     stats = counts_only(read_stats(recording, options=["--strict"]))
@@ -77,7 +79,7 @@ def short(function):
 
 
 def expect(recording, **functions):
-    """Each function's callers are these; plain numbers are primitive calls."""
+    """Compares each function's callers; plain numbers are primitive calls."""
     got = profile(recording)
     lines = []
     for name, callers in functions.items():
@@ -88,7 +90,7 @@ def expect(recording, **functions):
         pytest.fail("\n" + "\n".join(lines), pytrace=False)
 
 
-def test_64_threads_of_100000_calls(python, run_program):
+def test_64_threads_with_100000_calls_each_are_counted(python, run_program):
     run = run_program(python, """
         import threading
 
@@ -108,8 +110,8 @@ def test_64_threads_of_100000_calls(python, run_program):
     expect(run.recording, leaf={"work": 6400000}, work={"run": 64})
 
 
-def test_64_threads_of_python_and_c_calls(python, run_program):
-    """Recursion is each thread's own, and the C functions' callers are right."""
+def test_64_threads_with_python_and_c_calls_are_counted(python, run_program):
+    """Recursion is counted per thread, and the C functions have the right callers."""
     run = run_program(python, """
         import sys
         import threading
@@ -143,8 +145,8 @@ def test_64_threads_of_python_and_c_calls(python, run_program):
            ord={"work": n}, sort={"work": 64}, key={"sort": n}, divmod={"key": n})
 
 
-def test_rings_are_read_side_by_side(python, run_program, tmp_path):
-    """By several threads of the reader at once: what they find is added up in the rings' order."""
+def test_reading_rings_in_parallel_gives_the_same_report(python, run_program, tmp_path):
+    """The reader uses several threads. Their results are added in the order of the rings."""
     done = run_program(python, """
         import threading
 
@@ -181,7 +183,7 @@ def calls_of_leaf(stats):
     return calls
 
 
-def test_500_threads_at_once(python, run_program):
+def test_500_threads_at_once_are_counted(python, run_program):
     run = run_program(python, """
         import threading
 
@@ -206,7 +208,7 @@ def test_500_threads_at_once(python, run_program):
     expect(run.recording, work={"run": 500}, leaf={"work": 51000})
 
 
-def test_10000_short_threads(python, run_program):
+def test_10000_short_threads_are_counted(python, run_program):
     run = run_program(python, """
         import _thread
         import threading
@@ -230,7 +232,7 @@ def test_10000_short_threads(python, run_program):
            start_new_thread={"module": 10000})
 
 
-def test_10000_short_threading_threads(python, run_program):
+def test_10000_short_threads_of_threading_are_counted(python, run_program):
     run = run_program(python, """
         import threading
 
@@ -250,7 +252,7 @@ def test_10000_short_threading_threads(python, run_program):
     expect(run.recording, work={"run": 10000}, ord={"work": 10000})
 
 
-def test_threads_started_by_threads(python, run_program):
+def test_threads_started_by_threads_are_counted(python, run_program):
     run = run_program(python, """
         import _thread
         import threading
@@ -281,7 +283,7 @@ def test_threads_started_by_threads(python, run_program):
            last={None: 243}, chr={"last": 24300})
 
 
-def test_thread_pool(python, run_program):
+def test_calls_in_a_thread_pool_are_counted(python, run_program):
     run = run_program(python, """
         from concurrent.futures import ThreadPoolExecutor
 
@@ -309,8 +311,8 @@ def test_thread_pool(python, run_program):
            ord={"failed": 20})
 
 
-def test_generator_passed_between_threads(python, run_program):
-    """A resume belongs to the thread that resumes, wherever the generator began."""
+def test_a_generator_counts_in_the_thread_that_resumes_it(python, run_program):
+    """A resume belongs to the thread that resumes, wherever the generator was created."""
     run = run_program(python, """
         import sys
         import threading
@@ -342,13 +344,14 @@ def test_generator_passed_between_threads(python, run_program):
         for t in threads:
             t.join()
         """)
-    # The first `next` in first(), the last resume by whoever finds the end; later ones run nothing.
+    # first() makes the first `next`. The thread that finds the end makes the last resume; later
+    # calls run nothing.
     expect(run.recording, take={"run": 8}, outer={"next": 20001}, numbers={"outer": 20001},
            divmod={"numbers": 20000}, next={"first": 1, "take": 20000 - 1 + 8})
 
 
-def test_daemon_threads_blocked_at_exit(python, run_program):
-    """What is open when the process ends has been called once."""
+def test_daemon_threads_blocked_at_exit_are_counted(python, run_program):
+    """A call that is open when the process ends counts once."""
     run = run_program(python, """
         import threading
 
@@ -375,8 +378,8 @@ def test_daemon_threads_blocked_at_exit(python, run_program):
     expect(run.recording, work={"run": 16}, block={"work": 16}, leaf={"work": 16000})
 
 
-def test_daemon_threads_cut_off(python, run_program):
-    """Threads that die in the middle of their calls leave a consistent profile."""
+def test_daemon_threads_ended_in_calls_stay_consistent(python, run_program):
+    """Threads end in the middle of calls, and the profile stays consistent."""
     run = run_program(python, """
         import threading
         import time
@@ -403,7 +406,7 @@ def test_daemon_threads_cut_off(python, run_program):
     assert 0 <= called["leaf"]["work"][0] - called["ord"]["leaf"][0] <= 4
 
 
-def test_threads_that_end_by_exceptions(python, run_program):
+def test_threads_that_end_by_exceptions_are_counted(python, run_program):
     run = run_program(python, """
         import _thread
         import sys
@@ -450,7 +453,7 @@ C_THREADS = """
 
 
 @pytest.mark.parametrize("threads, calls", [(1, 1), (1, 1000), (8, 500), (200, 5)])
-def test_c_threads_call_back_through_ctypes(python, run_program, c_threads, threads, calls):
+def test_calls_of_c_threads_through_ctypes_are_counted(python, run_program, c_threads, threads, calls):
     run = run_program(python, C_THREADS % str(c_threads) + """
     c_callback = ctypes.CFUNCTYPE(None, ctypes.c_int)(callback)
     assert lib.threads_call_back(c_callback, %d, %d) == %d
@@ -462,7 +465,7 @@ def test_c_threads_call_back_through_ctypes(python, run_program, c_threads, thre
 
 
 @pytest.mark.parametrize("threads, calls", [(1, 1), (8, 5000), (200, 5)])
-def test_c_threads_call_objects(python, run_program, c_threads, threads, calls):
+def test_calls_of_objects_by_c_threads_are_counted(python, run_program, c_threads, threads, calls):
     run = run_program(python, C_THREADS % str(c_threads) + """
     assert lib.threads_call_object(ctypes.py_object(callback), %d, %d) == %d
     """ % (calls, threads, threads))
@@ -470,8 +473,8 @@ def test_c_threads_call_objects(python, run_program, c_threads, threads, calls):
     expect(run.recording, callback={None: n}, leaf={"callback": 3 * n}, divmod={"leaf": 3 * n})
 
 
-def test_c_threads_that_begin_while_others_are_looked_at(python, run_program, c_threads):
-    """3.11 lists a thread's state before it is filled in, without the GIL."""
+def test_c_threads_may_start_while_others_are_inspected(python, run_program, c_threads):
+    """3.11 lists a thread's state before it is complete, without the GIL."""
     rounds = 300 if python.version[:2] == (3, 11) else 20
     run = run_program(python, C_THREADS % str(c_threads) + """
     for i in range(%d):
@@ -481,8 +484,8 @@ def test_c_threads_that_begin_while_others_are_looked_at(python, run_program, c_
     expect(run.recording, callback={None: n}, leaf={"callback": 3 * n}, divmod={"leaf": 3 * n})
 
 
-def test_c_threads_beside_python_threads(python, run_program, c_threads):
-    """C threads come and go while Python threads run, and start Python threads themselves."""
+def test_c_threads_beside_python_threads_are_counted(python, run_program, c_threads):
+    """C threads start and end while Python threads run, and start Python threads themselves."""
     run = run_program(python, C_THREADS % str(c_threads) + """
     import threading
 
@@ -508,8 +511,8 @@ def test_c_threads_beside_python_threads(python, run_program, c_threads):
            leaf={"callback": 600, "work": 80000}, divmod={"leaf": 80600})
 
 
-def test_forks_beside_running_threads(python, run_program):
-    """A child has the calls that it makes, the parent those of all its threads."""
+def test_forks_beside_running_threads_are_counted(python, run_program):
+    """A child has its own calls, the parent those of all its threads."""
     run = run_program(python, """
         import os
         import threading

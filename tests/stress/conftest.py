@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What every stress test stands on: the interpreters, runs and reports of the integration tests, and
-a budget of time.
+"""Shared by all stress tests: the interpreters, runs and reports of the integration tests, and a
+time budget.
 
-tests/integration/conftest.py is loaded here as the module `integration`, by its path: two files of
-the name conftest cannot import each other. What pytest looks for in a conftest is named below.
+tests/integration/conftest.py is loaded by its path as the module `integration`, because two files
+named conftest cannot import each other. The names that pytest looks for in a conftest are imported
+below.
 
-PYSHIM_STRESS_SECONDS: for how long processes are killed, over all interpreters, and by it, how long
-everything else runs; 30 where it is unset. From FULL_SECONDS on, every test runs at its full size.
-PYSHIM_STRESS_SEED: what the random choices start from, for a case to be repeated; the session's
-header and every failure show it.
+PYSHIM_STRESS_SECONDS (default 30) is the time for killing processes, over all interpreters, and
+scales the time of everything else. From FULL_SECONDS on, every test runs at its full size.
+PYSHIM_STRESS_SEED seeds the random choices, to repeat a case; the session's header and every
+failure show it.
 """
 
 import collections
@@ -35,7 +36,7 @@ pytest_sessionstart = _shared.pytest_sessionstart
 shim_dir = _shared.shim_dir
 run_shim = _shared.run_shim
 
-# Workers of xdist are to agree on a seed: they inherit it from the process that starts them.
+# Workers of xdist must use the same seed, so they inherit it from the process that starts them.
 os.environ.setdefault("PYSHIM_STRESS_SEED", str(int(time.time())))
 
 
@@ -48,7 +49,7 @@ def pytest_report_header(config):
 
 @pytest.fixture
 def tally(record_property):
-    """tally(what, n=1): adds to the sums that are printed when all tests have run."""
+    """tally(name, n=1): adds to the sums that are printed after all tests."""
     sums = collections.Counter()
 
     def add(what, n=1):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a recording's rings say now, while it is being written: who holds the claim to fold."""
+"""Reads the rings of a recording while it is written: the owner of the claim to fold."""
 
 import functools
 import mmap
@@ -13,7 +13,7 @@ from integration import ROOT
 
 @functools.lru_cache(maxsize=None)
 def _offsets():
-    """{"ring.consumer": offset, "sizeof ring": size, ...} as the compiler lays it out."""
+    """Returns {"ring.consumer": offset, "sizeof ring": size, ...} as the compiler computes them."""
     source = Path(__file__).parent / "c" / "ring_offsets.c"
     with tempfile.TemporaryDirectory() as folder:
         program = Path(folder) / "ring_offsets"
@@ -23,7 +23,7 @@ def _offsets():
 
 
 class Rings:
-    """A recording, mapped; its rings and its length are those that it had when it was opened."""
+    """A mapped recording. Its rings and its length are those at the time of opening."""
 
     def __init__(self, recording):
         with open(recording, "rb") as f:
@@ -46,10 +46,10 @@ class Rings:
         return self._word(self.offsets[ring] + _offsets()["ring.folded"])
 
     def table(self, ring):
-        """The bytes of the fold table, b"" where there is none."""
+        """Returns the bytes of the fold table, b"" without one."""
         at = self._word(self.offsets[ring] + _offsets()["ring.fold"])
         return self._map[at:at + self._word(at + _offsets()["extent.bytes"])] if at else b""
 
     def holder(self, ring):
-        """The PID that holds the claim to fold, or 0."""
+        """Returns the PID that holds the claim to fold, or 0."""
         return self._word(self.consumer_offset(ring)) >> 32

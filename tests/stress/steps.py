@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Single steps through a process from a kill point on, by ptrace: at each of them it might be killed.
+"""Single-steps a process by ptrace from a kill point on. At each step it might be killed.
 
-A kill point calls kill(getpid(), SIGKILL). The tracer meets that system call, takes it away, and
-goes on from there, one instruction at a time. x86-64 only.
+A kill point calls kill(getpid(), SIGKILL). The tracer intercepts that system call, cancels it, and
+continues one instruction at a time. x86-64 only.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ SEIZE, INTERRUPT, SYSCALL, SINGLESTEP, CONT, DETACH = 0x4206, 0x4207, 24, 9, 7, 
 PEEKUSER, POKEUSER, SETOPTIONS = 3, 6, 0x4200
 O_TRACESYSGOOD, O_EXITKILL = 1, 0x00100000
 RSI, ORIG_RAX = 13 * 8, 15 * 8
-DEBUG_REGISTERS = 848  # in struct user
+DEBUG_REGISTERS = 848  # offset in struct user
 WATCH_8_BYTES_WRITTEN = 0x90001  # DR7: register 0, enabled, on writes of 8 bytes
 SYS_KILL = 62
 WALL = 0x40000000
@@ -25,7 +25,7 @@ _libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c
 
 
 def unavailable():
-    """Why there can be no steps here, or None."""
+    """Returns the reason why stepping is impossible here, or None."""
     if platform.machine() != "x86_64":
         return "single steps are known for x86_64 only, this is %s" % platform.machine()
     child = os.fork()
@@ -50,7 +50,7 @@ def _ptrace(request, pid, addr=0, data=0):
 
 
 def address_of(pid, path):
-    """Where a process has mapped the start of a file."""
+    """Returns the address at which a process has mapped the start of a file."""
     with open("/proc/%d/maps" % pid) as maps:
         for line in maps:
             words = line.split()
@@ -60,7 +60,7 @@ def address_of(pid, path):
 
 
 class Steps:
-    """A traced process, which stands still but for what is asked here. It dies with the tracer."""
+    """A traced process, which runs only by these methods. It is killed with the tracer."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -69,14 +69,14 @@ class Steps:
         self._wait()
 
     def _wait(self):
-        """The signal that it stopped with; 0x80 is added for a system call."""
+        """Returns the signal that it stopped with; 0x80 is added for a system call."""
         _, status = os.waitpid(self.pid, WALL)
         if not os.WIFSTOPPED(status):
             raise ProcessLookupError("the traced process has ended, status %#x" % status)
         return status >> 8 & 0xff, status >> 16
 
     def run_to_kill(self):
-        """Goes on until it is about to kill itself; then it does not."""
+        """Continues until it is about to kill itself, and cancels that."""
         deliver = 0
         while True:
             _ptrace(SYSCALL, self.pid, 0, deliver)
@@ -102,7 +102,7 @@ class Steps:
         return False
 
     def run_to_write(self, address):
-        """Goes on until the 8 bytes at this address have been written to."""
+        """Continues until the 8 bytes at this address have been written."""
         _ptrace(POKEUSER, self.pid, DEBUG_REGISTERS, address)
         _ptrace(POKEUSER, self.pid, DEBUG_REGISTERS + 7 * 8, WATCH_8_BYTES_WRITTEN)
         deliver = 0
@@ -115,5 +115,5 @@ class Steps:
         _ptrace(POKEUSER, self.pid, DEBUG_REGISTERS + 7 * 8, 0)
 
     def go_on(self):
-        """Lets it run again, untraced."""
+        """Continues untraced."""
         _ptrace(DETACH, self.pid)

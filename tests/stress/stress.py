@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A program that publishes its own counts, run under the shim, and what its report must say then."""
+"""Runs a program that publishes its own counts under the shim, and checks its report."""
 
 import collections
 import contextlib
@@ -21,16 +21,16 @@ PROGRAMS = HERE / "programs"
 KEPT = BUILD / "stress-failures"
 SECONDS = float(os.environ.get("PYSHIM_STRESS_SECONDS") or 30)
 SEED = os.environ["PYSHIM_STRESS_SEED"]
-FULL_SECONDS = 600  # with that much time, everything runs at its full size
+FULL_SECONDS = 600  # with this much time, everything runs at its full size
 FULL = SECONDS >= FULL_SECONDS
-# One interpreter for each engine, where the others would tell nothing new in a short time.
+# One interpreter for each engine. In a short time, others would find nothing new.
 ENGINES = [p for new in (False, True) for p in
            [p for p in PYTHONS if (p.version >= (3, 12)) == new][-1:]]
 SMALL = {"PYSHIM_BUFFER": "64K"}
-ROUNDS, THREADS = 350, 3  # of programs/fixed.py: fills more than a ring of 1M, in all
-PATIENCE = 600 if FULL else 60  # seconds that a loaded machine may take for a fraction of that
+ROUNDS, THREADS = 350, 3  # rounds of programs/fixed.py; all of them fill more than a ring of 1M
+PATIENCE = 600 if FULL else 60  # seconds for work that takes a fraction of it; a loaded machine may need more
 
-# As programs/counted.py has it.
+# The same numbers as in programs/counted.py.
 WORDS_PER_SLOT = 32
 SLOTS = 8
 ABS = WORDS_PER_SLOT - 1
@@ -38,7 +38,8 @@ COUNTED = re.compile(r"([a-z]+)\d*_(\d+)_(\d+)")
 
 
 def scaled(least, full):
-    """A size or a time: `least` at 30 seconds, `full` at FULL_SECONDS, in proportion between them."""
+    """Returns a size or a time: `least` at 30 seconds, `full` at FULL_SECONDS, linear in between.
+    """
     share = min(max((SECONDS - 30) / (FULL_SECONDS - 30), 0), 1)
     return type(full)(least + (full - least) * share)
 
@@ -56,13 +57,13 @@ class Stoppable:
 
 
 class Target(Stoppable):
-    """A running program under the shim, with a folder of its own for its recordings."""
+    """A running program under the shim, with its own folder for recordings."""
 
     def __init__(self, folder, args, env=None, shim=SHIM, **options):
         self.folder = folder
         self.recordings_folder = folder / "recordings"
         self.recordings_folder.mkdir()
-        self._lives, held = os.pipe()  # whoever descends from it holds the other end
+        self._lives, held = os.pipe()  # its descendants hold the other end
         self.errors = folder / "stderr"
         env = {"LD_PRELOAD": str(shim), "PYSHIM_DIR": str(self.recordings_folder), **(env or {})}
         streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, **options}
@@ -81,7 +82,7 @@ class Target(Stoppable):
         return path
 
     def read(self):
-        """The profile, whatever was lost."""
+        """Returns the profile, even if events were lost."""
         out = self.folder / "stats"
         done = run_bare([READER, "-o", out, self.recording], timeout=PATIENCE)
         assert done.status == 0, done
@@ -91,7 +92,7 @@ class Target(Stoppable):
         return self.errors.read_bytes().decode(errors="replace")
 
     def end(self):
-        """Kills it, if it is still there, and waits for its children too -> its status."""
+        """Kills it if it still runs, and waits for it and its children. Returns its status."""
         self.process.kill()
         status = self.process.wait()
         if self._lives is not None:
@@ -111,7 +112,7 @@ class Counted(Target):
             f.truncate(8 * WORDS_PER_SLOT * (SLOTS + 1))
             self._map = mmap.mmap(f.fileno(), 0)
         self.words = memoryview(self._map).cast("Q")
-        # -S: without site, which other tests have, and which takes most of the time to start.
+        # -S: site takes most of the start-up time, and other tests use it.
         args = [python.exe, "-S", PROGRAMS / "counted.py", shared, scenario]
         super().__init__(folder, args, env, shim)
 
@@ -124,7 +125,7 @@ class Counted(Target):
 
 
 class Fixed(Target):
-    """A program that says when its work is done, and ends when it is told to."""
+    """A program that reports when its work is done, and ends on request."""
 
     def __init__(self, folder, python, args, env=None, **options):
         self._ours, theirs = os.pipe()
@@ -135,7 +136,7 @@ class Fixed(Target):
         os.close(go_on)
 
     def is_done(self, seconds):
-        """Whether it has done its work, after so many seconds at most."""
+        """Returns true if it has done its work within this many seconds."""
         return bool(select.select([self._ours], [], [], seconds)[0])
 
     def wait_until_done(self):
@@ -147,7 +148,7 @@ class Fixed(Target):
             assert time.monotonic() < deadline and self.process.poll() is None, self.stderr()
 
     def finish(self, errors=""):
-        """Lets it end -> the profile, by a reader that has nothing to complain of."""
+        """Lets it end. Returns the profile from a reader that reports no loss."""
         self.let_end()
         assert errors is None or self.stderr() == errors
         return read_strictly(self.recording)
@@ -171,7 +172,7 @@ class Fixed(Target):
 
 @contextlib.contextmanager
 def running(kind, folder, *args, **options):
-    """A target in a fresh folder, which is gone when this ends; kept where a check failed."""
+    """A target in a new folder. The folder is removed at the end, and kept after a failed check."""
     target = None
     folder.mkdir()
     try:
@@ -201,7 +202,7 @@ def keep(folder, error):
 
 
 def read_strictly(*recordings, out=None):
-    """The profile, from a reader that has nothing to complain of."""
+    """Returns the profile from a reader that reports no loss."""
     out = out or recordings[0].parent.parent / "stats"
     done = run_bare([READER, "--strict", "-o", out, *recordings], timeout=PATIENCE)
     found = (done.status, done.err.decode(errors="replace"))
@@ -214,14 +215,14 @@ def load(path):
 
 
 def preamble(*recordings, options=()):
-    """What the reader says of the recordings themselves, as text."""
+    """Returns the reader's text on the recordings themselves."""
     done = run_bare([READER, "--check", *options, *recordings], timeout=PATIENCE)
     assert done.err == b"", done
     return done.out.decode()
 
 
 def said(text, pattern):
-    """The sum of the numbers that lines of the preamble give."""
+    """Returns the sum of the numbers in matching lines of the preamble."""
     return sum(int(n) for n in re.findall(pattern, text, re.M))
 
 
@@ -234,8 +235,9 @@ def calls_of(stats, name):
 
 
 def check_conservation(stats, exact=False):
-    """Nothing appears from nowhere: in no function is more time than in what called it, and every
-    call has a caller or none. `exact`: times are counted ticks."""
+    """Checks that time and calls are conserved: no function has more time than its callers, and
+    each call has a caller or is a root. `exact`: times are counted ticks.
+    """
     slack = 0.5e-9 if exact else 1e-6 * sum(v[3] for v in stats.values() if not v[4]) + 1e-12
     roots = [f for f, v in stats.items() if not v[4]]
     selves = sum(v[2] for v in stats.values())
@@ -259,7 +261,7 @@ def assert_same(found, expected, env):
 
 
 def check_counted(stats, words, exact=False):
-    """The report of programs/counted.py against the counts that it published itself."""
+    """Compares the report of programs/counted.py with the counts that it published."""
     got, primitive, known = collections.Counter(), collections.Counter(), {0}
     n_abs = 0
     for (file, line, name), (cc, nc, tt, ct, callers) in stats.items():
@@ -295,7 +297,7 @@ def check_counted(stats, words, exact=False):
 
 
 def check_killed(target, env):
-    """The report of a target that was killed -> the number of calls in it."""
+    """Checks the report of a killed target. Returns its number of calls."""
     assert target.process.returncode == -signal.SIGKILL, (target.process.returncode,
                                                           target.stderr())
     assert target.stderr() == ""
@@ -304,7 +306,7 @@ def check_killed(target, env):
 
 
 def check_between(stats, before, after):
-    """The report of a running target lies between the counts before it and those after it."""
+    """Checks that the report of a running target is between the counts before and after it."""
     got = collections.Counter()
     for f, v in stats.items():
         match = COUNTED.fullmatch(f[2])
@@ -317,7 +319,8 @@ def check_between(stats, before, after):
 
 
 def check_at_most(target):
-    """The report of a target that has lost events: their number is told, and nothing is invented."""
+    """Checks the report of a target that lost events: the loss is reported and nothing is invented.
+    """
     stats = target.read()
     lost = said(preamble(target.recording), LOST)
     got = collections.Counter()
@@ -333,7 +336,7 @@ def check_at_most(target):
 
 
 def check_snapshot(target):
-    """The report of the recording as it is now, while the target is being held."""
+    """Checks the report of the current recording while the target is stopped."""
     folder = target.folder / "now"
     folder.mkdir(exist_ok=True)
     copy = folder / "recording"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Much of something, or for long, or with little space: all of it counts, in bounded memory."""
+"""Many threads or functions, long runs, little space: everything is counted in bounded memory."""
 
 import functools
 import resource
@@ -13,12 +13,12 @@ from stress import (ENGINES, LOST, PATIENCE, PROGRAMS, ROUNDS, SMALL, THREADS, F
 
 
 def size_of(recording):
-    """What the file takes; it is longer, but pages that nobody has touched take nothing."""
+    """Returns the allocated size of the file, without pages that were never written."""
     return recording.stat().st_blocks * 512
 
 
 def run(folder, python, args, env=SMALL, look=size_of):
-    """Runs a program to its end -> its profile and what `look` says of its recording."""
+    """Runs a program to its end. Returns its profile and the result of `look` on its recording."""
     with running(Fixed, folder, python, args, env) as target:
         stats = target.finish()
         check_conservation(stats, exact=env.get("PYSHIM_CLOCK") == "count")
@@ -26,33 +26,34 @@ def run(folder, python, args, env=SMALL, look=size_of):
 
 
 @pytest.mark.parametrize("buffer", ["64K", "64M"])
-def test_short_threads(python, buffer, shim_dir):
-    """A thread goes on in the ring of one that has ended: many threads need the memory of a few."""
+def test_short_threads_reuse_rings(python, buffer, shim_dir):
+    """A thread reuses the ring of an ended one, so many threads need the memory of a few."""
     n = scaled(2000, 10000)
     stats, (size, rings) = run(shim_dir / "threads", python, [PROGRAMS / "one_by_one.py", n, 10],
                                {"PYSHIM_BUFFER": buffer},
                                lambda recording: (size_of(recording), len(Rings(recording).offsets)))
     assert calls_of(stats, "leaf") == 10 * n
     assert calls_of(stats, "thread") == calls_of(stats, "one") == n
-    # A thread says that it is done a moment before it ends: the next has begun by then, now and then.
+    # A thread reports its end a moment early, so the next one may sometimes begin before.
     assert rings <= 16
-    # What is recorded is all there is with 64M; names of threads remain in either case, and space
-    # is reserved for them to become four times as many. So it is for rings, of which four are few.
+    # With 64M the file has the records only. Names of threads remain in both cases. Space is
+    # reserved for four times as many names, and the same for the few rings.
     events = (64 << 10) if buffer == "64K" else n * 40 * 8
     more = max(0, rings - 4) * (96 << 10)
     assert size <= events + 4 * (200 * n + more) + (1 << 20), (size, rings)
 
 
 @pytest.mark.parametrize("calls", [10, 3000])
-def test_times_in_a_used_ring(python, calls, shim_dir):
-    """A clock of the thread's own begins anew in each thread, also where a ring is used again: a
-    function that makes so many calls takes so many ticks."""
+def test_a_reused_ring_starts_a_new_thread_clock(python, calls, shim_dir):
+    """A thread's clock starts at zero, even in a reused ring. A function has as many ticks as
+    calls.
+    """
     stats, size = run(shim_dir / "threads", python,
                       [PROGRAMS / "one_by_one.py", 40, calls], {**SMALL, "PYSHIM_CLOCK": "count"})
     (leaf,) = [v for f, v in stats.items() if f[2] == "leaf"]
     (thread,) = [v for f, v in stats.items() if f[2] == "thread"]
     assert round(leaf[2] * 1e9) == 40 * calls
-    # A tick for each event from its call to its return: of leaf's two each, of release's two.
+    # Each event from call to return is a tick: two for leaf's calls, two for release's.
     assert round(thread[3] * 1e9) == 40 * (2 * calls + 2 + 1)
 
 
@@ -79,8 +80,8 @@ posix.read(0, 1)
 """
 
 
-def test_many_threads_at_once(python, shim_dir):
-    """Each needs two blocks and a table, whatever the budget says; no more than that."""
+def test_threads_at_once_need_two_blocks_and_a_table_each(python, shim_dir):
+    """Each needs two blocks and a table, with any budget, and no more."""
     n = scaled(100, 1000)
     stats, size = run(shim_dir / "threads", python, ["-c", AT_ONCE, n, 3000])
     assert calls_of(stats, "leaf") == 3000 * n
@@ -104,7 +105,7 @@ posix.read(0, 1)
 
 
 @pytest.mark.parametrize("labels", [1, 100])
-def test_code_that_comes_and_goes(python, labels, shim_dir):
+def test_code_that_comes_and_goes_needs_bounded_memory(python, labels, shim_dir):
     n = scaled(10000, 1000000)
     stats, size = run(shim_dir / "code", python, ["-c", COMPILED, n, labels])
     made = {f: v for f, v in stats.items() if f[2].startswith("made")}
@@ -132,8 +133,8 @@ posix.read(0, 1)
 """
 
 
-def test_long_runs(python, shim_dir):
-    """Ten times as long, as large a file."""
+def test_long_runs_make_no_larger_file(python, shim_dir):
+    """A run of ten times the length makes a file of the same size."""
     shortest = scaled(0.2, 60.0 if python in ENGINES else 6.0)
     sizes = []
     for times in (1, 10):
@@ -150,13 +151,14 @@ def test_long_runs(python, shim_dir):
 
 
 def limit_files(size):
-    """What a full file system is to the shim, for this process alone."""
+    """Simulates a full file system for this process only."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @pytest.mark.parametrize("threads", [0, THREADS])
-def test_no_space_for_the_buffer(python, threads, shim_dir):
-    """Less space than PYSHIM_BUFFER is a smaller buffer: it is folded, and nothing is lost."""
+def test_too_little_space_for_the_buffer_loses_nothing(python, threads, shim_dir):
+    """With less space than PYSHIM_BUFFER the buffer is smaller. It is folded, and nothing is lost.
+    """
     args = [PROGRAMS / "fixed.py", 4 * ROUNDS * (1 + THREADS) // (1 + threads), threads]
     all_stats = []
     for size in (1 << 30, 6 << 20):
@@ -184,8 +186,8 @@ posix.read(0, 1)
 """
 
 
-def test_no_space_for_tables(python, shim_dir):
-    """More functions than there is space for: what is lost is counted, by its cause."""
+def test_lack_of_space_for_tables_is_counted(python, shim_dir):
+    """There are more functions than space. The loss is counted by its cause."""
     texts, all_stats = [], []
     for size in (1 << 30, 1 << 20):
         with running(Fixed, shim_dir / "full", python, ["-c", MANY], SMALL,
@@ -235,7 +237,8 @@ many([made(i, "lifted") for i in range(100)])
 """
 
 
-def test_space_for_names_when_a_limit_is_lifted(python, run_shim):
+def test_names_are_written_after_a_limit_is_lifted(python, run_shim):
+    """Names are written after the limit is lifted."""
     limited = ["sh", "-c", 'ulimit -S -f 4096; exec "$@"', "sh", python.exe, "-S", "-c", LIFTED]
     done = run_shim(limited, env=SMALL)
     text = preamble(done.recording)
@@ -244,8 +247,10 @@ def test_space_for_names_when_a_limit_is_lifted(python, run_shim):
     assert made == [10] * 100
 
 
-def test_no_space_for_names(python, run_shim):
-    """Functions for which none is left are one, and counted, each once; those of a child that has space have names."""
+def test_functions_without_space_for_names_are_counted(python, run_shim):
+    """Functions without space for a name share one entry, and each is counted once. Functions of a
+    child with space have names.
+    """
     limited = ["sh", "-c", 'ulimit -S -f 4096; exec "$@"', "sh", python.exe, "-S", "-c", NAMELESS]
     done = run_shim(limited, env=SMALL)  # 2 MiB
     assert len(done.recordings) == 2, done.recordings

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whatever the end, and however many processes: every call of every process is there, with its name.
-
-Also, nothing that the program prints and no status is another than without the shim.
+"""All ways to end, and process trees: every call of every process is recorded, with its name.
+Output and status are the same as without the shim.
 """
 
 import collections
@@ -14,7 +13,7 @@ from integration import run_bare
 from stress import (HERE, PATIENCE, PROGRAMS, SMALL, Counted, calls_of, check_conservation,
                     check_counted, preamble, read_strictly, running, said)
 
-# How it ends: the calls of leaf() in each recording, and whether frames are open at the end.
+# Way to end: the calls of leaf() in each recording, and true if frames are open at the end.
 ENDS = {
     "return_": ([1000], False),
     "sys_exit": ([1000], False),
@@ -41,7 +40,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-def test_end(python, how, run_shim, shim_dir, tmp_path):
+def test_every_way_to_end_keeps_all_calls(python, how, run_shim, shim_dir, tmp_path):
     args = [python.exe, "-S", PROGRAMS / "ends.py", how]
     bare = run_bare(args)
     done = run_shim(args, status=bare.status)
@@ -55,7 +54,7 @@ def test_end(python, how, run_shim, shim_dir, tmp_path):
     text = preamble(done.recordings[0])
     found = bool(said(text, r"^  (\d+) calls? w(?:as|ere) running at the end"))
     assert has_open in (found, None), text
-    if has_open is None:  # four threads with four calls each: running at the end, or at that of their thread
+    if has_open is None:  # four threads with four calls each, open at the end of the recording or of their thread
         ended = re.search(r"(\d+) at the end, (\d+) at a gap, a pause or the end of their thread", text)
         assert int(ended[1]) + int(ended[2]) >= 16, text
     if len(calls) > 1:
@@ -63,8 +62,10 @@ def test_end(python, how, run_shim, shim_dir, tmp_path):
         assert calls_of(stats, "leaf") == sum(calls)
 
 
-def test_daemons_that_count(python, shim_dir):
-    """Threads in the midst of calls, generators and exceptions when the interpreter goes away."""
+def test_daemon_threads_at_finalization_keep_all_calls(python, shim_dir):
+    """Threads are in the middle of calls, generators and exceptions when the interpreter is
+    finalized.
+    """
     for n in range(3):
         with running(Counted, shim_dir / ("daemons-%s-%d" % (python.tag, n)), python, "daemons",
                      SMALL) as target:
@@ -89,7 +90,7 @@ def rounds(tmp_path_factory):
 
 
 @pytest.mark.parametrize("n", [1, 2, 10])
-def test_finalized_and_initialized_again(python, n, rounds, run_shim, tmp_path):
+def test_a_reinitialized_interpreter_keeps_all_calls(python, n, rounds, run_shim, tmp_path):
     prefix, library = libpython(python)
     if not os.path.exists(library):
         pytest.skip("%s has no shared libpython" % python.tag)
@@ -110,8 +111,9 @@ TREES.remove("leaf")
 
 
 @pytest.mark.parametrize("how", TREES)
-def test_tree(python, how, run_shim, tmp_path):
-    """The calls of every process, told apart and added up; each knows its parent and its command."""
+def test_every_process_of_a_tree_keeps_all_calls(python, how, run_shim, tmp_path):
+    """The calls are separated by process and added up. Each process has its parent and its command.
+    """
     args = [python.exe, "-S", "-W", "ignore", PROGRAMS / "trees.py", how]
     done = run_shim(args, env=SMALL)
     assert done.err == b""
@@ -126,8 +128,8 @@ def test_tree(python, how, run_shim, tmp_path):
         assert calls_of(stats, "leaf") == calls[pid], (pid, parent, n)
         text = preamble(by_pid[pid][-1])
         assert "process %d" % pid in text, text
-        # The parent of a daemon may end before or after it looks.
+        # The parent of a daemon may end before or after the daemon reads its PID.
         assert said(text, r", child of (\d+)") == parent or how.startswith("daemon"), text
         assert "  command: %s -S " % python.exe in text or "multiprocessing" in text, text
-    # Those that say nothing, such as the helpers of multiprocessing, call nothing of ours.
+    # Processes that print nothing, such as helpers of multiprocessing, call none of our functions.
     assert calls_of(read_strictly(*done.recordings, out=tmp_path / "stats"), "leaf") == sum(calls.values())

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Killed at any instant, a recording has every event but the one that was being written, with names.
+"""After a kill at any moment, a recording has every event, with names, except the one that was
+being written.
 
 The program (programs/counted.py) publishes its own counts at every call. Half of the time it is
-killed at random, half of it at the places that the shim's sources name by KILLPOINT("..."), in a
-build that has them (make KILLPOINTS=1). A name that is added is tested from then on.
+killed at random, the other half at the kill points that the shim's sources name by
+KILLPOINT("..."), in a build that has them (make KILLPOINTS=1). New kill points are tested
+automatically.
 """
 
 import random
@@ -23,10 +25,10 @@ SCENARIOS = ["calls", "mix", "threads", "short_threads", "forks"]
 POINTS = sorted({name for folder in ("shim", "include/pyprof") for path in (ROOT / folder).rglob("*.[ch]")
                  for name in re.findall(r'\b(?:KILLPOINT|PYPROF_TESTPOINT)\("([^"]+)"\)',
                                         path.read_text())})
-# {kill point: why no run of this file gets there}
-OF_THE_COUNTER = {"half-a-pair"}  # reached with no other clock
+# {kill point: the reason why no run of this file reaches it}
+OF_THE_COUNTER = {"half-a-pair"}  # reached with this clock only
 UNREACHED = {}
-# What a kill point is looked for in, one after the other: scenario, settings, with a live reader.
+# Ways to reach a kill point, tried in turn: scenario, settings, with a live reader.
 WAYS = [
     ("mix", {"PYSHIM_BUFFER": "64K"}, False),
     ("short_threads", {"PYSHIM_BUFFER": "64K"}, False),
@@ -44,7 +46,7 @@ def settings(rng):
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_random(python, scenario, shim_dir, tally):
+def test_a_kill_at_a_random_time_keeps_every_event(python, scenario, shim_dir, tally):
     deadline = time.monotonic() + SECONDS / 2 / len(PYTHONS) / len(SCENARIOS)
     for n in range(1 << 30):
         rng = random.Random("%s %s %s %d" % (SEED, python.tag, scenario, n))
@@ -65,7 +67,9 @@ def test_random(python, scenario, shim_dir, tally):
 
 
 def attempt(folder, python, way, point, count, seconds):
-    """Runs until the kill point is passed for the count'th time -> whether it was, in time."""
+    """Runs until the kill point is passed for the count'th time. Returns true if that happened in
+    time.
+    """
     scenario, env, with_reader = way
     env = {**env, "PYSHIM_KILL": "%s:%d" % (point, count)}
     with running(Counted, folder, python, scenario, env, shim=KILL_SHIM) as target:
@@ -86,7 +90,7 @@ _way_to = {}
 
 
 def find_way(folder, python, point):
-    """The first way that gets to a kill point; which one it is does not depend on the interpreter."""
+    """Returns the first way that reaches a kill point. It does not depend on the interpreter."""
     if point not in _way_to:
         for i, way in enumerate(WAYS):
             if attempt(folder / ("find-%s-%d" % (point, i)), python, way, point, 1, 5):
@@ -95,7 +99,7 @@ def find_way(folder, python, point):
     return _way_to.get(point)
 
 
-def test_points_are_compiled_in():
+def test_kill_points_are_in_the_test_build_only():
     assert POINTS
     strings = KILL_SHIM.read_bytes()
     assert [p for p in POINTS if p.encode() + b"\0" not in strings] == [], "make KILLPOINTS=1"
@@ -103,7 +107,7 @@ def test_points_are_compiled_in():
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_point(python, point, shim_dir, tally):
+def test_a_kill_at_a_kill_point_keeps_every_event(python, point, shim_dir, tally):
     if point in UNREACHED:
         pytest.skip(UNREACHED[point])
     deadline = time.monotonic() + SECONDS / 2 / len(PYTHONS) / len(POINTS)
@@ -117,7 +121,7 @@ def test_point(python, point, shim_dir, tally):
                           point, count, 1 if n else PATIENCE)
         assert reached or n, "KILLPOINT(\"%s\") was not reached in %d seconds" % (point, PATIENCE)
         tally(("aimed kills, " if reached else "random kills, ") + python.tag)
-        # As far into the run as the place is passed within the second.
+        # The count is that of passes within the first second.
         most = min(most * 2, 1 << 20) if reached else max(most // 2, 1)
         if time.monotonic() > deadline:
             break
@@ -128,9 +132,10 @@ def test_point(python, point, shim_dir, tally):
 
 @pytest.mark.parametrize("point", [p for p in POINTS if p not in UNREACHED])
 @pytest.mark.parametrize("stepped", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
-def test_steps(stepped, point, shim_dir, tally):
-    """What a kill at this very instruction would leave: from a kill point on, at each instruction at
-    first, and then at every few hundred, through the fold of a block and beyond."""
+def test_a_kill_at_any_instruction_keeps_every_event(stepped, point, shim_dir, tally):
+    """Checks the state that a kill at each instruction would leave. Steps from a kill point on,
+    first each instruction, then every few hundred, through the fold of a block and beyond.
+    """
     reason = steps.unavailable()
     if reason:
         pytest.skip(reason)

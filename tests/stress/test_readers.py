@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A reader that folds in the target's stead may stop or die at any instant, and so may the target."""
+"""A reader that folds instead of the target may stop or die at any moment, and so may the target.
+"""
 
 import collections
 import random
@@ -16,11 +17,11 @@ from stress import (ENGINES, FULL, PATIENCE, SECONDS, SEED, SMALL, Counted, Stop
                     scaled, wait_for)
 
 COUNTING = {**SMALL, "PYSHIM_CLOCK": "count"}
-MOST_STEPS = 200000  # more than it takes to take a table over and to fold a block
+MOST_STEPS = 200000  # more than enough to take a table over and to fold a block
 
 
 class Reader(Stoppable):
-    """pyshim-read --wait on a target; it ends with this."""
+    """pyshim-read --wait on a target. It ends with the block."""
 
     def __init__(self, target):
         self.args = [READER, "--wait", "-o", target.folder / "waited", target.recording]
@@ -36,7 +37,7 @@ class Reader(Stoppable):
 
 
 class Changes:
-    """Counts how often the fold table of the only ring is found changed."""
+    """Counts the changes of the fold table of the only ring."""
 
     def __init__(self, target, enough):
         self._rings = Rings(target.recording)
@@ -58,7 +59,7 @@ class Changes:
 
 
 def until_reader_has_folded(target):
-    """The rings, once the reader does what the target would have to."""
+    """Waits for the reader to fold instead of the target. Returns the rings."""
     rings = Rings(target.recording)
     deadline = time.monotonic() + PATIENCE
     seen = set()
@@ -70,7 +71,7 @@ def until_reader_has_folded(target):
 
 
 def stop_with_claim(reader, target):
-    """Stops both at a moment at which the reader holds the claim of the only ring."""
+    """Stops both while the reader holds the claim of the only ring."""
     rings = until_reader_has_folded(target)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -85,7 +86,7 @@ def stop_with_claim(reader, target):
 
 
 def rounds(name, python, least=1):
-    """Numbers and their random choices, for as long as there is time."""
+    """Yields numbers with their random choices until the time is up."""
     deadline = time.monotonic() + SECONDS / 60
     for n in range(1 << 30):
         yield n, random.Random("%s %s %s %d" % (SEED, name, python.tag, n))
@@ -93,8 +94,8 @@ def rounds(name, python, least=1):
             break
 
 
-def test_both_killed(python, shim_dir, tally):
-    """Target and reader at work, and killed one after the other."""
+def test_killing_target_and_reader_keeps_every_event(python, shim_dir, tally):
+    """Both are working and are killed one after the other."""
     for n, rng in rounds("both", python):
         with running(Counted, shim_dir / ("both-%s-%d" % (python.tag, n)), python,
                      rng.choice(["calls", "mix", "threads"]), COUNTING) as target:
@@ -109,8 +110,8 @@ def test_both_killed(python, shim_dir, tally):
         tally("kills of a target and its reader")
 
 
-def test_reader_sees_the_end(python, shim_dir, tally):
-    """What a reader that waited reports of a target that was killed is what one finds later."""
+def test_a_waiting_reader_reports_the_same_as_a_later_one(python, shim_dir, tally):
+    """A waiting reader's report of a killed target equals a later one."""
     for n, rng in rounds("end", python):
         with running(Counted, shim_dir / ("end-%s-%d" % (python.tag, n)), python,
                      rng.choice(["calls", "mix", "threads"]), COUNTING) as target:
@@ -125,8 +126,8 @@ def test_reader_sees_the_end(python, shim_dir, tally):
 
 
 @pytest.mark.parametrize("reaped", [True, False])
-def test_reader_killed_with_the_claim(python, reaped, shim_dir):
-    """The target takes back what a dead reader held, whether or not anyone has collected it."""
+def test_the_claim_of_a_killed_reader_is_taken_back(python, reaped, shim_dir):
+    """The target takes the claim of a dead reader, even while that is a zombie."""
     with running(Counted, shim_dir / ("claim-" + python.tag), python, "calls", COUNTING) as target:
         target.wait_until_ready()
         with Reader(target) as reader:
@@ -140,8 +141,8 @@ def test_reader_killed_with_the_claim(python, reaped, shim_dir):
         check_killed(target, COUNTING)
 
 
-def test_reader_stopped_with_the_claim(python, shim_dir):
-    """While a reader stands still in the midst of a fold, the target goes on, beyond its budget."""
+def test_a_stopped_reader_does_not_stop_the_target(python, shim_dir):
+    """The reader is stopped in the middle of a fold. The target continues beyond its budget."""
     with running(Counted, shim_dir / ("stopped-" + python.tag), python, "calls", COUNTING) as target:
         target.wait_until_ready()
         with Reader(target) as reader:
@@ -155,8 +156,8 @@ def test_reader_stopped_with_the_claim(python, shim_dir):
         check_killed(target, COUNTING)
 
 
-def test_reader_stopped_for_good(python, shim_dir):
-    """What is beyond that is lost, and counted; all else is there."""
+def test_a_reader_stopped_forever_causes_counted_losses(python, shim_dir):
+    """Events beyond that space are lost and counted; all others are recorded."""
     with running(Counted, shim_dir / ("stopped-" + python.tag), python, "calls", COUNTING) as target:
         target.wait_until_ready()
         with Reader(target) as reader:
@@ -172,8 +173,8 @@ def test_reader_stopped_for_good(python, shim_dir):
 
 @pytest.mark.parametrize("beside_another", [False, True])
 @pytest.mark.parametrize("looked_at", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
-def test_looking_on(looked_at, beside_another, shim_dir, tally):
-    """Whoever reads a live recording, while the target folds or a reader does, sees all there is."""
+def test_readers_of_a_live_recording_see_every_event(looked_at, beside_another, shim_dir, tally):
+    """Readers of a live recording see all events while the target or another reader folds."""
     with running(Counted, shim_dir / ("looking-on-" + looked_at.tag), looked_at,
                  "calls_in_threads", SMALL) as target:
         target.wait_until_ready()
@@ -196,8 +197,9 @@ def test_looking_on(looked_at, beside_another, shim_dir, tally):
 
 
 def catch_folding(target, rng):
-    """A reader in the midst of folding a block, stopped at some instruction, while the target stands
-    still too -> (reader, the rings)."""
+    """Stops a reader at some instruction of folding a block, with the target stopped too. Returns
+    (reader, the rings).
+    """
     reader = Reader(target)
     try:
         rings = until_reader_has_folded(target)
@@ -206,7 +208,7 @@ def catch_folding(target, rng):
         assert traced.step_until(lambda: rings.holder(0) != reader.process.pid, MOST_STEPS)
         target.go_on()
         for _ in range(20):
-            # Meanwhile the target fills its ring, and makes the table larger if the reader asks for it.
+            # Meanwhile the target fills its ring, and enlarges the table on the reader's request.
             wait_for_words(target, 5000)
             target.stop()
             if traced.step_until(lambda: rings.holder(0) == reader.process.pid, MOST_STEPS // 10):
@@ -221,8 +223,10 @@ def catch_folding(target, rng):
 
 
 @pytest.mark.parametrize("stepped", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
-def test_reader_killed_in_a_fold(stepped, shim_dir, tally):
-    """The reader dies at any instruction of a fold; the target undoes what is half done, and goes on."""
+def test_a_reader_killed_in_a_fold_loses_nothing(stepped, shim_dir, tally):
+    """The reader dies at any instruction of a fold. The target undoes the partial fold and
+    continues.
+    """
     skip_without_steps()
     for n, rng in rounds("fold", stepped):
         with running(Counted, shim_dir / ("fold-%s-%d" % (stepped.tag, n)), stepped, "mix",
@@ -239,8 +243,8 @@ def test_reader_killed_in_a_fold(stepped, shim_dir, tally):
 
 
 @pytest.mark.parametrize("stepped", PYTHONS if FULL else ENGINES, ids=lambda p: p.tag)
-def test_target_killed_in_an_undo(stepped, shim_dir, tally):
-    """The target is killed at any instruction of undoing what a reader has left half done."""
+def test_a_target_killed_in_an_undo_loses_nothing(stepped, shim_dir, tally):
+    """The target is killed at any instruction while it undoes a reader's partial fold."""
     skip_without_steps()
     for n, rng in rounds("undo", stepped):
         with running(Counted, shim_dir / ("undo-%s-%d" % (stepped.tag, n)), stepped, "calls",
@@ -257,7 +261,8 @@ def test_target_killed_in_an_undo(stepped, shim_dir, tally):
 
 
 def check_changes(target, traced, most):
-    """Steps on for a while, and looks at the recording whenever it has changed -> how often."""
+    """Steps for a while, and checks the recording after each change. Returns the number of changes.
+    """
     changes = Changes(target, most)
 
     def check():

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Whatever the ring's size, the policy and the readers: the same calls, the same edges and, where the
-clock counts events, the same times."""
+"""Any ring size, overflow policy and readers give the same calls, the same edges and, if the clock
+counts events, the same times.
+"""
 
 import contextlib
 import itertools
@@ -29,14 +30,14 @@ def run_fixed(folder, python, args, env, attach=None):
 
 
 def check_growing(profiles):
-    """No count that a live reader saw is higher than what a later one sees."""
+    """No count in a live read is higher than in a later one."""
     for earlier, later in zip(profiles, profiles[1:]):
         fewer = [(f, v[1], later.get(f, v)[1]) for f, v in earlier.items()
                  if f not in later or v[1] > later[f][1]]
         assert not fewer, fewer[:3]
 
 
-# Readers of a live recording, which come back with what they have seen when the work is done.
+# Readers of a live recording. They return their counts when the work is done.
 
 
 def never(target):
@@ -59,7 +60,7 @@ def looking_on(target):
 
 
 def held_up(target):
-    """Looks on, and stands still in the midst of it while the target folds on."""
+    """Reads, and stops in the middle while the target continues to fold."""
     rng = random.Random(SEED)
     seen = []
     target.wait_until_readable()
@@ -79,7 +80,7 @@ def held_up(target):
 
 @contextlib.contextmanager
 def consumer(target):
-    """The reader that folds in the target's stead until the target ends."""
+    """The reader that folds instead of the target until the target ends."""
     with subprocess.Popen([READER, "--wait", "--strict", "-o", target.folder / "waited",
                            target.recording], stderr=subprocess.PIPE) as process:
         try:
@@ -101,7 +102,7 @@ def all_the_time(target):
 
 
 def held_up_beside_another(target):
-    """Looks on while another one folds."""
+    """Reads while another reader folds."""
     target.wait_until_readable()
     with consumer(target) as other:
         seen = held_up(target)
@@ -111,7 +112,7 @@ def held_up_beside_another(target):
 
 
 def killed_and_again(target):
-    """Folds, is killed at any time, stays a zombie for a while, and is followed by the next."""
+    """Folds, is killed at any time, stays a zombie for a while, and is replaced by another."""
     rng = random.Random(SEED)
     target.wait_until_readable()
     while not target.is_done(0):
@@ -137,7 +138,7 @@ _reference = {}
 
 
 def reference(python, folder):
-    """The profile of a run that never fills its ring and that nobody reads."""
+    """The profile of a run that never fills its ring and has no reader."""
     if python not in _reference:
         env = {"PYSHIM_BUFFER": "64M", "PYSHIM_CLOCK": "count"}
         stats = run_fixed(folder / "reference", python,
@@ -153,8 +154,9 @@ def events_of(stats):
 
 
 def combinations(attach, python):
-    """[(buffer, policy, clock)]; without full time, few of those that wait for readers that are not
-    there, which takes a second and more for each thread."""
+    """Returns [(buffer, policy, clock)]. In a short run, few of them wait for absent readers,
+    because each thread waits a second or more.
+    """
     if FULL:
         return list(itertools.product(BUFFERS, ("fold", "block"), ("count", "wall")))
     chosen = [(buffer, "fold", "count") for buffer in BUFFERS] + [("64K", "fold", "wall")]
@@ -164,7 +166,7 @@ def combinations(attach, python):
 
 
 @pytest.mark.parametrize("attach", READERS)
-def test_rings_and_readers(python, attach, shim_dir, tally):
+def test_every_ring_and_reader_gives_the_same_totals(python, attach, shim_dir, tally):
     expected = reference(python, shim_dir)
     for buffer, policy, clock in combinations(attach, python):
         env = {"PYSHIM_BUFFER": buffer, "PYSHIM_OVERFLOW": policy, "PYSHIM_CLOCK": clock}
@@ -176,9 +178,9 @@ def test_rings_and_readers(python, attach, shim_dir, tally):
         tally("runs with the same totals")
 
 
-# A ring that is full and loses
+# A full ring that loses events
 
-# Programs for test_drop: a full buffer is met by one thread, by several, and by those that come later.
+# Programs for the test below. A full buffer is met by one thread, by several, and by later ones.
 DROPPING = {
     "one thread": [PROGRAMS / "fixed.py", 4 * ROUNDS, 0],
     "threads": [PROGRAMS / "fixed.py", ROUNDS, THREADS],
@@ -189,8 +191,8 @@ DROPPING = {
 
 @pytest.mark.parametrize("program", DROPPING)
 @pytest.mark.parametrize("buffer", ["64K", "1M"])
-def test_drop(python, buffer, program, shim_dir):
-    """What is reported and what was lost add up to what a run has that loses nothing."""
+def test_reported_and_lost_events_add_up(python, buffer, program, shim_dir):
+    """The reported and the lost events add up to those of a run without losses."""
     texts, all_stats = [], []
     for policy, size in (("fold", "64M"), ("drop", buffer)):
         env = {"PYSHIM_BUFFER": size, "PYSHIM_OVERFLOW": policy, "PYSHIM_CLOCK": "count"}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """sympy: polynomial rings, determinants, logic and number theory.
 
-sympy iterates over sets of classes, hence in the order of their addresses, when it is imported and
+sympy iterates over sets of classes, in the order of their addresses, when it is imported and
 whenever it asks an assumption of a symbol: no two runs make the same calls. So it is imported
 before the program begins, and nothing here asks.
 """

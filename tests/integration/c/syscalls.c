@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * usage: syscalls trace FILE COMMAND...	run COMMAND, write the numbers of its system calls
- *        syscalls allow FILE COMMAND...	run COMMAND under a seccomp filter that kills for others
+ *        syscalls allow FILE COMMAND...	run COMMAND, kill it for other system calls
  *        syscalls after MARK FILE COMMAND...	as `trace`, from the first call of number MARK on
  *
  * Includes threads and children. Exit status: that of COMMAND; 125 if this machine does not permit

@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""counted.py SHARED SCENARIO: publishes how often each of its functions was called, at every call.
+"""counted.py SHARED SCENARIO: publishes the number of calls of each of its functions, at every
+call.
 
-SHARED is a file of 64-bit words. A function of the name KIND_WORD_SLOT adds 1 to that word as the
-first thing it does, each time that it is called or resumed; a thread runs the functions of one slot.
-So whenever this process ends, what was called stands in the file, but for the one call that each
-thread may have begun and not counted yet.
+SHARED is a file of 64-bit words. A function named KIND_WORD_SLOT first adds 1 to that word, each
+time it is called or resumed. A thread runs the functions of one slot. So whenever this process
+ends, the file has all calls, except for the one call that each thread may have begun but not yet
+counted.
 
-Words of a slot beside those in names: a `rec` has its primitive calls in the next word, and the last
-word holds how often abs() was about to be called. Word 0 becomes 1 when everything has run once.
+Further words of a slot: the word after that of a `rec` has its primitive calls, and the last word
+has the number of calls of abs() about to be made. Word 0 becomes 1 when everything has run once.
 """
 
 import itertools
@@ -39,12 +40,12 @@ def make(kind, slot, text, i, n=""):
     space = {"c": c}
     text = text.replace("NAME", name).replace("[I", "[%d" % i)
     exec(compile(text, "<%s>" % kind, "exec"), space)
-    # One that calls itself must find itself; any other is to be gone when it is dropped.
+    # A recursive function must find itself; any other must be freed when it is dropped.
     return space[name] if kind == "rec" else space.pop(name)
 
 
 class Slot:
-    """The functions of one slot, and what a thread does with them."""
+    """The functions of one slot, and the work of its thread."""
 
     def __init__(self, number):
         self.number = number
@@ -56,7 +57,7 @@ class Slot:
         next(self.going_on)
 
     def make(self, kind, k, n=""):
-        """One that is compiled, called once and dropped."""
+        """Returns a function that is compiled, called once and dropped."""
         make(kind, self.number, "def NAME(): c[I] += 1", self.base + k, n)()
 
     def calls(self):
@@ -133,14 +134,14 @@ def calls_in_threads():
 
 
 def daemons():
-    """Ends, and leaves the others behind in whatever they do."""
+    """Ends while the daemon threads are still working."""
     for i in threads():
         yield
         return
 
 
 def forks():
-    """Children come and go; the words of theirs are those of slots 1 to 3."""
+    """Children start and end. Their words are those of slots 1 to 3."""
     slots = [Slot(i) for i in range(4)]
     for n in itertools.count():
         pid = os.fork()
@@ -165,7 +166,7 @@ def short_threads():
         yield
 
 
-signal.alarm(120)  # whoever should kill this may have died
+signal.alarm(120)  # the process that should kill this one may have died
 sys.setswitchinterval(1e-4)
 for _ in globals()[sys.argv[2]]():
     c[0] = 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""ends.py HOW: calls leaf() 1000 times, and ends in the way that it is told."""
+"""ends.py HOW: calls leaf() 1000 times and ends in the given way."""
 
 import os
 import signal
@@ -99,7 +99,7 @@ def execv_something_else():
 
 
 def daemons():
-    """Threads that are still at it when the interpreter goes away."""
+    """Daemon threads that still work when the interpreter is finalized."""
     started = []
 
     def work(number):
@@ -114,7 +114,7 @@ def daemons():
 
 
 def non_daemons():
-    """Threads that Python waits for at its end."""
+    """Threads that Python joins at its end."""
     for i in range(4):
         threading.Thread(target=branch, args=(1000,)).start()
 

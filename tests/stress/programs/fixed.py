@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""fixed.py ROUNDS THREADS: always the same calls, in the main thread and in others.
+"""fixed.py ROUNDS THREADS: always makes the same calls, in the main thread and in others.
 
-Says "." on its standard output when all is done, and ends when its standard input does: whoever
-runs it has a look at the recording in between. Uses nothing whose calls depend on the moment, such
-as threading's waiting.
+Prints "." when the work is done, and ends when its standard input ends. Until then the test can
+inspect the recording. Uses nothing whose calls depend on timing, such as threading's waits.
 """
 
 import _thread
@@ -116,7 +115,7 @@ def main(rounds, threads):
 
 sys.setswitchinterval(1e-3)
 main(int(sys.argv[1]), int(sys.argv[2]))
-# Until the last thread has returned as well. No event: _count is called by C code.
+# Waits for the last thread. No event: C code calls _count.
 for count in iter(_thread._count, 0):
     pass
 posix.write(1, b".")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""one_by_one.py THREADS CALLS: threads that come one after the other. Ends as fixed.py does."""
+"""one_by_one.py THREADS CALLS: runs threads one after the other. Ends as fixed.py does."""
 
 import _thread
 import posix

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""trees.py HOW: a tree of processes, each of which calls leaf() so many times and says so.
+"""trees.py HOW: a tree of processes. Each calls leaf() some times and prints "PID PARENT CALLS".
 
-Says a line "PID PARENT CALLS" for each process. `child N` is what a process that is started anew does.
+`child N` is the command of a newly started process.
 """
 
 import os
@@ -26,7 +26,7 @@ def say(n):
 
 
 def work(n):
-    """All of a child's calls, where it makes no others."""
+    """Makes all calls of a child that makes no others."""
     say(n)
     call(n)
 
@@ -56,7 +56,7 @@ def fork():
 
 
 def fork_and_return():
-    """The child leaves through the frames that were open when it was forked."""
+    """The child returns through the frames that were open at the fork."""
     call(10)
     pid = os.fork()
     call(20)
@@ -158,7 +158,7 @@ def posix_spawn():
 
 
 def subprocess_():
-    """By vfork, where the interpreter does that."""
+    """Uses vfork, if the interpreter does."""
     for i in range(5):
         call(2)
         subprocess.run([*CHILD, str(500 + i)], check=True)

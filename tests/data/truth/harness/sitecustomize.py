@@ -9,8 +9,8 @@ imported modules and one end of the process, and nothing has to be filtered out 
 Repeatable: no cyclic collection but those asked for, and a thread runs until it blocks. The code
 of threading.Event asks "has it been set?" and waits only if not, so its calls depend on who runs.
 
-The recording begins with the call of the <module> whose globals are __main__'s and goes on to the
-end of the process. A file TRUTH_OUT.START.end (START: the monotonic clock) is written
+The recording begins with the call of the <module> whose globals are __main__'s and continues to
+the end of the process. A file TRUTH_OUT.START.end (START: the monotonic clock) is written
 - at a call that may end the process (posix._exit, abort, kill, execv, execve), with what is open,
 - each time that the main thread has nothing running any more after __main__: at its return, after
   threading._shutdown, after each atexit function, after each finalizer. The last one stays.
@@ -25,8 +25,8 @@ A key is the identity of a code object (kept alive) or the address of a C functi
 A forked child starts over with the stack of the thread that forked: its open calls make further
 calls of the same function recursive, but are not counted themselves.
 
-What this module adds to the run: start_new_thread becomes a Python function, so that each thread
-is profiled from its first frame. Events of its code objects (own) are dropped, but for the call
+This module changes the run: start_new_thread becomes a Python function, so that each thread
+is profiled from its first frame. Events of its code objects (own) are dropped, except for the call
 of the real start_new_thread. A C function given to start_new_thread is called by C (a partial
 object), as it is without this module, so it makes no event. Threads of other origin are not seen.
 """
@@ -50,7 +50,7 @@ class _Pointer(_ctypes._SimpleCData):
 
 
 def _label_of_c(function, m_self, pointer=_Pointer.from_address):
-    """What _lsprof.c's normalizeUserObj makes of a PyCFunctionObject."""
+    """The label that _lsprof.c's normalizeUserObj gives a PyCFunctionObject."""
     name, module = function.__name__, function.__module__
     if not m_self:
         return "<%s>" % name if module in (None, "builtins") else "<%s.%s>" % (module, name)
