@@ -2,8 +2,8 @@
 """Finds the interpreters to test and to measure: every CPython from 3.8 on that has a GIL, and
 separately those without one.
 
-Uses PYTHONS (separated by blanks or colons) if set, else PATH, the usual places and pyenv. A name
-in PYTHONS that is no such interpreter is an error. Needs the standard library only.
+Uses PYTHONS (separated by blanks or colons) if set, else PATH, the usual places and pyenv. Any
+other name in PYTHONS is an error. Needs the standard library only.
 
 Run as a program, it prints the interpreters and the missing versions.
 """

@@ -4,7 +4,7 @@
 # Completion in bash for pyshim and pyshim-read. Installed under both names where bash-completion
 # looks for them; without it, `source` this file. The programs list their options themselves.
 
-# _pyshim_words PATTERN LIST: adds those of the list that begin so.
+# _pyshim_words BEGUN LIST: adds the words of the list that begin so.
 _pyshim_words() {
     mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$2" -- "$1")
 }

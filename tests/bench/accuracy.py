@@ -5,13 +5,13 @@
         "version": [3, 12, 1], "calibration": TEXT,
         "works": {NAME: [{MODE: SAMPLE, ...}, ...]}}}}      a list of rounds
 
-A sample is {"runs": [ns, ...], "parts": {NAME: [ns, ...]}}: the time of each run, and of its parts. In
-mode `bare` the process's own clock measures them. In the others they are cumulative times of the
+A sample is {"runs": [ns, ...], "parts": {NAME: [ns, ...]}}: the time of each run, and of its parts.
+In mode `bare` the process's own clock measures them. In the others they are cumulative times of the
 profile, and self times for "spin_...".
 
-Times are elapsed times, as in profiles. Other work on the machine makes them longer at any time, so each
-process makes many short runs and the least one counts, on both sides. Some processes are faster or
-slower than others in all of their runs, so the median of the rounds counts.
+Times are elapsed times, as in profiles. Other work on the machine makes them longer at any time, so
+each process makes many short runs and the least one counts, on both sides. Some processes are
+faster or slower than others in all of their runs, so the median of the rounds counts.
 """
 
 import json

@@ -3,9 +3,9 @@
        accuracy_target.py calibrate WORK SECONDS
 
 The process that tools/bench-accuracy measures. Calls a workload once to warm up, and then REPEATS
-times, each time from another function, run_0, run_1, ..., so that a profile separates the runs. Prints
-JSON: the ns of each run by the process's own clock and, on request, the times of cProfile in the form
-of times_of().
+times, each time from another function, run_0, run_1, ..., so that a profile separates the runs.
+Prints JSON: the ns of each run by the process's own clock and, on request, the times of cProfile in
+the form of times_of().
 """
 
 import gc

@@ -95,8 +95,7 @@ class Failed(Exception):
 
 @dataclass
 class Bench:
-    """The paths and processors of a measurement. As a context manager it removes its folder at the
-    end.
+    """The paths and processors of a measurement. The context manager removes its folder at the end.
     """
 
     build: Path

@@ -2,9 +2,10 @@
 """usage: target.py HOOK WORKLOAD N REPEATS [FLOOR]      HOOK: none, floor, stamp, cprofile, yappi
        target.py calibrate WORKLOAD SECONDS
 
-The process that tools/bench measures. Runs a workload once to warm up and then REPEATS times. Prints
-JSON: the number of pairs of events in a run, and the CPU time and elapsed time of each run in ns,
-without start-up. With PYSHIM_BENCH_WAIT set it prints "ready" and waits for a line before it begins.
+The process that tools/bench measures. Runs a workload once to warm up and then REPEATS times.
+Prints JSON: the number of pairs of events in a run, and the CPU time and elapsed time of each run
+in ns, without start-up. With PYSHIM_BENCH_WAIT set it prints "ready" and waits for a line before it
+begins.
 
 `calibrate` prints the N that takes about SECONDS.
 """

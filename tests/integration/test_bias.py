@@ -707,7 +707,7 @@ def test_json_has_the_quality_of_the_calibration(any_recording, tmp_path):
     assert quality("1e-10") is None
 
 
-# --- the time of a native run -------------------------------------------------------------------------
+# --- the time of a native run --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [0.25, 1.5])

@@ -200,9 +200,7 @@ EMBED_SOURCE = PROGRAM + "sys.stdout.flush()\n"
 
 @functools.lru_cache(maxsize=None)
 def build_facts(exe):
-    """Returns the values that a C program needs to embed this interpreter; its libraries are None
-    if missing.
-    """
+    """Returns what a C program needs to embed this interpreter, with None for missing libraries."""
     names = "INCLUDEPY CONFINCLUDEPY LIBDIR LIBPL LDVERSION LIBRARY LIBS SYSLIBS MODLIBS".split()
     probe = (
         "import json, sys, sysconfig; print(json.dumps([sys.base_prefix,"
@@ -240,7 +238,7 @@ def compile_c(tmp_path_factory):
 
     @functools.lru_cache(maxsize=None)
     def compile_c(python, source, link):
-        """Compiles c/SOURCE.c. `link` is "shared", "static" or "none". Returns the program's path."""
+        """Returns the path of c/SOURCE.c compiled; `link` is "shared", "static" or "none"."""
         facts = build_facts(python.exe)
         flags = ["-O1", "-Wall", "-pthread"]
         libraries = ["-ldl"]

@@ -350,8 +350,7 @@ def test_truncated_and_other_formats_are_listed_and_cleaned(folder, abi):
                             (FREE + "3", "never begun"), (FREE + "4", "never begun"), ("16", "format 3.0")):
             assert re.search(r"pyprof\.%s  \(%s\)$" % (name, fault), listed, flags=re.M), listed
         assert "pyprof." + FREE + "7" not in listed
-        # Replaces the file of the running process. That is still running, whatever the file
-        # contains.
+        # Replaces the file of the running process, which is still listed as running.
         patch(path, abi["header.major"], struct.pack("<HH", 3, 0))
         assert states(folder)[path.name] == "running"
         removed = ask(folder, "--clean")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Without space or permission to record, a program runs as it does without the shim.
+"""Without space or permission to record, a program behaves as if the shim were absent.
 
 The tests use small file systems in mount namespaces, real limits and real seccomp filters, and skip
 what this machine does not permit. The program prints, forks, has threads and many functions, and

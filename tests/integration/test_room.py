@@ -139,7 +139,7 @@ def memory_groups():
 @pytest.mark.parametrize("first", ["calls", "memory"])
 @some
 def test_a_memory_limit_does_not_kill_the_program(chosen, first, mib, eaten, shim_dir):
-    """Rings are charged to the program, which must survive as it does without the shim."""
+    """Rings are charged to the program, which must survive as if the shim were absent."""
     if not memory_groups():
         pytest.skip("no memory control group can be made here")
     parent, limit = memory_groups()

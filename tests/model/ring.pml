@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The hand-over of a ring's consumer side, as in shim/fold.c, reader/consume.c, include/pyprof/table.h and
- * reader/drain.c: a target that writes BLOCKS blocks into a ring of SLOTS, two readers that fold in its stead
- * (--wait) and may die at any step, and one that looks on.
+ * The hand-over of a ring's consumer side, as in shim/record/fold.c, reader/recording/consume.c,
+ * include/pyprof/table.h and reader/recording/drain.c. A target writes BLOCKS blocks into a ring of
+ * SLOTS. Readers fold instead of it (--wait) and may die at any step. A looker only reads.
  *
- * What is simple here: the table is one entry and the state. Block s has two records, which add bits of their own to
- * the entry; it stands in slot s % SLOTS, and is full when there is one behind it. A target waits for a living reader as long as it takes.
- * Every access to what is shared is a step of its own, in the order of the source: what the machine may reorder is
- * tests/litmus' matter.
+ * Simplifications: the table is one entry and the state. Block s has two records, and each adds its
+ * own bit to the entry. The block is in slot s % SLOTS, and is full when a later one exists. A
+ * target waits for a living reader without a limit. Every access to shared data is one step, in the
+ * order of the source. Reordering by the machine is tested in tests/litmus.
  *
- * Holds: whoever looks on finds each folded block once and whole in the table, and each block that is not in the
- * ring; nobody folds a block that has become another one; nobody waits for ever. -DM_... breaks one rule.
+ * Properties: a looker finds each folded block once and complete in the table, and each other block
+ * in the ring. No process folds a block that has been replaced. No process waits forever. -DM_...
+ * breaks one rule.
  */
 #ifndef BLOCKS
 #define BLOCKS 3
@@ -21,35 +22,36 @@
 #ifndef SLOTS
 #define SLOTS 2
 #endif
-#define NOBODY 0
+#define UNCLAIMED 0
 #define TARGET 9
 #define RECORD(s, i) (1 << (2 * (s) - 2 + (i)))
 #define ALL_UP_TO(s) ((1 << (2 * (s))) - 1)
 
 /* the recording */
-byte slot[SLOTS];	 /* which block stands there; 0: it is being cleared */
+byte slot[SLOTS];	 /* the block in this slot; 0: it is being cleared */
 byte first = 1, last;	 /* ring.first_block, and the newest block */
 byte folded;
-byte consumer = NOBODY;
+byte consumer = UNCLAIMED;
 byte val, val_before;
 byte epoch, epoch_before;
 byte state[2];
 
-/* not in it */
+/* not in the recording */
 bool dead[READERS + 1];
 bool written;		 /* the target has ended */
 
 #define IS_UNDONE(f) (epoch > (f))
 
-/* Where a view of the table stands: only the process itself looks at it. */
+/* A process's private view of the table. */
 #define VIEW			\
 	bool has_view;		\
 	byte view_at;		\
 	byte view_state
 
 /*
- * pyprof_table_undo: the mark stays, and says that what the entry was before is the same. Were it put back, one who
- * has read the entry in between, and looks at the mark once more, would take it for unchanged.
+ * pyprof_table_undo: the epoch stays, and the before-image equals the entry again. If the epoch
+ * were restored, a reader that has read the entry in between and checks the epoch once more would
+ * take it for unchanged.
  */
 inline undo(at)
 {
@@ -63,7 +65,7 @@ inline undo(at)
 	fi
 }
 
-/* pyprof_table_take_over, where the view does not stand at `folded` */
+/* pyprof_table_take_over, unless the view is at `folded` */
 inline take_over()
 {
 	if
@@ -78,7 +80,7 @@ inline take_over()
 	fi
 }
 
-/* A record that adds `what` to the entry: pyprof_fold_change_fn */
+/* pyprof_fold_change_fn: a record that adds `what` to the entry */
 inline change(s, what)
 {
 	if
@@ -109,7 +111,7 @@ inline change(s, what)
 inline fold(s)
 {
 	assert(view_at == s - 1);
-	assert(slot[s % SLOTS] == s); /* it is still that block */
+	assert(slot[s % SLOTS] == s); /* it is still this block */
 	change(s, RECORD(s, 0));
 	assert(slot[s % SLOTS] == s);
 	change(s, RECORD(s, 1));
@@ -130,7 +132,7 @@ inline fold(s)
 	view_at = s
 }
 
-/* shim/fold.c: fold_block; the oldest block is not folded as yet */
+/* shim/record/fold.c: fold_block; the oldest block is not folded yet */
 inline fold_oldest()
 {
 	byte holder;
@@ -139,28 +141,28 @@ inline fold_oldest()
 	:: holder = consumer;
 		if
 #ifdef M_TAKE_FROM_THE_LIVING
-		:: holder != NOBODY ->
+		:: holder != UNCLAIMED ->
 #else
 #ifdef M_LEAVE_TO_THE_DEAD
 		:: false ->
 #else
-		:: holder != NOBODY && dead[holder] ->
+		:: holder != UNCLAIMED && dead[holder] ->
 #endif
 #endif
 			if
 			:: atomic { consumer == holder -> consumer = TARGET };
-				has_view = false; /* it may have left something half done */
+				has_view = false; /* it may have left a partial fold */
 				break
 			:: consumer != holder
 			fi
-		:: holder == NOBODY ->
+		:: holder == UNCLAIMED ->
 			if
-			:: atomic { consumer == NOBODY -> consumer = TARGET };
+			:: atomic { consumer == UNCLAIMED -> consumer = TARGET };
 				break
-			:: consumer != NOBODY
+			:: consumer != UNCLAIMED
 			fi
 		:: else ->
-			/* a living reader has it */
+			/* a living reader holds the claim */
 #ifdef M_LEAVE_TO_THE_DEAD
 			consumer != holder
 #else
@@ -181,7 +183,7 @@ inline fold_oldest()
 		:: else
 		fi
 	fi;
-	consumer = NOBODY
+	consumer = UNCLAIMED
 }
 
 active proctype target()
@@ -211,7 +213,7 @@ active proctype target()
 	written = true
 }
 
-/* reader/consume.c: fold_one, again and again */
+/* reader/recording/consume.c: fold_one, repeatedly */
 proctype consumer_of(byte me)
 {
 	VIEW;
@@ -221,11 +223,11 @@ proctype consumer_of(byte me)
 		do
 		:: written -> break
 		:: else ->
-			/* full_block: the first that is not folded, with one behind it */
+			/* full_block: the first unfolded block with a later one */
 			s = folded + 1;
 			(written || (s >= first && s < last));
 			if
-			:: atomic { s < last && consumer == NOBODY -> consumer = me };
+			:: atomic { s < last && consumer == UNCLAIMED -> consumer = me };
 #ifndef M_NO_SECOND_LOOK
 				s = folded + 1;
 #endif
@@ -236,16 +238,16 @@ proctype consumer_of(byte me)
 				:: else
 				fi;
 #ifdef M_GIVE_BACK_TWICE
-				consumer = NOBODY;
+				consumer = UNCLAIMED;
 #endif
-				consumer = NOBODY
-			:: !(s < last && consumer == NOBODY)
+				consumer = UNCLAIMED
+			:: !(s < last && consumer == UNCLAIMED)
 			fi
 		od
 	} unless { dead[me] }
 }
 
-/* Death comes at any step, or never. */
+/* Kills the reader at any step, or never. */
 proctype killer(byte me)
 {
 	if
@@ -255,8 +257,8 @@ proctype killer(byte me)
 }
 
 /*
- * reader/tables.c: tables_load_state and read_entry. The state is as of block f, the entry as of `as_of`: what lies
- * between is added by the reader itself, from blocks that it has copied.
+ * reader/recording/tables.c: tables_load_state and read_entry. The state is as of block f, the
+ * entry as of `as_of`. The reader adds the blocks in between itself, from its copies.
  */
 proctype looker()
 {
@@ -271,9 +273,9 @@ proctype looker()
 #endif
 	:: else
 	fi;
-	/* The state is that of block f ... */
+	/* The state is that of block f. */
 	assert(seen_state == ALL_UP_TO(f));
-	/* ... and the block behind it is in the ring, unless it is folded by now. */
+	/* The next block is in the ring, unless it is folded by now. */
 	if
 	:: f < last ->
 		seen_slot = slot[(f + 1) % SLOTS];
@@ -286,7 +288,7 @@ proctype looker()
 	as_of = f;
 	mark = epoch;
 	if
-	:: mark > f && mark > folded -> /* it is being changed: as it was before, unless that is folded by now */
+	:: mark > f && mark > folded -> /* it is changing: use the before-image, unless folded by now */
 		seen = val_before;
 		as_of = epoch_before;
 		if
@@ -309,9 +311,9 @@ proctype looker()
 	:: as_of < f -> as_of = f
 	:: else
 	fi;
-	/* The entry is whole, as of one block. */
+	/* The entry is complete, as of one block. */
 	assert(seen == ALL_UP_TO(as_of));
-overtaken: /* to be read again: as another looker would */
+overtaken: /* a real reader reads again, like another looker */
 	skip
 }
 
