@@ -284,7 +284,7 @@ struct pyprof_fold_edge {
  * since the edge was taken last, but no more than header.max_between, for by then nothing is left
  * that could be forgotten; and by the ticks since the event before, of which header.max_gap count,
  * as half an event each. sys.monitoring keeps something for each code object and place in it, a
- * profile function next to nothing. Measured: see docs/internals.md.
+ * profile function next to nothing. Measured: see docs/overhead.md.
  */
 #define PYPROF_MAX_BETWEEN_TRACEFUNC 100u
 #define PYPROF_MAX_BETWEEN_MONITORING 3000u

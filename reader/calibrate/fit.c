@@ -26,7 +26,7 @@
 
 /*
  * What an event between two calls costs the second, as a part of a Python function's call, and how
- * far that may be off (calibrations of 3.8 to 3.13: docs/internals.md).
+ * far that may be off (calibrations of 3.8 to 3.13: docs/measured/2026-11-overhead.md).
  */
 static const struct {
 	double part, prior;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the target of a calibration runs: python -c PROGRAM N. calibrate.c holds it as a string.
+# What the target of a calibration runs: python -c PROGRAM N. It is embedded in pyshim-read.
 #
 # Each loop_* makes N calls of one kind, and nothing else that is recorded. mixed_0, mixed_1, ... first have the
 # many shapes that a call can have, then what programs are made of, some of it the standard library's own code, where

@@ -128,7 +128,7 @@ void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
 
 /*
  * 3.12+: before code runs for the first time, the interpreter goes through all of it and prepares
- * it for being told of. In PYPROF_OTHERS; measured: see docs/internals.md.
+ * it for being told of. In PYPROF_OTHERS; measured: see docs/measured/2026-11-overhead.md.
  */
 static uint32_t others_of_new(PyObject *code)
 {

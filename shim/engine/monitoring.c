@@ -93,7 +93,7 @@ HOOK_INLINE PyObject *python_called(void)
 /*
  * What a call of this costs, in PYPROF_OTHERS of one of object(): more where the interpreter has a
  * quick path that it does not take when it has to tell. super().f(): it makes an object and a bound
- * method then. Measured: see docs/internals.md.
+ * method then. Measured: see docs/measured/2026-11-overhead.md.
  */
 #define OTHERS_OF_SUPER (PYPROF_OTHERS * 29 / 8)
 #define OTHERS_OF_STR (2 * PYPROF_OTHERS)

@@ -3,7 +3,7 @@
  * 3.12 and later: the functions of sys.monitoring, when the program uses them on the shim's tool.
  * They are called through functions of ours, by the interpreter's own PyMethodDef, in every
  * interpreter of the process; only what is done with our tool in the main interpreter is looked at.
- * Owns which functions these are; engine_monitoring.c owns the tool.
+ * Owns which functions these are; monitoring.c owns the tool.
  *
  * The GIL of the interpreter at hand is needed. What the program gets is what the function gives,
  * with one exception: it never gets our callbacks, which must not be called by anybody else.

@@ -51,7 +51,7 @@ static uint32_t choose_clock(void)
 
 /*
  * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost; and
- * what counts of the events and of the time before one. Measured as in docs/internals.md.
+ * what counts of the events and of the time before one. Measured as in docs/overhead.md.
  */
 static void weigh_costs(struct pyprof_header *h)
 {
