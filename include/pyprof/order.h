@@ -6,7 +6,7 @@
  * acquire; those of P11 and P12 are fences; there is no lock.
  *
  * A line that orders bears its label in a comment. tests/litmus has a test for each; `make
- * check-sharp` weakens one such line after the other, and each time the label's test must fail.
+ * check-order-mutants` weakens one such line after the other, and each time the label's test must fail.
  *
  *	label	store (target)			load (reader)	forbids
  *	P1/C1	a record into its block		record		a record whose function has no name yet,
