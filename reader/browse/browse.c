@@ -202,21 +202,21 @@ static int print_callees(struct browser *b, const struct report_options *options
 
 static void print_report(struct browser *b, struct text argument, report *print)
 {
-	struct report_options options = { .sort = b->sort,
-					  .reverse = b->reverse,
+	struct report_options options = { .select.sort = b->sort,
+					  .select.reverse = b->reverse,
 					  .exceptions = b->options->exceptions,
-					  .escape = isatty(STDOUT_FILENO) };
+					  .select.escape = isatty(STDOUT_FILENO) };
 	struct restriction *restriction = NULL;
 	struct error error = { "" };
 	struct terms t;
 	int err = terms_split(&t, argument);
 
 	if (!err)
-		restriction = find_restrictions(&t, &options.n_restrictions);
+		restriction = find_restrictions(&t, &options.select.n_restrictions);
 	if (!restriction) {
 		no_memory(b);
 	} else if (has_statistics(b)) {
-		options.restriction = restriction;
+		options.select.restriction = restriction;
 		options.total = &b->loaded.sum.total;
 		options.sampled = b->loaded.sum.sampled;
 		options.edges = b->callees.n_fns ? &b->callees : NULL;

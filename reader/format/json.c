@@ -490,14 +490,15 @@ int json_write(FILE *to, const struct source *sources, size_t n_sources,
 
 	errno = 0;
 	for (size_t i = 0; i < n_reports && !err; i++) {
-		size_t *fn = NULL, n = 0;
+		struct selected chosen;
 
-		err = report_choose(reports[i].profile, reports[i].options, &fn, &n, e);
-		if (!err && !i)
+		err = selection_apply(&reports[i].options->select, reports[i].profile, &chosen, e);
+		if (err)
+			break;
+		if (!i)
 			put_head(&j, sources, n_sources);
-		if (!err)
-			put_report(&j, &reports[i], fn, n);
-		free(fn);
+		put_report(&j, &reports[i], chosen.fn, chosen.n);
+		selected_fini(&chosen);
 	}
 	if (!err && !n_reports)
 		put_head(&j, sources, n_sources);

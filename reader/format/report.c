@@ -8,19 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "select/match.h"
 #include "select/shown.h"
-
-/* What one report shows: the functions left after all restrictions, in order. */
-struct listing {
-	size_t *fn;
-	size_t n;
-	struct text *label; /* of every function of the profile */
-	struct shown shown; /* what some of them lead to */
-	char *heading;	    /* how it was ordered and reduced */
-	size_t n_heading;
-	int width; /* of the widest label, in code points, and 2 */
-};
 
 /* "12345" or, with recursive calls, "12345/678" */
 #define CALLS_BYTES sizeof("18446744073709551615/18446744073709551615")
@@ -79,136 +67,8 @@ static int text_width(struct text t)
 	return width;
 }
 
-/* `width` is at least that of the text. */
-static void put_padded(FILE *to, struct text t, int width)
-{
-	put_text(to, t);
-	fprintf(to, "%*s", width - text_width(t), "");
-}
-
-/* Python's repr of a fraction in [0, 1): the fewest digits that read back as the same double. */
-static void put_fraction(FILE *to, double fraction)
-{
-	char digits[40];
-	int precision = 1;
-
-	do
-		snprintf(digits, sizeof(digits), "%.*g", precision++, fraction);
-	while (strtod(digits, NULL) != fraction && precision <= 17);
-	fputs(digits, to);
-	if (!strpbrk(digits, ".e"))
-		fputs(".0", to);
-}
-
-/* True and *keep set, where the restriction is one that could reduce a list of `n`. */
-static bool restriction_keeps(const struct restriction *r, size_t n, size_t *keep)
-{
-	if (r->kind == RESTRICT_FRACTION) {
-		if (!(r->fraction >= 0 && r->fraction < 1))
-			return false;
-		*keep = (size_t)((double)n * r->fraction + .5);
-		return true;
-	}
-	if (r->count < 0)
-		return false;
-	*keep = (size_t)r->count;
-	return true;
-}
-
-/* Keeps those that the pattern is found in. 0 or -errno. */
-static int listing_search(struct listing *l, struct match *m, struct error *e)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < l->n; i++) {
-		int found = match_search(m, l->label[l->fn[i]], e);
-
-		if (found < 0)
-			return found;
-		if (found)
-			l->fn[n++] = l->fn[i];
-	}
-	l->n = n;
-	return 0;
-}
-
-static int restrict_by_pattern(struct listing *l, struct text pattern, FILE *heading,
-			       struct error *e)
-{
-	struct match m;
-	int err = match_open(&m, pattern, e);
-
-	if (!err) {
-		err = listing_search(l, &m, e);
-		match_close(&m);
-	} else if (err == -EINVAL) {
-		fputs("   <Invalid regular expression ", heading);
-		err = match_put_repr(heading, pattern);
-		fputs(">\n", heading);
-	}
-	return err;
-}
-
-static int put_restriction(FILE *heading, const struct restriction *r)
-{
-	switch (r->kind) {
-	case RESTRICT_FRACTION:
-		put_fraction(heading, r->fraction);
-		return 0;
-	case RESTRICT_COUNT:
-		fprintf(heading, "%" PRId64, r->count);
-		return 0;
-	case RESTRICT_PATTERN:
-		break;
-	}
-	return match_put_repr(heading, r->pattern);
-}
-
-static int restrict_listing(struct listing *l, const struct restriction *r, FILE *heading,
-			    struct error *e)
-{
-	size_t before = l->n, keep;
-	int err = 0;
-
-	if (r->kind == RESTRICT_PATTERN)
-		err = restrict_by_pattern(l, r->pattern, heading, e);
-	else if (restriction_keeps(r, before, &keep) && keep < before)
-		l->n = keep;
-	if (err || l->n == before)
-		return err;
-	fprintf(heading, "   List reduced from %zu to %zu due to restriction <", before, l->n);
-	err = put_restriction(heading, r);
-	fputs(">\n", heading);
-	return err;
-}
-
-static void put_order(FILE *heading, const struct sort_keys *keys)
-{
-	if (!keys->n_keys)
-		fputs("   Random listing order was used\n", heading);
-	for (size_t i = 0; i < keys->n_keys; i++)
-		fprintf(heading, "%s%s", i ? ", " : "   Ordered by: ", sort_key_title(keys, i));
-	if (keys->n_keys)
-		fputc('\n', heading);
-}
-
-static int listing_reduce(struct listing *l, const struct report_options *options, struct error *e)
-{
-	FILE *heading = open_memstream(&l->heading, &l->n_heading);
-	int err = 0;
-
-	if (!heading)
-		return -ENOMEM;
-	put_order(heading, &options->sort);
-	for (size_t i = 0; i < options->n_restrictions && !err; i++)
-		err = restrict_listing(l, &options->restriction[i], heading, e);
-	fputc('\n', heading);
-	if (fclose(heading) && !err)
-		err = -ENOMEM;
-	return err;
-}
-
-static int listing_width(const struct listing *l)
+/* Of the widest label, in code points, and 2. */
+static int widest_label(const struct selected *l)
 {
 	int widest = 0;
 
@@ -220,64 +80,11 @@ static int listing_width(const struct listing *l)
 	return widest + 2;
 }
 
-static void listing_close(struct listing *l)
+/* `width` is at least that of the text. */
+static void put_padded(FILE *to, struct text t, int width)
 {
-	free(l->fn);
-	free(l->label);
-	shown_close(&l->shown);
-	free(l->heading);
-}
-
-/* From the labels that pstats has to those that are printed. */
-static int listing_show(struct listing *l, const struct profile *p,
-			const struct report_options *options)
-{
-	int err = 0;
-
-	if (!options->qualnames)
-		err = shown_tell_apart(&l->shown, p, l->fn, l->n, l->label);
-	if (!err && options->escape)
-		err = shown_escape(&l->shown, l->label, p->n_fns);
-	return err;
-}
-
-static int listing_open(struct listing *l, const struct profile *p,
-			const struct report_options *options, struct error *e)
-{
-	int err = -ENOMEM;
-
-	memset(l, 0, sizeof(*l));
-	l->fn = reallocarray(NULL, p->n_listed + 1, sizeof(*l->fn));
-	l->label = options->qualnames ? profile_qualified_labels(p) : profile_labels(p);
-	if (!l->fn || !l->label)
-		goto out;
-	l->n = p->n_listed;
-	err = sort_keys_apply(p, &options->sort, options->reverse, l->fn);
-	if (err)
-		goto out;
-	err = listing_reduce(l, options, e);
-	if (!err)
-		err = listing_show(l, p, options);
-	l->width = listing_width(l);
-out:
-	if (err)
-		listing_close(l);
-	return err;
-}
-
-int report_choose(const struct profile *p, const struct report_options *options, size_t **fn,
-		  size_t *n, struct error *e)
-{
-	struct listing l;
-	int err = listing_open(&l, p, options, e);
-
-	if (err)
-		return err;
-	*fn = l.fn;
-	*n = l.n;
-	l.fn = NULL;
-	listing_close(&l);
-	return 0;
+	put_text(to, t);
+	fprintf(to, "%*s", width - text_width(t), "");
 }
 
 /* --- how much of it there is room for --------------------------------------------------------- */
@@ -419,7 +226,7 @@ static void put_columns(FILE *to, const struct report_options *options)
 #define EXCEPTIONS_WIDTH 9 /* more */
 
 /* The functions, as many as there is room for. */
-static int put_rows(FILE *to, const struct profile *p, const struct listing *l,
+static int put_rows(FILE *to, const struct profile *p, const struct selected *l,
 		    const struct report_options *options, struct lines *lines)
 {
 	size_t before = ROW_WIDTH + (options->exceptions ? EXCEPTIONS_WIDTH : 0), i;
@@ -443,13 +250,13 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 {
 	struct profile_counts total = options->total ? *options->total : profile_total(p);
 	struct lines lines = lines_of(options);
-	struct listing l;
-	int err = listing_open(&l, p, options, e);
+	struct selected l;
+	int err = selection_apply(&options->select, p, &l, e);
 
 	if (err)
 		return err;
 	errno = 0;
-	put_top_level(to, p, options->escape);
+	put_top_level(to, p, options->select.escape);
 	put_sums(to, &total);
 	lines_take(&lines, 2);
 	if (l.n) {
@@ -462,7 +269,7 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 		err = put_rows(to, p, &l, options, &lines);
 		fputs("\n\n", to);
 	}
-	listing_close(&l);
+	selected_fini(&l);
 	return err ? err : stream_finish(to);
 }
 
@@ -599,23 +406,23 @@ static size_t lines_of_calls(const struct lines *lines, const struct calls *c, s
 	return n ? n : 1;
 }
 
-static int put_calls(FILE *to, const struct listing *l, const struct calls *c, const char *arrow,
-		     struct lines *lines)
+static int put_calls(FILE *to, const struct selected *l, int width, const struct calls *c,
+		     const char *arrow, struct lines *lines)
 {
 	size_t i;
 	int err = 0;
 
 	for (i = 0; i < l->n && !(err = stream_error(to)); i++) {
 		size_t first = c->start[l->fn[i]], end = c->start[l->fn[i] + 1];
-		size_t n = lines_of_calls(lines, c, l->fn[i], l->width);
+		size_t n = lines_of_calls(lines, c, l->fn[i], width);
 
 		if (i && !lines_fit(lines, n, i + 1 == l->n))
 			break;
 		lines_take(lines, n);
-		put_padded(to, l->label[l->fn[i]], l->width);
+		put_padded(to, l->label[l->fn[i]], width);
 		fputs(arrow, to);
 		for (size_t k = first; k < end; k++)
-			put_call(to, &c->call[k], l->width, k == first);
+			put_call(to, &c->call[k], width, k == first);
 		if (first == end)
 			fputc('\n', to);
 	}
@@ -629,12 +436,13 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 			bool by_caller, struct error *e)
 {
 	struct lines lines = lines_of(options);
-	struct listing l;
+	struct selected l;
 	struct calls c;
-	int err = listing_open(&l, p, options, e);
+	int width, err = selection_apply(&options->select, p, &l, e);
 
 	if (err)
 		return err;
+	width = widest_label(&l);
 	err = calls_open(&c, p, by_caller && options->edges ? options->edges : p, l.label,
 			 by_caller);
 	if (err)
@@ -643,18 +451,18 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 	if (l.n) {
 		fwrite(l.heading, 1, l.n_heading, to);
 		lines_take_text(&lines, l.heading, l.n_heading);
-		lines_take(&lines, lines_wide(&lines, (size_t)l.width + TITLE_WIDTH));
-		lines_take(&lines, lines_wide(&lines, (size_t)l.width + CALL_WIDTH));
-		put_call_heading(to, p, l.width, by_caller ? "called..." : "was called by...",
+		lines_take(&lines, lines_wide(&lines, (size_t)width + TITLE_WIDTH));
+		lines_take(&lines, lines_wide(&lines, (size_t)width + CALL_WIDTH));
+		put_call_heading(to, p, width, by_caller ? "called..." : "was called by...",
 				 options->sampled);
-		err = put_calls(to, &l, &c, by_caller ? "-> " : "<- ", &lines);
+		err = put_calls(to, &l, width, &c, by_caller ? "-> " : "<- ", &lines);
 		fputs("\n\n", to);
 	}
 	if (!err)
 		err = stream_finish(to);
 	calls_close(&c);
 out:
-	listing_close(&l);
+	selected_fini(&l);
 	return err;
 }
 
@@ -668,37 +476,4 @@ int report_callees(FILE *to, const struct profile *p, const struct report_option
 		   struct error *e)
 {
 	return report_calls(to, p, options, true, e);
-}
-
-int restriction_check(const struct restriction *r, struct error *e)
-{
-	struct match m;
-	int err = r->kind == RESTRICT_PATTERN ? match_open(&m, r->pattern, e) : 0;
-
-	if (!err && r->kind == RESTRICT_PATTERN)
-		match_close(&m);
-	return err;
-}
-
-/* What strtod takes and Python's float does not: hexadecimal, and nan(...). */
-static bool is_strange(const char *text)
-{
-	return strpbrk(text, "xX(");
-}
-
-void restriction_parse(const char *text, struct restriction *out)
-{
-	char *end;
-
-	*out = (struct restriction){ .kind = RESTRICT_PATTERN, .pattern = { text, strlen(text) } };
-	if (!*text || is_strange(text))
-		return;
-	out->count = strtoll(text, &end, 10);
-	if (!*end) { /* one out of range is the largest, which restricts nothing either */
-		out->kind = RESTRICT_COUNT;
-		return;
-	}
-	out->fraction = strtod(text, &end);
-	if (!*end)
-		out->kind = RESTRICT_FRACTION;
 }

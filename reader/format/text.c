@@ -157,7 +157,7 @@ static size_t room_for_report(const struct window *window, const struct show *o,
 {
 	size_t lines = window->lines ? window->lines - 1 : 0;
 
-	if (!lines || o->report.n_restrictions)
+	if (!lines || o->report.select.n_restrictions)
 		return 0;
 	return lines >= above + LEAST_LINES ? lines - above : lines;
 }
@@ -179,7 +179,7 @@ static int write_one(FILE *to, const struct reading *r, const struct show *o, si
 		err = -ENOMEM;
 	if (!err)
 		fwrite(text, 1, n, to);
-	options.escape = window->is_terminal;
+	options.select.escape = window->is_terminal;
 	options.columns = window->columns;
 	options.max_lines = room_for_report(window, o, count_lines(window, text, n));
 	if (!err && !o->check)

@@ -155,7 +155,7 @@ static int print_report(const struct reading *r, const struct options *o)
 static int check_sort(const struct reading *r, const struct options *o)
 {
 	for (size_t i = 0; i < r->n_reports; i++) {
-		if (o->show.report.sort.of_samples && !r->report[i].sum.sampled)
+		if (o->show.report.select.sort.of_samples && !r->report[i].sum.sampled)
 			return complain("sort functions: found a key of samples, expected one of "
 					"calls: the first source has no samples");
 	}

@@ -69,11 +69,12 @@ static int parse_sort(struct parsing *s, const char *key)
 static int parse_restriction(struct parsing *s, const char *text)
 {
 	struct options *o = s->o;
-	struct restriction *r = &o->restriction[o->show.report.n_restrictions];
+	struct restriction *r = &o->restriction[o->show.report.select.n_restrictions];
 	struct error error = { "" };
 	int err;
 
-	if (o->show.report.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
+	if (o->show.report.select.n_restrictions ==
+	    sizeof(o->restriction) / sizeof(o->restriction[0]))
 		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
 			     text);
 	restriction_parse(text, r);
@@ -85,7 +86,7 @@ static int parse_restriction(struct parsing *s, const char *text)
 			text);
 	if (err)
 		return wrong("read --restrict: %s", error_text(&error, err));
-	o->show.report.n_restrictions++;
+	o->show.report.select.n_restrictions++;
 	return -1;
 }
 
@@ -218,10 +219,10 @@ static bool asks_for_report(const struct parsing *s)
 {
 	const struct options *o = s->o;
 
-	return o->format || s->n_keys || o->output || o->show.report.n_restrictions ||
-	       o->show.report.reverse || o->show.report.qualnames || o->request.strip_dirs ||
-	       o->show.listing != LISTING_FUNCTIONS || o->show.check || o->strict ||
-	       o->request.threads || o->request.each;
+	return o->format || s->n_keys || o->output || o->show.report.select.n_restrictions ||
+	       o->show.report.select.reverse || o->show.report.select.qualnames ||
+	       o->request.strip_dirs || o->show.listing != LISTING_FUNCTIONS || o->show.check ||
+	       o->strict || o->request.threads || o->request.each;
 }
 
 /* Options that cannot be given together. -1, or the exit code. */
@@ -280,7 +281,7 @@ int options_parse(struct options *o, int argc, char **argv)
 		status = parse_option(&s, option, optarg);
 	if (status >= 0)
 		return status;
-	error = sort_keys_parse(s.key, s.n_keys ? s.n_keys : 1, &o->show.report.sort);
+	error = sort_keys_parse(s.key, s.n_keys ? s.n_keys : 1, &o->show.report.select.sort);
 	if (error)
 		return wrong("read --sort: %s", error);
 	if (o->list || o->clean || o->calibrate)
@@ -300,6 +301,6 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (status >= 0)
 		return status;
 	o->request.lists_threads = o->format->flags & FORMAT_LISTS_THREADS;
-	o->show.report.restriction = o->restriction;
+	o->show.report.select.restriction = o->restriction;
 	return -1;
 }

@@ -84,7 +84,7 @@ static void write_reports(struct sum *sum, const struct source *s, unsigned choi
 {
 	struct report_options o = { .total = &sum->total,
 				    .sampled = sum->sampled,
-				    .reverse = choice & 1 };
+				    .select.reverse = choice & 1 };
 
 	preamble_print(nowhere, s, true, true);
 	preamble_print_checks(nowhere, s);

@@ -39,9 +39,9 @@ static void assert_report(report_fn *report, const struct profile *p,
 
 static struct report_options sorted_by(const char *key)
 {
-	struct report_options options = { .n_restrictions = 0 };
+	struct report_options options = { .select.n_restrictions = 0 };
 
-	ck_assert_ptr_null(sort_keys_parse(&key, 1, &options.sort));
+	ck_assert_ptr_null(sort_keys_parse(&key, 1, &options.select.sort));
 	return options;
 }
 
@@ -366,7 +366,7 @@ START_TEST(the_table_equals_that_of_pstats)
 	ASSERT_REPORT(report_print, &p, &options,
 		      SUMS "   Ordered by: standard name\n\n" TITLE ROW_MODULE ROW_F ROW_G ROW_LEN
 			   "\n\n");
-	options.reverse = true;
+	options.select.reverse = true;
 	ASSERT_REPORT(report_print, &p, &options,
 		      SUMS "   Ordered by: standard name\n\n" TITLE ROW_LEN ROW_G ROW_F ROW_MODULE
 			   "\n\n");
@@ -376,7 +376,7 @@ END_TEST
 
 START_TEST(without_keys_the_order_is_called_random)
 {
-	struct report_options options = { .reverse = true };
+	struct report_options options = { .select.reverse = true };
 	struct profile p;
 
 	fill_for_printing(&p);
@@ -391,10 +391,10 @@ END_TEST
 START_TEST(all_sort_keys_are_printed)
 {
 	const char *const keys[] = { "cumu", "nfl", "cumt" };
-	struct report_options options = { .reverse = false };
+	struct report_options options = { .select.reverse = false };
 	struct profile p;
 
-	ck_assert_ptr_null(sort_keys_parse(keys, 3, &options.sort));
+	ck_assert_ptr_null(sort_keys_parse(keys, 3, &options.select.sort));
 	fill_for_printing(&p);
 	ASSERT_REPORT(report_print, &p, &options,
 		      SUMS
@@ -421,8 +421,8 @@ START_TEST(primitive_calls_are_printed_if_different)
 		"18446744073709551615/1234567890 12345.678    0.000 10000000000.000    8.100 "
 		"a:1(f)\n\n\n");
 	options.total = &total;
-	options.restriction = &(struct restriction){ .kind = RESTRICT_COUNT, .count = 0 };
-	options.n_restrictions = 1;
+	options.select.restriction = &(struct restriction){ .kind = RESTRICT_COUNT, .count = 0 };
+	options.select.n_restrictions = 1;
 	ASSERT_REPORT(report_print, &p, &options,
 		      "         8 function calls in 1234.568 seconds\n\n");
 	profile_fini(&p);
@@ -431,7 +431,7 @@ END_TEST
 
 START_TEST(nan_is_printed_without_a_sign)
 {
-	struct report_options options = { .reverse = false };
+	struct report_options options = { .select.reverse = false };
 	struct profile p;
 
 	profile_init(&p);
@@ -447,7 +447,7 @@ END_TEST
 
 START_TEST(odd_names_are_printed_unchanged)
 {
-	struct report_options options = { .reverse = false };
+	struct report_options options = { .select.reverse = false };
 	struct profile p;
 
 	profile_init(&p);
@@ -470,7 +470,7 @@ END_TEST
 
 START_TEST(jprofile_entries_print_their_callees)
 {
-	struct report_options options = { .n_restrictions = 0 };
+	struct report_options options = { .select.n_restrictions = 0 };
 	struct profile p;
 
 	profile_init(&p);
@@ -540,7 +540,7 @@ static const struct {
 START_TEST(restrictions_apply_in_turn)
 {
 	struct restriction restriction[3];
-	struct report_options options = { .restriction = restriction };
+	struct report_options options = { .select.restriction = restriction };
 	char *want = NULL;
 	size_t n_want = 0;
 	FILE *to = open_memstream(&want, &n_want);
@@ -551,7 +551,7 @@ START_TEST(restrictions_apply_in_turn)
 		add(&p, T("a"), i, T("f"), (struct profile_counts){ .n_calls = 0 });
 	for (size_t i = 0; i < 3 && restrictions[_i].restriction[i]; i++)
 		restriction_parse(restrictions[_i].restriction[i],
-				  &restriction[options.n_restrictions++]);
+				  &restriction[options.select.n_restrictions++]);
 	fputs("         0 function calls in 0.000 seconds\n\n", to);
 	if (restrictions[_i].left)
 		fprintf(to, "   Random listing order was used\n%s\n" TITLE,
@@ -586,7 +586,8 @@ START_TEST(a_fraction_is_printed_as_python_does)
 	const struct restriction fraction[] = {
 		{ .kind = RESTRICT_FRACTION, .fraction = fractions[_i].fraction },
 	};
-	struct report_options options = { .restriction = fraction, .n_restrictions = 1 };
+	struct report_options options = { .select.restriction = fraction,
+					  .select.n_restrictions = 1 };
 	char *text = NULL, want[80];
 	size_t n = 0, n_fns = 100001;
 	FILE *to = open_memstream(&text, &n);
@@ -631,7 +632,8 @@ END_TEST
 START_TEST(invalid_patterns_are_refused_before_printing)
 {
 	struct restriction restriction[2];
-	struct report_options options = { .restriction = restriction, .n_restrictions = 2 };
+	struct report_options options = { .select.restriction = restriction,
+					  .select.n_restrictions = 2 };
 	char *text = NULL;
 	size_t n = 0;
 	FILE *to = open_memstream(&text, &n);
@@ -705,8 +707,8 @@ START_TEST(a_restricted_list_is_as_wide_as_its_longest_label)
 	struct report_options options = sorted_by("time");
 	struct profile p;
 
-	options.restriction = &two;
-	options.n_restrictions = 1;
+	options.select.restriction = &two;
+	options.select.n_restrictions = 1;
 	fill_for_printing(&p);
 	ASSERT_REPORT(report_callees, &p, &options,
 		      "   Ordered by: internal time\n"
@@ -773,7 +775,7 @@ END_TEST
 
 START_TEST(callers_are_sorted_by_key)
 {
-	struct report_options options = { .n_restrictions = 0 };
+	struct report_options options = { .select.n_restrictions = 0 };
 	struct profile_counts once = { 1, 1, 0, 0, 0, 0, 0 };
 	struct profile p;
 
@@ -843,7 +845,7 @@ static void add_qualified(struct profile *p, struct text file, struct text name,
 /* Rows with the same label show qualified names. Other rows show them on request only. */
 START_TEST(equal_labels_show_qualified_names)
 {
-	struct report_options options = { .n_restrictions = 0 };
+	struct report_options options = { .select.n_restrictions = 0 };
 	struct profile p;
 
 	profile_init(&p);
@@ -852,7 +854,7 @@ START_TEST(equal_labels_show_qualified_names)
 	add_qualified(&p, T("g.py"), T("f"), T("C.f"));
 	ASSERT_REPORT(report_print, &p, &options,
 		      ABOVE("3") ROW "A.f\n" ROW "B.f\n" ROW "g.py:0(f)\n\n\n");
-	options.qualnames = true;
+	options.select.qualnames = true;
 	ASSERT_REPORT(report_print, &p, &options,
 		      ABOVE("3") ROW "A.f\n" ROW "B.f\n" ROW "g.py:0(C.f)\n\n\n");
 	profile_fini(&p);
@@ -861,7 +863,7 @@ END_TEST
 
 START_TEST(equal_labels_and_qualified_names_stay_equal)
 {
-	struct report_options options = { .n_restrictions = 0 };
+	struct report_options options = { .select.n_restrictions = 0 };
 	struct profile p;
 
 	profile_init(&p);
@@ -875,7 +877,7 @@ END_TEST
 /* f and f#2 are two code objects of one name. The second keeps its number. */
 START_TEST(a_qualified_name_keeps_its_number)
 {
-	struct report_options options = { .qualnames = true };
+	struct report_options options = { .select.qualnames = true };
 	struct profile p;
 
 	profile_init(&p);
@@ -891,14 +893,14 @@ END_TEST
 
 START_TEST(a_terminal_gets_no_control_characters)
 {
-	struct report_options options = { .escape = true };
+	struct report_options options = { .select.escape = true };
 	struct profile p;
 
 	profile_init(&p);
 	add_qualified(&p, T("a\n\t\r"), T("\0\x1b[m\x7f\xc2\x9b\xc3\xa9\\"), NONE);
 	ASSERT_REPORT(report_print, &p, &options,
 		      ABOVE("1") ROW "a\\n\\t\\r:0(\\x00\\x1b[m\\x7f\\x9b\xc3\xa9\\)\n\n\n");
-	options.escape = false;
+	options.select.escape = false;
 	ASSERT_REPORT(report_print, &p, &options,
 		      ABOVE("1") ROW "a\n\t\r:0(\0\x1b[m\x7f\xc2\x9b\xc3\xa9\\)\n\n\n");
 	profile_fini(&p);
