@@ -371,25 +371,13 @@ static void print_quality(const struct calib_quality *q, uint64_t n_rounds)
 
 static void print(const struct run *run, const struct calib *c, double unrest)
 {
-	static const char *const text[CALIB_KINDS] = {
-		"Python function",
-		"C function",
-		"more without a call site",
-		"more when left by an exception",
-		"more when a generator goes on",
-		"more when it is a method, in C",
-		"class, or what else is no function",
-		"more when its code is large",
-		"more when called from large code",
-		"more when left by it, in C",
-	};
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
 	       c->key.processor);
 	printf("nanoseconds a call, of %" PRIu64 " rounds of %" PRIu64 " calls:\n\n", c->n_rounds,
 	       c->n_calls);
 	printf("  %-38s %8s %8s %8s\n", "", "inside", "outside", "spread");
 	for (int i = 0; i < CALIB_KINDS; i++)
-		printf("  %-38s %8.1f %8.1f %8.1f\n", text[i], c->cost[i].in_s * 1e9,
+		printf("  %-38s %8.1f %8.1f %8.1f\n", calib_kind[i].title, c->cost[i].in_s * 1e9,
 		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
 	printf("  more for each event since the last call of its kind: %.3f, of at most %u\n",

@@ -36,7 +36,7 @@ void fit_add(struct calib *c, int unknown, double s)
 {
 	if (unknown == FIT_COLD)
 		c->cold += s;
-	else if (unknown == PYPROF_COST_EXCEPTION || unknown == CALIB_EXCEPTION_C)
+	else if (calib_kind[unknown].callee_pays)
 		c->cost[unknown].in_s += s;
 	else
 		c->cost[unknown].out_s += s;
@@ -71,8 +71,8 @@ static void solve_by_cholesky(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT
  */
 static double call_of(const struct calib *c, const double *x)
 {
-	const struct calib_cost *python = &c->cost[PYPROF_COST_PYTHON];
-	double s = python->in_s + python->out_s + x[PYPROF_COST_PYTHON];
+	const struct calib_cost *python = &c->cost[CALIB_PYTHON];
+	double s = python->in_s + python->out_s + x[CALIB_PYTHON];
 
 	return !(s > LEAST_CALL) ? LEAST_CALL : s > MOST_CALL ? MOST_CALL : s;
 }
@@ -85,17 +85,11 @@ static double weight_of(const struct fit_program *p)
 	return 1 / (p->added_s > least ? p->added_s : least);
 }
 
-static bool is_call(int kind)
-{
-	return kind == PYPROF_COST_PYTHON || kind == PYPROF_COST_C || kind == PYPROF_COST_BARE ||
-	       kind == CALIB_RESUME || kind == CALIB_METHOD || kind == CALIB_OTHER;
-}
-
 /* How far a kind's cost may be off, in seconds. */
 static double prior_of(const struct calib *c, int kind, double call)
 {
 	double own = PRIOR * fabs(c->cost[kind].in_s + c->cost[kind].out_s);
-	double least = (is_call(kind) ? PRIOR : PRIOR_IN_ADDITION) * call;
+	double least = (calib_kind[kind].is_call ? PRIOR : PRIOR_IN_ADDITION) * call;
 
 	return own > least ? own : least;
 }

@@ -9,21 +9,11 @@
 #define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
 #define SLOWED 1.1	 /* below that, it is noise that bytecode takes longer */
 
+#define LOOP(id, name, callee, n_outside, n_inside) [id] = { name, callee, n_outside, n_inside },
 const struct loop_facts loop_facts[LOOP_MIXED] = {
-	[LOOP_PYTHON] = { "loop_python", "callee_python", 7, 4 },
-	[LOOP_LARGE] = { "loop_large", "callee_large", 7, 4 },
-	[LOOP_C] = { "loop_c", "<built-in method builtins.callable>", 7, 0 },
-	[LOOP_SITE] = { "loop_site", "<built-in method builtins.callable>", 7, 0 },
-	[LOOP_METHOD] = { "loop_method", "<method 'get' of 'dict' objects>", 8, 0 },
-	[LOOP_OTHER] = { "loop_other", NULL, 6, 0 },
-	[LOOP_BARE] = { "loop_bare", "callee_bare", 0, 2 },
-	[LOOP_RESUME] = { "loop_resume", "callee_resume", 3, 5 },
-	[LOOP_EXCEPTION] = { "loop_exception", NULL, 15, 3 },
-	[LOOP_EXCEPTION_C] = { "loop_c_exception", NULL, 15, 0 },
-	[LOOP_PLAIN] = { "loop_plain", NULL, 24, 0 },
-	[LOOP_WORK] = { "loop_work", NULL, 21, 0 },
-	[LOOP_TEXT] = { "loop_text", NULL, 20, 0 },
+#include "loops.def"
 };
+#undef LOOP
 
 /* --- rounds ----------------------------------------------------------------------------------- */
 
@@ -205,26 +195,55 @@ static struct calib_cost part(struct calib_cost a, double large)
 				    .spread_s = a.spread_s / large };
 }
 
+/* What overhead/kinds.def has of each kind for the estimate. */
+struct estimate {
+	enum loop loop;
+	unsigned less; /* set of kinds */
+	enum { AS_MEASURED, INSIDE, OUTSIDE, BY_SIZE } attributed;
+	bool monitoring_only;
+};
+
+#define LESS(kind) (1u << (kind))
+#define ANY false
+#define MONITORING true
+#define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
+	[CALIB_##id] = { loop, less, attributed, engines },
+static const struct estimate estimates[CALIB_KINDS] = {
+#include "overhead/kinds.def"
+};
+#undef KIND
+
+/* The kinds that are subtracted have been estimated before. */
+static struct calib_cost estimate(const struct estimate *from, const struct calib *c,
+				  const struct rounds *r, double slow, double large)
+{
+	struct calib_cost cost = cost_of(r, from->loop, slow);
+
+	for (int k = 0; k < CALIB_KINDS; k++) {
+		if (from->less >> k & 1)
+			cost = minus(cost, c->cost[k]);
+	}
+	switch (from->attributed) {
+	case INSIDE:
+		return all_inside(cost);
+	case OUTSIDE:
+		return all_outside(cost);
+	case BY_SIZE:
+		return part(cost, large);
+	case AS_MEASURED:
+		break;
+	}
+	return cost;
+}
+
 void solve(struct calib *c, const struct rounds *r, bool monitoring)
 {
 	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
 	double slow = slowdown(r, monitoring);
-	struct calib_cost python = cost_of(r, LOOP_PYTHON, slow);
-	struct calib_cost call = cost_of(r, LOOP_C, slow);
-	struct calib_cost exception = all_inside(minus(cost_of(r, LOOP_EXCEPTION, slow), python));
-	struct calib_cost c_exception = all_inside(minus(cost_of(r, LOOP_EXCEPTION_C, slow), call));
 
 	c->bytecode = slow > 0 ? bytecode_of(r) : 1;
-	c->cost[PYPROF_COST_PYTHON] = python;
-	c->cost[PYPROF_COST_C] = call;
-	c->cost[PYPROF_COST_EXCEPTION] = exception;
-	c->cost[CALIB_EXCEPTION_C] = minus(c_exception, exception);
-	c->cost[CALIB_RESUME] = minus(cost_of(r, LOOP_RESUME, slow), python);
-	c->cost[CALIB_METHOD] = minus(cost_of(r, LOOP_METHOD, slow), call);
-	c->cost[CALIB_LARGE] = part(minus(cost_of(r, LOOP_LARGE, slow), python), large);
-	c->cost[CALIB_LARGE_SITE] = part(minus(cost_of(r, LOOP_SITE, slow), call), large);
-	if (!monitoring)
-		return;
-	c->cost[PYPROF_COST_BARE] = minus(cost_of(r, LOOP_BARE, slow), python);
-	c->cost[CALIB_OTHER] = all_outside(cost_of(r, LOOP_OTHER, slow));
+	for (int k = 0; k < CALIB_KINDS; k++) {
+		if (monitoring || !estimates[k].monitoring_only)
+			c->cost[k] = estimate(&estimates[k], c, r, slow, large);
+	}
 }

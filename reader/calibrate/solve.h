@@ -18,23 +18,13 @@
 #define SOLVE_UNREST 0.01   /* from there on they are too far apart */
 
 /* What calibrate_program runs, in this order. */
+#define LOOP(id, name, callee, n_outside, n_inside) id,
 enum loop {
-	LOOP_PYTHON,
-	LOOP_LARGE,
-	LOOP_C,
-	LOOP_SITE,
-	LOOP_METHOD,
-	LOOP_OTHER,
-	LOOP_BARE,
-	LOOP_RESUME,
-	LOOP_EXCEPTION,
-	LOOP_EXCEPTION_C,
-	LOOP_PLAIN,
-	LOOP_WORK,
-	LOOP_TEXT,
+#include "loops.def"
 	LOOP_MIXED, /* the first of them; how many there are depends on what the interpreter comes with */
 	MAX_LOOPS = LOOP_MIXED + FIT_MAX_PROGRAMS
 };
+#undef LOOP
 
 /*
  * What is known of each. The callee's own time tells what lies between the clock readings; without

@@ -419,7 +419,7 @@ static void put_calibration(struct json *j, const struct calib *c)
 	put_key(j, "costs");
 	begin(j, "{");
 	for (int i = 0; i < CALIB_KINDS; i++) {
-		put_key(j, calib_kind[i]);
+		put_key(j, calib_kind[i].name);
 		begin(j, "{");
 		key_seconds(j, "in_s", c->cost[i].in_s);
 		key_seconds(j, "out_s", c->cost[i].out_s);

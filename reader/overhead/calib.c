@@ -10,12 +10,25 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pyprof/format.h"
+
 #define MAGIC "pyshim calibration 6"
 
-const char *const calib_kind[CALIB_KINDS] = {
-	"python", "c",	   "bare",  "exception",  "resume",
-	"method", "other", "large", "large-site", "exception-c",
+_Static_assert((int)CALIB_PYTHON == PYPROF_COST_PYTHON && (int)CALIB_C == PYPROF_COST_C &&
+		       (int)CALIB_BARE == PYPROF_COST_BARE &&
+		       (int)CALIB_EXCEPTION == PYPROF_COST_EXCEPTION,
+	       "the first kinds are those that recordings have weights of");
+
+#define CALL true
+#define EXTRA false
+#define CALLEE true
+#define CALLER false
+#define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
+	[CALIB_##id] = { name, title, prior, payer },
+const struct calib_kind calib_kind[CALIB_KINDS] = {
+#include "kinds.def"
 };
+#undef KIND
 
 void calib_from_bias(struct calib *c, double seconds_per_event)
 {
@@ -138,7 +151,7 @@ static void read_line(struct calib *c, const char *name, const char *value)
 			snprintf(texts[i].text, texts[i].cap, "%s", value);
 	}
 	for (int i = 0; i < CALIB_KINDS; i++) {
-		if (!strcmp(name, calib_kind[i]) &&
+		if (!strcmp(name, calib_kind[i].name) &&
 		    sscanf(value, "%lf %lf %lf", &in, &out, &spread) == 3)
 			c->cost[i] = (struct calib_cost){ in * 1e-9, out * 1e-9, spread * 1e-9 };
 	}
@@ -249,7 +262,7 @@ int calib_save(const struct calib *c, const char *path)
 			c->key.python, c->key.engine, c->key.shim, c->key.processor, c->key.clock,
 			c->made, c->n_calls, c->n_rounds);
 		for (int i = 0; i < CALIB_KINDS; i++)
-			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i], c->cost[i].in_s * 1e9,
+			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i].name, c->cost[i].in_s * 1e9,
 				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 		fprintf(f, "cold %.5f\nbytecode %.4f\nerror %.4f\n", c->cold * 1e9, c->bytecode,
 			c->error);

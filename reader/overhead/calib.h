@@ -13,28 +13,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Behind those of enum pyprof_cost, what else a call costs more (or less), and who pays it. */
-enum {
-	/* A generator or coroutine that goes on: in the stead of PYPROF_COST_BARE. */
-	CALIB_RESUME = 4,
-	/* A C function that is found by its object's type, such as list.append. */
-	CALIB_METHOD = 5,
-	/* 3.12+: a call of what is no function, of object() (PYPROF_OTHERS): all of it outside. */
-	CALIB_OTHER = 6,
-	/*
-	 * By how large the code is (calib_largeness) of the function that returns, or yields and is
-	 * resumed.
-	 */
-	CALIB_LARGE = 7,
-	/* ... that calls a C function; on 3.12+ any function. */
-	CALIB_LARGE_SITE = 8,
-	/* A C function that is left by an exception: more than PYPROF_COST_EXCEPTION. */
-	CALIB_EXCEPTION_C = 9,
-	CALIB_KINDS = 10,
+/* CALIB_PYTHON, CALIB_C, ...: a kind for each row of kinds.def. */
+#define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) CALIB_##id,
+enum calib_kind_id {
+#include "kinds.def"
+	CALIB_KINDS
+};
+#undef KIND
+
+/* What overhead/kinds.def has of each kind for everything but the estimate. */
+struct calib_kind {
+	const char *name;  /* in files and in JSON */
+	const char *title; /* in the printed table */
+	bool is_call;	   /* its prior is that of a call, not of an extra */
+	bool callee_pays;
 };
 
-/* Their names, in files and in JSON. */
-extern const char *const calib_kind[CALIB_KINDS];
+extern const struct calib_kind calib_kind[CALIB_KINDS];
 
 /* Seconds a call; may be negative for what makes another kind cheaper. */
 struct calib_cost {

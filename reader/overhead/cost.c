@@ -122,19 +122,63 @@ static double cost_of_cold(const struct cost *c, uint64_t n_between)
 	return (double)n_between * c->calib->cold;
 }
 
-/* Of all calls of an edge, but for the former. */
+/* --- how often the calls of an edge have a kind: the last column of kinds.def -------------------- */
+
+static double count_python(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	return is_c(c, e->callee) ? 0 : (double)e->n_calls;
+}
+
+static double count_c(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	return is_c(c, e->callee) ? (double)e->n_calls : 0;
+}
+
+static double count_direct(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	return starts_apart(c, e->callee) ? 0 : (double)(e->n_bare - e->n_resumes);
+}
+
+static double count_resumes(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	(void)c;
+	return (double)e->n_resumes;
+}
+
+static double count_exceptions(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	(void)c;
+	return (double)e->n_exceptions;
+}
+
+static double count_c_exceptions(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	return is_c(c, e->callee) ? (double)e->n_exceptions : 0;
+}
+
+static double count_methods(const struct cost *c, const struct pyprof_fold_edge *e)
+{
+	return is_method(c, e->callee) ? (double)e->n_calls : 0;
+}
+
+typedef double count_kind(const struct cost *c, const struct pyprof_fold_edge *e);
+
+#define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
+	[CALIB_##id] = count,
+static count_kind *const count_of_kind[CALIB_KINDS] = {
+#include "kinds.def"
+};
+#undef KIND
+
+/* The overhead of all calls of an edge, except class calls and reuse distance. */
 static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof_fold_edge *e)
 {
-	bool c_callee = is_c(c, e->callee);
 	struct calib_cost sum = { 0 };
 
-	add_kind(&sum, c, (double)e->n_calls, c_callee ? PYPROF_COST_C : PYPROF_COST_PYTHON);
-	if (!starts_apart(c, e->callee))
-		add_kind(&sum, c, (double)(e->n_bare - e->n_resumes), PYPROF_COST_BARE);
-	add_kind(&sum, c, (double)e->n_resumes, CALIB_RESUME);
-	add_kind(&sum, c, (double)e->n_exceptions, PYPROF_COST_EXCEPTION);
-	add_kind(&sum, c, c_callee ? (double)e->n_exceptions : 0, CALIB_EXCEPTION_C);
-	add_kind(&sum, c, is_method(c, e->callee) ? (double)e->n_calls : 0, CALIB_METHOD);
+	for (int k = 0; k < CALIB_KINDS; k++) {
+		if (count_of_kind[k])
+			add_kind(&sum, c, count_of_kind[k](c, e), k);
+	}
 	add_largeness(&sum, c, e);
 	return sum;
 }

@@ -129,8 +129,8 @@ static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, ui
 static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t caller)
 {
 	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
-	const struct cost *exception = &cost[PYPROF_COST_EXCEPTION];
-	const struct cost *resumed = &more[CALIB_RESUME], *without_site = &cost[PYPROF_COST_BARE];
+	const struct cost *exception = &cost[CALIB_EXCEPTION];
+	const struct cost *resumed = &more[CALIB_RESUME], *without_site = &cost[CALIB_BARE];
 	const struct cost *of_c = &more[CALIB_EXCEPTION_C];
 	bool begins_bare = is_bare(k) && !is_resume(k) && !is_generator[callee];
 

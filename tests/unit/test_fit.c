@@ -68,8 +68,8 @@ START_TEST(correct_overheads_do_not_change)
 
 	ck_assert_double_le(error, 1e-6);
 	check_costs(1e-4);
-	ck_assert_double_eq(c.cost[PYPROF_COST_PYTHON].in_s, 5e-9);
-	ck_assert_double_eq(c.cost[PYPROF_COST_EXCEPTION].out_s, 0);
+	ck_assert_double_eq(c.cost[CALIB_PYTHON].in_s, 5e-9);
+	ck_assert_double_eq(c.cost[CALIB_EXCEPTION].out_s, 0);
 }
 END_TEST
 
@@ -93,7 +93,7 @@ START_TEST(programs_override_a_wrong_calibration_loop)
 	static const double off_s[] = { -45e-9, -30e-9, 50e-9, 100e-9 };
 	double found;
 
-	c.cost[PYPROF_COST_PYTHON].out_s += off_s[_i];
+	c.cost[CALIB_PYTHON].out_s += off_s[_i];
 	for (int i = 0; i < N; i++) {
 		make(&program[i], &truth);
 		for (int k = 0; k < FIT_UNKNOWNS; k++) {
@@ -144,11 +144,10 @@ START_TEST(a_single_program_changes_little)
 	program[0].known_s = 100e-6;
 	program[0].added_s = 110e-6;
 	fit(&c, _i, program, 1);
-	ck_assert_double_gt(c.cost[PYPROF_COST_PYTHON].out_s, 46e-9);
-	ck_assert_double_lt(c.cost[PYPROF_COST_PYTHON].out_s, 50.1e-9);
-	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].out_s, c.cost[PYPROF_COST_C].out_s,
-				1e-15);
-	ck_assert_double_eq_tol(c.cost[PYPROF_COST_BARE].out_s, 45e-9, 1e-15);
+	ck_assert_double_gt(c.cost[CALIB_PYTHON].out_s, 46e-9);
+	ck_assert_double_lt(c.cost[CALIB_PYTHON].out_s, 50.1e-9);
+	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].out_s, c.cost[CALIB_C].out_s, 1e-15);
+	ck_assert_double_eq_tol(c.cost[CALIB_BARE].out_s, 45e-9, 1e-15);
 	/* The expected cache-miss overhead depends on the overhead of a call and on the engine. */
 	ck_assert_double_eq_tol(c.cold, (_i ? 0.0008 : 0.005) * cost(&c, PYPROF_COST_PYTHON),
 				1e-15);

@@ -81,8 +81,8 @@ static void check_cost(int kind, double in_s, double out_s)
 {
 	ck_assert_msg(fabs(c.cost[kind].in_s - in_s) < NEAR_S &&
 			      fabs(c.cost[kind].out_s - out_s) < NEAR_S,
-		      "%s: %g in, %g out, expected %g, %g", calib_kind[kind], c.cost[kind].in_s,
-		      c.cost[kind].out_s, in_s, out_s);
+		      "%s: %g in, %g out, expected %g, %g", calib_kind[kind].name,
+		      c.cost[kind].in_s, c.cost[kind].out_s, in_s, out_s);
 }
 
 static void check_difference(int kind, enum loop loop, enum loop from, double large)
@@ -175,8 +175,8 @@ START_TEST(the_spread_is_half_the_interquartile_range)
 		rounds.at[r].total[LOOP_PYTHON] = (200 + 2 * ((r * 7) % rounds.n)) * 1e-9;
 	}
 	solve(&c, &rounds, true);
-	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].spread_s,
-				(11 - 3 + 2 * (11 - 3)) / 2. * 1e-9, 1e-15);
+	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].spread_s, (11 - 3 + 2 * (11 - 3)) / 2. * 1e-9,
+				1e-15);
 }
 END_TEST
 
@@ -256,8 +256,8 @@ START_TEST(rounds_without_a_time_do_not_count)
 	ck_assert_double_eq_tol(solve_unrest(&rounds), 0, 1e-9);
 	solve(&c, &rounds, true);
 	check_costs(1);
-	ck_assert_double_eq_tol(c.cost[PYPROF_COST_PYTHON].spread_s, 0, 1e-15);
-	ck_assert_double_eq_tol(c.cost[PYPROF_COST_C].spread_s, 0, 1e-15);
+	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].spread_s, 0, 1e-15);
+	ck_assert_double_eq_tol(c.cost[CALIB_C].spread_s, 0, 1e-15);
 }
 END_TEST
 
