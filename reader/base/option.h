@@ -18,7 +18,13 @@ struct option_row {
 	bool alone; /* of pyshim-read alone: the launcher refuses it */
 };
 
-#define OPTION_ROWS 37
+#define OPTION(letter, name, argument, action, launcher, completion, help) +1
+enum {
+	OPTION_ROWS = 0
+#include "options.def"
+};
+#undef OPTION
+
 extern const struct option_row option_rows[OPTION_ROWS];
 
 /* What getopt_long returns for rows without a letter: OPTION_FIRST and the row's index. */
