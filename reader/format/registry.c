@@ -7,7 +7,7 @@
 
 #include "json.h"
 #include "pstats/pstats.h"
-#include "text.h"
+#include "writers.h"
 
 /* The only thread that a report is on, or NULL: several, or all. */
 static const struct rebuild_thread *only_thread(const struct reading *r,
@@ -29,7 +29,7 @@ static const struct rebuild_thread *only_thread(const struct reading *r,
 	return n > 1 ? NULL : only;
 }
 
-static int write_json(FILE *to, const struct reading *r, const struct show *o, struct error *e)
+int write_json(FILE *to, const struct reading *r, const struct show *o, struct error *e)
 {
 	struct report_options *options = calloc(r->n_reports + 1, sizeof(*options));
 	struct json_report *report = calloc(r->n_reports + 1, sizeof(*report));
@@ -51,7 +51,7 @@ static int write_json(FILE *to, const struct reading *r, const struct show *o, s
 	return err;
 }
 
-static int write_pstats(FILE *to, const struct reading *r, const struct show *o, struct error *e)
+int write_pstats(FILE *to, const struct reading *r, const struct show *o, struct error *e)
 {
 	(void)o;
 	(void)e;

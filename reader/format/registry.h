@@ -6,15 +6,7 @@
 #ifndef READER_REGISTRY_H
 #define READER_REGISTRY_H
 
-#include <stdio.h>
-
-#include "base/error.h"
-#include "load/reading.h"
 #include "show.h"
-
-/* 0 or -errno, perhaps with the reason in `e`. Nothing is printed where a restriction fails. */
-typedef int format_writer(FILE *to, const struct reading *r, const struct show *show,
-			  struct error *e);
 
 #define FORMAT_HOLDS_ONE 1u	/* one report only: not with --threads and --each */
 #define FORMAT_LISTS_THREADS 2u /* it names the threads of each source */

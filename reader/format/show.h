@@ -6,7 +6,9 @@
 #define READER_SHOW_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
+#include "base/error.h"
 #include "load/reading.h"
 #include "report.h"
 
@@ -20,6 +22,10 @@ struct show {
 	bool verbose; /* more of one */
 	bool check;   /* only what was lost or does not fit */
 };
+
+/* 0 or -errno, perhaps with the reason in `e`. Nothing is printed where a restriction fails. */
+typedef int format_writer(FILE *to, const struct reading *r, const struct show *show,
+			  struct error *e);
 
 /* The order, restrictions and sums of one report. */
 struct report_options show_options(const struct show *show, const struct sum *sum);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "text.h"
+/*
+ * The text report: preambles, tables of the process tree and of threads, and the reports of
+ * report.h. On a terminal it fits the window, where nobody has said how much is wanted.
+ */
+#include "writers.h"
 
 #include <errno.h>
 #include <stdlib.h>
