@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Clocks that both sides read. Header-only, any thread, no state.
+ * Clocks that target and reader read. Header-only, without state. Any thread, with or without the
+ * GIL; async-signal-safe.
  */
 #ifndef PYPROF_CLOCK_H
 #define PYPROF_CLOCK_H
@@ -21,7 +22,7 @@ static inline uint64_t pyprof_clock_ns(clockid_t id)
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* The processor's counter; means time only where pyprof_tsc_invariant(). */
+/* The processor's counter. It measures time only if pyprof_tsc_invariant(). */
 static inline uint64_t pyprof_tsc(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -36,7 +37,7 @@ static inline uint64_t pyprof_tsc(void)
 #endif
 }
 
-/* Whether the counter runs at one rate in every state of every processor. */
+/* True if the counter runs at one rate in every power state, and alike on every processor. */
 static inline bool pyprof_tsc_invariant(void)
 {
 #if defined(__x86_64__) || defined(__i386__)
@@ -52,8 +53,8 @@ static inline bool pyprof_tsc_invariant(void)
 }
 
 /*
- * One pair (counter, CLOCK_MONOTONIC) read as close together as three tries give: off by at most
- * half of the shortest bracket, some 20 ns.
+ * Reads the counter and CLOCK_MONOTONIC as a pair: the best of three tries. The error is at most
+ * half of the shortest bracket, about 20 ns.
  */
 static inline void pyprof_clock_pair(uint64_t *ticks, uint64_t *mono_ns)
 {

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records -> tables: the arithmetic of a profile, written once for both sides. It is that of
- * CPython's Modules/_lsprof.c: recursion and callers are counted per thread, per function and per
- * caller pair, and a recursive call's time is not counted again in the cumulative time. Two things
- * differ: a return is matched by its function, not by whatever lies on top of the stack, and
- * every thread has a stack of its own.
+ * Records -> tables: the arithmetic of a profile, written once for both sides. Results equal those
+ * of CPython's Modules/_lsprof.c: recursion and callers are counted per thread, per function and
+ * per edge, and the time of a recursive call is not counted again in the cumulative time. Two
+ * things differ: a return is matched by its function, not with the top of the stack, and every
+ * thread has a stack of its own.
  *
- * The tables hold indices and no pointers, so they can lie in private memory (the reader) or in
- * the recording (the target, see struct pyprof_fold_table); struct pyprof_fold is a view of them.
- * One thread at a time. All times are ticks.
+ * The tables hold indices and no pointers, so they can lie in private memory (the reader) or in the
+ * recording (the target, see struct pyprof_fold_table); struct pyprof_fold is a view of them. One
+ * thread at a time, with or without the GIL. Only `grow` may allocate. All times are ticks.
  *
  *	caller slot --edge--> callee slot	slot 0 is the root, which calls the outermost frames
  */
@@ -22,22 +22,20 @@
 #include "format.h"
 #include "order.h"
 
-/* What happens with every record; what does not is kept out of line. */
+/* For code that runs for every record; the rest is kept out of line. */
 #define PYPROF_FOLD_INLINE inline __attribute__((always_inline))
 
 enum {
-	PYPROF_FRAME_OPEN = 1, /* it was running when recording began: time, but no call */
+	PYPROF_FRAME_OPEN = 1, /* it ran already when recording began: time, but no call */
 	PYPROF_FRAME_C = 2,    /* a C function */
-	PYPROF_FRAME_BARE = 4, /* a bare call, or a resume */
+	PYPROF_FRAME_BARE = 4, /* a direct call, or a resume */
 	PYPROF_FRAME_RESUMED = 8,
 };
 
 struct pyprof_fold {
 	struct pyprof_fold_fn *fn;     /* fn[0] is the root */
-	struct pyprof_fold_edge *edge; /* edge[0] is none */
-	/*
-	 * Where entries are kept as they were before this epoch; NULL where nothing can be undone.
-	 */
+	struct pyprof_fold_edge *edge; /* edge[0] is unused */
+	/* The before-images of this epoch; NULL if folds cannot be undone. */
 	struct pyprof_fold_fn *fn_before;
 	struct pyprof_fold_edge *edge_before;
 	uint32_t *fn_index;   /* open addressing: slot by number, 0 free (0 is the root) */
@@ -46,19 +44,18 @@ struct pyprof_fold {
 	uint32_t cap_fns, cap_edges;	 /* room for slots and edges 1 .. cap */
 	uint32_t fn_mask, edge_mask;	 /* size of the index - 1; at least 2 * cap */
 	/*
-	 * What the indices' hash multiplies by, odd: random in a reader, which must not take long
-	 * over numbers that were chosen to collide.
+	 * The odd multiplier of the indices' hash. A reader's is random, so that numbers chosen to
+	 * collide cannot make it slow.
 	 */
 	uint64_t multiplier;
-	uint32_t cap_depth,
-		low_depth; /* the lowest depth that was reached since the owner set it */
-	uint32_t epoch;	   /* number of the block at hand, where entries can be undone */
+	uint32_t cap_depth, low_depth; /* the lowest depth since the owner set it */
+	uint32_t epoch;		       /* number of the current block, if entries can be undone */
 	struct pyprof_fold_state s;
 	const int32_t *weight;	       /* header.cost_weight */
 	uint32_t max_between, max_gap; /* header.* */
 	/*
-	 * Makes room for one more function, edge or frame, whichever has reached its cap. False:
-	 * there is none, and the record is lost. Set by the owner of the tables.
+	 * Enlarges what has reached its cap, for one more function, edge or frame. False: it
+	 * cannot, and the record is lost. Set by the owner of the tables.
 	 */
 	bool (*grow)(struct pyprof_fold *f);
 };
@@ -73,7 +70,7 @@ static inline uint32_t pyprof_fold_hash(const struct pyprof_fold *f, uint32_t ca
 	return (uint32_t)((((uint64_t)caller << 24 ^ number) * f->multiplier) >> 32);
 }
 
-/* The slot of a function, or 0 where it has none. */
+/* Returns the slot of a function, or 0 if it has none. */
 static inline uint32_t pyprof_fold_find_fn(const struct pyprof_fold *f, uint32_t number)
 {
 	for (uint32_t i = pyprof_fold_hash(f, 0, number);; i++) {
@@ -94,8 +91,8 @@ static inline void pyprof_fold_index_fn(struct pyprof_fold *f, uint32_t slot)
 }
 
 /*
- * What an edge leads to. The tables may lie where somebody else writes, who ought not to: so each
- * number that leads on is read once, and leads nowhere outside of the tables whatever it is.
+ * Returns the callee's slot. Another process may write to the tables, against the rules. So each
+ * number that leads to an entry is read once, and no value of it leads outside of the tables.
  */
 static inline uint32_t pyprof_fold_callee(const struct pyprof_fold *f, uint32_t e)
 {
@@ -113,7 +110,7 @@ static inline void pyprof_fold_index_edge(struct pyprof_fold *f, uint32_t e)
 	f->edge_index[i & f->edge_mask] = e;
 }
 
-/* What stack[-1] is: no record's function has this number. */
+/* Returns the frame for stack[-1]. Records never have this number. */
 static inline struct pyprof_fold_frame pyprof_fold_root(void)
 {
 	return (struct pyprof_fold_frame){ .number = UINT32_MAX };
@@ -142,7 +139,9 @@ static inline uint32_t pyprof_fold_add_edge(struct pyprof_fold *f, uint32_t call
 	return e;
 }
 
-/* The edge from a slot to a function; made where there is none. 0: no room. */
+/*
+ * Returns the edge from a slot to a function, which is made if it does not exist; 0: it cannot be.
+ */
 static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyprof_fold *f,
 								      uint32_t caller,
 								      uint32_t number)
@@ -168,9 +167,9 @@ static __attribute__((noinline, unused)) uint32_t pyprof_fold_edge_to(struct pyp
 /* --- changing --------------------------------------------------------------------------------- */
 
 /*
- * Before an entry changes for the first time in an epoch, it is kept as it was. The copy must be
- * whole before the mark says that it is there, and the mark must be there before the change: a
- * kill stops the stores at any point, in the order in which they were made.
+ * Marks an entry whose before-image is complete, before the entry changes for the first time in an
+ * epoch. The before-image must be whole before the epoch says so, and the epoch must be stored
+ * before the change: a kill stops the stores at any point, in program order.
  */
 static inline void pyprof_fold_mark(uint32_t *mark, uint32_t epoch)
 {
@@ -200,7 +199,7 @@ static inline struct pyprof_fold_edge *pyprof_fold_change_edge(struct pyprof_fol
 	return edge;
 }
 
-/* Who calls. `through_c`: the innermost Python function, where there is one. */
+/* Returns the caller's slot. `through_c`: the innermost Python function, if there is one. */
 static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *f, bool through_c)
 {
 	int32_t top = (int32_t)f->s.depth - 1, at = top;
@@ -217,7 +216,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_count_between(struct pyprof_fold *f,
 	f->s.n_between += n;
 }
 
-/* How many events since an edge was taken count. */
+/* Returns the reuse distance of an edge in events, at most max_between. */
 static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold *f,
 						       const struct pyprof_fold_edge *e)
 {
@@ -227,8 +226,8 @@ static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold 
 }
 
 /*
- * A call for which there is no room is lost, and its return with it: that is counted here, and will
- * be found to be without a call. While such a call runs, n_unmatched is one too low; see
+ * Counts a lost call, and its return with it. The return will be counted as unmatched, so that is
+ * subtracted in advance: while the call runs, n_unmatched is one too low; see
  * pyprof_fold_settle_losses.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_lose_call(struct pyprof_fold *f)
@@ -237,7 +236,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_lose_call(struct pypro
 	f->s.n_unmatched--;
 }
 
-/* At the end: the return of a call that was lost, and still runs, is no event. */
+/* At the end: a lost call that still runs has no return, so that was not an event. */
 static inline void pyprof_fold_settle_losses(struct pyprof_fold_state *s)
 {
 	if ((int64_t)s->n_unmatched < 0) {
@@ -246,7 +245,7 @@ static inline void pyprof_fold_settle_losses(struct pyprof_fold_state *s)
 	}
 }
 
-/* `gap`: what counts of the time since the event before, in events. */
+/* Pushes a frame. `gap`: the idle ticks that count, in events. */
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
 						 uint32_t flags, bool through_c, uint64_t gap)
 {
@@ -263,7 +262,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 			pyprof_fold_lose_call(f);
 			return;
 		}
-		f->fn[caller].last_edge = e; /* a guess: no need to undo it */
+		f->fn[caller].last_edge = e; /* a guess, which needs no undo */
 		f->fn[caller].last_number = number;
 	}
 	if (__builtin_expect(depth == f->cap_depth, 0) && !f->grow(f)) {
@@ -294,15 +293,18 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 }
 
 /*
- * Sets of kinds that end a call, a bit each, and a bit each with PYPROF_FAR. Odd: there is more to
- * count.
+ * Sets of kinds that end a call, one bit each, and one bit each with PYPROF_FAR. ODD: ends that
+ * need pyprof_fold_count_odd.
  */
 #define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_FAR)
 #define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(PYPROF_KINDS_EXCEPTION)
 #define PYPROF_ENDS_C PYPROF_ENDS(PYPROF_KINDS_END_OF_C)
 #define PYPROF_ENDS_ODD (PYPROF_ENDS_EXCEPTION | ~0u << PYPROF_FAR)
 
-/* What fewer calls are. `end`: bits 0..4 of the record that ended it. The weight of it. */
+/*
+ * Counts the rare attributes of an ended call. `end`: bits 0..4 of the record that ended it.
+ * Returns its extra weight.
+ */
 static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct pyprof_fold_edge *e,
 					    uint32_t flags, unsigned end)
 {
@@ -316,7 +318,7 @@ static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct 
 	       (exception ? f->weight[PYPROF_COST_EXCEPTION] : 0);
 }
 
-/* Closes the innermost frame now. `end`: bits 0..4 of the record that says so; `gap`: as above. */
+/* Ends the innermost frame now. `end`: bits 0..4 of the record that ends it; `gap`: as above. */
 static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsigned end,
 						     uint64_t gap)
 {
@@ -354,7 +356,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 	} else {
 		e->n_recursive += n;
 	}
-	pyprof_fold_count_between(f, e, gap); /* the caller pays for it, as for what follows */
+	pyprof_fold_count_between(f, e, gap); /* the caller's overhead, as that of what follows */
 	if (__builtin_expect(PYPROF_ENDS_ODD >> end & 1 || flags & ~PYPROF_FRAME_C, 0)) {
 		if (!n)
 			return;
@@ -371,9 +373,9 @@ static inline bool pyprof_fold_is_top(const struct pyprof_fold *f, uint32_t numb
 }
 
 /*
- * A return whose call is not on top. Of a C function: its call is missing (3.12.0 to 3.12.4 leave
- * some out), or the function was entered before recording began. Of a Python function further
- * down: the returns of those above are missing, and they end now.
+ * A return whose call is not on top. For a C function, its call is missing (3.12.0 to 3.12.4 omit
+ * some), or it was entered before recording began. For a Python function further down, the returns
+ * of the frames above are missing, and they end now.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyprof_fold *f,
 								      uint32_t number, unsigned end)
@@ -388,14 +390,14 @@ static __attribute__((noinline, unused)) void pyprof_fold_leave_other(struct pyp
 		pyprof_fold_leave_top(f, PYPROF_RETURN, 0);
 		f->s.n_closed++;
 	}
-	if (f->s.depth) /* unless the levels are not those of the stack */
+	if (f->s.depth) /* the levels may differ from the stack in a damaged table */
 		pyprof_fold_leave_top(f, end, 0);
 }
 
 /*
- * Closes all frames at `now`: at the end of the thread or of its records, or where returns were not
- * recorded. At the end of the records, the reader first moves `now` on to the end of the process,
- * or to the present.
+ * Ends all frames at `now`: at the end of the thread or of its records, or where returns were not
+ * recorded. At the end of the records, the reader first moves `now` to the end of the process, or
+ * to the present.
  */
 static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fold *f)
 {
@@ -407,8 +409,8 @@ static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fo
 /* --- records ---------------------------------------------------------------------------------- */
 
 /*
- * A call that is none for a profile, but costs: about as much as one of a C function, or `n`
- * PYPROF_OTHERS of it.
+ * Counts a class call: it has no entry in the profile, but has overhead. Its weight is `n` of
+ * PYPROF_OTHERS parts of a call of a C function.
  */
 static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bool far)
 {
@@ -422,8 +424,8 @@ static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bo
 }
 
 /*
- * While nothing is seen, no time passes: what runs then is told by the records that follow. A gap
- * that a recording begins with, in a forked child, has no known length.
+ * A blind interval takes no time from the running frames; the records that follow say which run
+ * then. One that a recording begins with, in a forked child, has no known length.
  */
 static inline void pyprof_fold_gap(struct pyprof_fold *f, bool begins, uint64_t now)
 {
@@ -438,7 +440,7 @@ static inline void pyprof_fold_gap(struct pyprof_fold *f, bool begins, uint64_t 
 		f->s.gap_ticks += now - f->s.now;
 }
 
-/* Records that tell of the thread and its clock. */
+/* Records about the thread and its clock. */
 static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_fold *f, uint64_t r)
 {
 	uint64_t ticks = pyprof_record_ticks(r);
@@ -453,7 +455,7 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 		else
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
-	case PYPROF_THREAD: /* after a gap or a pause, or another thread's */
+	case PYPROF_THREAD: /* after a blind interval or a pause, or another thread's */
 		pyprof_fold_close(f);
 		f->s.now = f->s.base + ticks;
 		f->s.n_threads += pyprof_record_fn(r) != f->s.thread;
@@ -481,9 +483,9 @@ static inline uint32_t pyprof_fold_flags(unsigned kind)
 }
 
 /*
- * One record. Time never goes back: a clock that did stands still. Constants: `through_c`: what a C
- * function calls is put down to the Python function that called that, and times stay where they
- * are; `gaps`: whether max_gap is not 0, for it takes time to look at them.
+ * Adds one record. Time never runs backwards: if the clock did, `now` stands still. Constants:
+ * `through_c`: callees of a C function are counted for the Python function that called it, while
+ * times stay unchanged; `gaps`: true if max_gap is not 0, to save the arithmetic otherwise.
  */
 static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint64_t r,
 						     bool through_c, bool gaps)
@@ -512,7 +514,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint
 		pyprof_fold_leave_other(f, fn, end);
 }
 
-/* A block begins: `base` and `skipped` are its header's. */
+/* Begins a block. `base` and `skipped` are those of its header. */
 static inline void pyprof_fold_block(struct pyprof_fold *f, uint64_t base, uint64_t skipped)
 {
 	f->s.base = base;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A process and its recording: the name of the file, /proc, and whether it can be another machine's.
+ * The name of a process's recording, the fields of /proc/PID/stat, and the file systems that
+ * machines share. Header-only, without state or system calls. Any thread of either side.
  */
 #ifndef PYPROF_PROCESS_H
 #define PYPROF_PROCESS_H
@@ -11,8 +12,8 @@
 #include <string.h>
 
 /*
- * A recording is pyprof.PID; the earlier ones of the process, before execve(2), and those whose
- * name was taken are pyprof.PID.1, pyprof.PID.2, ...
+ * A recording is pyprof.PID. The suffixed names pyprof.PID.1, pyprof.PID.2, ... are those of the
+ * process before execve(2), and of a process that found its name taken.
  */
 #define PYPROF_FILE_PREFIX "pyprof."
 
@@ -23,7 +24,7 @@ static inline bool pyprof_is_file_name(const char *name)
 	return !strncmp(name, PYPROF_FILE_PREFIX, n) && name[n] >= '0' && name[n] <= '9';
 }
 
-/* What header.boot_id is read from, without its newline. */
+/* The file that header.boot_id is read from, without its newline. */
 #define PYPROF_BOOT_ID_FILE "/proc/sys/kernel/random/boot_id"
 
 /* Fields of /proc/PID/stat, numbered as in proc(5). */
@@ -31,7 +32,10 @@ static inline bool pyprof_is_file_name(const char *name)
 #define PYPROF_STAT_THREADS 20
 #define PYPROF_STAT_START 22 /* header.process_start */
 
-/* Where field 3, the state, begins in the text of /proc/PID/stat: the command before it may hold anything. Or NULL. */
+/*
+ * Returns where field 3, the state, begins in the text of /proc/PID/stat, or NULL. The last ')' is
+ * searched for, because the command in field 2 may hold any characters.
+ */
 static inline const char *pyprof_stat_state(const char *stat)
 {
 	const char *end = strrchr(stat, ')');
@@ -39,7 +43,7 @@ static inline const char *pyprof_stat_state(const char *stat)
 	return end && end[1] == ' ' && end[2] ? end + 2 : NULL;
 }
 
-/* Field 4 or a later one; 0: it is missing. */
+/* Returns field 4 or a later one; 0: it is missing. */
 static inline uint64_t pyprof_stat_field(const char *stat, int field)
 {
 	const char *at = pyprof_stat_state(stat);
@@ -55,8 +59,8 @@ static inline uint64_t pyprof_stat_field(const char *stat, int field)
 }
 
 /*
- * Whether a process has ended, and its parent has not waited for it yet. A main thread that has
- * ended before the others is in the same state.
+ * True if the process has ended and its parent has not waited for it yet. The count of threads is
+ * read too: a main thread that ended before the others is in the same state.
  */
 static inline bool pyprof_stat_is_zombie(const char *stat)
 {
@@ -67,9 +71,9 @@ static inline bool pyprof_stat_is_zombie(const char *stat)
 }
 
 /*
- * File systems that several machines may write at the same time. On these a recording of another
- * boot may be another machine's, whose process runs; on all others that process has ended.
- * `type`: f_type of struct statfs; the numbers are those of statfs(2).
+ * True for a file system that several machines may write at the same time. There, a recording of
+ * another boot may be that of another machine, whose process runs; on all others that process has
+ * ended. `type` is f_type of struct statfs; the numbers are those of statfs(2).
  */
 static inline bool pyprof_is_shared_by_machines(uint64_t type)
 {

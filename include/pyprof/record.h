@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The record of an event: its 64 bits, its kinds and their classes, and the clocks and engines
- * that it comes from.
+ * The record of an event: its 64 bits, its kinds and their classes, and the clocks and engines that
+ * it comes from. Header-only, without state. Any thread of either side.
  */
 #ifndef PYPROF_RECORD_H
 #define PYPROF_RECORD_H
@@ -9,8 +9,8 @@
 #include <stdint.h>
 
 /*
- * A record: 8 bytes, published by one store. The word 0 is "not written yet", so a block needs no
- * count and a kill between two records tears nothing.
+ * A record: 8 bytes, published by one store. The word 0 means "not written yet", so a block needs
+ * no count, and a kill between two records leaves no torn record.
  *
  *	bits  0..3   kind, never 0
  *	bit   4      PYPROF_FAR
@@ -23,45 +23,51 @@
 #define PYPROF_TICK_SHIFT (PYPROF_FN_SHIFT + PYPROF_FN_BITS)
 #define PYPROF_TICK_BITS (64 - PYPROF_TICK_SHIFT)
 
-#define PYPROF_FN_NONE 0u				/* the root: no function at all */
+#define PYPROF_FN_NONE 0u				/* the root: not a function */
 #define PYPROF_FN_MAX ((1u << PYPROF_FN_BITS) - 2)	/* the highest number that has a name */
 #define PYPROF_FN_OVERFLOW ((1u << PYPROF_FN_BITS) - 1) /* all functions beyond FN_MAX together */
 
 enum pyprof_kind {
-	PYPROF_EMPTY = 0,	/* not written; ends a block that is not full */
-	PYPROF_CALL = 1,	/* a Python function starts */
-	PYPROF_RETURN = 2,	/* ... returns */
-	PYPROF_UNWIND = 3,	/* ... is left by an exception */
-	PYPROF_RESUME = 4,	/* a suspended generator or coroutine goes on */
-	PYPROF_YIELD = 5,	/* ... is suspended */
-	PYPROF_THROW = 6,	/* ... goes on with an exception thrown into it (3.12+ tells) */
-	PYPROF_C_CALL = 7,	/* a C function starts */
+	PYPROF_EMPTY = 0,  /* not written; ends a block that is not full */
+	PYPROF_CALL = 1,   /* a Python function starts */
+	PYPROF_RETURN = 2, /* ... returns */
+	PYPROF_UNWIND = 3, /* ... is left by an exception */
+	PYPROF_RESUME = 4, /* a suspended generator or coroutine continues */
+	PYPROF_YIELD = 5,  /* ... is suspended */
+	PYPROF_THROW = 6,  /* ... continues with an exception thrown into it (reported by 3.12+) */
+	PYPROF_C_CALL = 7, /* a C function starts */
 	PYPROF_C_RETURN = 8,	/* ... returns */
 	PYPROF_C_EXCEPTION = 9, /* ... is left by an exception */
-	PYPROF_OPEN = 10,	/* a frame found running when recording began: time, but no call */
-	PYPROF_BARE_CALL = 11,	/* a Python function starts, and no call site told of it first */
-	PYPROF_THREAD = 12,	/* what follows belongs to this thread, whose stack is empty */
-	PYPROF_SYNC = 13,	/* base += tick field << PYPROF_SYNC_SHIFT: a long pause; or, with a
-				 * number, a call of what is neither a Python nor a C function, which
-				 * costs so many PYPROF_OTHERS of one of object() */
-	PYPROF_GAP = 14, /* from the thread's record before this on, nothing was seen; or, with
-				 * PYPROF_GAP_BEGINS as number, nothing may be seen from here on */
-	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open are closed here */
+	PYPROF_OPEN = 10, /* a frame that ran already when recording began: time, but no call */
+	PYPROF_BARE_CALL = 11, /* a direct call of a Python function: without a call-site event */
+	PYPROF_THREAD = 12, /* the records that follow belong to this thread; its stack is empty */
+	/*
+	 * Number 0, after a long pause: base += tick field << PYPROF_SYNC_SHIFT. Another number: a
+	 * class call, with its overhead in parts of a call of object(); see PYPROF_OTHERS.
+	 */
+	PYPROF_SYNC = 13,
+	/*
+	 * Number 0: a blind interval since the thread's preceding record. PYPROF_GAP_BEGINS: one
+	 * may begin here.
+	 */
+	PYPROF_GAP = 14,
+	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open end here */
 };
 
 /*
- * The program is taking the profile hook. If an event follows, it has not; if a PYPROF_GAP follows,
- * it gave the hook back; where this is a thread's last record, the thread was not seen any more.
+ * The number of a PYPROF_GAP where the program is taking the profile hook. If an event follows, the
+ * program has not taken it. If a PYPROF_GAP follows, the program gave the hook back. If this is the
+ * last record of a thread, the thread was not seen again.
  */
 #define PYPROF_GAP_BEGINS 1u
 
 #define PYPROF_SYNC_SHIFT 24
-#define PYPROF_OTHERS 8u /* into so many parts the cost of such a call is divided */
+#define PYPROF_OTHERS 8u /* parts of a call of object() in which class calls are counted */
 
 /*
- * Joins the kind of an end, and of PYPROF_SYNC with a number: it was told from a place so far from
- * the start of the code that the interpreter made an integer for it (3.12+: beyond those that it
- * keeps, up to 256 or 1,024), which takes time.
+ * Flag of an end, and of PYPROF_SYNC with a number: the event had a high offset. 3.12 and later
+ * keep integers up to 256 or 1,024; for a bytecode offset beyond those they allocate one, which
+ * takes time.
  */
 #define PYPROF_FAR (1u << PYPROF_KIND_BITS)
 
@@ -87,13 +93,13 @@ static inline uint64_t pyprof_record_ticks(uint64_t r)
 	return r >> PYPROF_TICK_SHIFT;
 }
 
-/* What a tick counts (`clock` in the header). All but TSC and COUNT are nanoseconds. */
+/* The unit of a tick (`clock` in the header): nanoseconds, except for TSC and COUNT. */
 enum pyprof_clock {
 	PYPROF_CLOCK_TSC = 1,	 /* the processor's invariant counter: wall time */
 	PYPROF_CLOCK_WALL = 2,	 /* CLOCK_MONOTONIC, where the counter is not invariant */
 	PYPROF_CLOCK_CPU = 3,	 /* CLOCK_PROCESS_CPUTIME_ID */
 	PYPROF_CLOCK_THREAD = 4, /* CLOCK_THREAD_CPUTIME_ID */
-	PYPROF_CLOCK_COUNT = 5,	 /* one tick an event: for tests that want exact times */
+	PYPROF_CLOCK_COUNT = 5,	 /* one tick per event: for tests that want exact times */
 };
 
 enum pyprof_engine {
@@ -108,8 +114,8 @@ enum pyprof_overflow {
 };
 
 /*
- * Classes of kinds: sets with a bit for each kind. PYPROF_KINDS_BEGIN and PYPROF_KINDS_END are the
- * events of calls; the other kinds are about the thread and its clock.
+ * Classes of kinds: sets with a bit for each kind. PYPROF_KINDS_BEGIN and PYPROF_KINDS_END hold the
+ * events of calls. The other kinds are about the thread and its clock.
  */
 #define PYPROF_KINDS_BEGIN                                                                       \
 	(1u << PYPROF_CALL | 1u << PYPROF_BARE_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
@@ -127,7 +133,7 @@ static inline int pyprof_record_is(uint64_t r, uint32_t kinds)
 
 /* The names of a clock. */
 struct pyprof_clock_names {
-	const char *key;     /* of its own: tells the two wall clocks apart */
+	const char *key;     /* unique: differs for the two wall clocks */
 	const char *setting; /* PYSHIM_CLOCK */
 	const char *title;
 };

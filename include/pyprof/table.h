@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A ring's fold table in the recording, worked on in place: by the target, or by a reader that
- * has claimed the ring's consumer side (ring.consumer). Whoever holds the claim is the only one to
- * write the table; a claim of the dead is taken over, and what they left half done is undone.
+ * A ring's fold table in the recording, changed in place: by the target, or by a reader that has
+ * claimed the ring (ring.consumer). Only the holder of the claim writes the table. The claim of a
+ * dead process is taken over, and its half-done fold is undone. One thread at a time, with or
+ * without the GIL. Resizing allocates, so only pyprof_table_find may run in a signal handler.
  *
- * The tables lie in the recording; the indices over them and the working stack are private. What is
- * taken over is checked, for somebody else wrote it.
+ * The tables lie in the recording; the indices over them and the working stack are private. A table
+ * that is taken over is checked, because another process wrote it.
  */
 #ifndef PYPROF_TABLE_H
 #define PYPROF_TABLE_H
@@ -16,7 +17,7 @@
 #include "fold.h"
 #include "order.h"
 
-/* Where a test may kill the process; see shim/system/killpoint.h. */
+/* A place where a test may kill the process; see shim/system/killpoint.h. */
 #ifndef PYPROF_TESTPOINT
 #define PYPROF_TESTPOINT(name) ((void)0)
 #endif
@@ -24,13 +25,13 @@
 struct pyprof_table {
 	struct pyprof_fold view; /* first: the view's `grow` finds its table by it */
 	struct pyprof_ring *ring;
-	struct pyprof_fold_table *table; /* what ring.fold leads to, in this process */
-	uint64_t folded;		 /* the block number that `view` stands at */
-	uint64_t stuck;	     /* a consumer that was waited for in vain: not waited for again */
-	uint32_t low_before; /* how far down the stack changed in the fold before */
+	struct pyprof_fold_table *table; /* the table at ring.fold, as mapped here */
+	uint64_t folded;		 /* the number of the last block in `view` */
+	uint64_t stuck;	     /* a claim holder for which waiting was in vain: no more waits */
+	uint32_t low_before; /* low_depth of the preceding fold */
 };
 
-/* Where the arrays lie behind the header; the order is that of format.h. */
+/* The arrays behind the header, in the order that format.h gives. */
 struct pyprof_table_layout {
 	struct pyprof_fold_fn *fn, *fn_before;
 	struct pyprof_fold_edge *edge, *edge_before;
@@ -64,8 +65,8 @@ static inline bool pyprof_table_is_cap(uint32_t cap)
 }
 
 /*
- * The layout of a table that lies in a recording, where `bytes` may be accessed. Another process
- * may write it: the caps are read once. False: it is no table, or is longer than that.
+ * Computes the layout of a table in a recording, of which `bytes` may be accessed. Another process
+ * may write it, so the caps are read once. False: it is not a table, or is longer than `bytes`.
  */
 static inline bool pyprof_table_find(struct pyprof_fold_table *t, uint64_t bytes,
 				     struct pyprof_table_layout *l)
@@ -80,14 +81,14 @@ static inline bool pyprof_table_find(struct pyprof_fold_table *t, uint64_t bytes
 	       pyprof_table_is_cap(depth) && l->bytes <= bytes;
 }
 
-/* Whether a table of this layout can have such a state. */
+/* True if the state fits into a table of this layout. */
 static inline bool pyprof_table_holds(const struct pyprof_table_layout *l,
 				      const struct pyprof_fold_state *s)
 {
 	return s->n_fns <= l->cap_fns && s->n_edges <= l->cap_edges && s->depth <= l->cap_depth;
 }
 
-/* Changed by the fold of a block that does not count: block numbers only grow. */
+/* True if the fold of a block that does not count changed the entry: block numbers only grow. */
 static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 {
 	return (int32_t)(epoch - (uint32_t)folded) > 0;
@@ -95,7 +96,7 @@ static inline bool pyprof_table_is_undone(uint32_t epoch, uint64_t folded)
 
 /* --- private memory --------------------------------------------------------------------------- */
 
-/* How many places an index over so many entries has: twice as many at least, and a power of two. */
+/* Returns the size of an index over `cap` entries: at least twice as many, and a power of two. */
 static inline uint32_t pyprof_table_index_size(uint32_t cap)
 {
 	uint32_t n = 2;
@@ -105,7 +106,7 @@ static inline uint32_t pyprof_table_index_size(uint32_t cap)
 	return n;
 }
 
-/* Indices and stack for these caps. False: no memory, and nothing has changed. */
+/* Makes indices and stack for these caps. False: no memory; the old ones stay valid. */
 static inline bool pyprof_table_resize(struct pyprof_fold *v, uint32_t fns, uint32_t edges,
 				       uint32_t depth)
 {
@@ -143,7 +144,7 @@ static inline void pyprof_table_free(struct pyprof_table *t)
 	memset(t, 0, sizeof(*t));
 }
 
-/* Lets the view work in this table, whose caps the private memory has been made for. */
+/* Lets the view use this table. The private memory must have been made for these caps. */
 static inline void pyprof_table_use(struct pyprof_table *t, struct pyprof_fold_table *table,
 				    uint32_t fns, uint32_t edges, uint32_t depth)
 {
@@ -163,9 +164,9 @@ static inline void pyprof_table_use(struct pyprof_table *t, struct pyprof_fold_t
 /* --- taking over ------------------------------------------------------------------------------ */
 
 /*
- * Puts back what a fold had changed that was cut off. The marks stay: the fold of the same block
- * comes next, and finds the copies made. Were they put back as well, whoever reads an entry without
- * the claim, and looks at the mark before and behind it, might see a change come and go between.
+ * Undoes the changes of a fold that was cut off. The epochs stay: the fold of the same block
+ * follows and needs no new before-images. If the epochs were put back, a reader without the claim,
+ * which compares an entry's epoch before and after reading it, could miss a change in between.
  */
 static inline void pyprof_table_undo(struct pyprof_table *t)
 {
@@ -194,7 +195,7 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 	for (uint32_t i = 1; i <= v->s.n_fns; i++) {
 		if (pyprof_fold_find_fn(v, v->fn[i].number))
 			return false;
-		v->fn[i].last_edge = 0; /* what a guess leads to is not checked */
+		v->fn[i].last_edge = 0; /* guesses are not checked later */
 		pyprof_fold_index_fn(v, i);
 	}
 	for (uint32_t i = 1; i <= v->s.n_edges; i++) {
@@ -217,8 +218,8 @@ static inline bool pyprof_table_index(struct pyprof_fold *v)
 }
 
 /*
- * Makes the view stand where the table does: at block number ring.folded. The caps are read once,
- * and `bytes` is what the table may occupy. False: no memory, or the table makes no sense.
+ * Sets the view to the table's state at block number ring.folded. The caps are read once, and
+ * `bytes` is the length that the table may have. False: no memory, or the table is invalid.
  */
 static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_fold_table *table,
 					  uint64_t bytes)
@@ -255,8 +256,9 @@ static PYPROF_FOLD_INLINE void pyprof_table_fold_records(struct pyprof_fold *v, 
 }
 
 /*
- * Folds a block's records into the table; nothing counts until pyprof_table_commit. What is written
- * from here on, state and stack of two folds ago among it, comes after the commit of the last.
+ * Folds a block's records into the table; the result counts only after pyprof_table_commit. The
+ * stores from here on, including those to the state and stack of two folds ago, come after the last
+ * commit.
  */
 static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof_block *b,
 				     uint64_t sequence, uint32_t block_bytes)
@@ -275,8 +277,8 @@ static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof
 }
 
 /*
- * The stack and the state of this parity, then the one store that makes the fold of block
- * `sequence` count.
+ * Stores stack and state of this parity, and then, by one store, commits the fold of block
+ * `sequence`.
  */
 static inline void pyprof_table_commit(struct pyprof_table *t, uint64_t sequence)
 {
@@ -285,7 +287,10 @@ static inline void pyprof_table_commit(struct pyprof_table *t, uint64_t sequence
 		pyprof_table_layout(t->table, v->cap_fns, v->cap_edges, v->cap_depth);
 	uint32_t low = v->low_depth < t->low_before ? v->low_depth : t->low_before;
 
-	/* This copy was written two folds ago; the frame below `low` has had time added. */
+	/*
+	 * This copy was written two folds ago. The frame below `low` is included: time was added to
+	 * it.
+	 */
 	low = low ? low - 1 : 0;
 	if (v->s.depth > low)
 		memcpy(&l.stack[sequence & 1][low], &v->stack[low],
