@@ -78,11 +78,11 @@ static HOOK_COLD void settle_starting(uint64_t head, uint64_t now, bool entering
 void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 {
 	const uint64_t fn_bits = ((1ull << PYPROF_FN_BITS) - 1) << PYPROF_FN_SHIFT;
-	bool is_first = !thread_self.ring && !thread_self.telling;
+	bool is_first = !thread_self.ring && !thread_self.not_event;
 	uint64_t ticks;
 	uint64_t *at;
 
-	if (starting.n && !thread_self.telling && pyprof_record_kind(head) != PYPROF_OPEN)
+	if (starting.n && !thread_self.not_event && pyprof_record_kind(head) != PYPROF_OPEN)
 		settle_starting(head, now, entering);
 	if (is_first) /* in a forked child its number may be another one then */
 		recording_event_fn = (uint32_t)(head & fn_bits);
@@ -102,15 +102,15 @@ void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 }
 
 /* `entering`: a Python function has just started, and its record follows. */
-static HOOK_COLD void put_other(uint32_t n, unsigned far, bool entering)
+static HOOK_COLD void put_class_call(uint32_t n, unsigned far, bool entering)
 {
 	uint64_t ticks, now = thread_slow_enter();
 	uint64_t *at = NULL;
 
-	thread_self.telling = true;
+	thread_self.not_event = true;
 	if (thread_self.ring) /* a ring begins with an event that has a time */
 		at = thread_room(now, &ticks, entering);
-	thread_self.telling = false;
+	thread_self.not_event = false;
 	if (at) {
 		pyprof_put(at, pyprof_record(PYPROF_SYNC | far, n, 0));
 		thread_self.next = at + 1;
@@ -120,9 +120,9 @@ static HOOK_COLD void put_other(uint32_t n, unsigned far, bool entering)
 	thread_slow_leave(now);
 }
 
-void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
+void *hook_put_class_call_slow(uint32_t n, unsigned far, void *result)
 {
-	put_other(n, far, false);
+	put_class_call(n, far, false);
 	return result;
 }
 
@@ -130,7 +130,7 @@ void *hook_put_other_slow(uint32_t n, unsigned far, void *result)
  * 3.12+: before code runs for the first time, the interpreter goes through all of it and prepares
  * it for being told of. In PYPROF_OTHERS; measured: see docs/measured/2026-11-overhead.md.
  */
-static uint32_t others_of_new(PyObject *code)
+static uint32_t first_run_overhead(PyObject *code)
 {
 	uint32_t n = 4 * PYPROF_OTHERS + pycode_bytes(code) / 4;
 
@@ -138,13 +138,13 @@ static uint32_t others_of_new(PyObject *code)
 }
 
 /* `now` is the time before that was left out: it is read anew. `tells`: of what is prepared. */
-static uint32_t code_number(PyObject *code, uint64_t *now, bool tells)
+static uint32_t code_number(PyObject *code, uint64_t *now, bool first_run)
 {
 	uint32_t fn = intern_look_up_code(code);
 
 	if (!fn) {
-		if (tells)
-			put_other(others_of_new(code), 0, true);
+		if (first_run)
+			put_class_call(first_run_overhead(code), 0, true);
 		/*
 		 * It may be known now: the record before was the first after a pause, and named
 		 * what runs.
@@ -163,7 +163,7 @@ uint32_t hook_code(PyObject *code, uint64_t *now)
 	return code_number(code, now, false);
 }
 
-void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result)
+void *hook_slow_code(unsigned kind, PyObject *code, uint64_t now, void *result)
 {
 	bool entering = !now;
 	uint32_t fn = code_number(code, &now, entering);
@@ -171,7 +171,7 @@ void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result)
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, entering, result);
 }
 
-void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now, void *result)
+void *hook_slow_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now, void *result)
 {
 	bool bound = pyapi_is_cfunction(called);
 	struct py_method_def *def = bound ? pyapi_cfunction_def(called) : pyapi_descr_def(called);

@@ -40,12 +40,12 @@ HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *
 
 /*
  * Functions that are not in the cache, or are seen for the first time; the time that the latter
- * takes is left out. `now`: when the event was, where it leaves the function. hook_other_code is of
+ * takes is left out. `now`: when the event was, where it leaves the function. hook_slow_code is of
  * 3.12 and later.
  */
-HOOK_COLD void *hook_other_code(unsigned kind, PyObject *code, uint64_t now, void *result);
-HOOK_COLD void *hook_other_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,
-			     void *result);
+HOOK_COLD void *hook_slow_code(unsigned kind, PyObject *code, uint64_t now, void *result);
+HOOK_COLD void *hook_slow_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,
+			    void *result);
 HOOK_COLD uint32_t hook_code(PyObject *code, uint64_t *now);
 
 HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool entering, void *result)
@@ -65,15 +65,15 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
  * What is no function has been called, which costs `n` PYPROF_OTHERS; `far`: 0 or PYPROF_FAR. No
  * time is told, nor read.
  */
-HOOK_COLD void *hook_put_other_slow(uint32_t n, unsigned far, void *result);
+HOOK_COLD void *hook_put_class_call_slow(uint32_t n, unsigned far, void *result);
 
-HOOK_INLINE void *hook_put_other(uint32_t n, unsigned far, void *result)
+HOOK_INLINE void *hook_put_class_call(uint32_t n, unsigned far, void *result)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t *at = s->next;
 
 	if (__builtin_expect(at == s->stop, 0))
-		return hook_put_other_slow(n, far, result);
+		return hook_put_class_call_slow(n, far, result);
 	pyprof_put(at, pyprof_record(PYPROF_SYNC | far, n, 0));
 	s->next = at + 1;
 	return result;
@@ -89,7 +89,7 @@ HOOK_INLINE void *hook_enter_c(const struct py_method_def *def, PyObject *called
 	uint32_t fn = intern_find_c(def);
 
 	if (__builtin_expect(!fn || fn & INTERN_FLAGS, 0))
-		return hook_other_c(PYPROF_C_CALL, called, first, 0, result);
+		return hook_slow_c(PYPROF_C_CALL, called, first, 0, result);
 	return hook_put(PYPROF_C_CALL, fn, hook_now(clock), false, result);
 }
 
@@ -100,7 +100,7 @@ HOOK_INLINE void *hook_leave_c(unsigned kind, const struct py_method_def *def, P
 	uint32_t fn = intern_find_c(def);
 
 	if (__builtin_expect(!fn || fn & INTERN_FLAGS, 0))
-		return hook_other_c(kind, called, first, now, result);
+		return hook_slow_c(kind, called, first, now, result);
 	return hook_put(kind, fn, now, false, result);
 }
 

@@ -61,7 +61,7 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
 	uint32_t fn = intern_find_code(code);
 
 	if (__builtin_expect(!fn, 0))
-		return hook_other_code(kind, code, 0, NONE);
+		return hook_slow_code(kind, code, 0, NONE);
 	return hook_put(kind, fn & ~INTERN_FLAGS, hook_now(clock), true, NONE);
 }
 
@@ -69,24 +69,24 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
  * Whether the interpreter has just made this integer, the event's place in the code: those that it
  * keeps are immortal. Only ends are asked, for each look costs three instructions.
  */
-HOOK_INLINE bool is_far(const PyObject *place)
+HOOK_INLINE bool has_high_offset(const PyObject *offset)
 {
-	return *(const uint32_t *)place == 1;
+	return *(const uint32_t *)offset == 1;
 }
 
 /* Whether a call site has told of it: that event costs as well. */
-HOOK_INLINE PyObject *start_of(PyObject *code, enum hook_clock clock)
+HOOK_INLINE PyObject *enter_start(PyObject *code, enum hook_clock clock)
 {
-	unsigned kind = PYPROF_BARE_CALL ^ (unsigned)thread_self.site;
+	unsigned kind = PYPROF_BARE_CALL ^ (unsigned)thread_self.start_xor;
 
-	thread_self.site = 0;
+	thread_self.start_xor = 0;
 	return enter(kind, code, clock);
 }
 
 /* A Python function is called, or a bound method, which leads to one without C code in between. */
 HOOK_INLINE PyObject *python_called(void)
 {
-	thread_self.site = PYPROF_BARE_CALL ^ PYPROF_CALL;
+	thread_self.start_xor = PYPROF_BARE_CALL ^ PYPROF_CALL;
 	return NONE;
 }
 
@@ -95,22 +95,22 @@ HOOK_INLINE PyObject *python_called(void)
  * quick path that it does not take when it has to tell. super().f(): it makes an object and a bound
  * method then. Measured: see docs/measured/2026-11-overhead.md.
  */
-#define OTHERS_OF_SUPER (PYPROF_OTHERS * 29 / 8)
-#define OTHERS_OF_STR (2 * PYPROF_OTHERS)
-#define OTHERS_OF_INSTANCE (PYPROF_OTHERS * 5 / 2)
-#define OTHERS_OF_VECTORCALL (PYPROF_OTHERS + 1)
+#define OVERHEAD_OF_SUPER (PYPROF_OTHERS * 29 / 8)
+#define OVERHEAD_OF_STR (2 * PYPROF_OTHERS)
+#define OVERHEAD_OF_INSTANCE (PYPROF_OTHERS * 5 / 2)
+#define OVERHEAD_OF_VECTORCALL (PYPROF_OTHERS + 1)
 
-static uint32_t others_of(const PyObject *called)
+static uint32_t class_call_overhead(const PyObject *called)
 {
 	if (pyapi_type(called) != py.PyType_Type)
 		return PYPROF_OTHERS;
 	if (called == py.PySuper_Type)
-		return OTHERS_OF_SUPER;
+		return OVERHEAD_OF_SUPER;
 	if (called == py.PyUnicode_Type && pyapi_str_is_slow())
-		return OTHERS_OF_STR;
+		return OVERHEAD_OF_STR;
 	if (pyapi_type_has_vectorcall(called))
-		return OTHERS_OF_VECTORCALL;
-	return pyapi_type_initialises_quickly(called) ? OTHERS_OF_INSTANCE : PYPROF_OTHERS;
+		return OVERHEAD_OF_VECTORCALL;
+	return pyapi_type_initialises_quickly(called) ? OVERHEAD_OF_INSTANCE : PYPROF_OTHERS;
 }
 
 /*
@@ -118,14 +118,14 @@ static uint32_t others_of(const PyObject *called)
  * of what was no Python function after all; and where one is called on the way, as __init__ is, it
  * is C code that calls it.
  */
-static __attribute__((noinline)) PyObject *other_object_called(unsigned kind, PyObject *called)
+static __attribute__((noinline)) PyObject *unlisted_called(unsigned kind, PyObject *called)
 {
 	if (kind == PYPROF_C_CALL && pyapi_type(called) == py.PyMethod_Type)
 		return python_called();
-	thread_self.site = 0;
+	thread_self.start_xor = 0;
 	if (kind == PYPROF_C_CALL)
 		return NONE;
-	return hook_put_other(others_of(called), kind & PYPROF_FAR, NONE);
+	return hook_put_class_call(class_call_overhead(called), kind & PYPROF_FAR, NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -134,7 +134,7 @@ HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock
 	uint32_t fn = intern_find_code(code);
 
 	if (__builtin_expect(!fn, 0))
-		return hook_other_code(kind, code, now, NONE);
+		return hook_slow_code(kind, code, now, NONE);
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NONE);
 }
 
@@ -148,19 +148,19 @@ HOOK_INLINE PyObject *record_c(unsigned kind, const struct py_method_def *def, P
 }
 
 /* Neither a plain C function, nor a method of the very type of its object. */
-static __attribute__((noinline)) PyObject *other_called(unsigned kind, PyObject *called,
-							PyObject *first)
+static __attribute__((noinline)) PyObject *called_slow(unsigned kind, PyObject *called,
+						       PyObject *first)
 {
 	if (pyapi_type(called) == py.PyMethodDescr_Type) {
 		/* list.append() without a list is none: binding it would fail. */
 		if (first == missing ||
 		    !py.PyType_IsSubtype(pyapi_type(first), pyapi_descr_type(called)))
-			return other_object_called(kind, called);
+			return unlisted_called(kind, called);
 		return record_c(kind, pyapi_descr_def(called), called, first, HOOK_CLOCK_OTHER);
 	}
 	if (pyapi_is_cfunction(called))
 		return record_c(kind, pyapi_cfunction_def(called), called, NULL, HOOK_CLOCK_OTHER);
-	return other_object_called(kind, called);
+	return unlisted_called(kind, called);
 }
 
 HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enum hook_clock clock)
@@ -174,7 +174,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	if (type == py.PyMethodDescr_Type && first != missing &&
 	    pyapi_type(first) == pyapi_descr_type(what))
 		return record_c(kind, pyapi_descr_def(what), what, first, clock);
-	return other_called(kind, what, first);
+	return called_slow(kind, what, first);
 }
 
 /* args: code, offset, then what the event adds; of calls: the callable and its first argument. */
@@ -189,12 +189,13 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	}
 
 /* What is told from a far place goes a way of its own: the others do not pay for it. */
-#define END(what, kind, ...)                                                                 \
-	return __builtin_expect(is_far(args[1]), 0) ? what((kind) | PYPROF_FAR, __VA_ARGS__) \
-						    : what(kind, __VA_ARGS__);
+#define END(what, kind, ...)                                    \
+	return __builtin_expect(has_high_offset(args[1]), 0)    \
+		       ? what((kind) | PYPROF_FAR, __VA_ARGS__) \
+		       : what(kind, __VA_ARGS__);
 
 #define CALLBACKS(suffix, clock)                                                                \
-	CALLBACK(on_start_##suffix, return start_of(args[0], clock);)                           \
+	CALLBACK(on_start_##suffix, return enter_start(args[0], clock);)                        \
 	CALLBACK(on_resume_##suffix, return enter(PYPROF_RESUME, args[0], clock);)              \
 	CALLBACK(on_throw_##suffix, return enter(PYPROF_THROW, args[0], clock);)                \
 	CALLBACK(on_return_##suffix, END(leave, PYPROF_RETURN, args[0], clock))                 \
@@ -367,12 +368,12 @@ static bool take_id(PyObject *m, int id)
 }
 
 /* An id that cProfile (2), coverage (1) and debuggers (0) do not use, nor `but`. */
-static bool take_tool(PyObject *m, int but)
+static bool take_tool(PyObject *m, int except)
 {
 	static const int ids[] = { 4, 3, 5 };
 
 	for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-		if (ids[i] != but && take_id(m, ids[i]))
+		if (ids[i] != except && take_id(m, ids[i]))
 			return true;
 	}
 	tool_id = -1;
@@ -435,15 +436,15 @@ static void set_up_tool(PyObject *m)
  * There may be none for a while: what passes then is a gap of this thread, and the others go on
  * where they are.
  */
-static void find_tool(PyObject *m, int but)
+static void find_tool(PyObject *m, int except)
 {
 	bool had = tool_id >= 0;
 
-	if (take_tool(m, but)) {
+	if (take_tool(m, except)) {
 		set_up_tool(m);
 		if (!had && events_wanted) {
-			thread_end_gap();
-			thread_begin_anew();
+			thread_end_blind();
+			thread_restart();
 		}
 	} else if (had && events_wanted) {
 		log_debug("the program took all tools of sys.monitoring");

@@ -10,7 +10,7 @@ __thread bool profilehook_is_taken __attribute__((tls_model("initial-exec"), vis
 struct profilehook profilehook;
 
 static bool is_quiet; /* it can be set without the program's audit hooks being called */
-static void (*looker)(enum profilehook_where where);
+static void (*on_look)(enum profilehook_where where);
 static __thread bool within __attribute__((tls_model("initial-exec")));
 
 void profilehook_want(py_tracefunc f)
@@ -86,11 +86,11 @@ void profilehook_prepare(py_tracefunc f)
 
 void profilehook_on_look(void (*look)(enum profilehook_where where))
 {
-	looker = look;
+	on_look = look;
 }
 
 void profilehook_look(enum profilehook_where where)
 {
-	if (looker)
-		looker(where);
+	if (on_look)
+		on_look(where);
 }

@@ -169,7 +169,7 @@ static PyObject *evaluate(void *a, void *b, void *c)
 		end_first();
 	if (hook_is_over())
 		evalhook_remove(&hook);
-	return evalhook_go_on(&hook, a, b, c);
+	return evalhook_call_next(&hook, a, b, c);
 }
 
 static void set_hook(void)
@@ -189,7 +189,7 @@ static void cover_free(void *thread)
 	uint64_t id = pyapi_state_id(thread);
 
 	if (id)
-		thread_note_gap_of(id);
+		thread_note_blind_of(id);
 	profilehook_set_in(thread);
 }
 

@@ -20,15 +20,15 @@ static __thread struct {
 	uint32_t call; /* the C function that was called last, as a record has it; 0: none */
 	struct pyapi_position place;
 	uint32_t n_restarts; /* of the recording */
-} loss __attribute__((tls_model("initial-exec")));
+} taking __attribute__((tls_model("initial-exec")));
 
 static pthread_t main_thread;
 static bool is_audited;
 
-static void forget_loss(void)
+static void forget_taking(void)
 {
-	memset(&loss, 0, sizeof(loss));
-	loss.n_restarts = recording.n_restarts;
+	memset(&taking, 0, sizeof(taking));
+	taking.n_restarts = recording.n_restarts;
 	profilehook_is_taken = false;
 	thread_self.taken = false;
 	spawn_unwatch();
@@ -41,27 +41,27 @@ static bool has_moved_on(const void *thread, enum profilehook_where where)
 
 	if (where == PROFILEHOOK_IN_CALL)
 		return false;
-	if (!loss.expected || py.version >= 0x030c00)
+	if (!taking.expected || py.version >= 0x030c00)
 		return true;
 	now = pyapi_position(thread);
-	return now.frame != loss.place.frame || now.instruction != loss.place.instruction;
+	return now.frame != taking.place.frame || now.instruction != taking.place.instruction;
 }
 
 /* Between the call that took the hook and now lies nothing but the end of that call. */
 static void put_missed_return(void)
 {
-	if (loss.call)
-		thread_put(PYPROF_C_RETURN, loss.call >> PYPROF_FN_SHIFT, clock_event());
+	if (taking.call)
+		thread_put(PYPROF_C_RETURN, taking.call >> PYPROF_FN_SHIFT, clock_event());
 }
 
 /*
  * Without a word of the API: it was the C function that was called last, if that was the last that
  * was seen.
  */
-static void learn_from_loss(void)
+static void learn_taker(void)
 {
-	if (!loss.expected && !profilehook_is_taken)
-		takers_learn(thread_call_at_hand());
+	if (!taking.expected && !profilehook_is_taken)
+		takers_learn(thread_last_c_call());
 }
 
 /* The hook is nobody's. */
@@ -70,34 +70,34 @@ static void regain(void *thread, enum profilehook_where where)
 	uint64_t id = pyapi_state_id(thread);
 	bool missed = profilehook_is_taken || has_moved_on(thread, where);
 	bool in_child =
-		recording.state == RECORDING_FORKED && (profilehook_is_taken || loss.expected);
+		recording.state == RECORDING_FORKED && (profilehook_is_taken || taking.expected);
 	/*
 	 * Else this is a new PyThreadState, as each PyGILState_Ensure makes one: nothing was lost.
 	 */
 	bool known = in_child || (id && id == thread_self.state);
 
 	if (known)
-		learn_from_loss();
+		learn_taker();
 	if (!profilehook_set_here())
 		spawn_watch();
 	if (!profilehook_is_ours(thread))
 		return; /* an audit hook of the program refused */
 	thread_self.state = id;
 	if (known && missed)
-		thread_end_gap();
+		thread_end_blind();
 	else if (known && where == PROFILEHOOK_BETWEEN)
 		put_missed_return();
 	else if (!known)
 		spawn_note_new();
-	forget_loss();
+	forget_taking();
 }
 
 static void see_others(void)
 {
-	learn_from_loss();
+	learn_taker();
 	thread_mark_taken();
 	profilehook_is_taken = true;
-	if (loss.by_api)
+	if (taking.by_api)
 		spawn_unwatch();
 	else
 		spawn_watch();
@@ -107,14 +107,14 @@ static void see_others(void)
 static void see_ours(void)
 {
 	if (profilehook_is_taken)
-		thread_end_gap();
-	forget_loss();
+		thread_end_blind();
+	forget_taking();
 }
 
 static void look(void *thread, enum profilehook_where where)
 {
-	if (loss.n_restarts != recording.n_restarts)
-		profilehook_is_taken = loss.expected = false;
+	if (taking.n_restarts != recording.n_restarts)
+		profilehook_is_taken = taking.expected = false;
 	if (profilehook_is_ours(thread))
 		see_ours();
 	else if (profilehook_is_free(thread))
@@ -124,7 +124,7 @@ static void look(void *thread, enum profilehook_where where)
 }
 
 /* Called with the GIL held. */
-static void *thread_at_hand(void)
+static void *current_thread(void)
 {
 	void *thread = profilehook_wanted() ? pyapi_thread_current() : NULL;
 
@@ -134,7 +134,7 @@ static void *thread_at_hand(void)
 static void taken_look(enum profilehook_where where)
 {
 	struct pyapi_pending pending;
-	void *thread = thread_at_hand();
+	void *thread = current_thread();
 
 	if (!thread)
 		return;
@@ -165,19 +165,19 @@ static void look_soon(void)
 }
 
 /* The thread's hook is about to be set, to what is not known. */
-static void expect_loss(void *thread)
+static void expect_taking(void *thread)
 {
 	if (profilehook_is_ours(thread)) {
-		forget_loss();
-		loss.expected = true;
-		loss.place = pyapi_position(thread);
-		loss.call = thread_call_at_hand();
+		forget_taking();
+		taking.expected = true;
+		taking.place = pyapi_position(thread);
+		taking.call = thread_last_c_call();
 		thread_mark_taken();
-		takers_learn(loss.call);
+		takers_learn(taking.call);
 	} else if (!profilehook_is_free(thread)) {
 		profilehook_is_taken = true;
 	}
-	loss.by_api = is_audited;
+	taking.by_api = is_audited;
 	spawn_watch();
 	look_soon();
 }
@@ -192,10 +192,10 @@ static int on_audit(const char *event, PyObject *args, void *unused)
 	(void)unused;
 	if (event[0] != 's' || event[4] != 's' || strcmp(event, "sys.setprofile") != 0)
 		return 0;
-	thread = profilehook_sets() ? NULL : thread_at_hand();
+	thread = profilehook_sets() ? NULL : current_thread();
 	if (thread) {
 		pyapi_pending_save(&pending);
-		expect_loss(thread);
+		expect_taking(thread);
 		pyapi_pending_restore(&pending);
 	}
 	return 0;

@@ -15,7 +15,7 @@
 #include "taken.h"
 
 /* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
-static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
+static HOOK_COLD void *enter_slow(PyObject *frame, PyObject *code, uint32_t fn)
 {
 	unsigned kind = PYPROF_CALL;
 	uint64_t now = 0;
@@ -29,8 +29,8 @@ static HOOK_COLD void *other_enter(PyObject *frame, PyObject *code, uint32_t fn)
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, true, NULL);
 }
 
-static HOOK_COLD void *other_leave(PyObject *frame, PyObject *code, PyObject *value, uint32_t fn,
-				   uint64_t now)
+static HOOK_COLD void *leave_slow(PyObject *frame, PyObject *code, PyObject *value, uint32_t fn,
+				  uint64_t now)
 {
 	unsigned kind = value ? PYPROF_RETURN : PYPROF_UNWIND;
 
@@ -48,7 +48,7 @@ HOOK_INLINE void *enter(PyObject *frame, enum pyapi_frame layout, enum hook_cloc
 	uint32_t fn = intern_find_code(code);
 
 	if (__builtin_expect((int32_t)fn <= 0, 0))
-		return other_enter(frame, code, fn);
+		return enter_slow(frame, code, fn);
 	return hook_put(PYPROF_CALL, fn, hook_now(clock), true, NULL);
 }
 
@@ -60,7 +60,7 @@ HOOK_INLINE void *leave(PyObject *frame, PyObject *value, enum pyapi_frame layou
 	uint32_t fn = intern_find_code(code);
 
 	if (__builtin_expect((int32_t)fn <= 0, 0))
-		return other_leave(frame, code, value, fn, now);
+		return leave_slow(frame, code, value, fn, now);
 	return hook_put(value ? PYPROF_RETURN : PYPROF_UNWIND, fn, now, false, NULL);
 }
 
@@ -204,7 +204,7 @@ static PyObject *evaluate_until_main(void *a, void *b, void *c)
 {
 	if (evaluates)
 		look_for_main(evalhook_frame(a, b));
-	return evalhook_go_on(&hook, a, b, c);
+	return evalhook_call_next(&hook, a, b, c);
 }
 
 /* Recording has begun, here or by pyshim_start(), or never will. */
@@ -255,7 +255,7 @@ static void stop(void)
 {
 	stop_waiting();
 	if (thread_self.taken)
-		thread_end_gap();
+		thread_end_blind();
 	pyapi_audit_switch(false);
 	profilehook_want(NULL);
 	set_here();

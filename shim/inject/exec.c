@@ -85,7 +85,7 @@ void exec_count(const char *path)
 		strncpy(h->unrecorded[n], slash ? slash + 1 : path, sizeof(h->unrecorded[n]) - 1);
 }
 
-void exec_count_back(void)
+void exec_uncount(void)
 {
 	struct pyprof_header *h = region_shared_header();
 	uint64_t n = __atomic_sub_fetch(&h->n_unrecorded, 1, __ATOMIC_RELAXED);

@@ -22,6 +22,6 @@ bool exec_is_to_be_counted(const char *path, char *const *envp);
 
 /* Counts it; and the other way round where it did not start: the next one takes its place. */
 void exec_count(const char *path);
-void exec_count_back(void);
+void exec_uncount(void);
 
 #endif

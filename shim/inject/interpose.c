@@ -187,7 +187,7 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 			     : (int)our_syscall(SYS_execve, (long)path, (long)argv, (long)envp, 0,
 						0, 0);
 	if (counted)
-		exec_count_back();
+		exec_uncount();
 	return result;
 }
 

@@ -64,8 +64,8 @@ static __thread struct {
  * It may go on to ours in its turn, where it was set when ours was: the same frame comes back then,
  * and is evaluated by the interpreter.
  */
-__attribute__((noinline)) PyObject *evalhook_pass_on(const struct evalhook *h, void *a, void *b,
-						     void *c)
+__attribute__((noinline)) PyObject *evalhook_call_tool(const struct evalhook *h, void *a, void *b,
+						       void *c)
 {
 	__typeof__(passing) outer = passing;
 	void *frame = evalhook_frame(a, b);

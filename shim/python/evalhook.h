@@ -49,16 +49,16 @@ static inline PyObject *evalhook_globals(void *frame)
 }
 
 /* To another tool's evaluator. */
-PyObject *evalhook_pass_on(const struct evalhook *h, void *a, void *b, void *c);
+PyObject *evalhook_call_tool(const struct evalhook *h, void *a, void *b, void *c);
 
 /*
  * Goes on to the next one. A tail call where that is the interpreter's: nothing of ours is on the
  * stack then.
  */
-static inline PyObject *evalhook_go_on(const struct evalhook *h, void *a, void *b, void *c)
+static inline PyObject *evalhook_call_next(const struct evalhook *h, void *a, void *b, void *c)
 {
 	if (__builtin_expect(h->next != py._PyEval_EvalFrameDefault, 0))
-		return evalhook_pass_on(h, a, b, c);
+		return evalhook_call_tool(h, a, b, c);
 	return h->next(a, b, c);
 }
 

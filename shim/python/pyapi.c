@@ -83,7 +83,7 @@ bool pyapi_layout_holds(void)
 enum { TEXT_LENGTH = 2, TEXT_STATE = 32, TEXT_COMPACT = 0x20, TEXT_ASCII = 0x40 };
 static const char known_text[] = "pyshim knows this text";
 
-static size_t text_place; /* of the characters: 40, before 3.12 48; 0: not known */
+static size_t text_offset; /* of the characters: 40, before 3.12 48; 0: not known */
 
 static unsigned text_state(const PyObject *text)
 {
@@ -109,7 +109,7 @@ void pyapi_texts_find(void)
 
 	if (ascii && latin && wide && text_state(ascii) == (TEXT_COMPACT | TEXT_ASCII) &&
 	    text_state(latin) == TEXT_COMPACT && text_state(wide) == TEXT_COMPACT)
-		text_place = lies_at(ascii, 40) ? 40 : lies_at(ascii, 48) ? 48 : 0;
+		text_offset = lies_at(ascii, 40) ? 40 : lies_at(ascii, 48) ? 48 : 0;
 	if (ascii)
 		py.Py_DecRef(ascii);
 	if (latin)
@@ -121,11 +121,11 @@ void pyapi_texts_find(void)
 
 const char *pyapi_ascii(const PyObject *text, size_t *n)
 {
-	if (!text_place || pyapi_type(text) != py.PyUnicode_Type ||
+	if (!text_offset || pyapi_type(text) != py.PyUnicode_Type ||
 	    text_state(text) != (TEXT_COMPACT | TEXT_ASCII))
 		return NULL;
 	*n = text_length(text);
-	return (const char *)text + text_place;
+	return (const char *)text + text_offset;
 }
 
 /* --- types ------------------------------------------------------------------------------------ */
@@ -589,7 +589,7 @@ static ssize_t extra_index = -1;
 static int watcher = -1;
 static void (*code_died)(void *code);
 
-static int tell_of_death(int event, PyObject *code)
+static int on_code_event(int event, PyObject *code)
 {
 	if (event == CODE_DESTROYED)
 		code_died(code);
@@ -597,13 +597,13 @@ static int tell_of_death(int event, PyObject *code)
 }
 
 /* An interpreter drops its watchers before the last of its code objects. */
-static int watch_all(bool *all_gone)
+static int watch_all_code(bool *all_gone)
 {
 	if (watcher >= 0 && py.PyCode_ClearWatcher(watcher) < 0) {
 		py.PyErr_Clear();
 		*all_gone = true;
 	}
-	watcher = py.PyCode_AddWatcher(tell_of_death);
+	watcher = py.PyCode_AddWatcher(on_code_event);
 	return watcher < 0 ? -1 : 0;
 }
 
@@ -616,7 +616,7 @@ int pyapi_deaths_request(void (*died)(void *code), bool *all_gone)
 	code_died = died;
 	*all_gone = false;
 	if (py.version >= 0x030e00 && py.PyCode_AddWatcher && py.PyCode_ClearWatcher)
-		return watch_all(all_gone);
+		return watch_all_code(all_gone);
 	if (py.PyUnstable_Eval_RequestCodeExtraIndex)
 		extra_index = py.PyUnstable_Eval_RequestCodeExtraIndex(died);
 	else if (py._PyEval_RequestCodeExtraIndex)

@@ -202,7 +202,7 @@ static struct thread_ring *take_ring(void)
 }
 
 /* Goes on behind the last record of the thread that had this ring before. */
-static void go_on_in(struct thread_ring *ring)
+static void continue_ring(struct thread_ring *ring)
 {
 	struct thread_self *s = &thread_self;
 	const struct thread_self *left = &ring->left;
@@ -236,11 +236,11 @@ static void put(unsigned kind, uint32_t number, uint64_t now)
 }
 
 /* A record about the thread, which is no event: its loss is not counted. */
-static void tell(unsigned kind, uint32_t number, uint64_t now)
+static void put_about_thread(unsigned kind, uint32_t number, uint64_t now)
 {
-	thread_self.telling = true;
+	thread_self.not_event = true;
 	put(kind, number, now);
-	thread_self.telling = false;
+	thread_self.not_event = false;
 }
 
 void thread_put(unsigned kind, uint32_t number, uint64_t now)
@@ -251,18 +251,18 @@ void thread_put(unsigned kind, uint32_t number, uint64_t now)
 
 static void put_thread(uint64_t now)
 {
-	tell(PYPROF_THREAD, thread_self.number, now);
+	put_about_thread(PYPROF_THREAD, thread_self.number, now);
 }
 
 /* What ran when recording was stopped, and then started, is closed at the stop. */
-static void tell_pause(void)
+static void put_pause(void)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t paused = s->paused_ticks;
 
 	s->paused_ticks = 0;
 	if (paused && (int64_t)(paused - s->base) >= 0)
-		tell(PYPROF_THREAD_END, s->number, paused);
+		put_about_thread(PYPROF_THREAD_END, s->number, paused);
 }
 
 /* Closes what was recorded as running, and records what does run. */
@@ -273,9 +273,9 @@ static void catch_up(uint64_t now, bool entering)
 
 	s->n_restarts = recording.n_restarts;
 	s->blind = false;
-	tell_pause();
+	put_pause();
 	if (blind)
-		tell(PYPROF_GAP, 0, now);
+		put_about_thread(PYPROF_GAP, 0, now);
 	put_thread(now);
 	recording_upcalls.open_frames(entering, now);
 }
@@ -366,7 +366,7 @@ static void count_loss(enum pyprof_loss cause)
 	struct thread_ring *ring = thread_self.ring;
 	uint64_t *n = ring ? &ring->shared->n_lost[cause] : &region.header->n_lost[cause];
 
-	if (!thread_self.telling)
+	if (!thread_self.not_event)
 		pyprof_set(n, *n + 1);
 }
 
@@ -494,7 +494,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	s->number = ++n_threads;
 	pyprof_set(&region.header->n_threads, n_threads);
 	s->state = pyapi_state_id(py.PyThreadState_Get());
-	go_on_in(ring);
+	continue_ring(ring);
 	ahead = clock_continue(ring->last);
 	*now += ahead;
 	*entered += ahead;
@@ -597,7 +597,7 @@ void thread_note_pause(void)
 	pyprof_set(&region.header->paused_ticks, now ? now : 1);
 }
 
-void thread_begin_anew(void)
+void thread_restart(void)
 {
 	uint64_t paused = recording.state == RECORDING_PAUSED && has_common_clock()
 				  ? pyprof_get(&region.header->paused_ticks)
@@ -621,12 +621,12 @@ void thread_mark_taken(void)
 
 	if (!s->ring || s->taken || recording.state != RECORDING_ON)
 		return;
-	tell(PYPROF_GAP, PYPROF_GAP_BEGINS, clock_read());
-	s->stop = s->next; /* see thread_end_gap() */
+	put_about_thread(PYPROF_GAP, PYPROF_GAP_BEGINS, clock_read());
+	s->stop = s->next; /* see thread_end_blind() */
 	s->taken = true;
 }
 
-void thread_end_gap(void)
+void thread_end_blind(void)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t ticks;
@@ -642,7 +642,7 @@ void thread_end_gap(void)
 		s->next; /* what was found running may want the next event to take the slow path */
 }
 
-bool thread_note_gap_of(uint64_t state)
+bool thread_note_blind_of(uint64_t state)
 {
 	struct thread_ring *ring;
 
@@ -651,13 +651,13 @@ bool thread_note_gap_of(uint64_t state)
 		    ring->owner->state != state)
 			continue;
 		ring->owner->blind = true;
-		ring->owner->stop = ring->owner->next; /* as in thread_begin_anew() */
+		ring->owner->stop = ring->owner->next; /* as in thread_restart() */
 		return true;
 	}
 	return false;
 }
 
-uint32_t thread_call_at_hand(void)
+uint32_t thread_last_c_call(void)
 {
 	const struct thread_self *s = &thread_self;
 	uint64_t r = s->ring && s->next > s->block->record ? s->next[-1] : 0;

@@ -25,7 +25,7 @@ struct thread_self {
 	uint64_t *stop; /* next == stop: take the slow path; both NULL before the first event */
 	uint64_t base;	/* clock reading of tick 0 */
 	/* Between a call site's event and its function's: PYPROF_CALL ^ PYPROF_BARE_CALL. */
-	uint64_t site;
+	uint64_t start_xor;
 	/* the slow paths' */
 	uint64_t *end; /* of the block */
 	uint64_t skipped_ticks;
@@ -39,9 +39,9 @@ struct thread_self {
 		paused_ticks; /* the clock at a pause that is over, and that this thread has not told */
 	uint64_t state;	      /* pyapi_state_id() of the PyThreadState whose events these are */
 	bool named;
-	bool blind;   /* a gap is to be told with the next event */
-	bool taken;   /* PYPROF_GAP_BEGINS is told, and the profile hook may be others' still */
-	bool telling; /* the record at hand is no event: its loss is none */
+	bool blind;	/* a gap is to be told with the next event */
+	bool taken;	/* PYPROF_GAP_BEGINS is told, and the profile hook may be others' still */
+	bool not_event; /* the record at hand is no event: its loss is none */
 };
 
 extern __thread struct thread_self thread_self
@@ -73,7 +73,7 @@ void thread_note_pause(void);
  * threads have recorded. Each thread closes the latter, at the pause if there was one, and records
  * the former at its next event.
  */
-void thread_begin_anew(void);
+void thread_restart(void);
 
 /*
  * The profile hook of this thread is being taken, or has been: tells so, for no record may follow.
@@ -85,19 +85,19 @@ void thread_mark_taken(void);
  * This thread's events have not been seen for a while, and are again from now on. What passed is
  * told as a gap, and then the frames that it runs now.
  */
-void thread_end_gap(void);
+void thread_end_blind(void);
 
 /*
  * The same of the thread that runs this PyThreadState, with its next event; false: it is none that
  * has recorded.
  */
-bool thread_note_gap_of(uint64_t state);
+bool thread_note_blind_of(uint64_t state);
 
 /*
  * The function of this thread's last record, as a record has it, where that is the call of a C
  * function; else 0.
  */
-uint32_t thread_call_at_hand(void);
+uint32_t thread_last_c_call(void);
 
 /* The process ends: says when, which is after the last event. Needs no GIL. */
 void thread_note_end(void);

@@ -53,7 +53,7 @@ static uint32_t choose_clock(void)
  * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost; and
  * what counts of the events and of the time before one. Measured as in docs/overhead.md.
  */
-static void weigh_costs(struct pyprof_header *h)
+static void set_cost_weights(struct pyprof_header *h)
 {
 	static const int32_t monitoring[] = { 48, 36, -21, 15 };
 	static const int32_t tracefunc_38[] = { 18, 13, 10, 5 };
@@ -101,7 +101,7 @@ static void describe(struct pyprof_header *h)
 	h->overflow = (uint32_t)config.overflow;
 	h->builtins = config.builtins;
 	h->buffer_bytes = config.buffer_bytes;
-	weigh_costs(h);
+	set_cost_weights(h);
 	h->has_bias = config.has_bias;
 	h->bias_ps = config.bias_ps;
 	n = process_read(PYPROF_BOOT_ID_FILE, h->boot_id, sizeof(h->boot_id) - 1);

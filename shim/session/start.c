@@ -154,7 +154,7 @@ int pyshim_start(void)
 	if (recording.state == RECORDING_ON)
 		return 0;
 	pyapi_pending_save(&pending);
-	thread_begin_anew(); /* before the state changes: a thread may be ending */
+	thread_restart(); /* before the state changes: a thread may be ending */
 	ok = begin() && engine->start();
 	if (ok) {
 		pyprof_set(&region.header->paused_ticks, 0);
