@@ -36,7 +36,7 @@ struct choice {
 	int value;
 };
 
-/* The choice that the variable names, the first one where it is unset or empty. */
+/* Stores the value of the choice that the variable names; the first one if it is unset or empty. */
 static bool choose(const char *name, const struct choice *choices, const char *expected, int *out)
 {
 	const char *value = getenv(name);
@@ -54,7 +54,7 @@ static bool choose(const char *name, const struct choice *choices, const char *e
 	return wrong(name, value, expected);
 }
 
-/* A number of bytes with an optional suffix K, M or G. */
+/* Reads a number of bytes with an optional suffix K, M or G. */
 static bool read_bytes(const char *name, uint64_t preset, uint64_t *out)
 {
 	const char *value = getenv(name);
@@ -89,7 +89,10 @@ static bool read_bytes(const char *name, uint64_t preset, uint64_t *out)
 	return true;
 }
 
-/* Seconds per event, kept in picoseconds: no floating point state to carry. */
+/*
+ * Reads seconds per event, and keeps them in picoseconds: no floating-point state needs to be
+ * carried.
+ */
 static bool read_bias(void)
 {
 	const char *value = getenv("PYSHIM_BIAS");

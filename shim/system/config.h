@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The settings: PYSHIM_* of the environment, read once per process image, when an interpreter
- * has been found. Constant afterwards.
+ * The settings: PYSHIM_* of the environment. They are read once per process image, by the thread
+ * that initialises the first interpreter. Afterwards they are constant, and any thread may read
+ * them, with or without the GIL.
  */
 #ifndef SHIM_CONFIG_H
 #define SHIM_CONFIG_H
@@ -22,17 +23,20 @@ struct config {
 	enum config_start start;
 	enum config_engine engine;
 	bool has_bias;
-	bool has_dir; /* PYSHIM_DIR was set: that it cannot be used is the user's to know */
+	bool has_dir; /* PYSHIM_DIR was set: if it cannot be used, the user is to be informed */
 	bool builtins;
 	bool fork_follow;
 };
 
 extern struct config config;
 
-/* PYSHIM_DISABLE; needs nothing to be read before. From here on PYSHIM_DEBUG counts. */
+/*
+ * True if PYSHIM_DISABLE is set. May be called before config_read. Also switches PYSHIM_DEBUG on or
+ * off, which counts from here on.
+ */
 bool config_disabled(void);
 
-/* Fills `config`. False: a value is wrong, and one line on stderr has said which. */
+/* Fills `config`. False: a value is wrong, and a line on stderr names it; or memory is short. */
 bool config_read(void);
 
 #endif

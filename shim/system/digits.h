@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Decimal numbers without the C library, whose pages a forked child would have to map for them.
- * Async-signal-safe.
+ * Decimal numbers without the C library: a forked child would have to map its pages for them.
+ * Header-only, without state. Any thread, with or without the GIL; async-signal-safe.
  */
 #ifndef SHIM_DIGITS_H
 #define SHIM_DIGITS_H
@@ -10,7 +10,7 @@
 
 #define DIGITS_MAX 20 /* of a uint64_t */
 
-/* Writes the digits of `n` at `to`, without a NUL; their end. */
+/* Writes the digits of `n` at `to`, without a NUL, and returns their end. */
 static inline char *digits_put(char *to, uint64_t n)
 {
 	char reversed[DIGITS_MAX];
@@ -24,7 +24,7 @@ static inline char *digits_put(char *to, uint64_t n)
 	return to;
 }
 
-/* The number at the start of a text, behind spaces; 0 where there is none. */
+/* Returns the number at the start of a text, after spaces; 0 if it is missing. */
 static inline uint64_t digits_get(const char *text)
 {
 	uint64_t n = 0;

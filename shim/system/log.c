@@ -27,13 +27,13 @@ static void say(const char *format, va_list args)
 	n += m;
 	if (n > (int)sizeof(line) - 2)
 		n = sizeof(line) - 2;
-	for (int i = 0; i < n; i++) { /* a version of Python may be two lines */
+	for (int i = 0; i < n; i++) { /* the version text of Python may have two lines */
 		if (line[i] == '\n')
 			line[i] = ' ';
 	}
 	line[n++] = '\n';
 	if (write(STDERR_FILENO, line, (size_t)n) < 0) {
-		/* Nobody listens; there is nothing better to do with it. */
+		/* stderr is closed: there is nothing left to do. */
 	}
 	errno = saved;
 }

@@ -16,9 +16,9 @@
 #include "pyprof/process.h"
 #include "sandbox.h"
 
-#define LOOKED_AT 8 /* descriptors, the highest that may be given */
+#define LOOKED_AT 8 /* the highest descriptors that are allowed: so many are tried */
 #define KNOWN_NS 50000000ull
-#define WANTED 4 /* of these, free: two of ours, and as many for others */
+#define WANTED 4 /* so many of them must be free: two for the shim, two for other threads */
 
 size_t process_read(const char *path, char *out, size_t cap)
 {
@@ -38,7 +38,7 @@ size_t process_read(const char *path, char *out, size_t cap)
 	return n;
 }
 
-/* The text of /proc/PID/stat; PID 0 is this process. "": there is none. */
+/* Reads /proc/PID/stat; PID 0 is this process. The text is "" if the file cannot be read. */
 static void read_stat(pid_t pid, char *text, size_t cap)
 {
 	char path[sizeof("/proc//stat") + DIGITS_MAX] = "/proc/self/stat";
@@ -56,8 +56,8 @@ static uint64_t read_field(pid_t pid, int field)
 	return pyprof_stat_field(text, field);
 }
 
-static bool is_filtered; /* as was last read; a filter never goes away again */
-static bool is_known;	 /* it was read */
+static bool is_filtered; /* as last read; a filter can never be removed */
+static bool is_known;	 /* it has been read */
 
 bool process_has_descriptors(void)
 {
@@ -76,16 +76,16 @@ bool process_has_descriptors(void)
 }
 
 /*
- * Copies the text behind `name` in /proc/self/status, at most `cap` - 1 bytes; "" where it is not
- * found. `name` begins with a newline. The list of groups in the file may be long and a thread's
- * stack small, so it is read in pieces.
+ * Copies the text behind `name` in /proc/self/status, at most `cap` - 1 bytes; "" if it is not
+ * found. `name` begins with a newline. The file is read in pieces: the list of groups in it may be
+ * long, and a thread's stack small.
  */
 static void read_status(const char *name, char *value, size_t cap)
 {
 	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
 	const size_t n_name = strlen(name);
 	char piece[512];
-	size_t kept = 0; /* the end of the piece before: the name may begin in it */
+	size_t kept = 0; /* the end of the preceding piece: the name may begin in it */
 	bool found = false;
 	ssize_t n;
 
@@ -111,12 +111,13 @@ static void read_status(const char *name, char *value, size_t cap)
 
 bool process_is_filtered(void)
 {
-	/* One slow path asks several times, and each forked child. */
+	/* A slow path asks several times, and so does each forked child. */
 	static uint64_t known_until_ns;
 	uint64_t now;
 	char mode[2]; /* "2": a filter */
 
-	if (is_filtered || sandbox_is_closed()) /* the latter: even this may not be read */
+	if (is_filtered ||
+	    sandbox_is_closed()) /* after sandbox_close() even this file may not be read */
 		return true;
 	now = pyprof_clock_ns(CLOCK_MONOTONIC);
 	if (is_known && (now < known_until_ns || !process_has_descriptors()))
@@ -161,7 +162,7 @@ void process_ids(pid_t *pid, pid_t *parent)
 
 void process_describe(struct process_self *s, bool forked)
 {
-	static bool has_own_proc; /* the process that asked before: its PID was the one in /proc */
+	static bool has_own_proc; /* the preceding caller's PID was the one in /proc */
 	static uint64_t pid_namespace;
 	char text[512];
 	bool filtered = process_is_filtered();
@@ -201,8 +202,8 @@ bool process_has_own_proc(void)
 	char pids[64];
 
 	/*
-	 * One PID for each namespace, from that of /proc to the innermost; Linux before 4.1 does
-	 * not tell.
+	 * The line has one PID for each namespace, from that of /proc to the innermost. Linux
+	 * before 4.1 does not have it, and then this returns true.
 	 */
 	read_status("\nNSpid:\t", pids, sizeof(pids));
 	return !memchr(pids, '\t', strcspn(pids, "\n"));
@@ -226,7 +227,10 @@ bool process_is_gone(pid_t pid)
 	return !process_is_filtered() && kill(pid, 0) < 0 && errno == ESRCH;
 }
 
-/* Another user's process may be hidden in /proc. */
+/*
+ * True if a process that /proc does not show has ended. Without a filter kill(2) would have said
+ * so, and another user's process may be hidden in /proc.
+ */
 static bool is_missing(uint32_t start)
 {
 	return start && process_is_filtered() && process_start(0);
@@ -239,7 +243,7 @@ bool process_has_ended(pid_t pid, uint32_t start)
 	if (process_is_gone(pid))
 		return true;
 	if (!process_has_own_proc())
-		return false; /* what it says of this PID is another process's */
+		return false; /* /proc shows another process by this PID */
 	if (process_is_zombie(pid))
 		return true;
 	found = process_start(pid);
