@@ -4,8 +4,9 @@
 #include <stddef.h>
 
 /*
- * 3.8: the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its place is learned
- * once; the state itself is another when the interpreter has been finalized and initialized again.
+ * 3.8: returns the field of PyInterpreterState that holds _PyEval_EvalFrameDefault. Its offset is
+ * learned once. The state itself is another one after the interpreter was finalized and initialized
+ * again.
  */
 static py_evalfunc *eval_field(void)
 {
@@ -26,7 +27,7 @@ static py_evalfunc get(void)
 	return eval_field() ? *eval_field() : NULL;
 }
 
-/* After get() has found one. */
+/* May be called only after get() has returned an evaluator. */
 static void set(py_evalfunc f)
 {
 	if (py._PyInterpreterState_SetEvalFrameFunc)
@@ -54,15 +55,15 @@ void evalhook_remove(const struct evalhook *h)
 		set(h->next);
 }
 
-/* What this thread is evaluating through another tool's evaluator. */
+/* The frame that this thread evaluates through another tool's evaluator. */
 static __thread struct {
 	const struct evalhook *hook;
 	void *frame;
 } passing __attribute__((tls_model("initial-exec")));
 
 /*
- * It may go on to ours in its turn, where it was set when ours was: the same frame comes back then,
- * and is evaluated by the interpreter.
+ * The other evaluator may call ours, if ours was set when it was set. The same frame comes back
+ * then, and the interpreter's own evaluator runs it.
  */
 __attribute__((noinline)) PyObject *evalhook_call_tool(const struct evalhook *h, void *a, void *b,
 						       void *c)

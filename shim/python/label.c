@@ -6,7 +6,7 @@
 #include "pycode.h"
 #include "pyprof/format.h"
 
-/* False: it is none, or memory is short. */
+/* False: the object is not a str, or memory is short. */
 static bool text_of(struct label *l, int i, PyObject *o, struct label_text *text)
 {
 	text->bytes = pyapi_ascii(o, &text->n);
@@ -15,7 +15,7 @@ static bool text_of(struct label *l, int i, PyObject *o, struct label_text *text
 	return text->bytes;
 }
 
-/* A str in a code object; "" where there is none, "?" where memory is short. */
+/* Returns a str of a code object; "" if it does not have it, "?" if memory is short. */
 static struct label_text code_text(struct label *l, int i, PyObject *code, enum pycode_object which)
 {
 	struct label_text text = { "", 0 };
@@ -41,7 +41,7 @@ void label_of_code(struct label *l, PyObject *code)
 	l->entry.qualname = code_text(l, 2, code, PYCODE_QUALNAME);
 }
 
-/* Objects whose repr() is C code to the end, which asks no other object for its own. */
+/* True for objects whose repr() is C code only, and does not call another object's repr(). */
 static bool has_plain_repr(PyObject *o)
 {
 	PyObject *type = pyapi_type(o);
@@ -54,8 +54,8 @@ static bool has_plain_repr(PyObject *o)
 /* --- C functions ------------------------------------------------------------------------------ */
 
 /*
- * What a type holds for the function with this def: a descriptor, or `__new__`, which is the
- * function itself.
+ * True if an object in a type's dict is the function with this def: a descriptor, or `__new__`,
+ * which is the function itself.
  */
 static bool holds(PyObject *o, const struct py_method_def *def)
 {
@@ -67,8 +67,8 @@ static bool holds(PyObject *o, const struct py_method_def *def)
 }
 
 /*
- * The same of the last base of the type that has it, borrowed, or NULL: so a subclass that
- * overrides the method, or has it too, makes no difference.
+ * Returns what the last base in the type's mro holds for this def, borrowed, or NULL. So a subclass
+ * that overrides the method, or has it too, makes no difference.
  */
 static PyObject *find_holder(const struct py_method_def *def, PyObject *type, PyObject *name)
 {
@@ -88,7 +88,7 @@ static PyObject *find_holder(const struct py_method_def *def, PyObject *type, Py
 	return holder;
 }
 
-/* Several texts, up to NULL, one behind the other; cut where there is no room. */
+/* Joins texts, up to a NULL; the result is cut at LABEL_TEXT_BYTES - 1. */
 static struct label_text join(char text[LABEL_TEXT_BYTES], const struct label_text *piece)
 {
 	size_t n = 0;
@@ -120,7 +120,7 @@ static bool repr_text(struct label *l, int i, PyObject *o, struct label_text *te
 	return l->kept[i];
 }
 
-/* cProfile's text of `__new__` and its kind, without the address at its end. */
+/* Returns cProfile's text of `__new__` and its kind, without the address at its end. */
 static struct label_text text_of_function(struct label *l, PyObject *function)
 {
 	PyObject *self = pyapi_cfunction_self(function);
@@ -134,7 +134,7 @@ static struct label_text text_of_function(struct label *l, PyObject *function)
 					{ NULL, 0 } });
 }
 
-/* Made up of the module's name, where there is one, and the function's. */
+/* Returns a text that is made of the module's name, if there is one, and the function's. */
 static struct label_text text_of_module(struct label *l, char *text, bool method,
 					const struct py_method_def *def, PyObject *module)
 {
@@ -155,8 +155,8 @@ static struct label_text text_of_module(struct label *l, char *text, bool method
 }
 
 /*
- * In `file`, where it is another text: the repr of `found`, what the type itself has under the
- * name.
+ * Keeps cProfile's label in `file` if it is another text: the repr of `found`, the entry of the
+ * type itself under the name.
  */
 static void keep_cprofiles(struct label *l, PyObject *found, bool has_holder,
 			   const struct py_method_def *def, PyObject *module)
@@ -171,7 +171,7 @@ static void keep_cprofiles(struct label *l, PyObject *found, bool has_holder,
 	}
 }
 
-/* A function of a module: its type has only names of this form. */
+/* False for most functions of a module: its type has only names that begin with two underscores. */
 static bool may_be_of_type(const struct py_method_def *def, PyObject *type)
 {
 	return type != py.PyModule_Type || !strncmp(def->ml_name, "__", 2);

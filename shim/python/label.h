@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What a function is called in a report: read from the interpreter's objects, without running any
- * Python code. Needs the GIL; the pending exception is the caller's to keep.
+ * The label of a function, as reports print it: read from the interpreter's objects without running
+ * Python code. Called with the GIL by the thread that had the event. The caller keeps the pending
+ * exception.
  */
 #ifndef SHIM_LABEL_H
 #define SHIM_LABEL_H
@@ -11,7 +12,7 @@
 
 #include "pyapi.h"
 
-/* What the name table holds of a function or a thread. */
+/* The texts and numbers of a function or a thread in the name table. */
 struct label_text {
 	const char *bytes;
 	size_t n;
@@ -26,7 +27,7 @@ struct label_entry {
 	struct label_text file, name, qualname;
 };
 
-/* `entry` points into the objects kept here, until label_fini. */
+/* The texts of `entry` point into the objects kept here, until label_fini. */
 #define LABEL_TEXT_BYTES 512
 
 struct label {
@@ -35,14 +36,16 @@ struct label {
 	char text[2][LABEL_TEXT_BYTES];
 };
 
-/* co_filename, co_firstlineno, co_name, co_qualname (3.11+). */
+/*
+ * Reads co_filename, co_firstlineno, co_name, co_qualname (3.11+) and the length of the bytecode.
+ */
 void label_of_code(struct label *l, PyObject *code);
 
 /*
- * cProfile's label of a C function (Modules/_lsprof.c, normalizeUserObj), byte for byte, but that
- * it is the same whoever calls the function first, and has no address: a method is named after the
- * type that has the function, where cProfile takes what it finds under the name in the type of the
- * object it sees first. cProfile's own text is the entry's `file` where it is another.
+ * Makes cProfile's label of a C function (Modules/_lsprof.c, normalizeUserObj). It is equal byte
+ * for byte, with two exceptions: it has no address, and it does not depend on the first caller. A
+ * method is named after the type that has the function, while cProfile looks the name up in the
+ * type of the first object. If cProfile's own text is another, it is the entry's `file`.
  */
 void label_of_c(struct label *l, const struct py_method_def *def, PyObject *self, PyObject *module);
 

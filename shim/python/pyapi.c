@@ -32,8 +32,8 @@ static int parse_version(const char *text)
 }
 
 /*
- * 3.13+. The version of such a build says so, but not in 3.13's alphas; what Py_DECREF calls in
- * extensions tells, too.
+ * 3.13 and later. The version text of such a build says so, except in 3.13's alphas. There, the
+ * function that Py_DECREF calls in extensions is the sign.
  */
 static bool is_free_threaded(void *handle)
 {
@@ -76,14 +76,11 @@ bool pyapi_layout_holds(void)
 
 /* --- strings ---------------------------------------------------------------------------------- */
 
-/*
- * PyASCIIObject: length; state, of which these bits say that it is in ASCII, and in one piece; then
- * the characters.
- */
+/* PyASCIIObject: length; state, with bits for ASCII and for "in one piece"; then the characters. */
 enum { TEXT_LENGTH = 2, TEXT_STATE = 32, TEXT_COMPACT = 0x20, TEXT_ASCII = 0x40 };
 static const char known_text[] = "pyshim knows this text";
 
-static size_t text_offset; /* of the characters: 40, before 3.12 48; 0: not known */
+static size_t text_offset; /* offset of the characters: 40, before 3.12 48; 0: not known */
 
 static unsigned text_state(const PyObject *text)
 {
@@ -143,8 +140,8 @@ static uintptr_t python_init; /* the tp_init of every class that has an `__init_
 static PyObject *init_name;   /* "__init__" */
 
 /*
- * Whether a class's __init__ takes_all, looked up once for each version of the type, by the type's
- * address.
+ * The results of takes_all for the `__init__` of classes, by the type's address. Looked up once for
+ * each version tag of the type.
  */
 static struct {
 	const PyObject *type;
@@ -154,7 +151,7 @@ static struct {
 
 void pyapi_types_find(void)
 {
-	PyObject *module = pyapi_module("_frozen_importlib"); /* in any interpreter */
+	PyObject *module = pyapi_module("_frozen_importlib"); /* every interpreter has it */
 	PyObject *class = module ? py.PyObject_GetAttrString(module, "ModuleSpec") : NULL;
 
 	if (class && pyapi_type(class) == py.PyType_Type)
@@ -162,14 +159,14 @@ void pyapi_types_find(void)
 	py.PyErr_Clear();
 	if (class)
 		py.Py_DecRef(class); /* the module keeps it */
-	/* Another interpreter's are gone with it. */
+	/* Those of an earlier interpreter no longer exist. */
 	init_name = py.PyUnicode_FromString("__init__");
 	memset(inits, 0, sizeof(inits));
 }
 
 /*
- * Whether it must be called with as many arguments as it has names: nothing is left out, or taken
- * up in one.
+ * True if it must be called with exactly as many arguments as it has names: without defaults,
+ * *args, **kwargs and keyword-only arguments.
  */
 static bool takes_all(PyObject *init)
 {
@@ -218,7 +215,7 @@ PyObject *pyapi_code_of(PyObject *frame)
 	return code;
 }
 
-/* Two bytes of a code object's bytecode, as it was compiled; {0, 0} where there are none. */
+/* Reads two bytes of a code object's bytecode, as compiled; {0, 0} if they do not exist. */
 static void read_instruction(PyObject *code, ssize_t place, uint8_t to[2])
 {
 	PyObject *bytecode = py.PyObject_GetAttrString(code, "co_code");
@@ -234,7 +231,7 @@ static void read_instruction(PyObject *code, ssize_t place, uint8_t to[2])
 		py.Py_DecRef(bytecode);
 }
 
-/* The number of RESUME: what any code without variables of other functions begins with. */
+/* Returns the number of RESUME, with which all code without closure variables begins. */
 static uint8_t find_resume(void)
 {
 	PyObject *code = py.PyCode_NewEmpty ? py.PyCode_NewEmpty("", "", 1) : NULL;
@@ -258,7 +255,7 @@ bool pyapi_frame_starts(PyObject *frame)
 	if (!resume)
 		resume = find_resume();
 	read_instruction(pyapi_code_of(frame), py.PyFrame_GetLasti(frame), now);
-	return resume && now[0] == resume && (now[1] & 3) < 2; /* others are no place for signals */
+	return resume && now[0] == resume && (now[1] & 3) < 2; /* signals come only there */
 }
 
 /* PyFrameObject.f_lasti: 3.8 and 3.9 at 104, 3.10 at 96; below 0 before the first instruction. */
@@ -288,7 +285,7 @@ bool pyapi_frame_yields(const PyObject *frame)
 		return frame_instruction(frame)[0] == 86; /* YIELD_VALUE */
 	if (py.version >= 0x030a00)
 		return ((const signed char *)frame)[108] == -1; /* f_state: FRAME_SUSPENDED */
-	return ((const void *const *)frame)[9] != NULL; /* f_stacktop: kept by a yield alone */
+	return ((const void *const *)frame)[9] != NULL; /* f_stacktop: only a yield keeps it */
 }
 
 /* --- a thread's profile function -------------------------------------------------------------- */
@@ -300,9 +297,9 @@ static void **profile_words(const void *thread)
 }
 
 /*
- * What the evaluation loop asks before it looks for a function: PyThreadState.use_tracing, from
- * 3.10 on PyThreadState.cframe->use_tracing, which on 3.11 is a byte. The word before
- * c_profilefunc.
+ * Returns the flag that the evaluation loop tests before it looks for a function:
+ * PyThreadState.use_tracing, from 3.10 on PyThreadState.cframe->use_tracing, which on 3.11 is a
+ * byte. The pointer is in the word before c_profilefunc.
  */
 static void *tracing_flag(const void *thread)
 {
@@ -311,7 +308,7 @@ static void *tracing_flag(const void *thread)
 	return py.version >= 0x030a00 ? *word : (void *)word;
 }
 
-/* 3.11 puts a new state into the list before it fills in most of it, without the GIL. */
+/* 3.11 links a new state into the list before it fills in most of it, without the GIL. */
 bool pyapi_state_is_ready(const void *thread)
 {
 	return py.version < 0x030a00 || tracing_flag(thread);
@@ -335,7 +332,7 @@ bool pyapi_profile_set(void *thread, py_tracefunc f)
 	words[0] = (void *)f;
 	if (py.version < 0x030b00)
 		*(int *)tracing_flag(thread) = on;
-	else /* PyThreadState.tracing: within a trace function nothing is traced */
+	else /* PyThreadState.tracing: nothing is traced within a trace function */
 		*(uint8_t *)tracing_flag(thread) = on && ((int *)thread)[11] <= 0 ? 255 : 0;
 	return true;
 }
@@ -369,14 +366,17 @@ uint64_t pyapi_state_id(void *thread)
 
 /* --- audit hooks ------------------------------------------------------------------------------ */
 
-/* What PySys_AddAuditHook makes; the interpreter frees those that are in its list when it ends. */
+/*
+ * The structure that PySys_AddAuditHook makes. The interpreter frees those in its list when it
+ * ends.
+ */
 struct audit_entry {
 	struct audit_entry *next;
 	py_audithook hook;
 	void *arg;
 };
 
-static struct audit_entry *audit_entry; /* NULL: none that can be taken out of the list */
+static struct audit_entry *audit_entry; /* NULL: ours cannot be unlinked */
 
 /* _PyRuntime.audit_hook_head */
 static struct audit_entry **audit_head(void)
@@ -448,7 +448,7 @@ struct py_method_def *pyapi_methods_around(const struct py_method_def *def, PyOb
 	return NULL;
 }
 
-/* --- what is pending -------------------------------------------------------------------------- */
+/* --- errno and the pending exception ---------------------------------------------------------- */
 
 void pyapi_pending_save(struct pyapi_pending *p)
 {
@@ -596,7 +596,10 @@ static int on_code_event(int event, PyObject *code)
 	return 0;
 }
 
-/* An interpreter drops its watchers before the last of its code objects. */
+/*
+ * An interpreter clears its watchers before its last code objects die, so if the watcher is unknown
+ * now, all earlier code objects may have died.
+ */
 static int watch_all_code(bool *all_gone)
 {
 	if (watcher >= 0 && py.PyCode_ClearWatcher(watcher) < 0) {
@@ -608,8 +611,8 @@ static int watch_all_code(bool *all_gone)
 }
 
 /*
- * By the destructor of co_extra. From 3.14 on a function whose code has that cannot be handed to
- * another interpreter, so there it is by a watcher of all code objects.
+ * Uses the destructor of co_extra. From 3.14 on, a function whose code has co_extra cannot be
+ * passed to another interpreter, so there a watcher of all code objects is used.
  */
 int pyapi_deaths_request(void (*died)(void *code), bool *all_gone)
 {

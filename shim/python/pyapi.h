@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The interpreter, as far as the shim knows it: its C-API symbols, found at run time, and every
- * difference between versions. No other file asks for the version or knows an offset.
+ * The interpreter, as far as the shim knows it: its C-API symbols, found at run time, object
+ * layouts, and most differences between versions. Some other files test `py.version` too: evalhook,
+ * pycode, tracefunc, spawn, taken and session. Some have layouts of their own: frames in evalhook,
+ * modules in preload, types in monitoring, methods in toolguard, and the words of PyThreadState
+ * that setprofile and profilehook search.
  *
- * All calls but pyapi_find need the GIL, unless they say otherwise.
+ * Functions need the GIL and may be called by any thread, unless they say otherwise. They must not
+ * run Python code.
  */
 #ifndef SHIM_PYAPI_H
 #define SHIM_PYAPI_H
@@ -13,12 +17,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Opaque but for what the layout below says; never defined here. */
+/* Opaque, except for the layout below; never defined here. */
 typedef struct _object PyObject;
 
 /*
- * Py_tracefunc gives an int, which has the same register: so ours ends in tail calls. NULL: all is
- * well.
+ * CPython's Py_tracefunc returns an int. A pointer comes back in the same register, so that ours
+ * can end in a tail call. NULL: success.
  */
 typedef void *(*py_tracefunc)(PyObject *self, PyObject *frame, int what, PyObject *arg);
 typedef PyObject *(*py_evalfunc)(void *, void *, void *);
@@ -40,7 +44,7 @@ struct py_method_def {
 	const char *ml_doc;
 };
 
-/* name, whether an interpreter without it is none that we can serve, type */
+/* name, 1 if the shim cannot serve an interpreter without it, type */
 #define PYAPI_SYMBOLS(S)                                                                       \
 	S(Py_GetVersion, 1, const char *(*)(void))                                             \
 	S(Py_IsInitialized, 1, int (*)(void))                                                  \
@@ -133,17 +137,17 @@ extern struct pyapi py;
 
 /*
  * Finds the symbols in `handle` (RTLD_DEFAULT or a handle of dlopen). No GIL needed; the
- * interpreter need not be initialised. False, with the reason for PYSHIM_DEBUG: this is none that
- * can be served.
+ * interpreter need not be initialised. False: this interpreter cannot be served; PYSHIM_DEBUG shows
+ * why.
  */
 bool pyapi_find(void *handle);
 
-/* Whether objects are laid out as below; a build that traces references has them otherwise. */
+/* True if objects are laid out as below. A build that traces references has another layout. */
 bool pyapi_layout_holds(void);
 
 /*
- * Of 3.12 and later: whether a call of str by its plain path takes twice as long as that of another
- * type.
+ * True if a call of str by its plain path takes twice as long as that of another type (3.12 and
+ * later only).
  */
 static inline bool pyapi_str_is_slow(void)
 {
@@ -178,7 +182,7 @@ static inline PyObject *pyapi_cfunction_module(const PyObject *f)
 	return ((PyObject *const *)f)[4];
 }
 
-/* Whether it is a function of one argument, METH_O */
+/* True for a function of one argument, METH_O. */
 static inline bool pyapi_takes_one(const struct py_method_def *def)
 {
 	return def->ml_flags == 8;
@@ -195,7 +199,7 @@ static inline struct py_method_def *pyapi_descr_def(const PyObject *d)
 	return ((struct py_method_def *const *)d)[5];
 }
 
-/* The two types that nearly all C functions have; the question is settled without a call. */
+/* True for the two types of nearly all C functions; needs no call. */
 static inline bool pyapi_is_plain_cfunction(const PyObject *o)
 {
 	PyObject *type = pyapi_type(o);
@@ -203,14 +207,14 @@ static inline bool pyapi_is_plain_cfunction(const PyObject *o)
 	return type == py.PyCFunction_Type || type == py.PyCMethod_Type;
 }
 
-/* Any C function, also of a type that an extension module derived. */
+/* True for any C function, also of a type that an extension module derived. */
 static inline bool pyapi_is_cfunction(const PyObject *o)
 {
 	return pyapi_is_plain_cfunction(o) ||
 	       py.PyType_IsSubtype(pyapi_type(o), py.PyCFunction_Type);
 }
 
-/* PyTypeObject.tp_name, .tp_mro; the latter NULL before the type is ready. Both borrowed. */
+/* PyTypeObject.tp_name, .tp_mro; the latter is NULL before the type is ready. Both are borrowed. */
 static inline const char *pyapi_type_name(const PyObject *type)
 {
 	return ((const char *const *)type)[3];
@@ -223,39 +227,41 @@ static inline PyObject *pyapi_type_mro(const PyObject *type)
 
 /* --- types, 3.12 and later only --------------------------------------------------------------- */
 
-/* For the questions below. Once, with no exception pending. */
+/* Prepares the functions below. Once per interpreter, with no exception pending. */
 void pyapi_types_find(void);
 
-/* PyTypeObject.tp_vectorcall: the interpreter has a quick path for a call of it. */
+/* True if PyTypeObject.tp_vectorcall is set: the interpreter has a quick path for a call of it. */
 static inline bool pyapi_type_has_vectorcall(const PyObject *type)
 {
 	return ((void *const *)type)[50] != NULL;
 }
 
 /*
- * Whether the interpreter, when it calls this, can start `__init__` without C code in between: from
- * 3.13 on, for a class in Python whose instances hold their attributes themselves, if there are as
- * many arguments as `__init__` has. They are not looked at: one that has defaults is taken for one
- * that is called with fewer.
+ * True if the interpreter, when it calls this type, can start `__init__` without C code in between:
+ * from 3.13 on, for a class in Python whose instances hold their attributes inline, if it is called
+ * with as many arguments as `__init__` has. The arguments are not examined: an `__init__` with
+ * defaults is assumed to be called with fewer.
  */
 bool pyapi_type_initialises_quickly(const PyObject *type);
 
 /* --- frames ----------------------------------------------------------------------------------- */
 
 /*
- * A frame's code, borrowed, in any version. To ask for the attribute f_code would tell audit hooks.
+ * Returns a frame's code, borrowed, in any version. The attribute f_code would notify audit hooks.
  */
 PyObject *pyapi_code_of(PyObject *frame);
 
 /*
- * 3.11 and later: whether a frame is at its first instruction, or the first behind a yield. Some
- * versions handle signals there before they tell that it is entered. No exception may be pending.
+ * 3.11 and later: true if a frame is at its first instruction, or at the first after a yield. Some
+ * versions handle signals there before they report the entry. No exception may be pending.
  */
 bool pyapi_frame_starts(PyObject *frame);
 
 /* --- frames, 3.8 to 3.11 only ---------------------------------------------------------------- */
 
-/* Where the code object hangs: in the frame object, or in the interpreter's frame behind it. */
+/*
+ * The place of the code pointer: in the frame object, or in the internal frame that it points to.
+ */
 enum pyapi_frame { PYAPI_FRAME_OBJECT, PYAPI_FRAME_INNER };
 
 static inline PyObject *pyapi_frame_code(const PyObject *frame, enum pyapi_frame layout)
@@ -265,32 +271,36 @@ static inline PyObject *pyapi_frame_code(const PyObject *frame, enum pyapi_frame
 	return ((PyObject *const *)frame)[4];
 }
 
-/* Whether a generator's frame, at its call event, has run before. */
+/* At a generator's call event: true if the frame has run before. */
 bool pyapi_frame_resumed(const PyObject *frame);
 
-/* Whether a generator's frame, at its return event, is suspended rather than finished. */
+/* At a generator's return event: true if the frame is suspended rather than finished. */
 bool pyapi_frame_yields(const PyObject *frame);
 
 /* --- a thread's profile function, 3.8 to 3.11 only -------------------------------------------- */
 
 /*
- * Whether a PyThreadState from the interpreter's list is filled in. If not, none of the functions
- * below may be called with it: its thread is about to wait for the GIL for the first time.
+ * True if a PyThreadState from the interpreter's list is filled in. If it is not, none of the
+ * functions below may be called with it: its thread is about to wait for the GIL for the first
+ * time.
  */
 bool pyapi_state_is_ready(const void *thread);
 
-/* Whether this PyThreadState is laid out as pyapi_profile_set knows it; its function is `f`. */
+/*
+ * True if this PyThreadState has the layout that pyapi_profile_set expects, and its function is
+ * `f`.
+ */
 bool pyapi_profile_is(const void *thread, py_tracefunc f);
 
 /*
- * What PyEval_SetProfile does, for any thread, but no audit hook is told: those of the program may
- * be written in Python. False, and nothing is done, where there is a profile object.
+ * Does the same as PyEval_SetProfile, for any thread, but does not notify audit hooks, which may be
+ * written in Python. False: the thread has a profile object, and nothing was done.
  */
 bool pyapi_profile_set(void *thread, py_tracefunc f);
 
 /*
- * Where a thread is: its innermost frame, and the instruction that the frame executes. Valid until
- * the frame returns. 3.8 to 3.11.
+ * The position of a thread: its innermost frame, and the instruction that the frame executes. Valid
+ * until the frame returns. 3.8 to 3.11.
  */
 struct pyapi_position {
 	const void *frame;
@@ -299,32 +309,30 @@ struct pyapi_position {
 
 struct pyapi_position pyapi_position(const void *thread);
 
-/* Whether the thread is inside a trace function or an audit hook in Python. 3.8 to 3.11. */
+/* True if the thread is inside a trace function or an audit hook in Python. 3.8 to 3.11. */
 bool pyapi_is_tracing(const void *thread);
 
-/* A number that no other PyThreadState of the process has had; 0: not known. */
+/* Returns a number that no other PyThreadState of the process has had; 0: unknown. */
 uint64_t pyapi_state_id(void *thread);
 
 /*
- * An audit hook in C, 3.8 to 3.11. Made once for each interpreter that is initialised, before the
- * program can have hooks in Python; then it is out of the interpreter's list until it is switched
- * on, so that nothing is audited for it. False: there is none. That is so where the host has hooks
- * of its own, which would be told of ours.
+ * An audit hook in C, 3.8 to 3.11. It is made once for each interpreter that is initialised, before
+ * the program can have hooks in Python, and is then unlinked from the interpreter's list until it
+ * is switched on, so that it causes no audits. False: it was not made, because the host has hooks
+ * of its own, which would be notified of ours, or PySys_AddAuditHook failed.
  */
 bool pyapi_audit_make(py_audithook hook);
 void pyapi_audit_switch(bool on);
 
 /*
- * The array of methods that `def` is an element of: those of the module `self`, or of the type of
- * `self` or a base of it. NULL: it is in none of them. The array ends with an entry without a name.
+ * Returns the array of methods that contains `def`: that of the module `self`, or of the type of
+ * `self` or a base of it. NULL: it is in none of them. An entry without a name ends the array.
  */
 struct py_method_def *pyapi_methods_around(const struct py_method_def *def, PyObject *self);
 
-/* --- what is pending -------------------------------------------------------------------------- */
+/* --- errno and the pending exception ---------------------------------------------------------- */
 
-/*
- * In the program, while the shim does what the program is not to notice: an exception, and errno.
- */
+/* The program's pending exception and errno, kept while the shim does something unnoticed. */
 struct pyapi_pending {
 	PyObject *exception[3];
 	int err;
@@ -335,58 +343,62 @@ void pyapi_pending_restore(struct pyapi_pending *p);
 
 /* --- small tools, none of which runs Python code ---------------------------------------------- */
 
-/* sys.modules[name], borrowed, or NULL. Never imports. No exception is left behind. */
+/* Returns sys.modules[name], borrowed, or NULL. Never imports. Leaves no new exception. */
 PyObject *pyapi_module(const char *name);
 
-/* sys.monitoring, borrowed, or NULL before 3.12. */
+/* Returns sys.monitoring, borrowed, or NULL before 3.12. */
 PyObject *pyapi_monitoring(void);
 
-/* The globals of `__main__`, borrowed, or NULL while there is none. */
+/* Returns the globals of `__main__`, borrowed, or NULL if it does not exist yet. */
 PyObject *pyapi_main_globals(void);
 
-/* A module's `__name__`, or the object itself, borrowed. No exception is left behind. */
+/* Returns a module's `__name__`, or the object itself, borrowed. Clears the pending exception. */
 PyObject *pyapi_module_name(PyObject *module);
 
-/* An int attribute; `otherwise` where there is none. No exception is left behind. */
+/* Returns an int attribute; `otherwise` if it cannot be read. Clears the pending exception. */
 long pyapi_long_attr(PyObject *o, const char *name, long otherwise);
 
 /*
- * The characters of a str where it is in ASCII, as long as it lives: they lie in the object itself,
- * NUL-terminated. NULL where it is not, and before pyapi_texts_find(), which needs the GIL, and no
- * exception pending.
+ * Returns the characters of a str if all are ASCII, else NULL. They lie in the object itself,
+ * NUL-terminated, and are valid as long as it lives. Always NULL before pyapi_texts_find(), which
+ * needs the GIL and no pending exception.
  */
 const char *pyapi_ascii(const PyObject *text, size_t *n);
 void pyapi_texts_find(void);
 
 /*
- * The UTF-8 bytes of a str, surrogates passed through, as a new bytes object; NULL where it is
- * none, or memory is short. No exception is left behind.
+ * Returns the UTF-8 bytes of a str, surrogates passed through, as a new bytes object, which
+ * `*bytes` points into. NULL: it is not a str, or memory is short, and no exception is left.
  */
 PyObject *pyapi_utf8(PyObject *text, const char **bytes, size_t *n);
 
 /*
- * Whether another tool of sys.monitoring than ours (3.12+) is told of calls, of the whole
- * interpreter: to ask for those of the code at hand is not worth it.
+ * True if several tools of sys.monitoring (3.12 and later) get call events of the whole
+ * interpreter. Events for single code objects are not counted: looking those up is too slow.
  */
 bool pyapi_others_see_calls(void);
 
 /*
- * The PyThreadState whose GIL the calling thread holds; on 3.8 to 3.11 perhaps that of another
- * thread. May be NULL.
+ * Returns the PyThreadState whose GIL the calling thread holds; on 3.8 to 3.11 perhaps that of
+ * another thread. May be NULL. Needs no GIL.
  */
 void *pyapi_thread_current(void);
 
-/* The calling thread's PyThreadState where it holds the GIL of the main interpreter, else NULL. */
+/*
+ * Returns the calling thread's PyThreadState if it holds the GIL of the main interpreter, else
+ * NULL. Needs no GIL.
+ */
 void *pyapi_thread_holding_gil(void);
 
-/* Whether the calling thread runs the main interpreter, not a subinterpreter. */
+/* True if the calling thread runs the main interpreter, not a subinterpreter. */
 bool pyapi_in_main_interpreter(void);
 
 /*
- * Has `died` called when a code object dies that was watched, perhaps for others and for NULL too:
- * by its address, with the GIL held and maybe an exception pending. To be asked of each
- * interpreter; once more does no harm. 0; -1 where the interpreter does not tell. `all_gone`: there
- * was another interpreter before, and the last of its code objects have died untold.
+ * Calls `died(code)` when a watched code object is freed; it may also be called for other code
+ * objects or for NULL. `died` runs with the GIL, maybe with an exception pending. Must be called
+ * for each interpreter; calling it again is harmless. 0, or -1 if the interpreter cannot report
+ * deaths. `*all_gone`: there was another interpreter before, and its last code objects died
+ * unreported.
  */
 int pyapi_deaths_request(void (*died)(void *code), bool *all_gone);
 int pyapi_deaths_watch(PyObject *code);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "pycode.h"
 
-#define FIRST_WORD 2u /* behind reference count and type */
-#define END_WORD 22u  /* of the smallest code object there is, 3.8's */
+#define FIRST_WORD 2u /* after reference count and type */
+#define END_WORD 22u  /* the end of the smallest code object, that of 3.8 */
 #define FIRST_INT 4u
 #define N_INTS 32u
 
@@ -10,7 +10,7 @@
 
 static const struct {
 	const char *name;
-	int since, before; /* versions that have it */
+	int since, before; /* the first version that has it, and the first that does not */
 } object_attr[PYCODE_OBJECTS] = {
 	[PYCODE_FILE] = { "co_filename", 0, INT32_MAX },
 	[PYCODE_NAME] = { "co_name", 0, INT32_MAX },
@@ -18,7 +18,7 @@ static const struct {
 	[PYCODE_BYTECODE] = { "co_code", 0, 0x030b00 },
 };
 
-/* A qualified name may be the same object as the name; it lies behind it in every layout. */
+/* A qualified name may be the same object as the name; it follows the name in every layout. */
 static size_t find_word(PyObject *const *words, const PyObject *value, enum pycode_object which)
 {
 	size_t found = 0;
@@ -54,12 +54,13 @@ PyObject *pycode_object(PyObject *code, enum pycode_object which, PyObject **kep
 /* --- numbers ---------------------------------------------------------------------------------- */
 
 /*
- * Several may be the same number, so the places left are those that had the right one in each code
- * object so far; it is known when one is left. None left: it cannot be learned.
+ * Several fields may hold the same number. So the offsets left are those that held the right number
+ * in each code object so far; when one is left, the offset is known. If none is left, it cannot be
+ * learned.
  */
 static struct number {
 	const char *attr;
-	uint32_t left; /* a bit each */
+	uint32_t left; /* a bit for each candidate */
 	uint32_t at;   /* 0: not known yet */
 } number[PYCODE_INTS] = {
 	[PYCODE_LINE] = { .attr = "co_firstlineno", .left = UINT32_MAX },
@@ -90,7 +91,7 @@ int32_t pycode_int(PyObject *code, enum pycode_int which)
 	return value;
 }
 
-/* --- what is made of them --------------------------------------------------------------------- */
+/* --- derived facts ---------------------------------------------------------------------------- */
 
 uint32_t pycode_bytes(PyObject *code)
 {
@@ -98,7 +99,10 @@ uint32_t pycode_bytes(PyObject *code)
 	ssize_t n = 0;
 	char *bytes;
 
-	/* It lies in the object itself, which has as many items of 2 bytes: PyVarObject.ob_size. */
+	/*
+	 * The bytecode lies in the object itself, which has as many items of 2 bytes:
+	 * PyVarObject.ob_size.
+	 */
 	if (py.version >= 0x030b00)
 		return (uint32_t)((const size_t *)code)[2] * 2;
 	bytecode = pycode_object(code, PYCODE_BYTECODE, &kept);
