@@ -26,7 +26,7 @@ static uint64_t add_block(bool spare)
 	return offset;
 }
 
-/* Blocks and fold tables, in blocks. */
+/* Returns the size of blocks and fold tables, in blocks. */
 static uint64_t taken_blocks(void)
 {
 	return recording.n_blocks + recording.table_bytes / REGION_BLOCK_BYTES;
@@ -38,8 +38,9 @@ bool blocks_are_mostly_tables(void)
 }
 
 /*
- * A second block is a ring's too, unless there are so many rings that they would use up the budget;
- * those who wait for a reader, or drop events, cannot do with one.
+ * True if a ring that owns so many blocks may have another one. It gets a second block too, unless
+ * all rings together would use up the budget that way. With overflow "block" or "drop" it always
+ * gets the second one: these cannot work with one block.
  */
 static bool is_within_budget(uint32_t n_owned)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The budget of a recording (PYSHIM_BUFFER): how many blocks its rings may have, and how much of it
- * fold tables take. Needs the GIL.
+ * The budget of a recording (PYSHIM_BUFFER): the number of blocks that its rings may have, and the
+ * part of it that fold tables take. Any thread with the GIL. Must not fold or link blocks.
  */
 #ifndef SHIM_BLOCKS_H
 #define SHIM_BLOCKS_H
@@ -11,27 +11,28 @@
 
 #include "pyprof/format.h"
 
-/* A recording begins: no blocks and no tables. */
+/* Called when a recording begins: no blocks and no tables. */
 void blocks_reset(void);
 
 /*
- * A new block for a ring that has `n_owned`: its offset, or 0 with the cause. A ring is given one
- * whatever the budget says: with one it can go on for ever, by folding it.
+ * Returns the offset of a new block for a ring that owns `n_owned`, or 0 with the cause. The first
+ * block of a ring is given regardless of the budget: it can continue with one for ever, by folding
+ * it.
  */
 uint64_t blocks_take(uint32_t n_owned, enum pyprof_loss *cause);
 
 /*
- * A block that the budget does not allow, 64 MiB of them at most, or 0: for the time in which a
- * reader that holds the ring stands still, and nothing can be folded.
+ * Returns a block beyond the budget, of which there are 64 MiB at most, or 0. It is for the time in
+ * which a reader that holds the claim stands still, so that nothing can be folded.
  */
 uint64_t blocks_take_beyond(void);
 
-/* Whether fold tables take more than a quarter of the budget. */
+/* True if fold tables take more than a quarter of the budget. */
 bool blocks_are_mostly_tables(void);
 
 /*
- * Whether blocks and tables have come to take more than the budget: rings then reduce themselves to
- * one block.
+ * True if blocks and tables take more than the budget, because tables have grown. Rings then reduce
+ * themselves to one block.
  */
 bool blocks_are_over_budget(void);
 

@@ -8,35 +8,39 @@
 #include "recording.h"
 #include "system/sandbox.h"
 
-/* To believe a rate takes two pairs of clocks this far apart: each is off by some 20 ns. */
+/* A rate is trusted only from two pairs of clocks this far apart: each is off by about 20 ns. */
 #define MIN_SPAN_NS 100000u
 /*
- * Further ahead of the system's clock than it ever gets: that is another clock, in a child that was
- * forked.
+ * An estimate is never this far ahead of the system's clock. If it is, the clock is that of another
+ * process: this one is a forked child.
  */
 #define MAX_AHEAD_NS 1000000u
 #define RATE_SHIFT 32
 #define RATE_ONE 4294967296.0
 
 /*
- * The counter's rate: ns = ticks * rate >> RATE_SHIFT. Threads race to write it, and each is right.
+ * The counter's rate: ns = ticks * rate >> RATE_SHIFT. Threads may write it at the same time; each
+ * of the values is right.
  */
 static struct {
 	uint64_t first_ticks, first_ns; /* constant: a pair of clocks */
-	uint64_t span_ticks;		/* from there to the pair that the rate is of */
-	uint64_t rate;			/* 0: not known yet, or there is no invariant counter */
+	uint64_t span_ticks;		/* from there to the pair that gave the rate */
+	uint64_t rate;			/* 0: unknown, or the counter is not invariant */
 	uint64_t max_gap, max_age;	/* in ticks */
 	bool invariant;
 } counter;
 
-/* The thread's own: what the system said last, and when. */
+/* The thread's estimate: the last value from the system, and when it was read. */
 static __thread struct estimate {
-	uint64_t ticks; /* the counter then; in the future while the clock stands still */
+	uint64_t ticks; /* the counter then; later than now while the clock stands still */
 	uint64_t ns;	/* CPU time */
 	uint64_t last;	/* the counter at the last reading of this clock */
 } estimate __attribute__((tls_model("initial-exec")));
 
-/* The thread's own: PYSHIM_CLOCK=count: the clock; =cpu and =thread: what is added to it. */
+/*
+ * Per thread. PYSHIM_CLOCK=count: the clock itself; =cpu and =thread: an offset that is added to
+ * it.
+ */
 static __thread uint64_t count __attribute__((tls_model("initial-exec")));
 
 static uint64_t get(const uint64_t *p)
@@ -63,7 +67,7 @@ void clock_first_pair(uint64_t *ticks, uint64_t *mono_ns)
 	*mono_ns = counter.first_ns;
 }
 
-/* A pair of clocks twice as far from the first makes the rate twice as good. */
+/* Doubles the precision of the rate, with a pair of clocks at least twice as far from the first. */
 static void learn_rate(uint64_t now)
 {
 	uint64_t ticks, ns;
@@ -85,20 +89,20 @@ static void learn_rate(uint64_t now)
 
 /* --- CPU time --------------------------------------------------------------------------------- */
 
-/* What the clock shows when the counter is at `ticks`, as far as it is known. */
+/* Returns what the clock shows when the counter is at `ticks`, as far as is known. */
 static uint64_t shown_at(const struct estimate *e, uint64_t ticks)
 {
 	int64_t passed = (int64_t)(ticks - e->ticks);
 
-	/* Any time may have passed: no integer has room for the product. */
+	/* Any time may have passed, so the product may not fit into an integer. */
 	return passed > 0
 		       ? e->ns + (uint64_t)((double)passed * (double)get(&counter.rate) / RATE_ONE)
 		       : e->ns;
 }
 
 /*
- * The clock is `ns` when the counter is at `at`. What has been shown is not taken back: it stands
- * still instead.
+ * Notes that the clock is `ns` when the counter is at `at`. If it has shown more already, it stands
+ * still until the system's clock is there.
  */
 static void believe(struct estimate *e, uint64_t ns, uint64_t at)
 {
@@ -110,8 +114,8 @@ static void believe(struct estimate *e, uint64_t ns, uint64_t at)
 }
 
 /*
- * The system's clock was read between these two readings of the counter: in the middle, if nothing
- * came between.
+ * Returns when the system's clock was read, between these two readings of the counter: in the
+ * middle, or at the end if the thread was probably off its processor.
  */
 static uint64_t moment_between(uint64_t before, uint64_t after)
 {
@@ -138,7 +142,7 @@ static __attribute__((noinline)) uint64_t cpu_clock_slow(struct estimate *e, uin
 	if (!get(&counter.rate))
 		return closed ? e->ns : (e->ns = pyprof_clock_ns(id));
 	if (now - e->last <= get(&counter.max_gap) && (int64_t)(now - e->ticks) < 0) {
-		e->last = now; /* stands still */
+		e->last = now; /* the clock stands still */
 		return e->ns;
 	}
 	if (!closed)
@@ -193,7 +197,7 @@ void clock_reset(void)
 
 uint64_t clock_continue(uint64_t last)
 {
-	/* The process's own begins again only where another process had the ring. */
+	/* A process CPU clock restarts only if another process had the ring. */
 	if (recording.clock == PYPROF_CLOCK_CPU && clock_read() >= last)
 		return 0;
 	if (recording.clock == PYPROF_CLOCK_TSC || recording.clock == PYPROF_CLOCK_WALL)

@@ -9,13 +9,13 @@
 #include "system/process.h"
 
 #define N_SLOTS 1024u
-#define MAX_ENDED 64u /* recordings of ended processes that are left as they are ... */
-#define MAX_ENDED_BYTES (64ull << 20) /* ... and of this size together */
-#define MAX_LOOKS 4u		      /* processes that exist are looked at in /proc for one fork */
+#define MAX_ENDED 64u		      /* recordings of ended processes that are kept unused ... */
+#define MAX_ENDED_BYTES (64ull << 20) /* ... and their total size */
+#define MAX_LOOKS 4u		      /* existing processes that one fork looks up in /proc */
 
 enum slot_state { SLOT_FREE, SLOT_USED, SLOT_ENDED, SLOT_TAKEN };
 
-/* A recording. All but `state` is written by the process that it belongs to. */
+/* A recording. The process that it belongs to writes all fields, except `state`. */
 struct slot {
 	uint32_t state; /* enum slot_state; by compare-and-swap */
 	uint32_t forked;
@@ -28,7 +28,7 @@ struct slot {
 };
 
 struct family {
-	uint32_t n_used; /* slots from here on have never been used */
+	uint32_t n_used; /* slots from this one on were never used */
 	uint32_t next_look;
 	struct slot slot[N_SLOTS];
 };
@@ -92,7 +92,7 @@ void family_join(bool forked, uint64_t pid_namespace, const struct family_number
 		own->numbers = *numbers;
 	own->device = region.device;
 	own->inode = region.inode;
-	strcpy(own->path, region.path); /* it fits: see above */
+	strcpy(own->path, region.path); /* it fits: checked above */
 	region.published = &own->size;
 	region_publish_size();
 	__atomic_store_n(&own->state, SLOT_USED, __ATOMIC_RELAXED);
@@ -100,7 +100,10 @@ void family_join(bool forked, uint64_t pid_namespace, const struct family_number
 
 /* --- those of ended processes ----------------------------------------------------------------- */
 
-/* Asks kill(2) first, and /proc only if a process with this PID exists: reading it takes longer. */
+/*
+ * True if the slot's process has ended. Asks kill(2) first, and /proc only if a process with this
+ * PID exists, because reading /proc takes longer.
+ */
 static bool has_ended(const struct slot *s, uint64_t here, uint32_t *n_looks)
 {
 	pid_t pid = (pid_t)(s->owner >> 32);
@@ -121,8 +124,8 @@ static bool shares(const struct slot *s, const struct family_numbers *numbers)
 }
 
 /*
- * One that shares the numbers before others; the larger, whose ring is fuller: so the others do not
- * grow.
+ * True if `s` should be continued before `than`: if it shares the numbers, or else is larger. A
+ * larger one has fuller rings, and so the others do not grow.
  */
 static bool is_better(const struct slot *s, const struct slot *than,
 		      const struct family_numbers *numbers)
@@ -132,7 +135,10 @@ static bool is_better(const struct slot *s, const struct slot *than,
 	return pyprof_get(&s->size.used_bytes) > pyprof_get(&than->size.used_bytes);
 }
 
-/* NULL where there are not too many. Starts where the last look ended. */
+/*
+ * Returns the best recording of an ended process, or NULL if there are too few of them. Starts
+ * behind the place where the last look started.
+ */
 static struct slot *find_ended(uint64_t here, const struct family_numbers *numbers)
 {
 	uint32_t n = __atomic_load_n(&family->n_used, __ATOMIC_RELAXED);

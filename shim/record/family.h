@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The recordings of a process and of all that it has forked, in memory that they share. A forked
- * child whose family has left enough recordings of ended processes goes on in one of these instead
- * of making another file: a program that forks for ever leaves a bounded number of files, and no
- * call is lost.
+ * The recordings of a process and of all its forked children, in memory that they share. If a
+ * family has left enough recordings of ended processes, a forked child continues one of these
+ * instead of making another file. So a program that forks for ever leaves a bounded number of
+ * files, and no call is lost.
  *
- * Each process writes its own slot; slots are handed over by compare-and-swap. What the slot says
- * was written before its process ended, which the kernel says it has: no other order is needed.
- * Only processes of the family can reach the memory, so it is believed. All calls need the GIL.
+ * Each process writes its own slot; slots are handed over by compare-and-swap. Their contents need
+ * no other order: they were written before the process ended, and the kernel has reported that end.
+ * Only processes of the family can reach the memory, so it is trusted. All calls need the GIL,
+ * except family_forked.
  */
 #ifndef SHIM_FAMILY_H
 #define SHIM_FAMILY_H
@@ -17,14 +18,12 @@
 
 struct region;
 
-/*
- * Makes the shared memory, in the first process. Without it, each recording has a file of its own.
- */
+/* Makes the shared memory, in the first process. If that fails, each recording has its own file. */
 void family_open(void);
 
 /*
- * The numbers that a forked child has from its parent: whose, and how many. Two children with the
- * same ones share them.
+ * The function numbers that a forked child has from its parent: which process gave them, and how
+ * many there are. Two children with equal ones share them.
  */
 struct family_numbers {
 	uint64_t owner; /* PYPROF_CONSUMER() of the parent */
@@ -32,18 +31,19 @@ struct family_numbers {
 };
 
 /*
- * Enters the recording of this process. `forked`: a later child may go on in it; its first numbers
- * are then these. `pid_namespace` is this process's, 0: unknown; here as below.
+ * Enters the recording of this process. `forked`: a later child may continue it; its first numbers
+ * are then these. `pid_namespace` is this process's, 0: unknown; the same below.
  */
 void family_join(bool forked, uint64_t pid_namespace, const struct family_numbers *numbers);
 
-/* In a forked child, before anything else: it has no recording yet. Async-signal-safe. */
+/* Called in a forked child before anything else: it has no recording yet. Async-signal-safe. */
 void family_forked(void);
 
 /*
- * In a forked child: the recording of an ended process that this one is to go on in, as a region
- * that is not mapped yet, or false. One that shares these numbers, if there is any; `shared` says
- * so. It is this process's from here on; family_refuse() gives it up for good.
+ * Called in a forked child: finds the recording of an ended process that it should continue, as a
+ * region that is not mapped yet. False: it should make its own. A recording that shares these
+ * numbers is preferred; `*shared` says if it does. It belongs to this process from here on;
+ * family_refuse() gives it up permanently.
  */
 bool family_take(struct region *r, uint64_t pid_namespace, const struct family_numbers *numbers,
 		 bool *shared);

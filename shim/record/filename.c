@@ -18,19 +18,19 @@
 #include "system/process.h"
 
 #define MAX_NAMES 1000
-#define MAX_GAP 64 /* numbers in a row without a file, behind which no more are looked for */
+#define MAX_GAP 64 /* missing numbers in a row that end the search */
 #define MAX_PATH_BYTES 256
 
 /*
- * Of former programs of this process the last is kept, and of the others the latest that fit into
- * this.
+ * Limits for former programs of this process. The last one is always kept; of the others, the
+ * latest are kept that fit.
  */
 #define MAX_FORMER 32
 #define MAX_FORMER_BYTES (64ull << 20)
 
 static uint32_t n_images, n_images_removed; /* of the recording that was created last */
 
-/* pyprof.PID, pyprof.PID.1, ... */
+/* Makes the path pyprof.PID (i = 0), pyprof.PID.1, ... */
 static bool name_path(char *path, size_t cap, uint32_t pid, unsigned i)
 {
 	static const char plain[] = "/" PYPROF_FILE_PREFIX;
@@ -49,11 +49,11 @@ static bool name_path(char *path, size_t cap, uint32_t pid, unsigned i)
 	return true;
 }
 
-/* --- whose a file is -------------------------------------------------------------------------- */
+/* --- the owner of a file ---------------------------------------------------------------------- */
 
 /*
- * The parts of a header that tell; a whole one would be a large thing for the stack of a small
- * thread.
+ * The fields of a header that identify its process. A whole header is too large for the stack of a
+ * small thread.
  */
 struct identity {
 	uint64_t magic;
@@ -88,12 +88,15 @@ static bool read_identity(int fd, struct identity *f)
 }
 
 enum owner {
-	OWNER_OTHER,  /* not ours, or nobody can tell from here */
-	OWNER_DEAD,   /* of a process that had our PID, or another boot's */
+	OWNER_OTHER,  /* not ours, or unknown */
+	OWNER_DEAD,   /* of an ended process that had our PID, or of another boot */
 	OWNER_FORMER, /* of this process, before execve(2) */
 };
 
-/* On a disk that several machines share, another boot may be another machine, which runs. */
+/*
+ * Returns the owner of a file of another boot. On a file system that several machines share,
+ * another boot may be that of another machine, whose process runs.
+ */
 static enum owner owner_of_other_boot(int fd)
 {
 	struct statfs fs;
@@ -114,7 +117,7 @@ static enum owner judge(const struct pyprof_header *own, const struct identity *
 	return f->process_start == own->process_start ? OWNER_FORMER : OWNER_DEAD;
 }
 
-/* A regular file of this user, under one name only; `access` is O_RDONLY or O_RDWR. */
+/* Opens a regular file of this user that has one name only. `access` is O_RDONLY or O_RDWR. */
 static int open_own(const char *path, int access, struct stat *st)
 {
 	int fd = open(path, access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -144,13 +147,12 @@ static enum owner owner_of(const char *path, const struct pyprof_header *own, st
 /* --- former programs of this process ---------------------------------------------------------- */
 
 struct former {
-	unsigned number; /* in its name */
-	uint32_t image,
-		n_removed; /* 0, 1, ... in the order in which they were executed; before it */
+	unsigned number;	   /* in its name */
+	uint32_t image, n_removed; /* order of execution, from 0; how many were removed before it */
 	uint64_t bytes;
 };
 
-/* Those that have a number behind the PID, in any order. */
+/* Finds those that have a number behind the PID, in any order. */
 static size_t find_former(const struct pyprof_header *own, struct former *out, size_t cap)
 {
 	char path[MAX_PATH_BYTES];
@@ -179,7 +181,7 @@ static size_t oldest_of(const struct former *former, size_t n)
 	return oldest;
 }
 
-/* How many had to go, so that the rest is within bounds. */
+/* Removes the oldest ones until the rest is within the limits. Returns how many it removed. */
 static uint32_t remove_oldest(const struct pyprof_header *own)
 {
 	struct former former[MAX_FORMER + 8];
@@ -202,7 +204,7 @@ static uint32_t remove_oldest(const struct pyprof_header *own)
 	return n_removed;
 }
 
-/* Its file says that it is over, for who reads it by its name. */
+/* Marks the file as replaced, for a reader that opens it by its name. */
 static void mark_replaced(const char *path)
 {
 	uint64_t now = pyprof_clock_ns(CLOCK_MONOTONIC);
@@ -212,14 +214,14 @@ static void mark_replaced(const char *path)
 	if (fd < 0)
 		return;
 	if (pwrite(fd, &now, sizeof(now), offsetof(struct pyprof_header, replaced_mono_ns)) < 0) {
-		/* It is then told by that the process does not have it mapped. */
+		/* A reader then finds out because the process does not have the file mapped. */
 	}
 	close(fd);
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
 
-/* Gives a file the first number that is free. */
+/* Renames a file to the first free number. */
 static bool give_number(const char *path, uint32_t pid)
 {
 	char other[MAX_PATH_BYTES];
@@ -241,7 +243,10 @@ static void note_former(uint32_t image, uint32_t n_removed)
 	n_images_removed = n_removed;
 }
 
-/* The plain name is somebody else's, so the program before this one has a number already. */
+/*
+ * Called if a file of another owner has the plain name: then the program before this one has a
+ * number already.
+ */
 static void find_latest(const struct pyprof_header *own)
 {
 	struct former former[MAX_FORMER + 8];
@@ -259,8 +264,8 @@ static void find_latest(const struct pyprof_header *own)
 }
 
 /*
- * The plain name is the living program's: what has it and is a dead process's, or a former
- * program's of this process, gets a number.
+ * Frees the plain name for the living program. A file with this name that belongs to a dead
+ * process, or to a former program of this process, is renamed to a number.
  */
 static void make_way(const struct pyprof_header *own)
 {
@@ -285,13 +290,13 @@ static void make_way(const struct pyprof_header *own)
 		n_images_removed += remove_oldest(own);
 }
 
-/* Where a thousand names are taken, a number that nobody is likely to have. */
+/* Returns a random number that is probably free, for when MAX_NAMES names are taken. */
 static unsigned number_at_random(void)
 {
 	return MAX_NAMES + (unsigned)(pyprof_clock_ns(CLOCK_REALTIME) / 1000 % 1000000000);
 }
 
-/* A name of our own: never one that exists. */
+/* Creates a file under a new name, never under an existing one. */
 static int open_new(char *path, size_t cap, uint32_t pid)
 {
 	int fd = -1;

@@ -22,7 +22,7 @@
 #define FIRST_EDGES 32u
 #define FIRST_DEPTH 16u
 #define NAP_NS 50000
-#define SPIN_NS 20 /* at least that long is a turn without a nap */
+#define SPIN_NS 20 /* a turn without a nap takes at least this long */
 
 /* --- tables that grow ------------------------------------------------------------------------- */
 
@@ -46,9 +46,9 @@ static void copy_table(struct pyprof_table *t, const struct pyprof_table_layout 
 }
 
 /*
- * Behind the store after which readers no longer look at what is reused, a block or a table. A
- * table's memory serves again before the block's fence comes by only if a fourth table is made in
- * the same fold; no litmus test does that.
+ * Called after the store that makes readers stop looking at what is reused, a block or a table. A
+ * table's memory is reused before the block's fence only if the same fold makes a fourth table,
+ * which no litmus test does.
  */
 static void before_reuse(void)
 {
@@ -62,7 +62,10 @@ static void give_back(struct pyprof_fold_table *old, uint64_t bytes)
 	region_free(region_offset(old), bytes);
 }
 
-/* A table with these caps takes the place of the one there is, in the midst of a fold too. */
+/*
+ * Replaces the table by one with these caps, or makes the first one; also in the middle of a fold.
+ * False: no space or no memory.
+ */
 static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, uint32_t depth)
 {
 	struct pyprof_table_layout to = pyprof_table_layout(NULL, fns, edges, depth);
@@ -97,9 +100,9 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
 }
 
 /*
- * The next cap of entries of which there are `n`. One that is more than half full would be next, so
- * it grows along: a table is copied whole. Where all rings' tables take much of the budget, only
- * what is full grows, and by less.
+ * Returns the next cap for `n` entries. Arrays that are more than half full grow along with the
+ * full one, because a table is copied as a whole. If the tables of all rings take much of the
+ * budget, only what is full grows, and by less.
  */
 static uint32_t next_cap(uint32_t cap, uint32_t n)
 {
@@ -114,7 +117,7 @@ static bool grow(struct pyprof_fold *v)
 	bool full = v->s.n_fns == v->cap_fns || v->s.n_edges == v->cap_edges;
 	uint32_t fns = full ? next_cap(v->cap_fns, v->s.n_fns) : v->cap_fns;
 	uint32_t edges = full ? next_cap(v->cap_edges, v->s.n_edges) : v->cap_edges;
-	/* What is deep is likely to be a recursion, and a frame takes little. */
+	/* A deep stack is probably recursion, and a frame is small. */
 	uint32_t depth = v->s.depth == v->cap_depth ? v->cap_depth * 4 : v->cap_depth;
 
 	return replace_table(t, fns, edges, depth);
@@ -127,17 +130,17 @@ static uint64_t own_consumer(void)
 	return PYPROF_CONSUMER(region.pid, region.process_start);
 }
 
-/* A reader that has ended cannot give its claim back. Those of other PID namespaces take none. */
+/*
+ * True if the claim's holder has ended: it cannot give the claim back. Readers in other PID
+ * namespaces never hold claims.
+ */
 static bool is_dead(uint64_t consumer)
 {
 	return !sandbox_is_closed() && process_has_descriptors() &&
 	       process_has_ended((pid_t)(consumer >> 32), (uint32_t)consumer);
 }
 
-/*
- * A wait that ends by the clock, and by what has been waited: the clock may stand still
- * (libfaketime).
- */
+/* A wait that ends by the clock and by the time waited: the clock may stand still (libfaketime). */
 struct wait {
 	uint64_t until_ns; /* CLOCK_MONOTONIC */
 	uint64_t left_ns;
@@ -148,7 +151,9 @@ static struct wait wait_for(uint64_t ns)
 	return (struct wait){ pyprof_clock_ns(CLOCK_MONOTONIC) + ns, ns };
 }
 
-/* False: the time is over. Where a nap may be one system call too many, there is none. */
+/*
+ * Waits a little. False: the time is over. Under a filter it spins, because a nap is a system call.
+ */
 static bool wait_on(struct wait *w)
 {
 	struct timespec ts = { .tv_nsec = NAP_NS };
@@ -163,7 +168,7 @@ static bool wait_on(struct wait *w)
 	return true;
 }
 
-/* The claim, or false when a living reader keeps it for longer than that. */
+/* Takes the claim. False: a living reader keeps it longer than `patience_ns`. */
 static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 {
 	uint64_t self = own_consumer();
@@ -175,7 +180,7 @@ static bool claim(struct pyprof_table *t, uint64_t patience_ns)
 
 		if (holder && is_dead(holder)) {
 			if (pyprof_claim(&t->ring->consumer, holder, self)) {
-				t->table = NULL; /* it may have left something half done */
+				t->table = NULL; /* it may have left a half-done fold */
 				return true;
 			}
 		} else if (pyprof_claim(&t->ring->consumer, 0, self)) {
@@ -206,7 +211,7 @@ static bool take_over(struct pyprof_table *t, uint64_t offset)
 	return false;
 }
 
-/* Makes the view stand where the table does; a table is made where there is none. */
+/* Sets the view to the table's state; makes a table if the ring has none. */
 static bool bring_up_to_date(struct pyprof_table *t)
 {
 	uint64_t offset = pyprof_get(&t->ring->fold);
@@ -215,7 +220,10 @@ static bool bring_up_to_date(struct pyprof_table *t)
 	t->view.weight = region.header->cost_weight;
 	t->view.max_between = region.header->max_between;
 	t->view.max_gap = region.header->max_gap;
-	/* Lost, if there has been one: what the view holds has no room in a first one. */
+	/*
+	 * The fold offset was damaged if the view has a table already: its contents do not fit into
+	 * a first one.
+	 */
 	if (!offset && !t->view.cap_fns)
 		return replace_table(t, FIRST_FNS, FIRST_EDGES, FIRST_DEPTH);
 	if (pyprof_get(&t->ring->folded) == t->folded && t->table && !t->ring->wants_table)
@@ -231,7 +239,7 @@ void fold_prepare(struct pyprof_table *t)
 	pyprof_unclaim(&t->ring->consumer);
 }
 
-/* A reader found the table too small: room for a block full of what it has not seen yet. */
+/* Enlarges a table that a reader found too small, for a block full of new functions and edges. */
 static void make_room_for_reader(struct pyprof_table *t)
 {
 	struct pyprof_fold *v = &t->view;
@@ -249,7 +257,7 @@ static bool is_folded(const struct pyprof_table *t, const struct pyprof_block *b
 	return pyprof_observe(&t->ring->folded) >= b->sequence; /* C9 */
 }
 
-/* A reader that has been at work is given time to do this block too. */
+/* Gives a reader that has folded before the time to fold this block too. */
 static void wait_for_reader(const struct pyprof_table *t, const struct pyprof_block *b,
 			    uint64_t wait_ns)
 {
@@ -269,9 +277,8 @@ static bool fold_block(struct pyprof_table *t, const struct pyprof_block *b, uin
 		return false;
 	}
 	/*
-	 * A dead holder may have folded this block and begun with the next: that is undone in any
-	 * case, for a reader that knows the table as of this block would go on in what is half
-	 * done.
+	 * A dead holder may have folded this block and begun the next one. That is undone in any
+	 * case: a reader that knows the table as of this block would continue in the half-done one.
 	 */
 	*cause = PYPROF_LOST_STORAGE;
 	if (!t->table || !is_folded(t, b))

@@ -10,7 +10,7 @@
 #include "system/sandbox.h"
 #include "thread.h"
 
-#define MAX_LOOK_BACK (1u << 20) /* records: some milliseconds */
+#define MAX_LOOK_BACK (1u << 20) /* records: takes a few milliseconds */
 #define FIRST_FRAMES 64u
 
 __thread struct forkstack forkstack_born
@@ -21,7 +21,7 @@ static size_t bytes_of(size_t n_frames)
 	return n_frames * sizeof(struct intern_origin);
 }
 
-/* For one fork at a time, and in its child: spares both a mapping. */
+/* Frames for one fork at a time, and for its child: they save both a mapping. */
 static struct intern_origin first_frames[FIRST_FRAMES];
 static bool first_frames_taken;
 
@@ -65,7 +65,7 @@ static bool add(struct forkstack *f, uint32_t number)
 	return true;
 }
 
-/* The preceding block, if it has not been folded and used again. */
+/* Returns the preceding block, or NULL if it has been folded and may be reused. */
 static const struct pyprof_block *before(const struct pyprof_block *b,
 					 const struct pyprof_ring *ring)
 {
@@ -78,8 +78,8 @@ static const struct pyprof_block *before(const struct pyprof_block *b,
 }
 
 /*
- * Goes back over a block from `at`; `ended` counts ends whose beginnings lie further back. False: a
- * record says that the stack was empty there, or memory is short.
+ * Reads a block backwards from `at`; `*ended` counts ends whose beginnings lie further back. False:
+ * a record says that the stack was empty there, or memory is short.
  */
 static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64_t *at,
 		 uint32_t *ended)
@@ -102,7 +102,7 @@ static bool scan(struct forkstack *f, const struct pyprof_block *b, const uint64
 	return true;
 }
 
-/* The fold table of a ring, or NULL. */
+/* Returns the fold table of a ring, or NULL. */
 static struct pyprof_fold_table *find_table(const struct pyprof_ring *ring,
 					    struct pyprof_table_layout *l)
 {
@@ -112,7 +112,9 @@ static struct pyprof_fold_table *find_table(const struct pyprof_ring *ring,
 	return t && pyprof_table_find(t, region.used_bytes - offset, l) ? t : NULL;
 }
 
-/* What was running when the last folded block ended, less what has ended since. */
+/*
+ * Adds the frames that ran when the last folded block ended, without those that have ended since.
+ */
 static void add_folded(struct forkstack *f, const struct pyprof_ring *ring, uint32_t ended)
 {
 	uint64_t folded = pyprof_observe(&ring->folded); /* C9 */
@@ -150,7 +152,10 @@ void forkstack_take(struct forkstack *f)
 
 		n += (size_t)(at - b->record);
 		if (!prev) {
-			/* Only if nothing lies between the oldest record read and the table. */
+			/*
+			 * Only if the oldest record that was read follows the folded blocks
+			 * directly.
+			 */
 			if (b->sequence == pyprof_get(&ring->folded) + 1)
 				add_folded(f, ring, ended);
 			return;

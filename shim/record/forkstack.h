@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The calls that a thread has running when it forks, C functions included, for the recording of
- * the child: read back from the thread's own records, and below them from its ring's fold table.
+ * The calls that run in a thread when it forks, C functions included, for the recording of the
+ * child. They are read back from the thread's own records, and below them from its ring's fold
+ * table.
  *
- * Filled before the fork in the thread that forks, perhaps in a signal handler: no malloc, nothing
- * that another thread writes. The child's memory is a copy, and the parent's recording is out of
- * its reach, so each frame carries what its name is made from.
+ * Filled before the fork by the thread that forks, perhaps in a signal handler: must not call
+ * malloc, nor read anything that another thread writes. The child's memory is a copy, and it cannot
+ * reach the parent's recording, so each frame carries the parts of its name.
  */
 #ifndef SHIM_FORKSTACK_H
 #define SHIM_FORKSTACK_H
@@ -20,20 +21,21 @@ struct forkstack {
 	struct intern_origin *frame; /* the innermost first */
 	size_t n, cap;
 	/*
-	 * All frames are there. Else the records went back too far: then the Python frames further
-	 * out are to be had from the interpreter, and C functions between them are not known.
+	 * True if all frames are there. Otherwise the records do not reach back far enough: the
+	 * interpreter knows the Python frames further out, but C functions between them are
+	 * unknown.
 	 */
 	bool complete;
 };
 
-/* What the calling thread was running when it forked; used up by the child at its first event. */
+/* The frames of the calling thread when it forked; the child uses them up at its first event. */
 extern __thread struct forkstack forkstack_born
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-/* Before a fork, with the GIL held and outside of the shim's slow paths. */
+/* Called before a fork, with the GIL held and outside of the shim's slow paths. */
 void forkstack_take(struct forkstack *f);
 
-/* In the parent afterwards, or when the child has used it. */
+/* Called in the parent after the fork, or when the child has used the frames. Async-signal-safe. */
 void forkstack_free(struct forkstack *f);
 
 #endif

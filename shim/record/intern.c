@@ -14,20 +14,20 @@
 
 #define CO_GENERATORS (0x20 | 0x80 | 0x200) /* CO_GENERATOR, CO_COROUTINE, CO_ASYNC_GENERATOR */
 #define FIRST_SLOTS 4096u
-#define FIRST_SLOTS_FORKED 512u /* a child of few calls is to touch few pages */
+#define FIRST_SLOTS_FORKED 512u /* a child of few calls should touch few pages */
 
-/* What is known of a number, besides its entry in the name table. */
+/* The private data of a number, besides its entry in the name table. */
 struct number {
-	uint64_t name; /* place of its entry: names_at() */
+	uint64_t name; /* the place of its entry: names_at() */
 	uint64_t label_hash;
-	uintptr_t key;	     /* of its slot; 0: retired */
-	uint32_t next;	     /* retired numbers of one bucket, 0 ends */
-	uint32_t text_bytes; /* of all three texts of its entry */
+	uintptr_t key;	     /* the key of its slot; 0: retired */
+	uint32_t next;	     /* the next retired number of its bucket; 0: the last */
+	uint32_t text_bytes; /* length of all three texts of its entry */
 };
 
 struct intern_slot intern_cache[1u << INTERN_CACHE_BITS];
 
-/* Open addressing, linear probing; at most half full. */
+/* The hash table of all functions: open addressing, linear probing; at most half full. */
 static struct table {
 	struct intern_slot *slot;
 	unsigned shift; /* 64 - log2 of the number of slots */
@@ -35,13 +35,13 @@ static struct table {
 } table;
 
 static uint32_t n_slots_used;
-static bool has_overflow;      /* there have been functions without a number */
+static bool has_overflow;      /* a function has got no number */
 static struct number *numbers; /* [1 .. n_numbers] */
 static uint32_t n_numbers, cap_numbers;
-static uint32_t *retired; /* by label hash, chained through number.next */
+static uint32_t *retired; /* buckets by label hash, chained through number.next */
 static uint32_t retired_mask;
 
-/* A code object's key is its address, a C function's an odd number. */
+/* True for the key of a C function, which is odd. A code object's key is its address. */
 static bool is_c(uintptr_t key)
 {
 	return key & 1;
@@ -54,7 +54,7 @@ static uint32_t home_of(uintptr_t key)
 	return (uint32_t)((uint64_t)key * 0x9e3779b97f4a7c15ull >> table.shift);
 }
 
-/* The slot with this key, or the free one where it would go. */
+/* Returns the slot with this key, or the free one for it. */
 static struct intern_slot *table_find(uintptr_t key)
 {
 	uint32_t i = home_of(key);
@@ -91,7 +91,7 @@ static bool table_add(uintptr_t key, uint32_t fn, uint32_t check)
 	return true;
 }
 
-/* Closes the hole as well: a probe stops at the first free slot, so none may be left behind. */
+/* Closes the hole as well: a probe stops at the first free slot, so chains must stay gapless. */
 static void table_remove(uintptr_t key)
 {
 	struct intern_slot *slot = table.slot;
@@ -169,13 +169,13 @@ static uint32_t number_of(uint32_t fn)
 	return (fn & ~INTERN_FLAGS) >> PYPROF_FN_SHIFT;
 }
 
-/* One for which there was no number, or no space for its name. It has a slot, and nothing else. */
+/* True for a function without a number, because numbers or space ran out. It has only a slot. */
 static bool is_overflow(uint32_t fn)
 {
 	return number_of(fn) == PYPROF_FN_OVERFLOW;
 }
 
-/* Among the retired ones. */
+/* Puts a number among the retired ones. */
 static void put_back(uint32_t n)
 {
 	uint32_t *head = &retired[numbers[n].label_hash & retired_mask];
@@ -193,7 +193,7 @@ static void retire(uint32_t n)
 	put_back(n);
 }
 
-/* The function of this slot is gone. */
+/* Forgets the function of this slot, which does not exist any more. */
 static void forget(const struct intern_slot *s)
 {
 	if (is_overflow(s->fn))
@@ -202,14 +202,14 @@ static void forget(const struct intern_slot *s)
 		retire(number_of(s->fn));
 }
 
-/* Those without a number: of code, and of C functions too. */
+/* Forgets functions without a number: code objects, and with `c_too` C functions. */
 static void forget_overflow(bool c_too)
 {
 	for (uint32_t i = 0; table.slot && i <= table.mask; i++) {
 		const struct intern_slot *s = &table.slot[i];
 
 		while (s->key && is_overflow(s->fn) && (c_too || !is_c(s->key)))
-			table_remove(s->key); /* which may move another one here */
+			table_remove(s->key); /* this may move another one here */
 	}
 }
 
@@ -217,13 +217,13 @@ static bool same_label(uint32_t n, const struct label_entry *e)
 {
 	const struct pyprof_name *p = names_at(numbers[n].name);
 
-	/* The length is private: others can write the file's. */
+	/* The length is kept privately: other processes can write to the file. */
 	if ((uint64_t)p->file_bytes + p->name_bytes + p->qual_bytes != numbers[n].text_bytes ||
 	    p->kind != e->kind || p->line != e->line || p->name_bytes != e->name.n ||
 	    memcmp(p->text + p->file_bytes, e->name.bytes, e->name.n) != 0)
 		return false;
 	if (e->kind ==
-	    PYPROF_NAME_C) /* its `file` is but another text, which may have an address */
+	    PYPROF_NAME_C) /* its `file` is only cProfile's label, which may contain an address */
 		return true;
 	return p->file_bytes == e->file.n && p->qual_bytes == e->qualname.n &&
 	       !memcmp(p->text, e->file.bytes, e->file.n) &&
@@ -248,7 +248,7 @@ static uint64_t hash_label(const struct label_entry *e)
 	return hash_bytes(h, e->qualname.bytes, e->qualname.n) ^ e->kind;
 }
 
-/* A retired number with this very label, no longer retired, or 0. */
+/* Takes a retired number with this label and returns it; 0: no number has it. */
 static uint32_t take_over(uint64_t hash, const struct label_entry *e)
 {
 	if (!retired)
@@ -282,7 +282,10 @@ static uint32_t new_number(uint64_t hash, struct label_entry *e)
 	return n_numbers;
 }
 
-/* Gives the function with this label and key a number, and the key a slot. */
+/*
+ * Gives the function with this label a number, and its key a slot. Returns INTERN_OVERFLOW, with
+ * the flags, if that fails.
+ */
 static uint32_t assign(struct label_entry *e, uintptr_t key, uint32_t flags, uint32_t check)
 {
 	uint64_t hash = hash_label(e);
@@ -305,7 +308,10 @@ static uint32_t assign(struct label_entry *e, uintptr_t key, uint32_t flags, uin
 	return fn;
 }
 
-/* A watcher tells of all code objects, even where there was no memory for the table. */
+/*
+ * Called when a code object dies. A watcher reports every one, even if the hash table was never
+ * made.
+ */
 static void code_died(void *code)
 {
 	const struct intern_slot *s = code && table.slot ? table_find((uintptr_t)code) : NULL;
@@ -330,7 +336,7 @@ bool intern_init(void)
 	if (pyapi_deaths_request(code_died, &all_gone) < 0) {
 		py.PyErr_Clear();
 		log_debug(
-			"the interpreter does not tell when code objects die: each is kept alive instead");
+			"the interpreter does not report deaths of code objects: all are kept alive");
 	}
 	if (all_gone)
 		forget_all_code();
@@ -350,7 +356,7 @@ uint32_t intern_code(PyObject *code)
 		    label.entry.flags & PYPROF_NAME_GENERATOR ? INTERN_GENERATOR : 0, 0);
 	label_fini(&label);
 	if (intern_look_up_code(code) && pyapi_deaths_watch(code) < 0)
-		py.Py_IncRef(code); /* its address must never serve another */
+		py.Py_IncRef(code); /* its address must never be reused */
 	return fn;
 }
 
@@ -361,7 +367,9 @@ uint32_t intern_c(struct py_method_def *def, PyObject *self, PyObject *module, b
 	struct label label;
 	uint32_t fn;
 
-	/* The address may have served a function that is gone (they can be made at run time). */
+	/*
+	 * A function that no longer exists may have had this address: they can be made at run time.
+	 */
 	old = table_find(key);
 	if (old->key)
 		forget(old);
@@ -414,8 +422,8 @@ void intern_describe(uint32_t number, struct intern_origin *frame)
 }
 
 /*
- * What the parent has in memory stays there: it is shared with the parent until somebody writes to
- * it, and to free it would do that.
+ * The parent's tables are not freed: the memory is shared with the parent until one of them writes
+ * to it, and free() writes.
  */
 bool intern_reset(void)
 {
@@ -427,10 +435,10 @@ bool intern_reset(void)
 	return table_resize(FIRST_SLOTS_FORKED);
 }
 
-/* Numbers up to this one are those of the recording that is taken over. */
+/* Numbers up to this one are already known, because the adopted recording shares them. */
 static uint32_t n_shared;
 
-/* An entry of another process: a number without a function, until one with this label is seen. */
+/* Takes an entry of another process: a retired number, until a function with this label is seen. */
 static bool adopt_number(const struct pyprof_name *p, uint64_t place)
 {
 	struct label_entry e = {
@@ -462,7 +470,7 @@ uint32_t intern_count(void)
 
 void intern_inherited(void)
 {
-	if (has_overflow) /* there may be space for their names here */
+	if (has_overflow) /* this recording may have space for their names */
 		forget_overflow(true);
 	has_overflow = false;
 }

@@ -12,27 +12,27 @@
 #define FIRST_EXTENT_BYTES (16u << 10)
 #define MAX_EXTENT_BYTES (64u << 10)
 #define MAX_EXTENTS (1u << 20)
-#define FIRST_PLACE 8u /* 0 is none */
+#define FIRST_PLACE 8u /* 0 means "no place" */
 
 /*
- * An extent that entries go to. Its numbers are private, for others can write the file's. Functions
- * and threads have extents of their own in one chain, so that a forked child inherits functions
- * only.
+ * An extent that entries are appended to. Its sizes are kept privately, because other processes can
+ * write to the file. Functions and threads have separate extents in one chain, so that a forked
+ * child can inherit functions only.
  */
 struct part {
 	struct pyprof_extent *extent;
 	uint64_t bytes, used;
-	uint64_t next_bytes; /* of the extent after it */
+	uint64_t next_bytes; /* size of the next extent */
 };
 
 static struct part functions, threads;
-static struct pyprof_extent *last; /* of the chain */
+static struct pyprof_extent *last; /* the last extent of the chain */
 
 #define FEW_RUNS 8u
 
 /*
- * The functions' extents: entries from `place` on lie behind `offset`. A few need no allocation, in
- * parent and child.
+ * The functions' extents: entries from `place` on begin at `offset`. A few runs need no allocation,
+ * in parent and child.
  */
 static struct run {
 	uint64_t place, offset, bytes;
@@ -116,7 +116,7 @@ static bool add_extent(struct part *part, uint64_t entry_bytes)
 	return true;
 }
 
-/* `bytes` more of the part's extent are an entry, or several. */
+/* Publishes `bytes` more of the part's extent: one entry, or several. */
 static void commit(struct part *part, uint64_t bytes)
 {
 	part->used += bytes;
@@ -125,7 +125,7 @@ static void commit(struct part *part, uint64_t bytes)
 	pyprof_publish(&part->extent->used, part->used); /* P4 */
 }
 
-/* Begins with an empty list; the parent's stays as it is, for the caller to read. */
+/* Begins with an empty list. The parent's list stays unchanged, because the caller reads it. */
 static void leave_runs(void)
 {
 	runs = few_runs[runs == few_runs[0]];
@@ -150,7 +150,7 @@ bool names_inherit(const uint8_t *parent)
 	return ok;
 }
 
-/* --- a table that is there -------------------------------------------------------------------- */
+/* --- an existing table ------------------------------------------------------------------------ */
 
 static bool is_whole(const struct pyprof_name *n, uint64_t left)
 {

@@ -9,7 +9,7 @@
 
 #define PAGE_BYTES 4096u
 
-/* The handler reads them at any instant; `to` is 0 where there is none. */
+/* The address ranges, which the handler reads at any instant; `to` is 0 if there is no range. */
 static struct range {
 	uintptr_t from, to;
 } own, aside;
@@ -53,7 +53,7 @@ static void on_bus_error(int number, siginfo_t *info, void *context)
 	if (info->si_code > 0 && (replace_pages(&own, at) || replace_pages(&aside, at)))
 		return;
 	sigaction(number, &action, NULL);
-	/* A fault comes again when this returns; a signal that was sent does not. */
+	/* A fault happens again when this returns; a signal that was sent does not. */
 	if (info->si_code <= 0)
 		raise(number);
 }
@@ -80,7 +80,7 @@ static void install(void)
 
 static void set_range(struct range *r, void *base, size_t bytes)
 {
-	set(&r->to, 0); /* none, while the two do not belong together */
+	set(&r->to, 0); /* no range while `from` and `to` do not belong together */
 	set(&r->from, (uintptr_t)base);
 	set(&r->to, (uintptr_t)base + bytes);
 }

@@ -11,7 +11,7 @@
 #define MAX_KEPT_BYTES (1ull << 20)
 
 static struct piece {
-	uint64_t offset, bytes; /* 0: none */
+	uint64_t offset, bytes; /* 0: unused */
 } pieces[N_PIECES];
 
 void pieces_reset(void)
@@ -24,7 +24,7 @@ bool pieces_give_back(uint8_t *base, uint64_t offset, uint64_t bytes)
 	return bytes && !process_is_filtered() && madvise(base + offset, bytes, MADV_REMOVE) == 0;
 }
 
-/* With those that lie next to it, which are taken out. */
+/* Merges a piece with its neighbours, which are taken out. */
 static struct piece merge(struct piece p)
 {
 	for (size_t i = 0; i < N_PIECES; i++) {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The state of this process's recording, as all writers see it. session/ changes it. One at a time
- * in a process. Needs the GIL of the main interpreter.
+ * The state of this process's recording, as all writers see it. There is one at a time in a
+ * process. session/ changes the state; record/ only switches it off, and keeps the counts. Any
+ * thread, with the GIL of the main interpreter.
  */
 #ifndef SHIM_RECORDING_H
 #define SHIM_RECORDING_H
@@ -12,9 +13,9 @@
 enum recording_state {
 	RECORDING_NONE, /* not begun */
 	RECORDING_ON,
-	RECORDING_FORKED, /* this is a child: its own recording begins with its first event */
+	RECORDING_FORKED, /* a forked child: its own recording begins with its first event */
 	RECORDING_PAUSED, /* pyshim_stop() was called; pyshim_start() continues */
-	RECORDING_OFF,	  /* for good: something failed */
+	RECORDING_OFF,	  /* permanently: something failed, or cannot be recorded */
 };
 
 struct recording {
@@ -23,26 +24,26 @@ struct recording {
 	uint32_t engine; /* enum pyprof_engine */
 	uint32_t max_blocks, n_blocks;
 	/*
-	 * Incremented where threads are inside frames whose calls were not recorded: in a forked
-	 * child, and after pyshim_start(). Each thread then records the frames that it runs.
+	 * Incremented when threads may be in frames whose calls were not recorded: in a forked
+	 * child, and after pyshim_start(). Each thread then records its running frames.
 	 */
 	uint32_t n_restarts;
-	uint64_t table_bytes; /* of the rings' fold tables */
+	uint64_t table_bytes; /* size of the rings' fold tables */
 };
 
 extern struct recording recording;
 
 /*
- * What writers need of the layers above, which set it before the first event. Called with the GIL
- * held, but for thread_ends.
+ * Functions of the layers above that writers call; session/ sets them before the first event.
+ * Called with the GIL held, except thread_ends.
  */
 struct recording_upcalls {
 	bool (*begin_in_child)(void);  /* begins a forked child's own recording; sets the state */
-	void (*fork_was_missed)(void); /* this process was forked, and no handler ran */
-	void (*give_up)(void);	       /* the recording is off for good: no more events, please */
+	void (*fork_was_missed)(void); /* this process was forked without a fork handler */
+	void (*give_up)(void);	       /* recording is off permanently: stops the events */
 	/*
-	 * Records the frames of this thread that are running already, the outermost first; without
-	 * the innermost where that one has just been entered and gets a call of its own.
+	 * Records the running frames of this thread, the outermost first. `entering`: without the
+	 * innermost, which has just been entered and gets a call of its own.
 	 */
 	void (*open_frames)(bool entering, uint64_t now);
 	void (*thread_ends)(void); /* called in the thread, without the GIL */
@@ -51,25 +52,29 @@ struct recording_upcalls {
 extern struct recording_upcalls recording_upcalls;
 
 /*
- * The function of the event for which room is looked for, as a record has it; 0: none. A forked
- * child that begins with it, and does not continue with its parent's numbers, gives it its new one.
+ * The function of the event that needs room, in the position that it has in a record; 0: none. If a
+ * forked child begins with this event and cannot continue its parent's numbers, it stores the new
+ * one here.
  */
 extern __thread uint32_t recording_event_fn
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /*
- * Whether records and names can be written now. In a forked child the first call begins the
- * child's own recording.
+ * True if records and names can be written now. In a forked child the first call begins the child's
+ * own recording.
  */
 bool recording_ready(void);
 
 /*
- * In a child that was made without any fork handler: the recording is another process's, and
- * becomes that of a forked child. Called on slow paths.
+ * Called on slow paths: notices a child that was made without any fork handler. The recording is
+ * that of another process, and the child gets its own, as a forked child.
  */
 void recording_check_process(void);
 
-/* The file says something that the shim has not written, or its pages are gone: off for good. */
+/*
+ * Switches recording off permanently: the file has contents that the shim has not written, or its
+ * pages are gone.
+ */
 void recording_is_damaged(const char *what);
 
 #endif

@@ -30,24 +30,30 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-/* Address space beyond the rings, for names and tables; it grows in place where more is needed. */
+/* Address space beyond the rings, for names and tables. It grows in place if more is needed. */
 #define EXTRA_BYTES (56ull << 20)
 
-/* Where a limit forbids that: for all. The rings are smaller then, and are folded. */
+/*
+ * Fallback sizes of the whole mapping, if a limit forbids that. The rings are smaller then, and are
+ * folded earlier.
+ */
 static const uint64_t scant_bytes[] = { 64ull << 20, 16ull << 20, 4ull << 20, 1ull << 20 };
 
 /*
- * Where to map, if that is free: far from where the kernel places mappings by itself, so that the
- * range can grow.
+ * The preferred address: far from where the kernel places mappings by itself, so that the range can
+ * grow.
  */
 #define MAP_HINT ((void *)(sizeof(void *) == 8 ? 0x200000000000ull : 0))
 
-/* Where a forked child has its parent's recording: beyond the largest that may be mapped. */
+/* Distance at which a forked child maps its parent's recording: more than the largest mapping. */
 #define ASIDE_BYTES (2ull << 40)
 
 struct region region;
 
-/* Growing beyond RLIMIT_FSIZE would raise SIGXFSZ in the program. */
+/*
+ * True if the file may have this length. Growing beyond RLIMIT_FSIZE would raise SIGXFSZ in the
+ * program.
+ */
 static bool allowed_size(uint64_t bytes)
 {
 	struct rlimit limit;
@@ -56,7 +62,7 @@ static bool allowed_size(uint64_t bytes)
 	       (limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur);
 }
 
-/* Where posix_fallocate's system call may be forbidden: zeros take up space as well. */
+/* Reserves space by writing zeros, for when posix_fallocate's system call may be forbidden. */
 static int reserve_by_writing(int fd, uint64_t from, uint64_t to)
 {
 	static const char zeros[4096];
@@ -84,7 +90,7 @@ static int reserve(int fd, uint64_t from, uint64_t to)
 
 /* --- the address range ------------------------------------------------------------------------ */
 
-/* An eighth of what RLIMIT_AS leaves: the program may need the rest. */
+/* Returns an eighth of the address space that RLIMIT_AS leaves: the program may need the rest. */
 static uint64_t spare_address_space(void)
 {
 	struct rlimit limit;
@@ -134,7 +140,7 @@ static int map(struct region *r, int fd)
 	return err;
 }
 
-/* Makes the address range longer where it lies. */
+/* Extends the address range in place. */
 static bool map_more(uint64_t need)
 {
 	uint64_t bytes = (need + EXTRA_BYTES - 1) / EXTRA_BYTES * EXTRA_BYTES;
@@ -149,7 +155,10 @@ static bool map_more(uint64_t need)
 
 /* --- the file's length ------------------------------------------------------------------------ */
 
-/* A byte at its end, where ftruncate may be forbidden. */
+/*
+ * Sets the file's length; under a filter by writing a byte at its end, since ftruncate may be
+ * forbidden.
+ */
 static int set_length(int fd, uint64_t bytes)
 {
 	if (!allowed_size(bytes))
@@ -160,8 +169,8 @@ static int set_length(int fd, uint64_t bytes)
 }
 
 /*
- * As long as the mapping, so that the file need not be opened again; shorter where room is scarce.
- * That is looked at once: a forked child does as its parent.
+ * Makes the file as long as the mapping, so that it need not be opened again; shorter if space is
+ * scarce. The limit is computed once: a forked child uses its parent's.
  */
 static void set_first_length(struct region *r, int fd)
 {
@@ -187,7 +196,10 @@ static uint64_t inode_of(const char *path)
 	return stat(path, &st) == 0 ? st.st_ino : 0;
 }
 
-/* The file again, by its name, if that still leads to it. */
+/*
+ * Opens the file again by its name, if that still leads to the same inode. Returns the descriptor
+ * or -errno.
+ */
 static int reopen(void)
 {
 	struct stat st;
@@ -205,7 +217,10 @@ static int reopen(void)
 	return fd;
 }
 
-/* Whether somebody has removed the file; not known where the program has changed its root. */
+/*
+ * True if the file has been removed; false if that is unknown, because the program changed its
+ * root.
+ */
 static bool is_removed(void)
 {
 	struct stat st;
@@ -234,7 +249,7 @@ static int lengthen(uint64_t need)
 
 /* --- creating --------------------------------------------------------------------------------- */
 
-/* Makes the file readable and writable for its owner whatever the umask says. */
+/* Makes the file readable and writable for its owner, regardless of the umask. */
 static void set_mode(int fd, const struct stat *st)
 {
 	if ((st->st_mode & 0600) != 0600 && fchmod(fd, 0600) < 0)
@@ -264,7 +279,10 @@ static int prepare_file(struct region *r, int fd)
 	return err;
 }
 
-/* Of forked children their parent's header has the number: a line for each would be too many. */
+/*
+ * Logs that the file could not be made. A forked child does so only for PYSHIM_DEBUG: its parent's
+ * header counts it, and a line for each child would be too many.
+ */
 static void log_failure(const struct region *r, bool forked, int err)
 {
 	if (config.has_dir && !forked)
@@ -275,7 +293,10 @@ static void log_failure(const struct region *r, bool forked, int err)
 		log_debug("create %s: %s: off", r->path, strerror(-err));
 }
 
-/* None that could not be begun: under a filter it would stay. */
+/*
+ * Creates the file, but not if a limit forbids its first bytes: under a filter it could not be
+ * removed again.
+ */
 static int create_file(struct region *r, const struct pyprof_header *preset)
 {
 	if (allowed_size(FIRST_BYTES))
@@ -303,7 +324,7 @@ int region_create(const struct pyprof_header *preset)
 	region = r;
 	pieces_reset();
 	pageguard_set(r.base, r.map_bytes);
-	/* All but `magic`, which a reader may be looking at already. */
+	/* Copies all except `magic`, which a reader may be looking at already. */
 	memcpy((char *)region.header + sizeof(preset->magic),
 	       (const char *)preset + sizeof(preset->magic),
 	       offsetof(struct pyprof_header, file_bytes) - sizeof(preset->magic));
@@ -314,8 +335,8 @@ int region_create(const struct pyprof_header *preset)
 }
 
 /*
- * Only a file that belongs to this user gets a name of this process; under a filter it keeps the
- * one it has.
+ * Gives an adopted file the name of this process. It must belong to this user; under a filter it
+ * keeps its name.
  */
 static int rename_adopted(struct region *r, const struct stat *st, const struct pyprof_header *own)
 {
@@ -329,7 +350,7 @@ static int rename_adopted(struct region *r, const struct stat *st, const struct 
 	return filename_take(r->path, sizeof(r->path), old, own);
 }
 
-/* Maps the recording that `r` describes, and gives it the name of process `own`. */
+/* Maps the recording that `r` describes, and renames it to that of process `own`. */
 static int open_adopted(struct region *r, const struct pyprof_header *own)
 {
 	struct stat st;
@@ -399,7 +420,7 @@ void region_unmap(struct region *r)
 	r->header = NULL;
 }
 
-/* The kernel has no pages of it in a child yet. */
+/* Moves the mapping aside. The kernel has no page table entries for it in a child yet. */
 static uint8_t *move_aside(void)
 {
 	void *at = mremap(region.base, region.map_bytes, region.map_bytes,
@@ -412,7 +433,7 @@ void region_detach(void)
 {
 	if (!region.base)
 		return;
-	/* What it says can still be read there. */
+	/* The parent's recording can still be read there. */
 	region.aside = region.mirror || process_was_filtered() ? region.mirror : move_aside();
 	region.mirror = NULL;
 	pageguard_set_aside(region.aside, region.map_bytes);
@@ -434,7 +455,7 @@ static int reserve_by_name(uint64_t from, uint64_t to)
 	return err;
 }
 
-/* Under a filter: by writing, else by touching the pages. */
+/* Reserves under a filter: by writing, or else by touching the pages. */
 static int reserve_filtered(uint64_t from, uint64_t to)
 {
 	int err = reserve_by_name(from, to);
@@ -456,12 +477,12 @@ static int reserve_mapped(uint64_t from, uint64_t to)
 		return 0;
 	if (errno == EINVAL) /* a kernel before 5.14 */
 		return reserve_by_name(from, to);
-	/* Gives back those pages that there was room for. */
+	/* Gives back the pages that were reserved before space ran out. */
 	madvise(at, to - from, MADV_REMOVE);
 	return -ENOSPC;
 }
 
-/* For rings an eighth of what there is, so that the number of steps stays small. */
+/* Returns the size to reserve. Rings grow by an eighth, so that the number of steps stays small. */
 static uint64_t step_to(uint64_t need, bool for_ring)
 {
 	uint64_t step = for_ring ? region.reserved_bytes / 8 : FIRST_BYTES;
@@ -502,9 +523,9 @@ static int grow(uint64_t need, bool for_ring)
 }
 
 /*
- * Where the file could not grow, it is not tried again for a while: without room, each event comes
- * here, and the system calls would slow the program down a hundredfold. What RLIMIT_FSIZE forbids
- * is one call to ask.
+ * True if growing to `need` failed recently. It is not tried again for a while: without space, each
+ * event takes this path, and the system calls would slow the program down a hundredfold. For
+ * RLIMIT_FSIZE one call finds out.
  */
 static bool is_refused(uint64_t need)
 {
@@ -539,7 +560,7 @@ static bool reach(uint64_t need, bool for_ring)
 	return !err;
 }
 
-/* --- what is given out ------------------------------------------------------------------------ */
+/* --- giving out space ------------------------------------------------------------------------- */
 
 static uint64_t round_up(uint64_t bytes)
 {
@@ -556,7 +577,7 @@ void region_free(uint64_t offset, uint64_t bytes)
 	int saved = errno;
 
 	bytes = round_up(bytes);
-	/* To the file system where others need it. */
+	/* Back to the file system if others need the space. */
 	if (region.share != SHARE_EXCEEDED || !pieces_give_back(region.base, offset, bytes))
 		pieces_keep(region.base, offset, bytes);
 	errno = saved;
@@ -596,7 +617,10 @@ uint64_t region_alloc(uint64_t bytes)
 	return at ? at : take_new(bytes, false);
 }
 
-/* Where the file or the address range is small, names and tables are to find room in half of it. */
+/*
+ * True if rings leave enough for names and tables: half of EXTRA_BYTES, or half of all if the file
+ * or the address range is small.
+ */
 static bool leaves_room(uint64_t need)
 {
 	struct rlimit limit;

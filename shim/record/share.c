@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The memory of a tmpfs page is charged to the control group of the process that touches it
- * first, so a ring counts against memory.max like the program's own memory.
+ * The memory of a tmpfs page is charged to the control group of the process that touches it first.
+ * So a ring counts against memory.max like the program's own memory.
  */
 #include "pyprof/process.h"
 #include "share.h"
@@ -19,13 +19,13 @@
 #include "system/process.h"
 
 #define TMPFS_MAGIC 0x01021994
-#define MAX_FILES 4096 /* that are looked at in the folder */
-#define MAX_LEVELS 8   /* control groups above each other */
+#define MAX_FILES 4096 /* files that are counted in the folder */
+#define MAX_LEVELS 8   /* nested control groups */
 #define UNLIMITED (1ull << 60)
 #define UNASKED_PARTS 256
 
 struct space {
-	uint64_t total, free; /* bytes; total 0: not known */
+	uint64_t total, free; /* bytes; total 0: unknown */
 };
 
 /* A control group that has a memory limit. */
@@ -37,9 +37,9 @@ struct group {
 static struct group groups[MAX_LEVELS];
 static int n_groups;
 static bool is_tmpfs;
-static uint64_t mount_bytes;	 /* the size of the tmpfs by its mount options; 0: not known */
-static uint64_t own_bytes_known; /* of all recordings in the folder, when they were counted last */
-static char text[4096];		 /* of a file in /proc or /sys; here because a stack may be small */
+static uint64_t mount_bytes;	 /* the size of the tmpfs by its mount options; 0: unknown */
+static uint64_t own_bytes_known; /* size of all recordings in the folder, when last counted */
+static char text[4096]; /* of a file in /proc or /sys; static because a stack may be small */
 
 static void read_text(const char *path)
 {
@@ -60,8 +60,8 @@ static void count_file(int dir, const char *name, uint64_t *all, uint64_t *recor
 }
 
 /*
- * Bytes in use by the folder's files, and by the recordings among them. False: cannot be read.
- * Not by opendir, which allocates.
+ * Counts the bytes that the folder's files use, and those of the recordings among them. False: the
+ * folder cannot be read. Not by opendir, which allocates.
  */
 static bool count_files(uint64_t *all, uint64_t *recordings)
 {
@@ -92,7 +92,7 @@ static uint64_t recordings_bytes(void)
 	return own_bytes_known;
 }
 
-/* "size=65536k" among a mount's options, in bytes; 0: there is none. */
+/* Returns "size=65536k" among a mount's options in bytes; 0: it is missing. */
 static uint64_t parse_size(const char *options)
 {
 	const char *at = strstr(options, "size=");
@@ -105,7 +105,7 @@ static uint64_t parse_size(const char *options)
 	return *end == 'k' ? n << 10 : *end == 'm' ? n << 20 : *end == 'g' ? n << 30 : n;
 }
 
-/* Under a system call filter statfs may be forbidden: the size as the mount table has it. */
+/* Returns the size of the file system by the mount table: a filter may forbid statfs. */
 static uint64_t size_by_mounts(void)
 {
 	static const char tmpfs[] = " - tmpfs ";
@@ -126,7 +126,7 @@ static uint64_t size_by_mounts(void)
 		if (strncmp(config.dir, point, n) != 0 ||
 		    (n < dir_n && n > 1 && config.dir[n] != '/'))
 			continue;
-		/* A later line lies on top of an earlier one. */
+		/* A later line is mounted over an earlier one. */
 		bytes = strstr(line, tmpfs) ? parse_size(strstr(line, tmpfs)) : 0;
 	}
 	free(table);
@@ -173,7 +173,9 @@ static uint64_t read_number(const char *folder, const char *name)
 	return text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : UNLIMITED;
 }
 
-/* The value behind "NAME " (or ":") at the start of a line of `text`; 0: there is none. */
+/*
+ * Returns the value after "NAME " (or "NAME:") at the start of a line of `text`; 0: it is missing.
+ */
 static uint64_t find_value(const char *name)
 {
 	size_t n = strlen(name);
@@ -186,7 +188,10 @@ static uint64_t find_value(const char *name)
 	return 0;
 }
 
-/* The limit less what cannot be reclaimed: page cache of files can be, pages of tmpfs cannot. */
+/*
+ * Returns the limit less the memory that cannot be reclaimed: page cache of files can be, pages of
+ * tmpfs cannot.
+ */
 static uint64_t group_free(const struct group *g)
 {
 	uint64_t limit = read_number(g->path, g->v2 ? "memory.max" : "memory.limit_in_bytes");
@@ -223,7 +228,7 @@ static void add_group(const char *root, const char *path, size_t path_n, bool v2
 		n_groups++;
 }
 
-/* A group and all above it; in a container the path may begin above what is mounted there. */
+/* Adds a group and all above it. In a container the path may begin above the mounted part. */
 static void add_groups(const char *root, const char *path, bool v2)
 {
 	size_t n = strlen(path);
@@ -237,7 +242,7 @@ static void add_groups(const char *root, const char *path, bool v2)
 	add_group(root, "", 0, v2);
 }
 
-/* Lines "0::/path" (version 2) and "4:memory:/path" (version 1). */
+/* Reads lines "0::/path" (version 2) and "4:memory:/path" (version 1). */
 static void find_groups(void)
 {
 	static char table[1024];
@@ -293,7 +298,10 @@ uint64_t share_max_length(void)
 	return free / 2;
 }
 
-/* All recordings together may have 1 of `parts` of what is free and what they have already. */
+/*
+ * Judges `bytes` more: all recordings together may have one of `parts` parts of the free space and
+ * of their own.
+ */
 static enum share judge(uint64_t bytes, uint64_t free, uint64_t own, unsigned parts)
 {
 	uint64_t most = (free + own) / parts;
@@ -316,13 +324,13 @@ enum share share_ask(uint64_t bytes, uint64_t *without_asking)
 	if (!process_has_descriptors())
 		return SHARE_FULL;
 	s = ask_file_system();
-	if (!is_tmpfs) /* a disk: what others write there is not known */
+	if (!is_tmpfs) /* a disk: the use by others is unknown */
 		return s.total ? judge(bytes, s.free, 0, 4) : SHARE_LEFT;
 	memory = memory_free();
 	*without_asking = least_free(&s, memory) / UNASKED_PARTS;
 	/*
-	 * Three quarters of it are free, so nobody has more than one, and there is memory: no need
-	 * to count.
+	 * Three quarters are free, so recordings have at most a quarter, and memory is plentiful:
+	 * counting is not needed.
 	 */
 	if (s.total && s.free >= bytes && s.free - bytes >= s.total - s.total / 4 && !n_groups &&
 	    bytes <= memory / 64)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How much room the rings of all recordings may take together: a quarter of what the file system
- * has for them, and a sixteenth of the memory that a control group (or the machine) has left. Names
- * and tables are small and not asked about: a recording cannot do without them.
+ * The share of space that the rings of all recordings may take together: a quarter of the space for
+ * them in the file system, and a sixteenth of the memory that a control group (or the machine) has
+ * left. Names and tables do not ask: they are small, and a recording must have them.
  *
- * Needs the GIL. Opens files for a moment; allocates nothing that outlives the call.
+ * Any thread with the GIL. Opens files for a moment; must not allocate anything that outlives the
+ * call.
  */
 #ifndef SHIM_SHARE_H
 #define SHIM_SHARE_H
@@ -13,26 +14,26 @@
 #include <stdint.h>
 
 /*
- * Once per process image: looks at the file system of a recording, whose file is `fd`, and at
- * limits.
+ * Called once per process image: reads the limits, and the file system of a recording, whose file
+ * is `fd`.
  */
 void share_open(int fd);
 
 /*
- * The most bytes that a file may have as its length, at share_open: half of what is free. Pages of
- * the file that nobody has touched take no room, but mlockall(2) in the program touches them all.
+ * Returns the largest length in bytes for a file, at share_open: half of the free space. Untouched
+ * pages of the file take no space, but mlockall(2) in the program touches them all.
  */
 uint64_t share_max_length(void);
 
 enum share {
-	SHARE_LEFT,	/* rings may take as much */
+	SHARE_LEFT,	/* rings may take that much */
 	SHARE_FULL,	/* they may not */
-	SHARE_EXCEEDED, /* ... and are to give back what they can do without */
+	SHARE_EXCEEDED, /* ... and should give back blocks */
 };
 
 /*
- * Whether rings may take `bytes` more. `without_asking`: where they may, how many after these: a
- * small part of what is free, for it takes some 20 us to find out.
+ * Asks if rings may take `bytes` more. `*without_asking`: if so, how many more they may take after
+ * these; a small part of the free space, because finding out takes about 20 us.
  */
 enum share share_ask(uint64_t bytes, uint64_t *without_asking);
 

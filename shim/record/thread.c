@@ -31,16 +31,15 @@
 #define MAX_RING_EXTENTS (1u << 16)
 
 /*
- * A node of the registry. Added once, never freed while the process lives, so that whoever walks
- * the list needs no lock and no grace period; a thread that starts takes over the ring of one that
- * has ended, by one compare-and-swap on `state` (X2, in pyprof/order.h): threads end without the
- * GIL.
+ * A node of the registry. It is added once and never freed while the process lives, so that walking
+ * the list needs no lock and no grace period. A new thread takes over the ring of an ended one by
+ * one compare-and-swap on `state` (X2, in pyprof/order.h), because threads end without the GIL.
  */
 struct thread_ring {
 	struct cds_list_head node;
 	struct pyprof_ring *shared;
-	struct thread_self *owner; /* of the thread that writes now */
-	struct thread_self left;   /* where the thread that ended stopped writing ... */
+	struct thread_self *owner; /* the thread that writes now */
+	struct thread_self left;   /* where the ended thread stopped writing ... */
 	uint64_t last;		   /* ... and its clock */
 	struct pyprof_table table;
 	uint32_t n_blocks;
@@ -55,7 +54,10 @@ __thread struct thread_self thread_self
 static __thread unsigned slow_depth __attribute__((tls_model("initial-exec")));
 
 static CDS_LIST_HEAD(registry);
-/* A process's first: an allocation would copy some five pages of the heap in each forked child. */
+/*
+ * The first ring of a process. Allocating it would copy about five pages of the heap in each forked
+ * child.
+ */
 static struct thread_ring first_ring;
 static bool first_ring_taken;
 static struct pyprof_extent *last_rings; /* the extent that new rings go to ... */
@@ -64,8 +66,8 @@ static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
 /*
- * PYSHIM_OVERFLOW=block: how long to wait for a reader. Of all threads: they wait with the GIL
- * held.
+ * PYSHIM_OVERFLOW=block: how long to wait for a reader. It is shared by all threads, because they
+ * wait with the GIL held.
  */
 static uint64_t patience_ns = BLOCK_PATIENCE_NS;
 
@@ -89,7 +91,7 @@ void thread_slow_leave(uint64_t entered)
 
 	if (--slow_depth)
 		return;
-	if (recording.state == RECORDING_FORKED) { /* a signal handler has forked in between */
+	if (recording.state == RECORDING_FORKED) { /* a signal handler has forked meanwhile */
 		forget_self();
 		return;
 	}
@@ -105,7 +107,7 @@ bool thread_is_slow(void)
 	return slow_depth != 0;
 }
 
-/* A pair of clocks for whoever reads a recording that was cut off. */
+/* Publishes a pair of clocks for readers of a recording that was cut off. */
 static void publish_clock_pair(void)
 {
 	uint64_t ticks, ns;
@@ -201,7 +203,7 @@ static struct thread_ring *take_ring(void)
 	return ring;
 }
 
-/* Goes on behind the last record of the thread that had this ring before. */
+/* Continues the ring behind the last record of its former thread. */
 static void continue_ring(struct thread_ring *ring)
 {
 	struct thread_self *s = &thread_self;
@@ -210,7 +212,7 @@ static void continue_ring(struct thread_ring *ring)
 	s->ring = ring;
 	ring->owner = s;
 	s->next = left->next;
-	s->stop = left->next; /* soft stop: look for the name soon */
+	s->stop = left->next; /* soft stop: asks for the name soon */
 	s->end = left->end;
 	s->block = left->block;
 	s->sequence = left->sequence;
@@ -235,7 +237,7 @@ static void put(unsigned kind, uint32_t number, uint64_t now)
 	s->next = at + 1;
 }
 
-/* A record about the thread, which is no event: its loss is not counted. */
+/* Puts a record about the thread. It is not an event, so its loss is not counted. */
 static void put_about_thread(unsigned kind, uint32_t number, uint64_t now)
 {
 	thread_self.not_event = true;
@@ -254,7 +256,7 @@ static void put_thread(uint64_t now)
 	put_about_thread(PYPROF_THREAD, thread_self.number, now);
 }
 
-/* What ran when recording was stopped, and then started, is closed at the stop. */
+/* Ends the calls that ran when recording was paused, at the time of the pause. */
 static void put_pause(void)
 {
 	struct thread_self *s = &thread_self;
@@ -265,7 +267,7 @@ static void put_pause(void)
 		put_about_thread(PYPROF_THREAD_END, s->number, paused);
 }
 
-/* Closes what was recorded as running, and records what does run. */
+/* Ends the calls that were recorded as running, and records the frames that do run. */
 static void catch_up(uint64_t now, bool entering)
 {
 	struct thread_self *s = &thread_self;
@@ -280,16 +282,16 @@ static void catch_up(uint64_t now, bool entering)
 	recording_upcalls.open_frames(entering, now);
 }
 
-/* A clock that all threads have in common. */
+/* True if all threads have this clock in common. */
 static bool has_common_clock(void)
 {
 	return recording.clock != PYPROF_CLOCK_THREAD && recording.clock != PYPROF_CLOCK_COUNT;
 }
 
 /*
- * When what this thread has recorded as running ended: with a pause, or now. 0: not known. Another
- * thread may be in pyshim_start(): it stores the end of the pause in this thread before it changes
- * the state, and clears the header's afterwards.
+ * Returns when the calls of an ending thread end: at a pause, or now. 0: unknown. Another thread
+ * may be in pyshim_start(): it stores the time of the pause in this thread before it changes the
+ * state, and clears the header's afterwards.
  */
 static uint64_t end_of_thread(void)
 {
@@ -305,7 +307,7 @@ static uint64_t end_of_thread(void)
 	return state == RECORDING_ON ? clock_event() : 0;
 }
 
-/* Into the room that is left in the block: none can be made here. */
+/* Puts the end of the thread into the rest of the block: no block can be added here. */
 static void put_thread_end(uint64_t at)
 {
 	struct thread_self *s = &thread_self;
@@ -323,7 +325,7 @@ static void put_thread_end(uint64_t at)
 	pyprof_put(s->next++, pyprof_record(PYPROF_THREAD_END, s->number & 0xffffff, ticks));
 }
 
-/* Without the GIL there can be no block more. */
+/* Puts a record without the GIL, so no block can be added. */
 static void put_end(unsigned kind, uint32_t number)
 {
 	struct thread_self *s = &thread_self;
@@ -345,10 +347,10 @@ static void thread_exit(void *arg)
 	uint64_t at;
 
 	recording_upcalls.thread_ends();
-	if (s->ring != ring) /* in a forked child it is nobody's, see thread_reset() */
+	if (s->ring != ring) /* in a forked child the ring has no owner, see thread_reset() */
 		return;
 	at = end_of_thread();
-	if (recording.state == RECORDING_ON && s->taken) { /* what is open ended unseen */
+	if (recording.state == RECORDING_ON && s->taken) { /* the running calls ended unseen */
 		put_end(PYPROF_GAP, 0);
 		put_end(PYPROF_THREAD, s->number & 0xffffff);
 	}
@@ -371,9 +373,9 @@ static void count_loss(enum pyprof_loss cause)
 }
 
 /*
- * PYSHIM_OVERFLOW=block waits for a reader to fold. Where none comes, the first wait is the only
- * long one: patience is lost with each block that we had to fold, or could not, and won back with
- * one that a reader has folded.
+ * Takes out the oldest block, zeroed. PYSHIM_OVERFLOW=block waits for a reader to fold it. If no
+ * reader does, only the first wait is long: patience decreases with each block that no reader
+ * folded, and is restored by one that a reader did fold.
  */
 static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
@@ -391,8 +393,8 @@ static uint64_t oldest_block(struct thread_ring *ring, uint64_t claim_ns, enum p
 }
 
 /*
- * Where space is short, down to two; where the budget is used up, by tables that have grown, down
- * to one.
+ * True if a ring should give blocks back: down to two if space is short, down to one if tables have
+ * used up the budget.
  */
 static bool has_too_many(const struct thread_ring *ring)
 {
@@ -400,7 +402,10 @@ static bool has_too_many(const struct thread_ring *ring)
 	       (ring->n_blocks > 1 && blocks_are_over_budget());
 }
 
-/* A ring that has too many blocks gives them back, some at a time: they are folded already. */
+/*
+ * Takes the oldest block to reuse it. A ring with too many blocks first gives some back, a few at a
+ * time; they are folded already.
+ */
 static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t claim_ns, enum pyprof_loss *cause)
 {
 	uint64_t offset = oldest_block(ring, claim_ns, cause);
@@ -414,7 +419,9 @@ static uint64_t reuse_oldest(struct thread_ring *ring, uint64_t claim_ns, enum p
 	return offset;
 }
 
-/* An empty block for this ring, its last one's place for the oldest's where need be; or 0. */
+/*
+ * Returns an empty block for this ring, if need be its oldest one; or 0, and the loss is counted.
+ */
 static uint64_t find_block(struct thread_ring *ring)
 {
 	enum pyprof_loss cause;
@@ -442,7 +449,7 @@ static uint64_t find_block(struct thread_ring *ring)
 	return offset;
 }
 
-/* A fresh block behind the full one (or the first): its time begins now. */
+/* Links a new block behind the full one, or as the first; its time begins now. */
 static bool add_block(uint64_t now)
 {
 	struct thread_self *s = &thread_self;
@@ -452,7 +459,7 @@ static bool add_block(uint64_t now)
 	if (!offset)
 		return false;
 	b = region_at(offset);
-	if (b == last) /* the only one there was */
+	if (b == last) /* it was the only one */
 		last = NULL;
 	pyprof_set(&region.header->n_blocks, region.header->n_blocks + 1);
 	b->kind = PYPROF_EXTENT_BLOCK;
@@ -475,8 +482,8 @@ static bool add_block(uint64_t now)
 }
 
 /*
- * Without its own ring, or in a forked child: the thread's first event of this recording. The clock
- * readings are turned into the ring's time.
+ * Called at the thread's first event of this recording: without a ring, or in a forked child.
+ * Converts the clock readings to the ring's time.
  */
 static bool begin(uint64_t *now, uint64_t *entered)
 {
@@ -503,19 +510,22 @@ static bool begin(uint64_t *now, uint64_t *entered)
 	s->named = threadname_publish_python(s->number);
 	if (has_exit_key)
 		pthread_setspecific(exit_key, ring);
-	if (s->n_restarts == recording.n_restarts) /* else catch_up does, with what runs already */
+	if (s->n_restarts == recording.n_restarts) /* else catch_up does, with the running frames */
 		put_thread(*now);
 	return true;
 }
 
-/* A pause that a record's tick field does not hold. There is room for a record, up to the stop. */
+/*
+ * Handles a pause that is too long for a record's tick field. There is room for a record before the
+ * stop.
+ */
 static void long_pause(uint64_t now)
 {
 	struct thread_self *s = &thread_self;
 	uint64_t passed = now - s->base;
 	uint64_t units = passed >> PYPROF_SYNC_SHIFT;
 
-	if ((int64_t)passed < 0) { /* a clock that went back: stand still until it has caught up */
+	if ((int64_t)passed < 0) { /* a clock ran backwards: stand still until it has caught up */
 		s->base = now;
 		return;
 	}
@@ -524,8 +534,8 @@ static void long_pause(uint64_t now)
 }
 
 /*
- * Stops that come at growing distances within a block: a thread's name is known only after its
- * first calls, and a program that is killed early should leave a pair of clocks.
+ * Handles a soft stop. These follow at growing distances within a block: a thread's name is known
+ * only after its first calls, and a program that is killed early should leave a pair of clocks.
  */
 static void soft_stop(void)
 {
@@ -543,7 +553,7 @@ static void soft_stop(void)
 	}
 }
 
-/* Nothing can be written, and never will be: no more events, please. */
+/* Stops the events: nothing can be written any more. */
 static void give_up(void)
 {
 	struct pyapi_pending pending;
@@ -563,7 +573,10 @@ uint64_t *thread_room(uint64_t now, uint64_t *ticks, bool entering)
 	recording_check_process();
 	if (pageguard_has_tripped())
 		recording_is_damaged("that its pages are gone");
-	/* In this order: nothing is written where the stop is, or it would be passed for ever. */
+	/*
+	 * The order matters: a record written at the stop would move past it, and it would never be
+	 * reached.
+	 */
 	for (;;) {
 		if (recording.state == RECORDING_OFF)
 			room = false;
@@ -606,7 +619,7 @@ void thread_restart(void)
 
 	recording.n_restarts++;
 	cds_list_for_each_entry_rcu(ring, &registry, node) {
-		/* The GIL is ours, so no thread is writing: the next event takes the slow path. */
+		/* We hold the GIL, so no thread is writing: its next event takes the slow path. */
 		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN)
 			continue;
 		ring->owner->stop = ring->owner->next;
@@ -638,8 +651,7 @@ void thread_end_blind(void)
 	s->stop = s->next;
 	if (s->ring)
 		thread_room(clock_read(), &ticks, false);
-	s->stop =
-		s->next; /* what was found running may want the next event to take the slow path */
+	s->stop = s->next; /* after open_frames, the next event may need the slow path */
 }
 
 bool thread_note_blind_of(uint64_t state)
@@ -681,8 +693,8 @@ const struct pyprof_ring *thread_ring_of_self(void)
 /* --- the rings of another process ------------------------------------------------------------- */
 
 /*
- * Finds where its last record ends. Returns the clock there: what its slow paths took since the
- * block began is lost.
+ * Finds the end of the records. Returns the clock there; the time of slow paths since the block
+ * began is unknown.
  */
 static uint64_t find_end(struct thread_self *left)
 {
@@ -701,7 +713,7 @@ static uint64_t find_end(struct thread_self *left)
 	return left->base + ticks;
 }
 
-/* Follows the chain to its last block. False: it leads out of the file, or round. */
+/* Follows the chain to its last block. False: it leaves the file, or is a circle. */
 static bool find_last_block(struct thread_ring *ring)
 {
 	uint64_t offset = ring->shared->first_block, sequence = 0;
@@ -786,8 +798,7 @@ void thread_reset(void)
 	CDS_INIT_LIST_HEAD(&registry);
 	first_ring_taken = false;
 	forget_self();
-	thread_self.blind =
-		blind; /* a child's recording begins only after its thread was not seen */
+	thread_self.blind = blind; /* not in a child: its recording begins after that interval */
 	last_rings = NULL;
 	n_threads = 0;
 	patience_ns = BLOCK_PATIENCE_NS;
@@ -797,5 +808,5 @@ void thread_init(void)
 {
 	has_exit_key = pthread_key_create(&exit_key, thread_exit) == 0;
 	if (!has_exit_key)
-		log_debug("no thread-specific key is left: rings of ended threads stay theirs");
+		log_debug("no thread-specific key is left: rings of ended threads are not reused");
 }

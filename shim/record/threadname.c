@@ -16,14 +16,14 @@ static PyObject *threading_name; /* "threading" */
 
 void threadname_find(void)
 {
-	threading_name =
-		py.PyUnicode_FromString("threading"); /* another interpreter's is gone with it */
+	threading_name = py.PyUnicode_FromString(
+		"threading"); /* an earlier interpreter's no longer exists */
 	py.PyErr_Clear();
 }
 
 /*
- * sys.modules["threading"], borrowed, or NULL. Makes no object: in a forked child that would copy
- * pages.
+ * Returns sys.modules["threading"], borrowed, or NULL. Makes no object: in a forked child that
+ * would copy pages.
  */
 static PyObject *find_threading(void)
 {
@@ -33,9 +33,8 @@ static PyObject *find_threading(void)
 }
 
 /*
- * threading._active[ident]._name: what threading.Thread.name gives, read without calling any
- * Python code. Unknown to `threading` for the first few calls of a thread, so this is asked again
- * at soft stops.
+ * Returns threading._active[ident]._name, which threading.Thread.name returns, without running
+ * Python code. `threading` does not know a thread during its first calls, so soft stops ask again.
  */
 static PyObject *python_name(void)
 {
@@ -58,7 +57,7 @@ static PyObject *python_name(void)
 	return name;
 }
 
-/* Asked once in each thread. */
+/* Returns the thread's id, read once in each thread. */
 static int32_t native_id(void)
 {
 	static __thread int32_t id __attribute__((tls_model("initial-exec")));
@@ -86,7 +85,8 @@ static void publish(uint32_t number, const char *bytes, size_t n)
 }
 
 /*
- * What the kernel calls this thread, NUL-terminated, 16 bytes at most. A filter may forbid prctl.
+ * Reads the kernel's name of this thread, NUL-terminated, 16 bytes at most. A filter may forbid
+ * prctl.
  */
 static void read_native_name(char *name, size_t cap)
 {
@@ -111,13 +111,13 @@ void threadname_publish_native(uint32_t number)
 }
 
 /*
- * What `threading` called this thread when it was asked last. A forked child's thread is called the
- * same.
+ * The name of this thread when `threading` was asked last. A forked child's thread has the same
+ * name.
  */
 static __thread struct {
 	char bytes[64];
-	uint8_t n; /* 0: it did not know the thread, or the name is longer */
-	int pid;   /* of the process that has asked; 0: none has */
+	uint8_t n; /* 0: it did not know the thread, or the name is too long */
+	int pid;   /* of the process that asked; 0: none did */
 } known __attribute__((tls_model("initial-exec")));
 
 static void keep(const char *bytes, size_t n)
