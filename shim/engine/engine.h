@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Event sources. One file for each; all feed the same hook. All calls need the GIL of the main
- * interpreter and leave no exception behind.
+ * The interface of an event source. Each has a file, and all call the same hook. All functions need
+ * the GIL of the main interpreter; any thread may call them. They must leave no exception behind.
  */
 #ifndef SHIM_ENGINE_H
 #define SHIM_ENGINE_H
@@ -11,27 +11,32 @@
 
 #include "python/pyapi.h"
 
-/* What an engine that waits asks of session/. */
+/* Functions of session/ that an engine calls while it waits. */
 struct engine_wait {
 	/*
-	 * Whether recording begins with this frame, which has just been entered, or is about to be.
-	 * `globals` gives the frame's globals, and is called only where that matters.
+	 * True if recording begins with this frame, which has just been entered (`entered`), or is
+	 * about to be. `globals` returns the frame's globals, and is called only if needed.
 	 */
 	bool (*is_due)(PyObject *code, PyObject *(*globals)(void *), void *frame, bool entered);
-	/* Makes the recording. False: the engine is to stop. */
+	/* Makes the recording. False: the engine must stop. */
 	bool (*begin)(void);
 };
 
 struct engine {
 	uint32_t id; /* enum pyprof_engine */
 	const char *name;
-	/* Once in each interpreter that is initialised, before anything else. */
+	/*
+	 * Called once in each interpreter that is initialised, before the other functions. False:
+	 * the engine cannot be used.
+	 */
 	bool (*prepare)(void);
-	/* Waits until `wait` says that recording is due, then records. `wait` must stay valid. */
+	/*
+	 * Waits until `wait` reports that recording is due, then records. `wait` must stay valid.
+	 */
 	bool (*arm)(const struct engine_wait *wait);
-	/* Records from now on, in every thread. */
+	/* Records from now on, in every thread. False: it failed. */
 	bool (*start)(void);
-	/* No more events. */
+	/* Stops the events. */
 	void (*stop)(void);
 };
 

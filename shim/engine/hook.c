@@ -33,7 +33,7 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 	pyapi_pending_save(&pending);
 	setprofile_meet(def, self);
 	takers_meet(def, self);
-	spawn_watch_first(); /* it may take the hook in ways that nobody is told of */
+	spawn_watch_first(); /* it may take the hook without an audit event */
 	if (recording_ready())
 		fn = intern_c(def, self, module, setprofile_is(def));
 	pyapi_pending_restore(&pending);
@@ -42,10 +42,9 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 }
 
 /*
- * 3.11 and later: frames that were recorded as found running, though the interpreter may not have
- * told yet that they are entered: recording began in a signal handler that runs at their very
- * start. Until it has told, or they end, all events take the slow path, MAX_STARTING_EVENTS at
- * most.
+ * 3.11 and later: frames that were recorded as running, although the interpreter may still report
+ * their start. Recording began in a signal handler that runs at their first instruction. Until the
+ * start is reported, or they end, all events take the slow path, up to MAX_STARTING_EVENTS.
  */
 #define MAX_STARTING 4u
 #define MAX_STARTING_EVENTS 100000u
@@ -53,10 +52,10 @@ static uint32_t first_c(struct py_method_def *def, PyObject *self, PyObject *mod
 static __thread struct {
 	const PyObject *frame[MAX_STARTING];
 	unsigned n;
-	unsigned n_events; /* until it is given up */
+	unsigned n_events; /* events until this is given up */
 } starting __attribute__((tls_model("initial-exec")));
 
-/* An event of one of these: if it is entered only now, what was found running was not yet. */
+/* Handles an event of such a frame. If its start is reported now, the recorded frame ends first. */
 static HOOK_COLD void settle_starting(uint64_t head, uint64_t now, bool entering)
 {
 	const PyObject *frame = py.PyEval_GetFrame();
@@ -84,7 +83,7 @@ void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 
 	if (starting.n && !thread_self.not_event && pyprof_record_kind(head) != PYPROF_OPEN)
 		settle_starting(head, now, entering);
-	if (is_first) /* in a forked child its number may be another one then */
+	if (is_first) /* in a forked child the number may be replaced */
 		recording_event_fn = (uint32_t)(head & fn_bits);
 	at = thread_room(now, &ticks, entering);
 	if (is_first)
@@ -101,7 +100,7 @@ void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result)
 	return result;
 }
 
-/* `entering`: a Python function has just started, and its record follows. */
+/* Puts a class call. `entering`: a Python function has just started, and its record follows. */
 static HOOK_COLD void put_class_call(uint32_t n, unsigned far, bool entering)
 {
 	uint64_t ticks, now = thread_slow_enter();
@@ -127,8 +126,8 @@ void *hook_put_class_call_slow(uint32_t n, unsigned far, void *result)
 }
 
 /*
- * 3.12+: before code runs for the first time, the interpreter goes through all of it and prepares
- * it for being told of. In PYPROF_OTHERS; measured: see docs/measured/2026-11-overhead.md.
+ * 3.12 and later instrument code before its first run. Returns that one-off overhead, in parts of a
+ * call of object() (PYPROF_OTHERS). Measured: see docs/measured/2026-11-overhead.md.
  */
 static uint32_t first_run_overhead(PyObject *code)
 {
@@ -137,7 +136,10 @@ static uint32_t first_run_overhead(PyObject *code)
 	return n < PYPROF_FN_MAX ? n : PYPROF_FN_MAX;
 }
 
-/* `now` is the time before that was left out: it is read anew. `tells`: of what is prepared. */
+/*
+ * Returns the function of a code object. If it was unknown, `*now` is read again after the slow
+ * path. `first_run`: also record the overhead of instrumenting the code.
+ */
 static uint32_t code_number(PyObject *code, uint64_t *now, bool first_run)
 {
 	uint32_t fn = intern_look_up_code(code);
@@ -146,8 +148,8 @@ static uint32_t code_number(PyObject *code, uint64_t *now, bool first_run)
 		if (first_run)
 			put_class_call(first_run_overhead(code), 0, true);
 		/*
-		 * It may be known now: the record before was the first after a pause, and named
-		 * what runs.
+		 * It may be known now: if the record above was the first after a pause, the running
+		 * frames were numbered.
 		 */
 		fn = intern_look_up_code(code);
 		fn = fn ? fn : first_code(code);
@@ -204,7 +206,10 @@ static void note_starting(PyObject *frame)
 		starting.frame[starting.n++] = frame;
 }
 
-/* The functions of the running frames' code, innermost first; how many, or 0 without memory. */
+/*
+ * Finds the functions of the running frames, innermost first. Returns how many there are; after a
+ * lack of memory only the outermost ones, or 0.
+ */
 static size_t walk_frames(uint32_t **out, bool entering)
 {
 	PyObject *frame = py.PyEval_GetFrame();
@@ -250,7 +255,7 @@ static size_t n_python(const struct forkstack *f)
 	return n;
 }
 
-/* What the child was born in. Its functions are seen here for the first time. */
+/* Records the frames in which the child was forked. Their functions get their numbers here. */
 static void open_born(struct forkstack *born, uint64_t now)
 {
 	struct pyapi_pending pending;
@@ -277,7 +282,7 @@ void hook_open_frames(bool entering, uint64_t now)
 		n = walk_frames(&fns, entering);
 		py.PyErr_Clear();
 		pyapi_pending_restore(&pending);
-		/* The innermost of these are among those that the child was born in. */
+		/* The innermost ones are also among those in which the child was forked. */
 		while (n > n_python(&born) + (entering ? 1 : 0))
 			hook_put(PYPROF_OPEN, fns[--n], now, false, NULL);
 		free(fns);

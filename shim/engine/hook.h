@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * EVENT -> RECORD: look up the function, stamp, put. The one hot path; everything here is inlined
- * into the engines' callbacks. Runs with the GIL held.
+ * Event -> record: look up the function, read the clock, store. This is the hot path; it is inlined
+ * into the engines' callbacks. Called by the thread that had the event, with the GIL. Must not
+ * lock, allocate or call into the interpreter, except on the slow paths.
  *
- * Where the clock is read: an event that enters a function reads it last, one that leaves reads
- * it first, so that the shim's own look-up falls outside of the callee's time.
+ * The clock is read last by an event that enters a function, and first by one that leaves it, so
+ * that the shim's own look-up is outside of the callee's time.
  */
 #ifndef SHIM_HOOK_H
 #define SHIM_HOOK_H
@@ -21,7 +22,7 @@
 
 #define HOOK_INLINE static inline __attribute__((always_inline))
 
-/* Which clock a callback was compiled for: the counter in line, or whatever is configured. */
+/* The clock that a callback is compiled for: the counter inline, or the configured one. */
 enum hook_clock { HOOK_CLOCK_TSC, HOOK_CLOCK_OTHER };
 
 HOOK_INLINE uint64_t hook_now(enum hook_clock clock)
@@ -30,18 +31,20 @@ HOOK_INLINE uint64_t hook_now(enum hook_clock clock)
 }
 
 /*
- * What does not happen with nearly every event is out of line, and reached by a tail call with
- * whatever the callback is to return: so the hot path needs no stack frame and saves no register.
+ * For code that nearly no event needs. It is out of line, and reached by a tail call that carries
+ * the callback's result, so that the hot path needs no stack frame and saves no register.
  */
 #define HOOK_COLD __attribute__((noinline, cold))
 
-/* A record that has no place in the block at hand. `head` is the record without its ticks. */
+/*
+ * Puts a record that does not fit into the current block. `head` is the record without its ticks.
+ */
 HOOK_COLD void *hook_put_slow(uint64_t head, uint64_t now, bool entering, void *result);
 
 /*
- * Functions that are not in the cache, or are seen for the first time; the time that the latter
- * takes is left out. `now`: when the event was, where it leaves the function. hook_slow_code is of
- * 3.12 and later.
+ * Events of functions that are not in the cache, are seen for the first time, or have flags. The
+ * time that a new function takes is left out. `now`: the time of the event if it leaves the
+ * function, else 0. hook_slow_code is for 3.12 and later.
  */
 HOOK_COLD void *hook_slow_code(unsigned kind, PyObject *code, uint64_t now, void *result);
 HOOK_COLD void *hook_slow_c(unsigned kind, PyObject *called, PyObject *first, uint64_t now,
@@ -62,8 +65,8 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
 }
 
 /*
- * What is no function has been called, which costs `n` PYPROF_OTHERS; `far`: 0 or PYPROF_FAR. No
- * time is told, nor read.
+ * Records a class call, whose overhead is `n` parts of a call of object() (PYPROF_OTHERS). `far`: 0
+ * or PYPROF_FAR. It carries no time, so the clock is not read.
  */
 HOOK_COLD void *hook_put_class_call_slow(uint32_t n, unsigned far, void *result);
 
@@ -80,8 +83,8 @@ HOOK_INLINE void *hook_put_class_call(uint32_t n, unsigned far, void *result)
 }
 
 /*
- * A C function is called. `called` is the object that `def` was found in, `first` the first
- * argument where that is an unbound method.
+ * Records a call of a C function. `called` is the object that has `def`. If that is an unbound
+ * method, `first` is the first argument.
  */
 HOOK_INLINE void *hook_enter_c(const struct py_method_def *def, PyObject *called, PyObject *first,
 			       enum hook_clock clock, void *result)
@@ -105,8 +108,8 @@ HOOK_INLINE void *hook_leave_c(unsigned kind, const struct py_method_def *def, P
 }
 
 /*
- * Records the frames of this thread that are running already, the outermost first; without the
- * innermost where that one has just been entered and gets a call of its own.
+ * Records the running frames of this thread, the outermost first. `entering`: without the
+ * innermost, which has just been entered and gets a call of its own.
  */
 void hook_open_frames(bool entering, uint64_t now);
 

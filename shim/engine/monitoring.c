@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * sys.monitoring: the event source of 3.12 and later. One tool, one callable for each event, which
- * the interpreter calls by vectorcall: no tuple, no integer and no bound method is made for it.
- * Covers every thread of the interpreter. The events and the rule for C functions are those of
- * Modules/_lsprof.c, so that the counts are cProfile's.
+ * sys.monitoring: the event source of 3.12 and later. It uses one tool and one callable for each
+ * event, which the interpreter calls by vectorcall, without making a tuple, an integer or a bound
+ * method. It covers every thread of the interpreter. The events and the rule for C functions are
+ * those of Modules/_lsprof.c, so that the counts equal cProfile's.
  */
 #include <stddef.h>
 
@@ -16,7 +16,7 @@
 
 typedef PyObject *(*callback)(PyObject *self, PyObject *const *args, size_t nargs, PyObject *names);
 
-/* The instances that the interpreter calls; laid out by spec below. */
+/* The callables, as instances; `spec` below gives this layout. */
 struct callable {
 	size_t refcount;
 	PyObject *type;
@@ -42,18 +42,18 @@ static const char *const event_name[N_EVENTS] = {
 };
 
 static int tool_id = -1;
-static long event_bit[N_EVENTS]; /* read from sys.monitoring.events: they differ by version */
+static long event_bit[N_EVENTS]; /* read from sys.monitoring.events: differs by version */
 static PyObject *missing;	 /* sys.monitoring.MISSING: a call without arguments */
 
-/* Of the interpreter at hand: sys.monitoring has all of them, or is not used. */
+/* For the current interpreter: sys.monitoring has all callables, or it is not used. */
 static struct callable *callable_of[N_EVENTS];
 static bool registered;
-static long events_wanted;  /* what the tool is to be told of now */
-static PyObject *tool_name; /* the tool whose name this very object is, is ours */
+static long events_wanted;  /* the tool's events */
+static PyObject *tool_name; /* the tool with this very object as its name is ours */
 
 /* --- callbacks -------------------------------------------------------------------------------- */
 
-/* What a callback returns; immortal since 3.12. */
+/* The result of a callback; immortal since 3.12. */
 #define NONE py._Py_NoneStruct
 
 HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -66,15 +66,18 @@ HOOK_INLINE PyObject *enter(unsigned kind, PyObject *code, enum hook_clock clock
 }
 
 /*
- * Whether the interpreter has just made this integer, the event's place in the code: those that it
- * keeps are immortal. Only ends are asked, for each look costs three instructions.
+ * True if the interpreter has just allocated this integer, the event's bytecode offset: the cached
+ * ones are immortal. Only ends are tested, because the test takes three instructions.
  */
 HOOK_INLINE bool has_high_offset(const PyObject *offset)
 {
 	return *(const uint32_t *)offset == 1;
 }
 
-/* Whether a call site has told of it: that event costs as well. */
+/*
+ * Records the start of a function: a call if a call-site event preceded it, which has overhead too,
+ * else a direct call.
+ */
 HOOK_INLINE PyObject *enter_start(PyObject *code, enum hook_clock clock)
 {
 	unsigned kind = PYPROF_BARE_CALL ^ (unsigned)thread_self.start_xor;
@@ -83,7 +86,10 @@ HOOK_INLINE PyObject *enter_start(PyObject *code, enum hook_clock clock)
 	return enter(kind, code, clock);
 }
 
-/* A Python function is called, or a bound method, which leads to one without C code in between. */
+/*
+ * Handles a call site that calls a Python function, or a bound method, which leads to one without C
+ * code in between.
+ */
 HOOK_INLINE PyObject *python_called(void)
 {
 	thread_self.start_xor = PYPROF_BARE_CALL ^ PYPROF_CALL;
@@ -91,9 +97,10 @@ HOOK_INLINE PyObject *python_called(void)
 }
 
 /*
- * What a call of this costs, in PYPROF_OTHERS of one of object(): more where the interpreter has a
- * quick path that it does not take when it has to tell. super().f(): it makes an object and a bound
- * method then. Measured: see docs/measured/2026-11-overhead.md.
+ * The overhead of a class call, in parts of a call of object() (PYPROF_OTHERS). It is larger for
+ * classes with a quick path, which the interpreter does not take when it reports the call.
+ * super().f() then makes an object and a bound method. Measured: see
+ * docs/measured/2026-11-overhead.md.
  */
 #define OVERHEAD_OF_SUPER (PYPROF_OTHERS * 29 / 8)
 #define OVERHEAD_OF_STR (2 * PYPROF_OTHERS)
@@ -114,9 +121,9 @@ static uint32_t class_call_overhead(const PyObject *called)
 }
 
 /*
- * No function that is recorded: a class, most of all. Its events cost nonetheless. A return is told
- * of what was no Python function after all; and where one is called on the way, as __init__ is, it
- * is C code that calls it.
+ * Handles a callable that the profile does not list, usually a class. CPython reports C_RETURN for
+ * it if it is not a Python function, so the overhead is counted there. A Python function that it
+ * calls, such as `__init__`, is called by C code, so it is a direct call.
  */
 static __attribute__((noinline)) PyObject *unlisted_called(unsigned kind, PyObject *called)
 {
@@ -138,7 +145,7 @@ HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NONE);
 }
 
-/* A C function's event; the rule of what counts as one is that of Modules/_lsprof.c. */
+/* Records an event of a C function. The rule for what is one is that of Modules/_lsprof.c. */
 HOOK_INLINE PyObject *record_c(unsigned kind, const struct py_method_def *def, PyObject *called,
 			       PyObject *first, enum hook_clock clock)
 {
@@ -147,12 +154,14 @@ HOOK_INLINE PyObject *record_c(unsigned kind, const struct py_method_def *def, P
 	return hook_leave_c(kind, def, called, first, clock, NONE);
 }
 
-/* Neither a plain C function, nor a method of the very type of its object. */
+/*
+ * Handles a callable that is neither a plain C function nor a method of exactly its object's type.
+ */
 static __attribute__((noinline)) PyObject *called_slow(unsigned kind, PyObject *called,
 						       PyObject *first)
 {
 	if (pyapi_type(called) == py.PyMethodDescr_Type) {
-		/* list.append() without a list is none: binding it would fail. */
+		/* list.append() without a list is not counted: binding it would fail. */
 		if (first == missing ||
 		    !py.PyType_IsSubtype(pyapi_type(first), pyapi_descr_type(called)))
 			return unlisted_called(kind, called);
@@ -177,7 +186,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	return called_slow(kind, what, first);
 }
 
-/* args: code, offset, then what the event adds; of calls: the callable and its first argument. */
+/* args: code, offset, then those of the event; for calls: the callable and its first argument. */
 #define CALLBACK(name, body)                                                       \
 	static PyObject *name(PyObject *self, PyObject *const *args, size_t nargs, \
 			      PyObject *names)                                     \
@@ -188,7 +197,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 		body                                                               \
 	}
 
-/* What is told from a far place goes a way of its own: the others do not pay for it. */
+/* High offsets take a separate branch, to keep the common path short. */
 #define END(what, kind, ...)                                    \
 	return __builtin_expect(has_high_offset(args[1]), 0)    \
 		       ? what((kind) | PYPROF_FAR, __VA_ARGS__) \
@@ -224,7 +233,7 @@ static void stop(void);
 
 static const struct engine_wait *waits;
 
-/* Before `__main__`: waits for its first frame. */
+/* Waits for the first frame of `__main__`. */
 CALLBACK(wait_for_main, {
 	struct pyapi_pending pending;
 	bool due;
@@ -237,13 +246,13 @@ CALLBACK(wait_for_main, {
 	}
 	py.PyErr_Clear();
 	pyapi_pending_restore(&pending);
-	/* This very call told of the frame; its other events follow. */
+	/* This call reported the start of the frame; its other events follow. */
 	return due ? enter(PYPROF_CALL, args[0], HOOK_CLOCK_OTHER) : NONE;
 })
 
 /* --- sys.monitoring --------------------------------------------------------------------------- */
 
-/* PyType_Spec and what hangs on it; the numbers are those of typeslots.h and descrobject.h. */
+/* PyType_Spec and its parts; the numbers are those of typeslots.h and descrobject.h. */
 struct slot {
 	int id;
 	void *value;
@@ -271,7 +280,7 @@ struct spec {
 #define PY_TPFLAGS_DEFAULT 0u
 #define PY_TPFLAGS_HAVE_VECTORCALL (1u << 11)
 
-/* A type for each interpreter that is initialised; its instances hold a callback. */
+/* Makes a type, once for each interpreter that is initialised; its instances hold a callback. */
 static PyObject *make_type(void)
 {
 	static struct member members[] = {
@@ -328,7 +337,7 @@ static bool register_callback(PyObject *m, enum event event, PyObject *callable)
 						event_bit[event], callable));
 }
 
-/* They are kept for good, for start() changes what they call. */
+/* Makes the callables. They are never freed, because start() changes what they call. */
 static bool make_callables(void)
 {
 	PyObject *type = make_type();
@@ -347,8 +356,8 @@ static bool make_callables(void)
 }
 
 /*
- * All at once, before anything of the program runs: audit hooks, which may be Python code of its
- * own, are told of each. Later only what they call is exchanged.
+ * Registers all callables before any code of the program runs: each registration notifies audit
+ * hooks, which may be Python code of the program. Later only the functions in the callables change.
  */
 static bool register_callbacks(PyObject *m)
 {
@@ -367,7 +376,10 @@ static bool take_id(PyObject *m, int id)
 	return true;
 }
 
-/* An id that cProfile (2), coverage (1) and debuggers (0) do not use, nor `but`. */
+/*
+ * Takes an id that cProfile (2), coverage (1) and debuggers (0) do not use, and that is not
+ * `except`.
+ */
 static bool take_tool(PyObject *m, int except)
 {
 	static const int ids[] = { 4, 3, 5 };
@@ -425,7 +437,7 @@ static bool has_tool(PyObject *m)
 	return name == tool_name;
 }
 
-/* All that a tool has, at the id that it has now. */
+/* Gives the tool its callbacks and events, at its present id. */
 static void set_up_tool(PyObject *m)
 {
 	if (register_callbacks(m))
@@ -433,8 +445,8 @@ static void set_up_tool(PyObject *m)
 }
 
 /*
- * There may be none for a while: what passes then is a gap of this thread, and the others go on
- * where they are.
+ * Looks for a free id. While all are in use, this thread has a blind interval, and the other
+ * threads continue where they are.
  */
 static void find_tool(PyObject *m, int except)
 {
@@ -481,7 +493,7 @@ static const struct guard on_tool = {
 	.restore = restore,
 };
 
-/* A tool id belongs to one interpreter. */
+/* Called for each interpreter: a tool id belongs to one. */
 static bool prepare(void)
 {
 	PyObject *m = pyapi_monitoring();

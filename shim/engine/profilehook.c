@@ -3,13 +3,13 @@
 
 #include "system/log.h"
 
-#define N_WORDS 24 /* of PyThreadState: the function lies below, in every version */
+#define N_WORDS 24 /* words of PyThreadState; the function is in these in every version */
 
 __thread bool profilehook_is_taken __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 struct profilehook profilehook;
 
-static bool is_quiet; /* it can be set without the program's audit hooks being called */
+static bool is_quiet; /* it can be set without calling the program's audit hooks */
 static void (*on_look)(enum profilehook_where where);
 static __thread bool within __attribute__((tls_model("initial-exec")));
 
@@ -24,7 +24,7 @@ bool profilehook_sets(void)
 	return within;
 }
 
-/* --- what a thread has ------------------------------------------------------------------------ */
+/* --- the function of a thread ----------------------------------------------------------------- */
 
 static void learn_word(void)
 {
@@ -38,10 +38,10 @@ static void learn_word(void)
 
 /* --- setting it ------------------------------------------------------------------------------- */
 
-/* By the C-API: for the first time, or where PyThreadState is not as it should be. */
+/* Sets the function by the C-API: the first time, or if PyThreadState has an unknown layout. */
 static void set_loudly(void *other)
 {
-	if (within) /* an audit hook in Python, whose frames have come by our frame hook */
+	if (within) /* called by an audit hook in Python, whose frames use our frame hook */
 		return;
 	within = true;
 	if (!other)
@@ -49,7 +49,7 @@ static void set_loudly(void *other)
 	else if (py._PyEval_SetProfile)
 		py._PyEval_SetProfile(other, profilehook.wanted, NULL);
 	within = false;
-	if (py.PyErr_Occurred()) { /* an audit hook of the program forbids it */
+	if (py.PyErr_Occurred()) { /* an audit hook of the program refused it */
 		py.PyErr_Clear();
 		log_debug("an audit hook refused the profile function");
 	}

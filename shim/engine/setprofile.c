@@ -6,17 +6,16 @@
 #include "profilehook.h"
 
 #define N_FUNCTIONS 2
-#define N_WORDS \
-	24 /* of PyThreadState: the profile function and its object lie below, in every version */
+#define N_WORDS 24 /* words of PyThreadState; the function and its object are in these */
 
-/* sys.setprofile, and what threading.setprofile_all_threads calls. */
+/* sys.setprofile, and the function that threading.setprofile_all_threads calls. */
 static struct {
 	const char *name;
 	struct py_method_def *def;
 	PyObject *(*real)(PyObject *, PyObject *);
 } function[N_FUNCTIONS] = { { .name = "setprofile" }, { .name = "_setprofileallthreads" } };
 
-/* This thread calls one of them, which nobody watches but us. */
+/* This thread calls one of them, and the event was reported to the shim. */
 static __thread bool called __attribute__((tls_model("initial-exec")));
 
 /* The program's profile function, and the word that it belongs in. */
@@ -34,10 +33,7 @@ static bool is_ours(const PyObject *f)
 	return false;
 }
 
-/*
- * Stands in the place of the program's function until the first event, which is most likely the
- * one.
- */
+/* Replaces the program's function until the first event, which is probably the odd one. */
 static void *withhold(PyObject *self, PyObject *frame, int what, PyObject *arg)
 {
 	py_tracefunc f = theirs;
@@ -50,8 +46,9 @@ static void *withhold(PyObject *self, PyObject *frame, int what, PyObject *arg)
 }
 
 /*
- * Where PyThreadState holds the profile function: two words before the object that belongs to it,
- * `arg`. NULL: the program had a function before, and is told of returns as it would be alone.
+ * Returns the word of PyThreadState that holds the profile function: two words before its object,
+ * `arg`. NULL: not found, or the program had a function before, and gets the event without the shim
+ * too.
  */
 static void **find_place(void **thread, void *const *before, const PyObject *arg)
 {

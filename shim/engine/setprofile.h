@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The program's own calls of sys.setprofile. CPython tells the function that was just set that
- * sys.setprofile returns, if the call was watched when it began. Alone it would not have been, but
- * with the shim it is, and `python -m profile` ends with an AssertionError at an event so odd. So
- * that one event is kept from it.
+ * The program's own calls of sys.setprofile. If such a call was reported when it began, CPython
+ * also reports its return, to the function that was just set. Without the shim the call would not
+ * have been reported, and `python -m profile` ends with an AssertionError at this event. So the
+ * shim withholds this one event.
  *
- * All calls need the GIL.
+ * All functions need the GIL, and are called by the thread that had the event. They must not
+ * withhold any other event.
  */
 #ifndef SHIM_SETPROFILE_H
 #define SHIM_SETPROFILE_H
@@ -13,15 +14,18 @@
 #include "python/pyapi.h"
 
 /*
- * A C function is seen for the first time: if it is sys.setprofile, it is called through us from
- * now on.
+ * Called when a C function is seen for the first time. If it is sys.setprofile, it is called
+ * through the shim from now on.
  */
 void setprofile_meet(struct py_method_def *def, PyObject *self);
 
-/* Whether this is one that is called through us. */
+/* True if this function is called through the shim. */
 bool setprofile_is(const struct py_method_def *def);
 
-/* The program calls `def`, the next call that this thread makes, and the shim was told of it. */
+/*
+ * Called when the program calls `def`, the next call that this thread makes, and the shim got the
+ * event.
+ */
 void setprofile_called(const struct py_method_def *def);
 
 #endif

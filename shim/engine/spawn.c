@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A thread is noticed when it is made: pthread_create is interposed, and costs a branch while
- * nothing is recorded. Those that were made before count as made when recording begins.
+ * A thread is noticed when it is made: pthread_create is interposed, and takes one branch while
+ * nothing is recorded. When recording begins, threads that exist already are treated as new.
  *
- * 3.8 to 3.10: from the first other thread on, frames are evaluated through a hook (PEP 523) that
- * gives its thread the profile function where it has none, and goes on with a tail call: 0-2 ns
- * a call, no C stack.
+ * 3.8 to 3.10: from the first other thread on, frames are evaluated through a hook (PEP 523). It
+ * gives its thread the profile function if that has none, and ends with a tail call: 0-2 ns a call,
+ * and no C stack.
  *
- * 3.11: there the hook would turn Python-to-Python calls into C recursion. A thread that
- * Python itself makes is in the interpreter's list already when pthread_create is called, and is
- * given the function then. Only for threads made by others, which may or may not enter Python
- * later, the hook is set: as long as one of them lives that has entered Python, or for a
- * second after the last one was made; and it goes away when a thread has used a quarter of its
- * stack, whatever is lost by that.
+ * 3.11: the hook would turn Python-to-Python calls into C recursion. A thread that Python itself
+ * makes is in the interpreter's list already when pthread_create is called, and gets the function
+ * then. The hook is set only for threads made by others, which may or may not enter Python later.
+ * It stays as long as one of them lives that has entered Python, or for a second after the last one
+ * was made. It is removed when a thread has used a quarter of its stack, even if events are lost by
+ * that.
  */
 #include "spawn.h"
 
@@ -28,20 +28,19 @@
 #include "system/process.h"
 
 #define GRACE_NS 1000000000ull
-#define FIRST_NS \
-	50000000ull /* so long is a function's first call looked after, if it does not return */
-#define LOOK_NS 10000000ull /* at most so often are all threads looked at */
+#define FIRST_NS 50000000ull /* the first call of a function is watched this long */
+#define LOOK_NS 10000000ull  /* shortest interval between looks at all threads */
 
 static PyObject *evaluate(void *a, void *b, void *c);
 
 static struct evalhook hook = { .ours = evaluate };
 
-static int n_watching;	    /* threads that are `watched` */
-static bool covers_threads; /* 3.8 to 3.10: there is, or has been, a second thread */
+static int n_watching;	    /* threads that have `watched` set */
+static bool covers_threads; /* 3.8 to 3.10: there is or was a second thread */
 
-/* 3.11: of the threads that Python did not make, those that have run it and still live. */
+/* 3.11: living threads that Python did not make and that have entered it. */
 static int n_foreign;
-static uint64_t grace_until_ns; /* others may run it until then */
+static uint64_t grace_until_ns; /* more of them may enter it until then */
 static pthread_key_t foreign_key;
 static bool has_foreign_key;
 
@@ -49,8 +48,8 @@ static __thread bool foreign __attribute__((tls_model("initial-exec")));
 static __thread bool watched __attribute__((tls_model("initial-exec")));
 
 /*
- * Threads that have called a C function for the first time, and no Python function since. One may
- * wait in it for ever, so after a while they do not count.
+ * Number of threads that have called a C function for the first time, and no Python function since.
+ * Such a thread may wait in it for ever, so it counts for a limited time only.
  */
 static int n_first;
 static uint64_t first_until_ns;
@@ -64,7 +63,7 @@ static bool inlines_calls(void)
 
 /* --- the frame hook --------------------------------------------------------------------------- */
 
-/* Whether this thread has used a quarter of its stack; asked on 3.11 only. */
+/* True if this thread has used a quarter of its stack; called on 3.11 only. */
 static bool stack_is_short(void)
 {
 	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
@@ -75,7 +74,7 @@ static bool stack_is_short(void)
 		size_t bytes;
 
 		stack_floor = here - (128u << 10);
-		/* It asks for the processors, which a filter may forbid. */
+		/* pthread_getattr_np calls sched_getaffinity, which a filter may forbid. */
 		if (!process_is_filtered() && pthread_getattr_np(pthread_self(), &attr) == 0) {
 			if (pthread_attr_getstack(&attr, &low, &bytes) == 0)
 				stack_floor = (uintptr_t)low + bytes / 4 * 3;
@@ -85,7 +84,7 @@ static bool stack_is_short(void)
 	return here < stack_floor;
 }
 
-/* A destructor of thread-specific data: also where the thread ends by pthread_exit. */
+/* A destructor of thread-specific data: it also runs if the thread ends by pthread_exit. */
 static void foreign_exit(void *arg)
 {
 	(void)arg;
@@ -93,7 +92,10 @@ static void foreign_exit(void *arg)
 	__atomic_sub_fetch(&n_foreign, 1, __ATOMIC_RELAXED);
 }
 
-/* Of a thread that Python made, the function was set before its first frame. Needs the GIL. */
+/*
+ * Notes a thread that Python did not make; one that it made has the function before its first
+ * frame. Needs the GIL.
+ */
 static void note_foreign(void)
 {
 	if (!has_foreign_key)
@@ -110,7 +112,7 @@ void spawn_note_new(void)
 		note_foreign();
 }
 
-/* The GIL is held. */
+/* Called with the GIL held. */
 static void end_first(void)
 {
 	if (watched_first && n_first)
@@ -141,8 +143,8 @@ static bool hook_is_over(void)
 }
 
 /*
- * Before each frame: whether the thread's profile function is not what it should be, or what it is
- * to be is not known.
+ * Called before each frame: true if the thread's profile function is not the wanted one, or may be
+ * changed.
  */
 static inline bool needs_look(void *thread)
 {
@@ -153,7 +155,7 @@ static inline bool needs_look(void *thread)
 
 static __attribute__((noinline)) void look(void *thread)
 {
-	/* An audit hook in Python runs before the function is taken: it is too early then. */
+	/* An audit hook in Python runs before the program's function is set: too early to look. */
 	if (profilehook_is_known() && profilehook_wanted() &&
 	    (py.version >= 0x030c00 || !pyapi_is_tracing(thread)))
 		profilehook_look(PROFILEHOOK_AT_FRAME);
@@ -180,10 +182,7 @@ static void set_hook(void)
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
-/*
- * The thread has no function: it is new, or its function was taken in a way that nobody was told
- * of.
- */
+/* Sets the function in a thread that has none: it is new, or its function was taken unnoticed. */
 static void cover_free(void *thread)
 {
 	uint64_t id = pyapi_state_id(thread);
@@ -194,8 +193,8 @@ static void cover_free(void *thread)
 }
 
 /*
- * Gives the function to all other threads of the main interpreter that have none, or, `replace`,
- * one that we gave them before; how many that were.
+ * Sets the function in all other threads of the main interpreter that have none. `replace`: also in
+ * those that have one of ours. Returns how many there were.
  */
 static int cover_listed(bool replace)
 {
@@ -257,7 +256,7 @@ void spawn_unwatch(void)
 	watched = false;
 }
 
-/* There are threads that may enter Python. */
+/* Notes that there are threads that may enter Python. */
 static void expect_others(void)
 {
 	if (inlines_calls())

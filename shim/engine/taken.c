@@ -13,13 +13,13 @@
 #include "spawn.h"
 #include "takers.h"
 
-/* What this thread knows of the loss that it is to look for. */
+/* The facts that this thread knows about the taking of its hook. */
 static __thread struct {
-	bool expected; /* `place` and `call` are those of the moment before the loss */
-	bool by_api;   /* the API was used, so it will be used to give the hook back */
-	uint32_t call; /* the C function that was called last, as a record has it; 0: none */
+	bool expected; /* `place` and `call` are from just before the taking */
+	bool by_api;   /* the API was used, and will be to give the hook back */
+	uint32_t call; /* the last C function called, as in a record; 0: none */
 	struct pyapi_position place;
-	uint32_t n_restarts; /* of the recording */
+	uint32_t n_restarts; /* the recording's, when this began */
 } taking __attribute__((tls_model("initial-exec")));
 
 static pthread_t main_thread;
@@ -34,7 +34,7 @@ static void forget_taking(void)
 	spawn_unwatch();
 }
 
-/* Whether the thread may have done something since the hook went. */
+/* True if the thread may have made calls since the hook went. */
 static bool has_moved_on(const void *thread, enum profilehook_where where)
 {
 	struct pyapi_position now;
@@ -47,7 +47,7 @@ static bool has_moved_on(const void *thread, enum profilehook_where where)
 	return now.frame != taking.place.frame || now.instruction != taking.place.instruction;
 }
 
-/* Between the call that took the hook and now lies nothing but the end of that call. */
+/* The only missing event is the end of the call that took the hook. */
 static void put_missed_return(void)
 {
 	if (taking.call)
@@ -55,8 +55,8 @@ static void put_missed_return(void)
 }
 
 /*
- * Without a word of the API: it was the C function that was called last, if that was the last that
- * was seen.
+ * Learns a C function that took the hook without the API: the last one called, if that was the last
+ * event.
  */
 static void learn_taker(void)
 {
@@ -64,7 +64,7 @@ static void learn_taker(void)
 		takers_learn(thread_last_c_call());
 }
 
-/* The hook is nobody's. */
+/* Handles a hook that is free. */
 static void regain(void *thread, enum profilehook_where where)
 {
 	uint64_t id = pyapi_state_id(thread);
@@ -72,7 +72,8 @@ static void regain(void *thread, enum profilehook_where where)
 	bool in_child =
 		recording.state == RECORDING_FORKED && (profilehook_is_taken || taking.expected);
 	/*
-	 * Else this is a new PyThreadState, as each PyGILState_Ensure makes one: nothing was lost.
+	 * Otherwise this is a new PyThreadState, as each PyGILState_Ensure makes one: no event was
+	 * lost.
 	 */
 	bool known = in_child || (id && id == thread_self.state);
 
@@ -81,7 +82,7 @@ static void regain(void *thread, enum profilehook_where where)
 	if (!profilehook_set_here())
 		spawn_watch();
 	if (!profilehook_is_ours(thread))
-		return; /* an audit hook of the program refused */
+		return; /* an audit hook of the program refused it */
 	thread_self.state = id;
 	if (known && missed)
 		thread_end_blind();
@@ -103,7 +104,9 @@ static void see_others(void)
 		spawn_watch();
 }
 
-/* Somebody who had kept our function and set it again gave it back. */
+/*
+ * Handles a hook that is ours: if it was taken, code that had kept our function has set it again.
+ */
 static void see_ours(void)
 {
 	if (profilehook_is_taken)
@@ -123,7 +126,7 @@ static void look(void *thread, enum profilehook_where where)
 		see_others();
 }
 
-/* Called with the GIL held. */
+/* Returns this PyThreadState, or NULL if there is nothing to look at. Called with the GIL held. */
 static void *current_thread(void)
 {
 	void *thread = profilehook_wanted() ? pyapi_thread_current() : NULL;
@@ -156,7 +159,10 @@ static int look_between(void *unused)
 	return 0;
 }
 
-/* 3.8 says on stderr that the interpreter ends when a call is added then. */
+/*
+ * Asks for a look between two instructions of the main thread. Not on 3.8: if a call is added while
+ * the interpreter ends, 3.8 prints that on stderr.
+ */
 static void look_soon(void)
 {
 	if (py.version >= 0x030900 && py.version < 0x030c00 && py.Py_AddPendingCall &&
@@ -164,7 +170,7 @@ static void look_soon(void)
 		py.Py_AddPendingCall(look_between, NULL);
 }
 
-/* The thread's hook is about to be set, to what is not known. */
+/* Called when the thread's hook is about to be set, to an unknown function. */
 static void expect_taking(void *thread)
 {
 	if (profilehook_is_ours(thread)) {
@@ -182,7 +188,7 @@ static void expect_taking(void *thread)
 	look_soon();
 }
 
-/* The first letters that tell: this is asked of every event of the interpreter's. */
+/* The quick test is for the letters that differ: this is called for every audit event. */
 static int on_audit(const char *event, PyObject *args, void *unused)
 {
 	struct pyapi_pending pending;

@@ -1,27 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * 3.8 to 3.11: the profile hook of a thread when the program takes it. The loss is found whoever
- * took the hook; the hook is set again as soon as it is free; and what was missed is told as a gap.
- * Owns what a thread knows about that.
+ * 3.8 to 3.11: handles that the program takes the profile hook of a thread. The loss is noticed,
+ * regardless of the code that took the hook. The hook is set again as soon as it is free, and the
+ * missing time is recorded as a blind interval. Owns what a thread knows about that.
  *
- * Who looks, from the surest to the last resort:
+ * The places that look, from the surest to the last resort:
  *
- *	an audit hook in C	PyEval_SetProfile was called, by any code: look at the thread's next chance
+ *	an audit hook in C	PyEval_SetProfile was called, by any code: look at the next chance
  *	takers.c		a C function that may take the hook returns
  *	a pending call		between two instructions of the main thread
  *	spawn.c			a frame is evaluated, while there is a reason to look (PEP 523)
  *	spawn_look()		another thread's record needs a new block
  *
- * All calls need the GIL of the main interpreter and are about the calling thread. None may raise
- * or leave an exception behind, nor replace a function that the program uses.
+ * All calls need the GIL of the main interpreter and are about the calling thread. They must not
+ * raise or leave an exception, nor replace a function that the program uses.
  */
 #ifndef SHIM_TAKEN_H
 #define SHIM_TAKEN_H
 
 /*
- * Once in each interpreter that is initialised, in its main thread. From then on profilehook_look()
- * looks at the thread's hook, and does what is to be done about it. Exceptions and errno stay as
- * they are.
+ * Called once in each interpreter that is initialised, by its main thread. From then on
+ * profilehook_look() checks the thread's hook, and handles a change. Keeps exceptions and errno.
  */
 void taken_prepare(void);
 

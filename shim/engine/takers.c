@@ -10,8 +10,8 @@
 #define N_TAKERS 32
 
 /*
- * Any C function that a PyMethodDef can have: at most five arguments, all pointers or as large, so
- * they stand in registers, and what a function does not take it does not see.
+ * The type of any C function that a PyMethodDef can have: it has at most five arguments of the size
+ * of a pointer, which are passed in registers. A function does not see those that it does not have.
  */
 typedef void *(*method)(void *, void *, void *, void *, void *);
 
@@ -48,7 +48,7 @@ ALL(THROUGH)
 static const method through[N_TAKERS] = { ALL(NAME) };
 
 /*
- * The one that this is called through, or N_TAKERS: its address may have served another function
+ * Returns the taker with this def, or N_TAKERS. Its address may have belonged to another function
  * before.
  */
 static unsigned find(const struct py_method_def *def)
@@ -70,7 +70,10 @@ static void call_through_us(struct py_method_def *def)
 	n_takers++;
 }
 
-/* _lsprof.Profiler's, yappi's, pyinstrument's. sys.setprofile has its own way: setprofile.c. */
+/*
+ * True for the names of _lsprof.Profiler, yappi and pyinstrument. For sys.setprofile see
+ * setprofile.c.
+ */
 static bool has_a_takers_name(const struct py_method_def *def)
 {
 	static const char *const names[] = { "enable", "disable", "start",	   "stop",

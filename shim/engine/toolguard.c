@@ -8,7 +8,7 @@ __thread bool guard_is_off __attribute__((tls_model("initial-exec"), visibility(
 #define METH_FASTCALL 0x80
 #define METH_O 0x08
 
-/* METH_FASTCALL: (module, arguments, how many); METH_O: (module, argument) */
+/* METH_FASTCALL: (module, arguments, their number); METH_O: (module, argument) */
 typedef PyObject *(*method)(PyObject *, PyObject *const *, ssize_t);
 
 enum { USE_TOOL, FREE_TOOL, CLEAR_TOOL, REGISTER, SET_EVENTS, N_FUNCTIONS };
@@ -24,8 +24,8 @@ static struct {
 static const struct guard *guard;
 
 /*
- * The tool that a function is called for, or -2. Takes exact ints only, whose conversion runs no
- * code.
+ * Returns the tool that a function is called for, or -2. Accepts exact ints only: their conversion
+ * runs no code.
  */
 static int tool_of(PyObject *id)
 {
@@ -62,7 +62,7 @@ static void give_way(PyObject *module)
 	guard_is_off = false;
 }
 
-/* As if there had been none before. */
+/* Hides our callback from the program: None, as if there had been no callback. */
 static PyObject *without_ours(PyObject *callback)
 {
 	if (!callback || !guard->is_ours(callback))

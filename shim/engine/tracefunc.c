@@ -2,7 +2,7 @@
 /*
  * PyEval_SetProfile with a C function: the event source of 3.8 to 3.11. The hook belongs to one
  * thread; spawn.c brings it to all others. The profile object stays NULL, so sys.getprofile() still
- * answers None.
+ * returns None.
  */
 #include "engine.h"
 #include "hook.h"
@@ -14,7 +14,9 @@
 #include "system/log.h"
 #include "taken.h"
 
-/* Of generators the interpreter does not tell calls from resumes, and returns from yields. */
+/*
+ * For generators: the interpreter does not distinguish calls from resumes, or returns from yields.
+ */
 static HOOK_COLD void *enter_slow(PyObject *frame, PyObject *code, uint32_t fn)
 {
 	unsigned kind = PYPROF_CALL;
@@ -41,7 +43,7 @@ static HOOK_COLD void *leave_slow(PyObject *frame, PyObject *code, PyObject *val
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, false, NULL);
 }
 
-/* The sign is INTERN_GENERATOR. */
+/* A negative `fn` has INTERN_GENERATOR. */
 HOOK_INLINE void *enter(PyObject *frame, enum pyapi_frame layout, enum hook_clock clock)
 {
 	PyObject *code = pyapi_frame_code(frame, layout);
@@ -74,7 +76,7 @@ HOOK_INLINE void *record_c(int what, PyObject *f, enum hook_clock clock)
 			    f, NULL, clock, NULL);
 }
 
-/* Of C functions the interpreter passes only those of its own type here, and of PyCMethod. */
+/* The interpreter reports only C functions of its own type here, and of PyCMethod. */
 HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_frame layout,
 			enum hook_clock clock)
 {
@@ -87,7 +89,7 @@ HOOK_INLINE void *trace(PyObject *frame, int what, PyObject *arg, enum pyapi_fra
 	return NULL;
 }
 
-/* One callback for each layout and clock, so that no event asks for either. */
+/* One callback for each layout and clock, so that events need no test for either. */
 #define TRACE(name, layout, clock)                                                  \
 	static void *name(PyObject *self, PyObject *frame, int what, PyObject *arg) \
 	{                                                                           \
@@ -101,7 +103,7 @@ TRACE(trace_inner_other, PYAPI_FRAME_INNER, HOOK_CLOCK_OTHER)
 #undef TRACE
 
 /*
- * 3.12 and later, by PYSHIM_ENGINE=tracefunc: frames have moved on, so the C-API is asked for the
+ * 3.12 and later, by PYSHIM_ENGINE=tracefunc. Frames have another layout, so the C-API gives the
  * code, and resumes look like calls.
  */
 static void *trace_any(PyObject *self, PyObject *frame, int what, PyObject *arg)
@@ -149,7 +151,7 @@ static void begin(void)
 		engine_tracefunc.stop();
 }
 
-/* 3.12 and later: by the profile function. */
+/* 3.12 and later wait with a profile function. */
 
 static PyObject *frame_globals(void *frame)
 {
@@ -180,9 +182,9 @@ static void *wait_for_main(PyObject *self, PyObject *frame, int what, PyObject *
 }
 
 /*
- * Earlier ones: by evaluating frames (PEP 523). A profile function would have the interpreter tell
- * of every call of its start-up. The frame that recording begins with is evaluated after that, and
- * is told of like any other.
+ * Earlier versions wait with a frame evaluator (PEP 523): for a profile function the interpreter
+ * would report every call of its start-up. The frame that recording begins with is evaluated
+ * afterwards, and is reported like any other.
  */
 
 static PyObject *evaluate_until_main(void *a, void *b, void *c);
@@ -207,7 +209,7 @@ static PyObject *evaluate_until_main(void *a, void *b, void *c)
 	return evalhook_call_next(&hook, a, b, c);
 }
 
-/* Recording has begun, here or by pyshim_start(), or never will. */
+/* Called when recording has begun, here or by pyshim_start(), or never will. */
 static void stop_waiting(void)
 {
 	if (evaluates)
@@ -215,7 +217,10 @@ static void stop_waiting(void)
 	evaluates = false;
 }
 
-/* A thread whose function is the program's is looked at until that has gone. */
+/*
+ * Sets the function in this thread. If the thread has the program's function, it is watched until
+ * that has gone.
+ */
 static void set_here(void)
 {
 	if (!profilehook_set_here())
