@@ -50,8 +50,9 @@ static uint32_t choose_clock(void)
 }
 
 /*
- * About what a call of each kind costs, in nanoseconds: shares only, the reader knows the cost; and
- * what counts of the events and of the time before one. Measured as in docs/overhead.md.
+ * Sets the approximate overhead of each kind of call, in nanoseconds. Only the ratios matter: the
+ * absolute overhead comes from the calibration. Also sets the limits for reuse distance and idle
+ * ticks. Measured as in docs/overhead.md.
  */
 static void set_cost_weights(struct pyprof_header *h)
 {
@@ -71,10 +72,13 @@ static void set_cost_weights(struct pyprof_header *h)
 	       sizeof(monitoring));
 }
 
-/* What readers are told of this process. Not on the stack, which may be small. */
+/* The header of the next recording. Static because the stack may be small. */
 static struct pyprof_header own;
 
-/* What is this process's own; a forked child that goes on in another's recording changes it. */
+/*
+ * Fills the fields that describe this process. A forked child that continues another recording
+ * changes these only.
+ */
 static void describe_process(bool forked)
 {
 	struct process_self self;
@@ -119,7 +123,7 @@ static void start_empty(void)
 	thread_reset();
 }
 
-/* A forked child's header is its parent's in all but the process. */
+/* Makes a recording. A forked child's header equals its parent's, except for the process. */
 static bool create(bool forked)
 {
 	if (!own.major)
@@ -139,7 +143,10 @@ static bool create(bool forked)
 
 /* --- forked children -------------------------------------------------------------------------- */
 
-/* Readers see a living process only when all of it is there. */
+/*
+ * Makes the recording that of this process. `process_start` is 0 meanwhile, so that readers never
+ * see fields of two processes as one.
+ */
 static void take_header(void)
 {
 	struct pyprof_header *h = region.header;
@@ -155,17 +162,17 @@ static void take_header(void)
 	__atomic_store_n(&h->process_start, own.process_start, __ATOMIC_RELAXED);
 }
 
-/* What a forked child has from its parent. */
+/* The data that a forked child has from its parent. */
 static struct {
 	struct region region;
 	struct family_numbers numbers;
-	bool whole; /* the tables were in order when it was forked */
+	bool whole; /* the tables were consistent at the fork */
 } parent;
 
-static bool renumbered;		   /* it does not go on with its parent's numbers ... */
-static struct intern_origin event; /* ... then what the event at hand is of */
+static bool renumbered;		   /* it cannot continue its parent's numbers ... */
+static struct intern_origin event; /* ... then this is the function of the current event */
 
-/* By the parent's tables and names. */
+/* Describes the function of the current event by the parent's tables and names. */
 static void describe_event(void)
 {
 	uint8_t *base = region.base;
@@ -185,7 +192,7 @@ static bool forget_numbers(void)
 	return intern_reset();
 }
 
-/* Goes on where an ended process of the family has stopped. */
+/* Continues the recording of an ended process of the family. */
 static bool adopt(void)
 {
 	struct region r = { 0 };
@@ -205,15 +212,15 @@ static bool adopt(void)
 			return true;
 		}
 		region_unmap(&region);
-		parent.whole = false; /* the numbers are a mixture now */
+		parent.whole = false; /* the numbers are a mixture of both now */
 		err = -EINVAL;
 	}
-	log_debug("go on in %s: %s", r.path, strerror(-err));
+	log_debug("continue in %s: %s", r.path, strerror(-err));
 	family_refuse();
 	return false;
 }
 
-/* A recording of its own, with the parent's numbers where they can be had. */
+/* Begins a recording of its own, with the parent's numbers if they can be copied. */
 static bool begin_own(void)
 {
 	if (!create(true))
@@ -234,9 +241,9 @@ static void take_parent(void)
 	parent.region = region;
 	parent.numbers.owner = PYPROF_CONSUMER(region.pid, region.process_start);
 	parent.numbers.n = intern_count();
-	if (region.base) /* nobody needs it any more, and the next is mapped there */
+	if (region.base) /* not needed any more, and the next one is mapped there */
 		munmap(region.base, region.map_bytes);
-	pageguard_set(NULL, 0); /* the next may lie there, too */
+	pageguard_set(NULL, 0); /* the next one may have the same address */
 	region.base = region.aside = parent.region.base = NULL;
 	region.header = NULL;
 }
@@ -278,7 +285,7 @@ bool session_begin_in_child(void)
 
 /* --- beginning -------------------------------------------------------------------------------- */
 
-/* Interpreters with a GIL of their own come by here at the same time. */
+/* Interpreters with their own GIL may change this at the same time. */
 static uint64_t n_subinterpreters;
 
 static void publish_subinterpreters(uint64_t n)
@@ -331,7 +338,7 @@ bool session_begin(uint32_t engine)
 }
 
 /*
- * How many forks this thread is in the midst of: a signal handler may fork while the handlers of
+ * The number of unfinished forks of this thread: a signal handler may fork while the handlers of
  * another fork run.
  */
 static __thread unsigned n_forking __attribute__((tls_model("initial-exec")));
@@ -343,13 +350,13 @@ void session_before_fork(void)
 
 	if (n_forking++)
 		return;
-	/* Else a thread may be changing the tables, or this thread its own ring. */
+	/* Otherwise another thread may be changing the tables, or this thread its ring. */
 	is_whole = !thread_is_slow() && pyapi_thread_holding_gil();
 	if (!is_whole || recording.state != RECORDING_ON || !config.fork_follow ||
 	    !thread_ring_of_self())
 		return;
 	entered = thread_slow_enter();
-	process_is_filtered(); /* the child need not ask then */
+	process_is_filtered(); /* the child then knows the answer */
 	forkstack_take(&forkstack_born);
 	thread_slow_leave(entered);
 }
@@ -370,12 +377,12 @@ void session_forked(void)
 	family_forked();
 	if (!sandbox_is_closed())
 		region_detach();
-	n_subinterpreters = 0; /* a child has none */
+	n_subinterpreters = 0; /* a child has no subinterpreters */
 	thread_reset();
 }
 
 void session_fork_was_missed(void)
 {
-	is_whole = true; /* it runs Python, and no slow path */
+	is_whole = true; /* this thread runs Python, and is in no slow path */
 	session_forked();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The life of a recording: it begins, continues in forked children, and ends. Needs the GIL of the
- * main interpreter where nothing else is said.
+ * The life of a recording: it begins, continues in forked children, and ends. Called by any thread
+ * with the GIL of the main interpreter, unless a function says otherwise. Must not end the program:
+ * if recording fails, it runs unprofiled.
  */
 #ifndef SHIM_SESSION_H
 #define SHIM_SESSION_H
@@ -10,23 +11,21 @@
 #include <stdint.h>
 
 /*
- * Makes the file, or continues after a pause. False: no recording, and the program runs unprofiled.
+ * Makes the file, or continues after a pause. `engine` is of enum pyprof_engine. False: there is no
+ * recording, and the program runs unprofiled. Keeps errno.
  */
 bool session_begin(uint32_t engine);
 
-/* In a forked child, before its first record. False: it has no recording. errno stays as it is. */
+/* Called in a forked child before its first record. False: it has no recording. Keeps errno. */
 bool session_begin_in_child(void);
 
-/*
- * Another interpreter than the main one was made: its calls are left out. May have a GIL of its
- * own.
- */
+/* Called when a subinterpreter was made: its calls are left out. It may have a GIL of its own. */
 void session_note_subinterpreter(void);
 
 /*
- * Around a fork, in the thread that forks, whether it has the GIL or not, perhaps in a signal
- * handler: before; in the parent afterwards; and in the child before it runs anything. From there
- * on nothing that the child does reaches the parent's recording.
+ * Called around a fork, by the thread that forks, with or without the GIL, perhaps in a signal
+ * handler: before; afterwards in the parent; and in the child before it runs anything. From then on
+ * the child's stores do not reach the parent's recording.
  */
 void session_before_fork(void);
 void session_after_fork(void);

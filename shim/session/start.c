@@ -19,9 +19,9 @@
 #include "system/log.h"
 
 static const struct engine *engine;
-static bool waits_for_root; /* an embedding host, which may never run anything in `__main__` */
+static bool waits_for_root; /* an embedding host, which may never run `__main__` */
 
-/* The `python` program always gets to `__main__`; a host of another name may not. */
+/* True for the `python` program, which always runs `__main__`; a host of another name may not. */
 static bool is_python_program(void)
 {
 	char exe[4096];
@@ -42,7 +42,7 @@ static const struct engine *choose_engine(void)
 	return &engine_monitoring;
 }
 
-/* The outermost frame of the thread, once the start-up of the interpreter is over. */
+/* True for the outermost frame of the thread, once the interpreter has started up. */
 static bool is_first_root(bool entered)
 {
 	PyObject *frame, *back;
@@ -103,7 +103,7 @@ void start_interpreter(void)
 	if (recording.state == RECORDING_OFF)
 		return;
 	if (!pyapi_layout_holds()) {
-		log_debug("this interpreter's objects are laid out in another way: off");
+		log_debug("this interpreter's objects have an unknown layout: off");
 		recording.state = RECORDING_OFF;
 		return;
 	}
@@ -138,8 +138,9 @@ static __attribute__((destructor)) void note_end(void)
 }
 
 /*
- * Called by the program itself, through ctypes.PyDLL(None), with the GIL held: where
- * PYSHIM_START=off, and to leave a stretch out. 0, or -1 when there is nothing to start or stop.
+ * Called by the program itself, through ctypes.PyDLL(None), with the GIL held: to start recording
+ * with PYSHIM_START=off, and to leave a part out. Return 0, or -1 if there is nothing to start or
+ * stop.
  */
 __attribute__((visibility("default"))) int pyshim_start(void);
 __attribute__((visibility("default"))) int pyshim_stop(void);
@@ -154,7 +155,7 @@ int pyshim_start(void)
 	if (recording.state == RECORDING_ON)
 		return 0;
 	pyapi_pending_save(&pending);
-	thread_restart(); /* before the state changes: a thread may be ending */
+	thread_restart(); /* before the state changes, because a thread may be ending */
 	ok = begin() && engine->start();
 	if (ok) {
 		pyprof_set(&region.header->paused_ticks, 0);
