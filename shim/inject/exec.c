@@ -14,7 +14,7 @@
 #include "system/libc.h"
 #include "system/sandbox.h"
 
-static const char *own_name; /* of the shim's file, without folders */
+static const char *own_name; /* name of the shim's file, without folders */
 
 void exec_init(void)
 {
@@ -43,7 +43,7 @@ static const char *value_of(char *const *envp, const char *name)
 	return NULL;
 }
 
-/* ld.so ignores LD_PRELOAD where the program gets another user's or group's rights. */
+/* True if the program gets the rights of another user or group: then ld.so ignores LD_PRELOAD. */
 static bool changes_rights(const char *path)
 {
 	struct stat st;
@@ -53,7 +53,10 @@ static bool changes_rights(const char *path)
 		((st.st_mode & S_ISGID) && st.st_gid != getegid()));
 }
 
-/* In the same place as this process, so that the report on one is the report on both. */
+/*
+ * True if the program will be recorded in the same folder as this process, so that one report
+ * covers both.
+ */
 static bool will_be_recorded(const char *path, char *const *envp)
 {
 	const char *preload = value_of(envp, "LD_PRELOAD");

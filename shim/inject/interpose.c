@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The functions of the C library that the shim stands in front of. Each does what the module that
- * is named in its comment asks for, and calls the C library's own. They run in every program that
- * is started with the shim, also in those that are not Python: there each costs one or two
- * comparisons.
+ * The functions of the C library that the shim exports itself. Each does what the module named in
+ * its comment asks for, and calls the C library's own. They run in every program that is started
+ * with the shim, Python or not, where each takes one or two comparisons. Any thread, with or
+ * without the GIL; some in signal handlers and in the child of a vfork.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,8 +26,8 @@
 #define EXPORT __attribute__((visibility("default")))
 
 /*
- * The headers declare these three with variable arguments. The C library's read as many as there
- * may be, as do these, so they are defined under other names in C.
+ * The headers declare these three with variable arguments. The C library's definitions read as many
+ * as can be passed. Ours do too, and so have other names in C.
  */
 EXPORT int our_prctl(int option, unsigned long a, unsigned long b, unsigned long c,
 		     unsigned long d) __asm__("prctl");
@@ -43,7 +43,9 @@ EXPORT void *dlsym(void *restrict handle, const char *restrict name)
 		preload_search();
 	if (__builtin_expect(!libc.dlsym, 0))
 		libc_init();
-	/* A tail call: RTLD_NEXT and the like go by the caller's address, which must stay. */
+	/*
+	 * A tail call: RTLD_NEXT and the like depend on the caller's address, which must be kept.
+	 */
 	return libc.dlsym(handle, name);
 }
 
@@ -68,18 +70,18 @@ int our_prctl(int option, unsigned long a, unsigned long b, unsigned long c, uns
 /* --- forks that run no handler of pthread_atfork ---------------------------------------------- */
 
 /*
- * Children that are made past fork(2): by syscall() with the number of clone or fork, by _Fork, and
- * by clone without CLONE_VM. One that is made by a system call instruction of the program's own is
- * noticed at its next slow path (recording_check_process); its records until then are in the
+ * Children that are not made by fork(2): by syscall() with the number of clone or fork, by _Fork,
+ * and by clone without CLONE_VM. A child that the program makes by its own system call instruction
+ * is noticed at its next slow path (recording_check_process). Its records until then are in the
  * parent's ring.
  */
 
-/* Whether this system call makes a child with memory of its own, which goes on where it is. */
+/* True if this system call makes a child with its own memory, which continues at the same place. */
 static bool is_clone(long number, long a, long b)
 {
 	const struct clone_args *args = (const struct clone_args *)a;
 
-	if (number == SYS_clone) /* with a stack, it does not return here in the child */
+	if (number == SYS_clone) /* with a stack, the child does not return here */
 		return !(a & CLONE_VM) && !b;
 	return args && !(args->flags & CLONE_VM) && !args->stack;
 }
@@ -95,8 +97,9 @@ static inline bool is_fork(long number, long a, long b)
 }
 
 /*
- * No more arguments than there are registers: syscall() calls this last, and the stack behind its
- * return address is its caller's, who may have passed fewer than syscall() declares.
+ * Has no more arguments than there are registers. our_syscall() ends with this call, and the stack
+ * behind its return address belongs to its caller, which may have passed fewer arguments than
+ * our_syscall() declares.
  */
 static __attribute__((noinline)) long fork_by_number(long number, long a, long b, long c, long d,
 						     long e)
@@ -140,8 +143,8 @@ EXPORT pid_t _Fork(void)
 }
 
 /*
- * What the child of clone() is to run. It lies on the parent's stack, of which the child has a
- * copy.
+ * The function that the child of clone() must run. It lies on the parent's stack, of which the
+ * child has a copy.
  */
 struct start {
 	int (*run)(void *);
@@ -173,7 +176,7 @@ int our_clone(int (*run)(void *), void *stack, int flags, void *arg, void *paren
 /* --- exec.c: programs that are started without the shim --------------------------------------- */
 
 /*
- * Where the C library's execve was not found when the shim was loaded, it is not looked up now: see
+ * If the C library's execve was not found when the shim was loaded, it is not looked up now: see
  * exec.h.
  */
 EXPORT int execve(const char *path, char *const argv[], char *const envp[])

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the shim gets into an interpreter, and out of the way of everything else.
+ * Finds the interpreter, and leaves all other programs alone.
  *
- * The constructor looks for PyImport_Inittab, the table of CPython's built-in modules. Where there
- * is none, this is no Python (yet), and nothing happens. Otherwise the table is replaced by a
- * copy in which the initialiser of `marshal`, a module that every interpreter imports early and
- * with the GIL held, is ours: it calls the real one and then start_interpreter().
+ * The constructor looks for PyImport_Inittab, CPython's table of built-in modules. If it is
+ * missing, the program is not Python (yet), and nothing happens. Otherwise the table is replaced by
+ * a copy in which the initialiser of `marshal` is ours. Every interpreter imports that module early
+ * and with the GIL held. Ours calls the real one and then start_interpreter().
  *
- * A libpython that a program opens later is found at its first dlsym(): that function is
- * interposed, and costs one branch once there is nothing more to look for.
+ * A libpython that a program opens later is found at its first dlsym(). That function is
+ * interposed; once an interpreter is found, it takes one branch more than the C library's.
  */
 #include "preload.h"
 
@@ -37,7 +37,7 @@ struct inittab {
 	PyObject *(*init)(void);
 };
 
-/* PyModuleDef: an object's head, m_init, m_index, m_copy, then these. */
+/* PyModuleDef: an object's head, m_init, m_index, m_copy, then these fields. */
 struct module_def {
 	void *base[5];
 	const char *name, *doc;
@@ -53,7 +53,10 @@ static PyObject *(*real_marshal)(void);
 
 /* --- inside the interpreter ------------------------------------------------------------------- */
 
-/* Py_mod_exec: runs in the interpreter that imports, also where the initialiser does not. */
+/*
+ * Py_mod_exec: runs in each interpreter that imports the module, even if the initialiser does not
+ * run.
+ */
 static int marshal_exec(PyObject *module)
 {
 	(void)module;
@@ -64,7 +67,7 @@ static int marshal_exec(PyObject *module)
 	return 0;
 }
 
-/* The module's own slots and one more. Kept for good: the definition is static. */
+/* Adds a slot to the module's own. The array is never freed, because the definition is static. */
 static void add_exec_slot(struct module_def *def)
 {
 	static struct module_slot *ours;
@@ -96,9 +99,9 @@ static PyObject *init_marshal(void)
 	return result;
 }
 
-/* --- getting there ---------------------------------------------------------------------------- */
+/* --- patching --------------------------------------------------------------------------------- */
 
-/* A copy: the table may be read-only, and a program may look at it. */
+/* Replaces the table by a patched copy: it may be read-only, and the program may look at it. */
 static bool patch_inittab(struct inittab **table)
 {
 	struct inittab *copy;
@@ -122,7 +125,7 @@ static bool patch_inittab(struct inittab **table)
 	return true;
 }
 
-/* True: an interpreter was found, and there is nothing more to look for. */
+/* True: an interpreter was found, and the search is over. */
 static bool attach(void *handle)
 {
 	struct inittab **table = (struct inittab **)libc.dlsym(handle, "PyImport_Inittab");
@@ -152,7 +155,7 @@ static int look_at_object(struct dl_phdr_info *info, size_t size, void *arg)
 
 	(void)size;
 	/*
-	 * Known with the first object already: with many of them, to see the others takes a
+	 * The first object already has this number: with many objects, seeing them all takes a
 	 * microsecond or more.
 	 */
 	if (info->dlpi_adds == n_objects_seen)
@@ -172,8 +175,8 @@ void preload_search(void)
 	void *handle;
 
 	s.n_added = n_objects_seen;
-	s.path[0] = '\0';	   /* and no more: to clear it would take longer than all else */
-	preload_searching = false; /* the calls below come by here again */
+	s.path[0] = '\0';	   /* only this byte: clearing all takes longer than the search */
+	preload_searching = false; /* the calls below call dlsym again */
 	dl_iterate_phdr(look_at_object, &s);
 	n_objects_seen = s.n_added;
 	if (!s.path[0]) {
@@ -182,7 +185,7 @@ void preload_search(void)
 		return;
 	}
 	handle = dlopen(s.path, RTLD_NOLOAD | RTLD_LAZY);
-	/* The handle stays open: the interpreter is ours to serve as long as it lives. */
+	/* The handle stays open, so that the interpreter stays loaded. */
 	preload_searching = !handle || !attach(handle);
 	errno = saved;
 }
