@@ -159,7 +159,7 @@ static int read_known(struct loaded *l, const char *name, const char *line, cons
 		err = say_as_python(e, name, line);
 	if (!err && recording)
 		print_source(&s, options);
-	sources_close(&s);
+	sources_fini(&s);
 	return err;
 }
 

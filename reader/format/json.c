@@ -277,7 +277,7 @@ static void put_thread(struct json *j, const struct rebuild_thread *t)
 	else
 		put_null(j);
 	key_string(j, "name", t->name);
-	key_bool(j, "several", t->number == REPLAY_SEVERAL);
+	key_bool(j, "several", t->number == REPLAY_MIXED_THREADS);
 	end(j, "}");
 }
 

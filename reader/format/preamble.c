@@ -242,7 +242,7 @@ static void print_correction(FILE *to, const struct source *s)
 void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t)
 {
 	fprintf(to, "pyshim: %s: ", s->name);
-	if (t->number == REPLAY_SEVERAL) {
+	if (t->number == REPLAY_MIXED_THREADS) {
 		fputs("threads that were folded together\n", to);
 		return;
 	}

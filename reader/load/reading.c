@@ -92,7 +92,7 @@ static int shape(struct reading *r, struct error *error)
 	return err;
 }
 
-int reading_open(struct reading *r, const struct request *q, const struct names_list *l,
+int reading_init(struct reading *r, const struct request *q, const struct names_list *l,
 		 struct error *error)
 {
 	int err;
@@ -105,12 +105,12 @@ int reading_open(struct reading *r, const struct request *q, const struct names_
 	return err ? err : shape(r, error);
 }
 
-void reading_close(struct reading *r)
+void reading_fini(struct reading *r)
 {
 	for (size_t i = 0; i < r->n_reports; i++)
 		profile_fini(&r->report[i].sum.profile);
 	for (size_t i = 0; i < r->n_sources; i++)
-		sources_close(&r->source[i]);
+		sources_fini(&r->source[i]);
 	free(r->report);
 	free(r->source);
 }

@@ -28,9 +28,9 @@ struct reading {
  * Reads the files. 0 or -errno with what is wrong in `error`,. To be closed in any
  * case. `q` must outlive it.
  */
-int reading_open(struct reading *r, const struct request *q, const struct names_list *l,
+int reading_init(struct reading *r, const struct request *q, const struct names_list *l,
 		 struct error *error);
-void reading_close(struct reading *r);
+void reading_fini(struct reading *r);
 
 /* Whether a report has this source in it. */
 bool reading_has_source(const struct reading_report *report, size_t source);

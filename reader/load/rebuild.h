@@ -16,7 +16,7 @@
 #include "request.h"
 
 struct rebuild_thread {
-	uint32_t number;   /* or REPLAY_SEVERAL */
+	uint32_t number;   /* or REPLAY_MIXED_THREADS */
 	int32_t native_id; /* the kernel's; 0: not known */
 	char *name; /* not known: "". UTF-8, without NUL, surrogates and what is none passed */
 	struct profile profile; /* where threads are split: what it did; else empty */

@@ -153,7 +153,7 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 	s->state = a.owner.state;
 	err = choose_calibration(s, q, error);
 	if (!err)
-		err = drain_open(&d, &a);
+		err = drain_init(&d, &a);
 	if (!err)
 		s->seconds_per_tick = ticks_seconds(&d);
 	if (!err)
@@ -169,7 +169,7 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
 	s->n_bad = d.n_bad + names.n_bad;
 	names_fini(&names);
-	drain_close(&d);
+	drain_fini(&d);
 	attach_close(&a);
 	if (err && !*error->text)
 		error_set(error, err, "read %s: %s", path, strerror(-err));

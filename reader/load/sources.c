@@ -192,7 +192,7 @@ int sources_read(struct source *s, const char *name, struct sum *sum, struct err
 				    : add_whole(s, name, sum, error);
 }
 
-void sources_close(struct source *s)
+void sources_fini(struct source *s)
 {
 	free(s->name);
 	rebuild_summary_fini(&s->summary);

@@ -44,7 +44,7 @@ void sources_free(struct names_list *l);
  * thread is wished for, it still tells of the whole file.
  */
 int sources_read(struct source *s, const char *name, struct sum *sum, struct error *error);
-void sources_close(struct source *s);
+void sources_fini(struct source *s);
 
 /* Whether `id` means that thread: its native id, # and its number, or its name. Several may fit. */
 bool sources_is_thread(const struct rebuild_thread *t, const char *id);

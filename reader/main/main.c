@@ -61,14 +61,14 @@ static int wait_for_end(const char *name)
 	if (a.owner.state == OWNER_UNKNOWN)
 		err = complain_of_unknown(a.path);
 	/* The target judges by PID and start whether the holder of a claim has died. */
-	consumes = owner_is_akin(&a.owner, &a.header) && consume_open(&c, &a) == 0;
+	consumes = owner_shares_namespaces(&a.owner, &a.header) && consume_open(&c, &a) == 0;
 	while (a.owner.state == OWNER_RUNS) {
 		bool busy = consumes && consume_round(&c);
 
 		nap_us = busy ? 1000 : nap_us < 20000 ? nap_us * 2 : nap_us;
 		writes = owner_may_write(&a.owner, a.path);
 		usleep(nap_us);
-		if (!owner_runs_on(&a.owner))
+		if (!owner_still_runs(&a.owner))
 			break;
 	}
 	if (consumes) {
@@ -187,14 +187,14 @@ static int report(const struct options *o, const struct names_list *l)
 		progress_start();
 	for (size_t i = 0; i < l->n; i++)
 		progress_expect(l->name[i]);
-	err = reading_open(&r, &o->request, l, &error);
+	err = reading_init(&r, &o->request, l, &error);
 	progress_stop();
 	if (err)
 		complain(error.text);
 	else
 		err = check_sort(&r, o);
 	err = err ? EXIT_FAILED : print_report(&r, o);
-	reading_close(&r);
+	reading_fini(&r);
 	return err;
 }
 

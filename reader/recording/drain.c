@@ -98,7 +98,7 @@ static bool count_block(struct drain *d)
 	return n <= most;
 }
 
-int drain_open(struct drain *d, const struct attach *a)
+int drain_init(struct drain *d, const struct attach *a)
 {
 	const struct pyprof_header *h = (const void *)a->base;
 	int err;
@@ -107,7 +107,7 @@ int drain_open(struct drain *d, const struct attach *a)
 	d->attach = a;
 	err = read_rings(d);
 	if (err) {
-		drain_close(d);
+		drain_fini(d);
 		return err;
 	}
 	add_losses(d, h->n_lost);
@@ -115,13 +115,13 @@ int drain_open(struct drain *d, const struct attach *a)
 	return 0;
 }
 
-void drain_close(struct drain *d)
+void drain_fini(struct drain *d)
 {
 	free(d->offset);
 	memset(d, 0, sizeof(*d));
 }
 
-int drain_ring_open(struct drain_ring *r, struct drain *d)
+int drain_ring_init(struct drain_ring *r, struct drain *d)
 {
 	memset(r, 0, sizeof(*r));
 	r->drain = d;
@@ -130,7 +130,7 @@ int drain_ring_open(struct drain_ring *r, struct drain *d)
 	return r->copy ? 0 : -ENOMEM;
 }
 
-void drain_ring_close(struct drain_ring *r)
+void drain_ring_fini(struct drain_ring *r)
 {
 	free(r->copy);
 	free(r->saved);
@@ -146,8 +146,8 @@ uint64_t drain_folded_by_now(const struct pyprof_ring *ring)
 
 bool drain_is_current(const struct drain_ring *r)
 {
-	return drain_folded_by_now(r->ring) == r->before &&
-	       pyprof_get(&r->ring->first_block) == r->first;
+	return drain_folded_by_now(r->ring) == r->folded_at_start &&
+	       pyprof_get(&r->ring->first_block) == r->first_block;
 }
 
 void drain_count_losses(struct drain *d, const struct drain_ring *r)
@@ -169,11 +169,11 @@ static const struct pyprof_block *block_at(const struct drain_ring *r, uint64_t 
 
 static void go_to_first(struct drain_ring *r)
 {
-	r->before = pyprof_get(&r->ring->folded);
-	r->first = pyprof_observe(&r->ring->first_block); /* C3 */
-	r->next = r->first;
-	r->folded = r->before;
-	r->sequence = r->before;
+	r->folded_at_start = pyprof_get(&r->ring->folded);
+	r->first_block = pyprof_observe(&r->ring->first_block); /* C3 */
+	r->next = r->first_block;
+	r->folded = r->folded_at_start;
+	r->sequence = r->folded_at_start;
 	r->n_visited = 0;
 }
 
@@ -243,7 +243,7 @@ static void find_last(struct drain_ring *r)
 		for (n = 0; n < most && (result = next_block(r, &b)) == DRAIN_BATCH;)
 			n++;
 	} while (n < most && result == DRAIN_OVERTAKEN && ++r->n_walks < MAX_WALKS);
-	r->until = result == DRAIN_OVERTAKEN ? r->before + most : r->sequence;
+	r->until = result == DRAIN_OVERTAKEN ? r->folded_at_start + most : r->sequence;
 }
 
 /* --- records ---------------------------------------------------------------------------------- */
@@ -378,7 +378,7 @@ bool drain_ring_skip(struct drain_ring *r, uint64_t folded)
 /* Needs go_to_first. */
 static uint64_t table_of(const struct drain_ring *r)
 {
-	return r->before ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
+	return r->folded_at_start ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
 }
 
 static int start(struct drain_ring *r, uint64_t *table)
@@ -414,7 +414,7 @@ int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
 	if (r->attach->live) {
 		find_last(r);
 		r->n_bad = 0; /* it is met again, if it is still there */
-		r->most_saved = r->before ? FIRST_SAVED : 0;
+		r->most_saved = r->folded_at_start ? FIRST_SAVED : 0;
 	}
 	return start(r, table);
 }
@@ -463,7 +463,7 @@ static void wait_for_target(const struct drain_ring *r)
 	}
 }
 
-int drain_ring_again(struct drain_ring *r, uint64_t *table)
+int drain_ring_restart(struct drain_ring *r, uint64_t *table)
 {
 	size_t most = MOST_SAVED_BYTES / r->attach->header.block_bytes;
 

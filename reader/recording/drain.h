@@ -5,7 +5,7 @@
  *
  * A live ring is read up to the block that was its last when drain_ring_start came by. While the
  * target folds, blocks that have not been read yet may be folded and serve anew: drain_next then
- * says DRAIN_OVERTAKEN, and drain_ring_again goes on behind a newer fold table. It copies the
+ * says DRAIN_OVERTAKEN, and drain_ring_restart goes on behind a newer fold table. It copies the
  * blocks behind that first, each time more of them, so that reading ends even where the target
  * folds faster than the reader does. At the latest it ends when the target has folded the block
  * that was the last.
@@ -48,11 +48,11 @@ struct drain_ring {
 	struct drain *drain;
 	const struct attach *attach;
 	const struct pyprof_ring *ring;
-	uint64_t *copy;	   /* of one block's records */
-	uint64_t folded;   /* blocks up to this one are in the table */
-	uint64_t first;	   /* where the chain began ... */
-	uint64_t before;   /* ... and what was folded then */
-	uint64_t sequence; /* of the block read last; the next one has the next number */
+	uint64_t *copy;		  /* of one block's records */
+	uint64_t folded;	  /* blocks up to this one are in the table */
+	uint64_t first_block;	  /* where the chain began ... */
+	uint64_t folded_at_start; /* ... and what was folded then */
+	uint64_t sequence;	  /* of the block read last; the next one has the next number */
 	uint64_t next;
 	uint64_t until; /* the last block to be read, if it is there */
 	uint64_t n_visited,
@@ -69,15 +69,15 @@ struct drain_ring {
 };
 
 /* Finds the rings. 0 or -ENOMEM. */
-int drain_open(struct drain *d, const struct attach *a);
-void drain_close(struct drain *d);
+int drain_init(struct drain *d, const struct attach *a);
+void drain_fini(struct drain *d);
 
 /* Before the rings are read once more. */
 void drain_rewind(struct drain *d);
 
 /* 0 or -ENOMEM. What was opened is to be closed. */
-int drain_ring_open(struct drain_ring *r, struct drain *d);
-void drain_ring_close(struct drain_ring *r);
+int drain_ring_init(struct drain_ring *r, struct drain *d);
+void drain_ring_fini(struct drain_ring *r);
 
 /*
  * Goes to the first block of a ring, 0 <= i < d->n_rings, that is not in its fold table; `table` is
@@ -87,7 +87,7 @@ void drain_ring_close(struct drain_ring *r);
 int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table);
 
 /* Once more, after DRAIN_OVERTAKEN. */
-int drain_ring_again(struct drain_ring *r, uint64_t *table);
+int drain_ring_restart(struct drain_ring *r, uint64_t *table);
 
 /*
  * The table has turned out to be of block `folded`. False: what lies behind that has been

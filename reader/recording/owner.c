@@ -451,7 +451,7 @@ bool owner_is_of_this_boot(const struct pyprof_header *h)
 	return *here.boot_id && !strncmp(here.boot_id, h->boot_id, sizeof(h->boot_id));
 }
 
-bool owner_runs_on(const struct owner *o)
+bool owner_still_runs(const struct owner *o)
 {
 	return o->pid && owner_process_start(o->pid) == o->start;
 }
@@ -482,7 +482,7 @@ static uint64_t time_namespace(uint32_t pid)
 	return inode;
 }
 
-bool owner_is_akin(const struct owner *o, const struct pyprof_header *h)
+bool owner_shares_namespaces(const struct owner *o, const struct pyprof_header *h)
 {
 	uint64_t clocks = read_link_inode("self", "time");
 

@@ -42,7 +42,7 @@ void owner_find_process(struct owner *o, uint32_t pid, uint64_t start, uint64_t 
 bool owner_is_of_this_boot(const struct pyprof_header *h);
 
 /* Whether the process that was found running still does. */
-bool owner_runs_on(const struct owner *o);
+bool owner_still_runs(const struct owner *o);
 
 /*
  * Whether the process that was found running may still write the file: after execve it is another
@@ -64,6 +64,6 @@ uint64_t owner_namespace(void);
  * Whether a process has the same clocks and PIDs as this one: only then it can judge our claim on a
  * ring.
  */
-bool owner_is_akin(const struct owner *o, const struct pyprof_header *h);
+bool owner_shares_namespaces(const struct owner *o, const struct pyprof_header *h);
 
 #endif

@@ -157,7 +157,7 @@ static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
 
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN && r->attach->live; tries++) {
 		memset(&out->f.s, 0, sizeof(out->f.s));
-		err = drain_ring_again(r, &s.offset);
+		err = drain_ring_restart(r, &s.offset);
 		if (!err)
 			err = read_table(out, r, &s);
 	}
@@ -180,7 +180,7 @@ static int init(struct replay *out, const struct pyprof_header *h)
 {
 	int err;
 
-	*out = (struct replay){ .thread = REPLAY_SEVERAL };
+	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
 	err = tables_init(&out->f);
 	out->f.weight = h->cost_weight;
 	out->f.max_between = h->max_between;
@@ -215,10 +215,10 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 {
 	int err;
 
-	*out = (struct replay){ .thread = REPLAY_SEVERAL };
-	if (!r->first && !r->before) /* a ring that nobody has written in */
+	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
+	if (!r->first_block && !r->folded_at_start) /* a ring that nobody has written in */
 		return 0;
-	err = r->before ? replay_table(out, r, table) : init(out, &r->attach->header);
+	err = r->folded_at_start ? replay_table(out, r, table) : init(out, &r->attach->header);
 	if (!err)
 		err = feed_blocks(out, r, q);
 	if (err)
@@ -238,7 +238,7 @@ static int replay_ring(struct replay *out, struct drain_ring *r, size_t i,
 	if (!err)
 		err = feed(out, r, table, q);
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
-		err = drain_ring_again(r, &table);
+		err = drain_ring_restart(r, &table);
 		if (!err)
 			err = feed(out, r, table, q);
 	}
@@ -249,7 +249,7 @@ static int replay_in_turn(struct drain *d, const struct replay_request *q,
 			  int (*use)(void *, struct replay *), void *arg)
 {
 	struct drain_ring r;
-	int err = drain_ring_open(&r, d);
+	int err = drain_ring_init(&r, d);
 
 	for (size_t i = 0; i < d->n_rings && !err; i++) {
 		struct replay ring;
@@ -261,7 +261,7 @@ static int replay_in_turn(struct drain *d, const struct replay_request *q,
 		err = use(arg, &ring);
 		replay_fini(&ring);
 	}
-	drain_ring_close(&r);
+	drain_ring_fini(&r);
 	return err;
 }
 
@@ -305,7 +305,7 @@ static void *work(void *arg)
 {
 	struct pool *p = arg;
 	struct drain_ring r;
-	int err = drain_ring_open(&r, p->d);
+	int err = drain_ring_init(&r, p->d);
 	size_t i;
 
 	while (take_ring(p, &i)) {
@@ -318,7 +318,7 @@ static void *work(void *arg)
 		pthread_cond_broadcast(&p->changed);
 		pthread_mutex_unlock(&p->lock);
 	}
-	drain_ring_close(&r);
+	drain_ring_fini(&r);
 	return NULL;
 }
 

@@ -14,7 +14,7 @@
  * Instead of a thread's number (1, 2, ...): of several threads that went on in each other's ring
  * and were folded there together, so that nobody knows what each of them did.
  */
-#define REPLAY_SEVERAL 0u
+#define REPLAY_MIXED_THREADS 0u
 
 /* How rings are to be replayed; zeros: as they are. */
 struct replay_request {

@@ -138,13 +138,13 @@ static int write_blocks(struct snapshot *s, struct pyprof_ring *ring)
 
 static int write_ring(struct snapshot *s, struct pyprof_ring *ring, uint64_t table)
 {
-	struct replay tables = { .thread = REPLAY_SEVERAL };
+	struct replay tables = { .thread = REPLAY_MIXED_THREADS };
 	int err = 0;
 
 	pyprof_copy(ring, s->r.ring, sizeof(*ring)); /* counts, and what a later minor has */
 	ring->first_block = ring->folded = ring->fold = 0;
 	ring->consumer = ring->wants_table = 0;
-	if (s->r.before) {
+	if (s->r.folded_at_start) {
 		err = replay_table(&tables, &s->r, table);
 		ring->folded = s->r.folded;
 		if (!err)
@@ -173,7 +173,7 @@ static int copy_ring(struct snapshot *s, size_t i)
 		s->n_blocks = n_blocks;
 		err = rewind_to(s, end);
 		if (!err)
-			err = drain_ring_again(&s->r, &table);
+			err = drain_ring_restart(&s->r, &table);
 	}
 	for (int k = 0; k < PYPROF_LOST_CAUSES && !err; k++)
 		s->ring[i].n_lost[k] = pyprof_get(&s->r.ring->n_lost[k]);
@@ -325,12 +325,12 @@ static void copy_header(struct snapshot *s)
 
 static int copy_all(struct snapshot *s, struct error *error)
 {
-	int err = drain_open(&s->d, &s->a);
+	int err = drain_init(&s->d, &s->a);
 
 	if (err)
 		return err;
 	copy_header(s);
-	err = drain_ring_open(&s->r, &s->d);
+	err = drain_ring_init(&s->r, &s->d);
 	err = err ? err : copy_rings(s);
 	err = err ? err : names_read(&s->names, &s->a);
 	if (!err && (s->d.n_bad || s->d.torn || s->names.n_bad))
@@ -355,8 +355,8 @@ static int copy_source(struct snapshot *s, const char *source, struct error *err
 	}
 	err = copy_all(s, error);
 	names_fini(&s->names);
-	drain_ring_close(&s->r);
-	drain_close(&s->d);
+	drain_ring_fini(&s->r);
+	drain_fini(&s->d);
 	attach_close(&s->a);
 	free(s->ring);
 	return err;

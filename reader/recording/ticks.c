@@ -39,7 +39,7 @@ static bool block_pair(struct drain *d, struct pair *latest)
 	uint64_t table;
 	bool any = false;
 
-	if (drain_ring_open(&r, d))
+	if (drain_ring_init(&r, d))
 		return false;
 	drain_rewind(d);
 	for (size_t i = 0; i < d->n_rings; i++) {
@@ -54,7 +54,7 @@ static bool block_pair(struct drain *d, struct pair *latest)
 			any = true;
 		}
 	}
-	drain_ring_close(&r);
+	drain_ring_fini(&r);
 	return any;
 }
 
@@ -159,11 +159,11 @@ static uint64_t latest_event(struct drain *d)
 	uint64_t latest = 0;
 
 	drain_rewind(d);
-	if (drain_ring_open(&r, d) == 0) {
+	if (drain_ring_init(&r, d) == 0) {
 		for (size_t i = 0; i < d->n_rings; i++)
 			latest = later(latest, ring_end(&r, i));
 	}
-	drain_ring_close(&r);
+	drain_ring_fini(&r);
 	drain_rewind(d);
 	return latest;
 }

@@ -126,7 +126,7 @@ void fuzz_source(const char *name, unsigned choice)
 	profile_init(&sum.profile);
 	if (!sources_read(&s, name, &sum, &error) && !sources_shape(&sum, &error))
 		write_reports(&sum, &s, choice >> 1);
-	sources_close(&s);
+	sources_fini(&s);
 	profile_fini(&sum.profile);
 }
 

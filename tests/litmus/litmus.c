@@ -59,15 +59,15 @@ static void attach(void)
 
 static void find_rings(void)
 {
-	drain_close(&d);
-	need(drain_open(&d, &a) == 0, "out of memory");
+	drain_fini(&d);
+	need(drain_init(&d, &a) == 0, "out of memory");
 }
 
 static void attach_and_find_rings(void)
 {
 	attach();
 	find_rings();
-	need(drain_ring_open(&r, &d) == 0, "out of memory");
+	need(drain_ring_init(&r, &d) == 0, "out of memory");
 }
 
 static void start(void)
@@ -250,7 +250,8 @@ static void put_and_take_out(void)
 static void see_block_taken_out(void)
 {
 	/* Not drain_ring_start(): its fences would add orders. */
-	need(pyprof_observe(&r.ring->first_block) != r.first, "the first block is still the same");
+	need(pyprof_observe(&r.ring->first_block) != r.first_block,
+	     "the first block is still the same");
 	need_word();
 }
 
@@ -514,7 +515,7 @@ static void put_and_fold(void)
 static void see_table(void)
 {
 	start();
-	need(r.before == 1, "nothing has been folded");
+	need(r.folded_at_start == 1, "nothing has been folded");
 	load_state();
 	load_entries();
 }
@@ -589,7 +590,8 @@ END_TEST
 static void take_second_block(void)
 {
 	start();
-	need(r.before == 1 && drain_next(&r, &batch) == DRAIN_BATCH, "there is no second block");
+	need(r.folded_at_start == 1 && drain_next(&r, &batch) == DRAIN_BATCH,
+	     "there is no second block");
 }
 
 /* The reader skips the first block as folded while the target reuses it. */
@@ -668,7 +670,7 @@ END_TEST
 static void attach_and_load_state(void)
 {
 	attach_and_start();
-	need(r.before == 1, "nothing has been folded");
+	need(r.folded_at_start == 1, "nothing has been folded");
 	load_state();
 }
 

@@ -45,13 +45,13 @@ static void read_back(struct recording *r, const struct calib *calib, struct pro
 	struct drain d;
 
 	ck_assert_int_eq(attach_open(&a, recording_save(r)), 0);
-	ck_assert_int_eq(drain_open(&d, &a), 0);
+	ck_assert_int_eq(drain_init(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
 	ck_assert_int_eq(rebuild(p, &d, &names, 1e-9, calib, &everything, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken + summary.n_calls_broken, 0);
 	ck_assert_uint_eq(d.n_bad + names.n_bad, 0);
 	names_fini(&names);
-	drain_close(&d);
+	drain_fini(&d);
 	attach_close(&a);
 	unlink(r->path);
 }

@@ -52,8 +52,8 @@ static void begin(void)
 	close(fd);
 	ck_assert_int_eq(attach_open(&a, r.path), 0);
 	ck_assert_msg(a.live, "copied %d state %d", a.copied, a.owner.state);
-	ck_assert_int_eq(drain_open(&d, &a), 0);
-	ck_assert_int_eq(drain_ring_open(&reader, &d), 0);
+	ck_assert_int_eq(drain_init(&d, &a), 0);
+	ck_assert_int_eq(drain_ring_init(&reader, &d), 0);
 }
 
 static void put_blocks(struct recording_ring *to, int n)
@@ -87,8 +87,8 @@ static void setup(void)
 
 static void teardown(void)
 {
-	drain_ring_close(&reader);
-	drain_close(&d);
+	drain_ring_fini(&reader);
+	drain_fini(&d);
 	attach_close(&a);
 	recording_fini(&r);
 }
@@ -100,7 +100,7 @@ static void start(void)
 
 static void again(void)
 {
-	ck_assert_int_eq(drain_ring_again(&reader, &table), 0);
+	ck_assert_int_eq(drain_ring_restart(&reader, &table), 0);
 }
 
 static void read_to(uint64_t from, uint64_t to)
@@ -137,7 +137,7 @@ START_TEST(blocks_folded_during_a_read_are_reported_as_overtaken)
 	save_again();
 	ck_assert_int_eq(drain_next(&reader, &batch), DRAIN_OVERTAKEN);
 	again();
-	ck_assert_uint_eq(reader.before, 20);
+	ck_assert_uint_eq(reader.folded_at_start, 20);
 	read_to(21, N_BLOCKS);
 	check_end();
 }
@@ -171,7 +171,7 @@ START_TEST(a_ring_that_was_folded_completely_continues_after_it)
 	save_again();
 	ck_assert_int_eq(drain_next(&reader, &batch), DRAIN_OVERTAKEN);
 	again();
-	ck_assert_uint_eq(reader.before, N_BLOCKS + 2);
+	ck_assert_uint_eq(reader.folded_at_start, N_BLOCKS + 2);
 	ck_assert(drain_ring_skip(&reader, N_BLOCKS + 2));
 	read_to(N_BLOCKS + 3, N_BLOCKS + 3);
 	check_end();
@@ -202,14 +202,14 @@ END_TEST
 static void end_process(void)
 {
 	r.header->process_start++; /* the PID now belongs to another process */
-	drain_ring_close(&reader);
-	drain_close(&d);
+	drain_ring_fini(&reader);
+	drain_fini(&d);
 	attach_close(&a);
 	save_again();
 	ck_assert_int_eq(attach_open(&a, r.path), 0);
 	ck_assert(!a.live);
-	ck_assert_int_eq(drain_open(&d, &a), 0);
-	ck_assert_int_eq(drain_ring_open(&reader, &d), 0);
+	ck_assert_int_eq(drain_init(&d, &a), 0);
+	ck_assert_int_eq(drain_ring_init(&reader, &d), 0);
 }
 
 static uint64_t read_all(size_t i)

@@ -53,7 +53,7 @@ static void read_back(void)
 	struct drain d;
 
 	ck_assert_int_eq(attach_open(&a, recording_save(&r)), 0);
-	ck_assert_int_eq(drain_open(&d, &a), 0);
+	ck_assert_int_eq(drain_init(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
 	ck_assert_int_eq(rebuild(&p, &d, &names, 1e-9, NULL, &request, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken, 0);
@@ -61,7 +61,7 @@ static void read_back(void)
 	n_lost = d.n_lost[PYPROF_LOST_BUDGET];
 	n_bad = d.n_bad + names.n_bad;
 	names_fini(&names);
-	drain_close(&d);
+	drain_fini(&d);
 	attach_close(&a);
 }
 

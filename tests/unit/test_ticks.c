@@ -58,9 +58,9 @@ static double read_back(void)
 	double seconds;
 
 	ck_assert_int_eq(attach_open(&a, recording_save(&r)), 0);
-	ck_assert_int_eq(drain_open(&d, &a), 0);
+	ck_assert_int_eq(drain_init(&d, &a), 0);
 	seconds = ticks_seconds(&d);
-	drain_close(&d);
+	drain_fini(&d);
 	attach_close(&a);
 	unlink(r.path);
 	return seconds;
