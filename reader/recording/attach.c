@@ -20,15 +20,15 @@
 
 /* --- a file that shrinks ---------------------------------------------------------------------- */
 
-/* The mappings that a bus error is forgiven in; entries are only added and cleared. */
+/* Mappings in which a bus error gives zeroes. Entries are only added and cleared. */
 static struct {
 	uintptr_t from, to;
 	int prot;
 } guarded[64];
 
 /*
- * Zeroes from the place of the fault to the mapping's end: page by page, a long file would take
- * more mappings than a process may have.
+ * Maps zeroes from the page of the fault to the end of the mapping. One page at a time would take
+ * more mappings than a process may have if the file is long.
  */
 static bool give_zeroes(uintptr_t at)
 {
@@ -44,8 +44,8 @@ static bool give_zeroes(uintptr_t at)
 }
 
 /*
- * One that somebody sent (si_code <= 0), or of another place, is for good: the default is to die of
- * it.
+ * A signal that a process sent (si_code <= 0) or a fault outside the guarded mappings gets the
+ * default action, which ends this process.
  */
 static void on_bus_error(int number, siginfo_t *info, void *context)
 {
@@ -93,7 +93,7 @@ uint64_t attach_bytes(const struct attach *a)
 	return now < a->map_bytes ? now : a->map_bytes;
 }
 
-/* Without a hole where the file system knows of none. */
+/* Sums up the data extents. Counts all bytes if the file system does not report holes. */
 static uint64_t data_bytes(int fd, uint64_t bytes)
 {
 	uint64_t sum = 0;
@@ -106,10 +106,10 @@ static uint64_t data_bytes(int fd, uint64_t bytes)
 		sum += (uint64_t)(end - at);
 		at = end;
 	}
-	return errno == ENXIO ? sum : bytes; /* ENXIO: no data behind that */
+	return errno == ENXIO ? sum : bytes; /* ENXIO: no data after `at` */
 }
 
-/* Some file systems count what they have compressed, or nothing: then its extents are added up. */
+/* Some file systems report compressed blocks or none, so the larger of both measures is used. */
 static uint64_t real_bytes(int fd, const struct stat *st)
 {
 	uint64_t bytes = (uint64_t)st->st_size, blocks = (uint64_t)st->st_blocks * 512, data;
@@ -152,7 +152,7 @@ static bool is_foreign(const struct stat *st)
 	return st->st_uid != geteuid() && st->st_uid != 0;
 }
 
-/* Whether it may be opened, which is known before: to open a device may do something. */
+/* Checks the file before it is opened, because opening a device may have side effects. */
 static int check_file(struct attach *a)
 {
 	struct stat st;
@@ -184,7 +184,7 @@ static int check_file(struct attach *a)
 	return 0;
 }
 
-/* The file that was checked, or -errno: another one may have taken its place. */
+/* Checks again after opening, because the file may have been replaced. A descriptor or -errno. */
 static int open_file(const char *path)
 {
 	struct stat st;
@@ -228,7 +228,7 @@ static int map_file(struct attach *a)
 	return 0;
 }
 
-/* What the target moves on is there as it was at some instant between. */
+/* Fields that the target changes are copied one by one, each with one load. */
 static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 {
 	pyprof_copy(to, h, offsetof(struct pyprof_header, file_bytes));
@@ -253,8 +253,8 @@ static void copy_header(struct pyprof_header *to, const struct pyprof_header *h)
 }
 
 /*
- * Whether it is the file that the target made: a copy has another number, or lies on another
- * device.
+ * True if this is the file that the target made. A copy has another inode or another device. A
+ * header without an inode is older than minor 1 and counts as the original.
  */
 static bool is_original(const struct attach *a)
 {
@@ -304,7 +304,7 @@ static int check_format(struct attach *a)
 	return 0;
 }
 
-/* Fields of other formats are believed as far as all have them. */
+/* Uses only the fields that all formats share if this is another format. */
 static void find_owner(struct attach *a)
 {
 	struct pyprof_header h = a->header;
@@ -319,7 +319,7 @@ static void find_owner(struct attach *a)
 	a->live = !a->copied && (a->owner.state == OWNER_RUNS || a->owner.state == OWNER_UNKNOWN);
 }
 
-/* It was longer when its header was read than when it was opened: a live target makes it so. */
+/* True if a live target extended the file between the opening and the reading of the header. */
 static bool has_grown(struct attach *a)
 {
 	struct stat st;
@@ -358,7 +358,7 @@ static int check_header(struct attach *a)
 				 "read %s: found a header with impossible values, expected "
 				 "one that the shim has written",
 				 a->path);
-	a->bytes = h->file_bytes; /* the file is longer: the target takes pages as it needs them */
+	a->bytes = h->file_bytes; /* the file is longer: the target reserves it in advance */
 	h->boot_id[sizeof(h->boot_id) - 1] = '\0';
 	h->python[sizeof(h->python) - 1] = '\0';
 	h->shim[sizeof(h->shim) - 1] = '\0';

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Opens a recording and checks it once: what follows works on a trusted view. The target may
- * still be running and writing; nothing of it is changed here. A copy of a running target's file
- * is no live recording: nobody writes it.
+ * Opens a recording, maps it and checks its header. Owns the mapping, the descriptor and a private
+ * copy of the header. The functions that read a recording call it first, from one thread;
+ * attach_bytes, attach_real_bytes and attach_at may then be called from several. It never changes
+ * the file, which the target may still be writing. A copy of a running target's file is not live,
+ * because no process writes the copy.
  *
- * Nothing in the file is believed: the header is a private, checked copy, and whatever an offset
- * leads to is reached through attach_at, which knows the limits. A file that shrinks while it is
- * being read gives zeroes.
+ * It trusts nothing in the file. The header is a checked copy, and attach_at checks each offset
+ * against the limits. A file that shrinks while it is read gives zeroes.
  */
 #ifndef READER_ATTACH_H
 #define READER_ATTACH_H
@@ -22,44 +23,48 @@
 struct attach {
 	const uint8_t *base;
 	int fd;
-	uint64_t bytes;	     /* in use, when it was opened */
-	uint64_t real_bytes; /* of these, what is no hole */
-	uint64_t map_bytes;  /* more than `bytes`: a live target makes the file longer */
-	struct pyprof_header
-		header; /* after a failure too, as far as it was read: magic is not 0 then */
+	uint64_t bytes;	     /* in use when the file was opened */
+	uint64_t real_bytes; /* size of the data at that time, without holes */
+	uint64_t map_bytes;  /* more than `bytes`, because a live target extends the file */
+	/* Also set if attach_open failed after reading it; header.magic is 0 if it was not read. */
+	struct pyprof_header header;
 	char *path;
-	bool live; /* it may still be written to: its process has not ended at attach_open ... */
-	struct owner owner; /* ... as far as that can be seen from here */
-	bool copied;	    /* it is not the file that the target made */
-	struct error error; /* after a failure */
+	bool live; /* may still be written: its process was not seen to end before attach_open */
+	struct owner owner;
+	bool copied;	    /* not the file that the target made */
+	struct error error; /* set after a failure */
 };
 
 /*
- * Lets attach_open open a file of another user, who could have put anything there, and follow his
- * symbolic links; else it refuses both. Root's files are nobody's trap. For the whole process,
- * before the first of them.
+ * Lets attach_open open files of other users and follow their symbolic links. Without it, both are
+ * refused, because another user could have put anything there. Root's files are always allowed.
+ * Applies to the whole process; call it before the first attach_open.
  */
 void attach_allow_foreign(void);
 
-/* 0 or -errno with `error` set. */
+/* Returns 0, or -errno with a->error set; then there is nothing to close. */
 int attach_open(struct attach *a, const char *path);
 void attach_close(struct attach *a);
 
-/* How long the file is by now, as far as it is mapped. */
+/* Returns the bytes in use now, at most as many as are mapped. */
 uint64_t attach_bytes(const struct attach *a);
 
 /*
- * How much of the file holds data, holes left out: what work and memory are bounded by. Of a live
- * recording, by now.
+ * Returns the bytes of data in the file, holes left out; for a live recording, those of now. Work
+ * and memory are bounded by this.
  */
 uint64_t attach_real_bytes(const struct attach *a);
 
-/* The bytes at an offset, aligned to 8, or NULL where the file has none. */
+/*
+ * Returns the address of `bytes` bytes at `offset`. NULL if the offset is not a multiple of 8, or
+ * if the range is not within attach_bytes.
+ */
 const void *attach_at(const struct attach *a, uint64_t offset, uint64_t bytes);
 
 /*
- * Lets a bus error in this mapping, where the file has become shorter, give zeroes; `prot` is the
- * mapping's. Undone before it is unmapped.
+ * Lets reads of this mapping give zeroes instead of a bus error after the file was truncated.
+ * `prot` is the protection of the mapping. Call attach_unguard before unmapping. At most 64
+ * mappings are guarded at a time; further ones are not.
  */
 void attach_guard(const void *base, uint64_t bytes, int prot);
 void attach_unguard(const void *base);

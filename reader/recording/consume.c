@@ -27,7 +27,7 @@ int consume_open(struct consume *c, const struct attach *a)
 	c->max_between = a->header.max_between;
 	c->max_gap = a->header.max_gap;
 	c->self = PYPROF_CONSUMER(getpid(), owner_process_start((uint32_t)getpid()));
-	/* The file grows; what lies beyond its end is not touched before it is there. */
+	/* The file grows. Bytes beyond its end are not accessed before they exist. */
 	c->map_bytes = a->bytes + EXTRA_BYTES;
 	if (!err) {
 		void *at = mmap(NULL, c->map_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -58,7 +58,7 @@ void consume_close(struct consume *c)
 	memset(c, 0, sizeof(*c));
 }
 
-/* How long the file is: as it says, if it is. */
+/* Returns header.file_bytes, but not more than the file really has. */
 static uint64_t bytes_now(struct consume *c)
 {
 	const struct pyprof_header *h = (const void *)c->base;
@@ -78,7 +78,7 @@ static uint64_t room_at(struct consume *c, uint64_t offset)
 	return offset < bytes ? bytes - offset : 0;
 }
 
-/* The bytes at an offset, or NULL where the file has none (yet). */
+/* Returns the address of an aligned offset, or NULL if the file does not reach that far (yet). */
 static void *at(struct consume *c, uint64_t offset, uint64_t bytes)
 {
 	return offset % 8 == 0 && bytes <= room_at(c, offset) ? c->base + offset : NULL;
@@ -86,18 +86,18 @@ static void *at(struct consume *c, uint64_t offset, uint64_t bytes)
 
 /* --- one ring --------------------------------------------------------------------------------- */
 
-/* A table in a file that belongs to another process cannot be made larger from here. */
+/* Only the target can enlarge a table in the recording. */
 static bool cannot_grow(struct pyprof_fold *f)
 {
 	(void)f;
 	return false;
 }
 
-/* The first block that is not folded, and its number, if it is full; else NULL. */
+/* Returns the first block that is not folded, and its number, or NULL if it is not full. */
 static const struct pyprof_block *full_block(struct consume *c, const struct pyprof_ring *ring,
 					     uint64_t *sequence)
 {
-	uint64_t folded = pyprof_get(&ring->folded); /* who has the claim knows for certain */
+	uint64_t folded = pyprof_get(&ring->folded); /* exact only while the claim is held */
 	uint64_t offset = pyprof_observe(&ring->first_block); /* C3 */
 
 	for (uint64_t left = bytes_now(c) / c->block_bytes; offset && left; left--) {
@@ -110,18 +110,19 @@ static const struct pyprof_block *full_block(struct consume *c, const struct pyp
 		if (*sequence == folded + 1)
 			return offset ? b : NULL;
 		if (*sequence > folded + 1)
-			return NULL; /* it has moved on under our eyes */
+			return NULL; /* the ring has changed meanwhile */
 	}
 	return NULL;
 }
 
-static bool stands_here(const struct consume *c, const struct pyprof_table *t, uint64_t table)
+/* True if `t` already works on this table, at the block that was folded last. */
+static bool is_taken_over(const struct consume *c, const struct pyprof_table *t, uint64_t table)
 {
 	return t->table && (uint8_t *)t->table == c->base + table &&
 	       t->folded == pyprof_get(&t->ring->folded);
 }
 
-/* With the claim held. False: the target has to do something first. */
+/* Precondition: the claim is held. False: the target must make or enlarge the table first. */
 static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct pyprof_block *b,
 			 uint64_t sequence)
 {
@@ -132,10 +133,10 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 	if (!offset || !table)
 		return false;
 	bytes = room_at(c, offset);
-	if (!stands_here(c, t, offset) && !pyprof_table_take_over(t, table, bytes))
+	if (!is_taken_over(c, t, offset) && !pyprof_table_take_over(t, table, bytes))
 		return false;
 	if (sequence != t->folded + 1)
-		return true; /* somebody else was faster */
+		return true; /* another process has folded it */
 	t->view.grow = cannot_grow;
 	t->view.weight = c->cost_weight;
 	t->view.max_between = c->max_between;
@@ -160,8 +161,8 @@ static bool fold_one(struct consume *c, struct pyprof_table *t)
 	    !pyprof_claim(&t->ring->consumer, 0, c->self))
 		return false;
 	/*
-	 * It may have been folded, and its memory have become another block, before we had the
-	 * claim.
+	 * Before the claim was taken, the block may have been folded, and its memory may serve as
+	 * another block.
 	 */
 	b = full_block(c, t->ring, &sequence);
 	done = b && fold_claimed(c, t, b, sequence);
@@ -222,7 +223,7 @@ void consume_note_end(struct consume *c)
 	else if (h->clock == PYPROF_CLOCK_WALL)
 		now = pyprof_clock_ns(CLOCK_MONOTONIC);
 	else
-		return; /* its own clocks ended with it */
+		return; /* the target's own clocks ended with it */
 	__atomic_compare_exchange_n(&h->end_ticks, &none, now, false, __ATOMIC_RELAXED,
 				    __ATOMIC_RELAXED);
 }

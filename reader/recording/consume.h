@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Folds the full blocks of a live target's rings into its fold tables, in the target's stead, so
- * that the target finds room without doing it itself. Holds a ring's claim for one block at a time,
- * and dies or stops without harm: the target takes a dead reader's claim back, and undoes what it
- * left.
+ * Folds full blocks of a live target's rings into its fold tables instead of the target, so that
+ * the target need not fold them itself. Owns a writable mapping of the recording and private
+ * indices over its fold tables. Only --wait calls it, from one thread. It must not write a ring or
+ * its table without the claim of that ring.
  *
- * The tables are worked on in place, and so may be written by whoever can write the file. A table
- * is checked when it is taken over; what leads from one entry to another is checked each time that
- * it is followed (pyprof_fold_callee): scribbling changes numbers, and nothing else.
+ * It holds the claim of a ring for one block at a time. If this process dies meanwhile, the target
+ * takes the claim over and undoes the fold. If it is only stopped, the target waits for a limited
+ * time and may then lose events (PYPROF_LOST_READER).
+ *
+ * The tables are changed in place, so every process that can write the file can change them too.
+ * A table is checked when it is taken over, and each reference between entries when it is followed
+ * (pyprof_fold_callee). So foreign writes can falsify numbers, but cannot lead out of the table.
  */
 #ifndef READER_CONSUME_H
 #define READER_CONSUME_H
@@ -19,9 +23,9 @@
 #include "pyprof/table.h"
 
 struct consume {
-	uint8_t *base; /* mapped for writing; longer than the file is yet */
+	uint8_t *base; /* mapped for writing, beyond the present end of the file */
 	uint64_t map_bytes;
-	uint64_t bytes; /* of the file, when it was last looked at */
+	uint64_t bytes; /* length of the file at the last fstat */
 	int fd;
 	uint32_t block_bytes;
 	int32_t cost_weight[PYPROF_COSTS];
@@ -31,14 +35,17 @@ struct consume {
 	size_t n_rings;
 };
 
-/* 0 or -errno: the file cannot be written. */
+/* Opens a->path for writing. 0 or -errno; consume_close may be called after both. */
 int consume_open(struct consume *c, const struct attach *a);
 void consume_close(struct consume *c);
 
-/* Folds what is there. How many blocks that were. */
+/* Folds all full blocks that can be folded now. Returns their number. */
 size_t consume_round(struct consume *c);
 
-/* The process has just ended: header.end_ticks. */
+/*
+ * Stores the present time in header.end_ticks, unless it is set. Call it when the target has just
+ * ended. Does nothing if the clock is a CPU clock or counts events: it ended with the target.
+ */
 void consume_note_end(struct consume *c);
 
 #endif

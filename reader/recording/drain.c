@@ -13,7 +13,7 @@
 #define MAX_WALKS 1000
 #define MAX_RACES 2
 #define NAP_NS 1000000
-#define MAX_STILL 20 /* naps without a block being folded */
+#define MAX_STILL 20 /* naps in which the target folds no block */
 #define FIRST_SAVED 8
 #define MOST_SAVED_BYTES (64u << 20)
 
@@ -65,7 +65,7 @@ static int read_rings(struct drain *d)
 	return 0;
 }
 
-/* Each block begins with a header that is no hole. */
+/* Each block has a header that is not a hole, so the data in the file limits their number. */
 static uint64_t most_blocks(const struct attach *a)
 {
 	uint64_t unit = a->header.block_bytes;
@@ -84,14 +84,14 @@ void drain_rewind(struct drain *d)
 	d->most_blocks = most_blocks(d->attach);
 }
 
-/* Whether the file can hold one block more than all rings have had. Several threads ask. */
+/* Counts a block. False if the rings have more than the file can hold. Called by all threads. */
 static bool count_block(struct drain *d)
 {
 	uint64_t n = __atomic_add_fetch(&d->n_blocks, 1, __ATOMIC_RELAXED);
 	uint64_t most = __atomic_load_n(&d->most_blocks, __ATOMIC_RELAXED);
 
-	if (n > most &&
-	    d->attach->live) { /* it may have grown, and a block is seen again as another */
+	/* A live file may have grown, and a block may be seen a second time with another number. */
+	if (n > most && d->attach->live) {
 		most = 2 * most_blocks(d->attach) + MAX_WALKS;
 		__atomic_store_n(&d->most_blocks, most, __ATOMIC_RELAXED);
 	}
@@ -159,7 +159,7 @@ void drain_count_losses(struct drain *d, const struct drain_ring *r)
 
 /* --- the chain -------------------------------------------------------------------------------- */
 
-/* The block at an offset, or NULL. What is behind its kind is looked at word by word, each once. */
+/* Returns the block at an offset, or NULL. The other fields are read with one load each. */
 static const struct pyprof_block *block_at(const struct drain_ring *r, uint64_t offset)
 {
 	const struct pyprof_block *b = attach_at(r->attach, offset, r->attach->header.block_bytes);
@@ -178,10 +178,10 @@ static void go_to_first(struct drain_ring *r)
 }
 
 /*
- * What made no sense counts only if nothing has moved meanwhile. A file that nobody writes cannot
- * be so unless it was copied while somebody did, or damaged.
+ * Counts an invalid block, unless the target has changed the ring meanwhile. In a file that no
+ * process writes, it means that the file is damaged, or that it was copied while it was written.
  */
-static enum drain_result odd(struct drain_ring *r, enum drain_result result)
+static enum drain_result bad_unless_overtaken(struct drain_ring *r, enum drain_result result)
 {
 	if (!drain_is_current(r))
 		return DRAIN_OVERTAKEN;
@@ -189,8 +189,8 @@ static enum drain_result odd(struct drain_ring *r, enum drain_result result)
 	return result;
 }
 
-/* A chain that goes round ends, and so does one that other rings have had. */
-static bool may_go_on(struct drain_ring *r)
+/* False if the list must end here: it is a circle, or its blocks are those of other rings. */
+static bool count_visit(struct drain_ring *r)
 {
 	if (++r->n_visited <= r->n_counted)
 		return true;
@@ -199,8 +199,8 @@ static bool may_go_on(struct drain_ring *r)
 }
 
 /*
- * Goes on to the first block that is not folded. A folded one that has not been taken out of the
- * ring yet may be at any instant, and serve anew.
+ * Finds the next block that is not folded. Folded blocks that are still in the ring may be taken
+ * out and used again at any time, so the walk past them is checked.
  */
 static enum drain_result next_block(struct drain_ring *r, const struct pyprof_block **block)
 {
@@ -211,25 +211,26 @@ static enum drain_result next_block(struct drain_ring *r, const struct pyprof_bl
 		const struct pyprof_block *b = block_at(r, r->next);
 		uint64_t sequence;
 
-		if (!b || !may_go_on(r)) {
+		if (!b || !count_visit(r)) {
 			r->next = 0;
-			return odd(r, DRAIN_END);
+			return bad_unless_overtaken(r, DRAIN_END);
 		}
 		sequence = pyprof_get(&b->sequence);
-		/* First the link: a block that has a successor is full. */
+		/* The link is read before the records: a block that has a successor is full. */
 		r->next = pyprof_observe(&b->next); /* C2 */
 		if (sequence > r->folded) {
 			*block = b;
 			r->sequence = sequence;
-			return sequence == expected ? DRAIN_BATCH : odd(r, DRAIN_BATCH);
+			return sequence == expected ? DRAIN_BATCH
+						    : bad_unless_overtaken(r, DRAIN_BATCH);
 		}
 	}
 	return !skipped || drain_is_current(r) ? DRAIN_END : DRAIN_OVERTAKEN;
 }
 
 /*
- * The last block that there is now: what comes later is left to later readers. The target goes on
- * meanwhile, but no further than the file had room for is what is wanted.
+ * Finds the last block at present. Later blocks are left to later readers. If the target is always
+ * faster, the limit is the number of blocks that the file had room for.
  */
 static void find_last(struct drain_ring *r)
 {
@@ -253,7 +254,7 @@ static size_t records_of_block(const struct drain_ring *r)
 	return (r->attach->header.block_bytes - sizeof(struct pyprof_block)) / sizeof(uint64_t);
 }
 
-/* Copies what there is of a block, which is not folded as yet. False: the target was faster. */
+/* Copies the records of a block that is not folded. False: the target has folded it meanwhile. */
 static bool copy_block(const struct drain_ring *r, const struct pyprof_block *b, uint64_t *copy,
 		       struct drain_batch *batch)
 {
@@ -269,11 +270,11 @@ static bool copy_block(const struct drain_ring *r, const struct pyprof_block *b,
 				       .mono_ns = pyprof_get(&b->mono_ns),
 				       .thread = b->thread,
 				       .full = n == cap && r->next };
-	/* Had it been folded, its memory might serve another block by now. */
+	/* If it has been folded, its memory may already serve another block. */
 	return drain_folded_by_now(r->ring) < r->sequence;
 }
 
-/* A block that was begun after the header was copied, or one with a successor that is not full. */
+/* True if a block was begun after the header was copied, or has a successor but is not full. */
 static bool is_torn(const struct drain_ring *r, const struct pyprof_block *b,
 		    const struct drain_batch *batch)
 {
@@ -284,8 +285,8 @@ static bool is_torn(const struct drain_ring *r, const struct pyprof_block *b,
 
 /* --- copies ----------------------------------------------------------------------------------- */
 
-/* Room for a copy more. */
-static int reach(struct drain_ring *r, size_t n)
+/* Makes room for copy number `n`. 0 or -ENOMEM. */
+static int reserve_saved(struct drain_ring *r, size_t n)
 {
 	size_t more = r->cap_saved ? r->cap_saved * 2 : FIRST_SAVED;
 	size_t n_records = records_of_block(r);
@@ -307,7 +308,8 @@ static int reach(struct drain_ring *r, size_t n)
 }
 
 /*
- * Copies blocks from the first one on. DRAIN_END: as many as wanted, or all there are. Or -ENOMEM.
+ * Copies up to most_saved blocks, from the first one. DRAIN_END: these, or all blocks of the ring,
+ * are copied. DRAIN_OVERTAKEN: the target was faster. Or -ENOMEM.
  */
 static int save_blocks(struct drain_ring *r)
 {
@@ -317,7 +319,7 @@ static int save_blocks(struct drain_ring *r)
 	r->n_saved = 0;
 	r->next_saved = 0;
 	while (r->n_saved < r->most_saved && (result = next_block(r, &b)) == DRAIN_BATCH) {
-		int err = reach(r, r->n_saved);
+		int err = reserve_saved(r, r->n_saved);
 
 		if (err)
 			return err;
@@ -330,11 +332,10 @@ static int save_blocks(struct drain_ring *r)
 }
 
 /*
- * Copies the first blocks, once more where the target was faster: there are fewer left then. Blocks
- * behind the last one that is wanted too: a table that is read while it changes is made whole by
- * them.
+ * Copies the first blocks. If the target was faster, tries again, because fewer are left then.
+ * Includes blocks after `until`: a table that was read while it changed is completed with them.
  */
-static int save(struct drain_ring *r)
+static int save_first_blocks(struct drain_ring *r)
 {
 	uint64_t until = r->until;
 	int result = DRAIN_OVERTAKEN;
@@ -375,18 +376,18 @@ bool drain_ring_skip(struct drain_ring *r, uint64_t folded)
 
 /* --- rings ------------------------------------------------------------------------------------ */
 
-/* Needs go_to_first. */
+/* Returns the offset of the fold table, or 0. Precondition: go_to_first has been called. */
 static uint64_t table_of(const struct drain_ring *r)
 {
 	return r->folded_at_start ? pyprof_observe(&r->ring->fold) : 0; /* C10 */
 }
 
-static int start(struct drain_ring *r, uint64_t *table)
+static int start_ring(struct drain_ring *r, uint64_t *table)
 {
 	int err = 0;
 
 	if (r->most_saved)
-		err = save(r);
+		err = save_first_blocks(r);
 	else
 		go_to_first(r);
 	*table = table_of(r);
@@ -413,13 +414,13 @@ int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table)
 	choose_ring(r, i);
 	if (r->attach->live) {
 		find_last(r);
-		r->n_bad = 0; /* it is met again, if it is still there */
+		r->n_bad = 0; /* an invalid block that is still there is counted again */
 		r->most_saved = r->folded_at_start ? FIRST_SAVED : 0;
 	}
-	return start(r, table);
+	return start_ring(r, table);
 }
 
-/* The walk to the last block, or DRAIN_OVERTAKEN. */
+/* Walks to the last block and copies it. DRAIN_OVERTAKEN: the target was faster. */
 static enum drain_result copy_last(struct drain_ring *r, struct drain_batch *batch)
 {
 	const struct pyprof_block *b, *last = NULL;
@@ -446,8 +447,8 @@ enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *tabl
 }
 
 /*
- * A target that has been faster several times will have folded all that is wanted before long: then
- * its table alone has it. Ends where it folds no more.
+ * Waits until the target has folded all blocks up to `until`. A target that was faster several
+ * times will do so soon, and the table alone is enough then. Returns early if it stops folding.
  */
 static void wait_for_target(const struct drain_ring *r)
 {
@@ -473,7 +474,7 @@ int drain_ring_restart(struct drain_ring *r, uint64_t *table)
 	r->most_saved = r->most_saved ? r->most_saved * 4 : FIRST_SAVED;
 	if (r->most_saved > most)
 		r->most_saved = most ? most : 1;
-	return start(r, table);
+	return start_ring(r, table);
 }
 
 bool drain_count_table(struct drain_ring *r, uint64_t bytes)

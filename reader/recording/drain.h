@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Rings -> batches of records, in the order in which a thread wrote them, with loss by cause. Reads
- * a live recording too, and changes nothing in it.
+ * Rings to batches of records, in the order in which a thread wrote them, with losses by cause.
+ * Owns the list of rings and private copies of blocks. replay, snapshot and ticks call it. Several
+ * threads may read rings at the same time, each with a struct drain_ring of its own. It must not
+ * change the recording, which may be live.
  *
- * A live ring is read up to the block that was its last when drain_ring_start came by. While the
- * target folds, blocks that have not been read yet may be folded and serve anew: drain_next then
- * says DRAIN_OVERTAKEN, and drain_ring_restart goes on behind a newer fold table. It copies the
- * blocks behind that first, each time more of them, so that reading ends even where the target
- * folds faster than the reader does. At the latest it ends when the target has folded the block
- * that was the last.
+ * A live ring is read up to the block that was its last at drain_ring_start. Meanwhile the target
+ * may fold blocks that have not been read, and use their memory again. drain_next then returns
+ * DRAIN_OVERTAKEN, and drain_ring_restart continues after a newer fold table. It first copies the
+ * blocks that follow the table, more of them each time, so that reading ends even if the target
+ * folds faster than the reader reads. It ends at the latest when the target has folded that last
+ * block.
  */
 #ifndef READER_DRAIN_H
 #define READER_DRAIN_H
@@ -19,17 +21,17 @@
 
 #include "attach.h"
 
-/* The rings of a recording, and what has been lost in those that were read. */
+/* The rings of a recording, and the losses of those that were read. */
 struct drain {
 	const struct attach *attach;
-	uint64_t *offset; /* of each ring's descriptor */
+	uint64_t *offset; /* offset of each ring's descriptor */
 	size_t n_rings;
-	uint64_t n_lost[PYPROF_LOST_CAUSES];
-	uint64_t n_bad; /* blocks and rings that made no sense: what lies behind is lost */
+	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events */
+	uint64_t n_bad; /* invalid blocks and rings, missing block numbers: records are lost there */
 	bool torn;	/* parts of the file are of different times */
-	/* A block belongs to one ring, so all chains together have no more than the file holds. */
+	/* A block belongs to one ring, so all lists together have no more than the file holds. */
 	uint64_t n_blocks, most_blocks;
-	uint64_t table_bytes; /* of what all fold tables hold: the same */
+	uint64_t table_bytes; /* total of the entries in all fold tables; bounded likewise */
 };
 
 struct drain_batch {
@@ -38,95 +40,99 @@ struct drain_batch {
 	uint64_t sequence;
 	uint64_t base_ticks;
 	uint64_t skipped_ticks;
-	uint64_t mono_ns; /* CLOCK_MONOTONIC at their sum, or 0 */
-	uint32_t thread;  /* that the first record belongs to */
-	bool full;	  /* another block follows */
+	uint64_t mono_ns; /* CLOCK_MONOTONIC at base_ticks + skipped_ticks, or 0 */
+	uint32_t thread;  /* of the first record */
+	bool full;	  /* it is full, and another block follows */
 };
 
-/* One ring after the other, as one thread reads them. */
+/* Reads one ring after the other. Belongs to one thread. */
 struct drain_ring {
 	struct drain *drain;
 	const struct attach *attach;
 	const struct pyprof_ring *ring;
-	uint64_t *copy;		  /* of one block's records */
-	uint64_t folded;	  /* blocks up to this one are in the table */
-	uint64_t first_block;	  /* where the chain began ... */
-	uint64_t folded_at_start; /* ... and what was folded then */
-	uint64_t sequence;	  /* of the block read last; the next one has the next number */
-	uint64_t next;
-	uint64_t until; /* the last block to be read, if it is there */
-	uint64_t n_visited,
-		n_counted; /* blocks of the chain; and how many drain.n_blocks has of them */
-	uint32_t n_walks, n_again;
-	uint64_t table_bytes; /* how many drain.table_bytes has of this ring */
+	uint64_t *copy;		   /* records of one block */
+	uint64_t folded;	   /* number of the last block in the table that was taken */
+	uint64_t first_block;	   /* ring.first_block when the walk of the list began ... */
+	uint64_t folded_at_start;  /* ... and ring.folded at that time */
+	uint64_t sequence;	   /* number of the block read last */
+	uint64_t next;		   /* offset of the next block; 0: the list ends */
+	uint64_t until;		   /* number of the last block to read, if it exists */
+	uint64_t n_visited;	   /* blocks of this walk ... */
+	uint64_t n_counted;	   /* ... and those of the ring that drain.n_blocks contains */
+	uint32_t n_walks, n_again; /* walks to find the last block; restarts */
+	uint64_t table_bytes;	   /* part of drain.table_bytes that belongs to this ring */
 	uint64_t n_bad;
 	bool torn;
-	/* Of a live ring: copies of the first blocks behind the table. */
+	/* Copies of the first blocks after the table. Only for a live ring. */
 	struct drain_batch *saved;
 	uint64_t *records;
 	size_t n_saved, next_saved, cap_saved;
-	size_t most_saved; /* how many the next start copies */
+	size_t most_saved; /* blocks that the next start copies */
 };
 
-/* Finds the rings. 0 or -ENOMEM. */
+/* Finds the rings. 0 or -ENOMEM. `a` must outlive `d`. */
 int drain_init(struct drain *d, const struct attach *a);
 void drain_fini(struct drain *d);
 
-/* Before the rings are read once more. */
+/* Resets the counts that bound the work. Call it before reading the rings another time. */
 void drain_rewind(struct drain *d);
 
-/* 0 or -ENOMEM. What was opened is to be closed. */
+/* 0 or -ENOMEM. drain_ring_fini may be called after both. */
 int drain_ring_init(struct drain_ring *r, struct drain *d);
 void drain_ring_fini(struct drain_ring *r);
 
 /*
- * Goes to the first block of a ring, 0 <= i < d->n_rings, that is not in its fold table; `table` is
- * the table's offset, 0 where there is none. r->folded is the number of the last block in it. 0 or
- * -ENOMEM.
+ * Goes to the first block of ring `i` that is not in its fold table; 0 <= i < d->n_rings. *table is
+ * the offset of the table, or 0 if nothing is folded. r->folded is the number of the last block in
+ * it. 0 or -ENOMEM.
  */
 int drain_ring_start(struct drain_ring *r, size_t i, uint64_t *table);
 
-/* Once more, after DRAIN_OVERTAKEN. */
+/* Does the same another time, after DRAIN_OVERTAKEN. May sleep while the target folds. */
 int drain_ring_restart(struct drain_ring *r, uint64_t *table);
 
 /*
- * The table has turned out to be of block `folded`. False: what lies behind that has been
- * overtaken.
+ * Skips the blocks up to number `folded`, because the table contains them. False: the blocks that
+ * follow have been overtaken.
  */
 bool drain_ring_skip(struct drain_ring *r, uint64_t folded);
 
 /*
- * The last block, behind those in the table, that is known to be full and was copied; or r->folded.
+ * Returns the number of the last full block that was copied and follows the table, or r->folded if
+ * there is no such block.
  */
 uint64_t drain_ring_saved(const struct drain_ring *r);
 
 enum drain_result {
 	DRAIN_BATCH,
 	DRAIN_END,
-	DRAIN_OVERTAKEN, /* the target has folded what was to be read */
+	DRAIN_OVERTAKEN, /* the target has folded blocks that were not read yet */
 };
 
-/* Whether so many bytes of tables are this ring's, beside those of others. */
+/*
+ * Counts `bytes` of entries in the fold table of this ring. False if all tables together would
+ * hold more than the file has data, or twice that for a live recording.
+ */
 bool drain_count_table(struct drain_ring *r, uint64_t bytes);
 
-/* The next block of the ring. The batch is good until the next call. */
+/* Reads the next block of the ring. The batch is valid until the next call. */
 enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch);
 
 /*
- * The last block of a ring that is not in its fold table, alone; i and `table` as in
- * drain_ring_start. DRAIN_END: there is none. Where the ring is to be read as well, before
- * drain_ring_start or behind the last drain_next.
+ * Reads only the last block of ring `i` that is not in its fold table. `i` and `table` are as in
+ * drain_ring_start. DRAIN_END: all blocks are folded. If the ring is to be read too, call it before
+ * drain_ring_start or after the last drain_next.
  */
 enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *table,
 				  struct drain_batch *batch);
 
 /*
- * What is folded by now: of what was read before, and belongs to a later block, nothing was
- * changed.
+ * Returns ring.folded, read after all preceding reads. Blocks with a higher number had not been
+ * used again when those reads took place.
  */
 uint64_t drain_folded_by_now(const struct pyprof_ring *ring);
 
-/* Whether nothing has been folded, and no block taken out, since drain_ring_start. */
+/* True if no block was folded or taken out of the ring since the walk of its list began. */
 bool drain_is_current(const struct drain_ring *r);
 
 /* Adds a ring's losses to those of the recording. */

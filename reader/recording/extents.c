@@ -28,7 +28,7 @@ const struct pyprof_extent *extents_next(struct extents *e, uint64_t file_bytes,
 	if (!is_within(offset, sizeof(*x), file_bytes) || x->kind != e->kind)
 		return NULL;
 	bytes = pyprof_get(&x->bytes);
-	/* All together are no longer than the file: so a circle ends. */
+	/* All extents together cannot be longer than the file, so a circle ends. */
 	if (bytes < sizeof(*x) || !is_within(offset, bytes, file_bytes) ||
 	    bytes > file_bytes - e->sum_bytes)
 		return NULL;

@@ -14,25 +14,24 @@
 
 #include "attach.h"
 
-#define NOT_BEGUN_S \
-	60 /* a file without a header that is older than this will not get one any more */
+#define NOT_BEGUN_S 60 /* a file that has no header after this time will not get one */
 #define COMMAND_BYTES 200
 
-/* One pass through the folder and those in it. */
+/* One pass over the folder and the launcher's folders in it. */
 struct pass {
 	FILE *to;
 	bool clean, force;
-	uint64_t n_foreign, n_unreadable, n_unknown; /* not shown; not removed */
+	uint64_t n_foreign, n_unreadable, n_unknown; /* files that were not shown or removed */
 };
 
 /* A file that looks like a recording. */
 struct entry {
 	char *path;
 	struct stat st;
-	struct attach a; /* open, or what it says of why not */
+	struct attach a; /* open, or closed after a failure */
 	struct owner owner;
 	uint32_t pid;
-	char fault[64]; /* "" where it can be read */
+	char fault[64]; /* "" if it can be read */
 };
 
 /* --- folders ---------------------------------------------------------------------------------- */
@@ -42,13 +41,13 @@ static int is_recording_name(const struct dirent *e)
 	return pyprof_is_file_name(e->d_name);
 }
 
-/* The launcher's folders, one for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX ... */
+/* The launcher makes a folder for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX ... */
 static int is_run_name(const struct dirent *e)
 {
 	return !strncmp(e->d_name, "pyshim.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
 }
 
-/* ... and one in it, where root's command may record as other users: run.RANDOM */
+/* ... and in it, if root's command may record as other users, another one: run.RANDOM */
 static int is_inner_name(const struct dirent *e)
 {
 	return !strncmp(e->d_name, "run.", 4);
@@ -62,8 +61,8 @@ static bool is_folder(const char *path)
 }
 
 /*
- * Calls `use` for each folder of that name in `dir`, until it gives something other than `go_on`,
- * which is then the result. What is no folder is passed over.
+ * Calls `use` for each folder in `dir` whose name `has_name` accepts, until it returns something
+ * other than `go_on`. Returns its last result, or `go_on` if there is no such folder.
  */
 static int each_folder(const char *dir, int (*has_name)(const struct dirent *), int go_on,
 		       int (*use)(void *arg, const char *dir), void *arg)
@@ -107,7 +106,7 @@ static bool is_old(const struct stat *st)
 	return time(NULL) - st->st_ctim.tv_sec > NOT_BEGUN_S;
 }
 
-/* Without a header there is only the name's PID, which may be anyone's by now. */
+/* Without a header only the name has the PID, which may belong to another process by now. */
 static void find_owner_by_name(struct entry *e)
 {
 	owner_find_process(&e->owner, e->pid, 0, 0);
@@ -117,7 +116,7 @@ static void find_owner_by_name(struct entry *e)
 		e->owner.state = OWNER_ENDED;
 }
 
-/* What is wrong with a file that cannot be read as a recording. False: it never was one. */
+/* Describes the fault of a file that attach_open refused. False: it is not a recording. */
 static bool find_fault(struct entry *e)
 {
 	const struct pyprof_header *h = &e->a.header;
@@ -148,7 +147,7 @@ static bool is_foreign(const struct stat *st)
 }
 
 /*
- * False: it is not to be handled, and counted where that is to be said. To be closed in any case.
+ * False: skip the file; it is counted if that will be reported. Call close_entry in either case.
  */
 static bool open_entry(struct entry *e, struct pass *p, char *path)
 {
@@ -178,7 +177,7 @@ static void close_entry(struct entry *e)
 	free(e->path);
 }
 
-/* --- what is done with it --------------------------------------------------------------------- */
+/* --- listing and removing --------------------------------------------------------------------- */
 
 static const char *state_name(const struct entry *e)
 {
@@ -206,7 +205,7 @@ static void print_command(FILE *to, const struct pyprof_header *h)
 	char text[COMMAND_BYTES + 1];
 	size_t n = h->cmdline_bytes < sizeof(text) ? h->cmdline_bytes : sizeof(text);
 
-	n -= n > 0; /* the last NUL, or what is too long */
+	n -= n > 0; /* leaves out the last NUL, or makes room for one */
 	for (size_t i = 0; i < n; i++)
 		text[i] = h->cmdline[i] ? h->cmdline[i] : ' ';
 	text[n] = '\0';
@@ -215,7 +214,7 @@ static void print_command(FILE *to, const struct pyprof_header *h)
 
 static void print_one(FILE *to, const struct entry *e)
 {
-	/* What it occupies, which is less than its length where it has holes. */
+	/* Prints the occupied space, which is less than the length if there are holes. */
 	fprintf(to, "%8" PRIu32 "  %-13s  %7" PRIu64 "K  ", e->pid, state_name(e),
 		(uint64_t)e->st.st_blocks * 512 / 1024);
 	print_printable(to, e->path);
@@ -238,9 +237,9 @@ static void say_removed(FILE *to, const char *path)
 
 static bool may_remove(const struct entry *e, struct pass *p)
 {
-	bool foreign_header = e->st.st_uid != geteuid() && !p->force;
+	bool not_own = e->st.st_uid != geteuid() && !p->force;
 
-	if (e->owner.state == OWNER_RUNS || e->owner.state == OWNER_REPLACED || foreign_header)
+	if (e->owner.state == OWNER_RUNS || e->owner.state == OWNER_REPLACED || not_own)
 		return false;
 	if (e->owner.state == OWNER_UNKNOWN && !p->force) {
 		p->n_unknown++;
@@ -256,7 +255,7 @@ static int remove_one(const struct entry *e, struct pass *p)
 	if (!may_remove(e, p))
 		return 0;
 	/*
-	 * A new process of this PID may have given the file another name, and its own the old one.
+	 * A new process with this PID may have renamed the file and given its own file this name.
 	 */
 	if (lstat(e->path, &now) < 0 || now.st_ino != e->st.st_ino || now.st_dev != e->st.st_dev)
 		return 0;
@@ -268,7 +267,7 @@ static int remove_one(const struct entry *e, struct pass *p)
 
 /* --- all of them ------------------------------------------------------------------------------ */
 
-static int handle(struct pass *p, char *path)
+static int handle_recording(struct pass *p, char *path)
 {
 	struct entry e;
 	int err = 0;
@@ -283,8 +282,8 @@ static int handle(struct pass *p, char *path)
 	return err;
 }
 
-/* Goes through the folder's recordings; what is none is passed over. */
-static int each(struct pass *p, const char *dir)
+/* Handles each recording of the folder. Other files are skipped. */
+static int each_recording(struct pass *p, const char *dir)
 {
 	struct dirent **entry;
 	int n = scandir(dir, &entry, is_recording_name, versionsort);
@@ -296,7 +295,7 @@ static int each(struct pass *p, const char *dir)
 		if (!err && asprintf(&path, "%s/%s", dir, entry[i]->d_name) < 0)
 			err = -ENOMEM;
 		if (!err)
-			err = handle(p, path);
+			err = handle_recording(p, path);
 		free(entry[i]);
 	}
 	if (n >= 0)
@@ -306,11 +305,11 @@ static int each(struct pass *p, const char *dir)
 
 static int print_run(void *arg, const char *dir)
 {
-	each(arg, dir); /* one that cannot be read is another user's, or has just gone */
+	each_recording(arg, dir); /* on failure it is another user's folder or was just removed */
 	return each_folder(dir, is_inner_name, 0, print_run, arg);
 }
 
-static void say_what_is_left(const struct pass *p)
+static void print_rest(const struct pass *p)
 {
 	const char *option = p->clean ? "--clean --force" : "--list --force";
 
@@ -333,13 +332,16 @@ int list_print(FILE *to, const char *dir, bool force)
 	int err;
 
 	fprintf(to, "%8s  %-13s  %8s  %s\n", "PID", "state", "size", "recording, command");
-	err = each(&p, dir);
+	err = each_recording(&p, dir);
 	err = err ? err : each_folder(dir, is_run_name, 0, print_run, &p);
-	say_what_is_left(&p);
+	print_rest(&p);
 	return err;
 }
 
-/* pyshim.PID.NAMESPACE.XXXXXX, or pyshim.PID.XXXXXX of an earlier version. False: it is none's. */
+/*
+ * Finds the launcher that made a folder: pyshim.PID.NAMESPACE.XXXXXX, or pyshim.PID.XXXXXX of an
+ * earlier version. False: the name is another one.
+ */
 static bool find_launcher(struct owner *o, const char *dir)
 {
 	const char *name = strrchr(dir, '/') + 1;
@@ -353,12 +355,12 @@ static bool find_launcher(struct owner *o, const char *dir)
 			return false;
 	}
 	owner_find_process(o, pid, 0, pid_namespace);
-	return pid && strlen(name + end) == 6; /* mkdtemp's */
+	return pid && strlen(name + end) == 6; /* the random part that mkdtemp made */
 }
 
 static int clean_folder(struct pass *p, const char *dir)
 {
-	int err = each(p, dir);
+	int err = each_recording(p, dir);
 	char *link;
 
 	if (err || asprintf(&link, "%s/libpyshim.so", dir) < 0)
@@ -375,7 +377,7 @@ static int clean_inner(void *arg, const char *dir)
 	return clean_folder(arg, dir);
 }
 
-/* The folder of a launcher that was killed, as far as what it ran has ended. */
+/* Cleans the folder of a launcher that was killed. Recordings of running processes stay in it. */
 static int clean_run(void *arg, const char *dir)
 {
 	struct pass *p = arg;
@@ -394,10 +396,10 @@ static int clean_run(void *arg, const char *dir)
 int list_clean(FILE *to, const char *dir, bool force)
 {
 	struct pass p = { .to = to, .clean = true, .force = force };
-	int err = each(&p, dir);
+	int err = each_recording(&p, dir);
 
 	err = err ? err : each_folder(dir, is_run_name, 0, clean_run, &p);
-	say_what_is_left(&p);
+	print_rest(&p);
 	return err;
 }
 
@@ -405,7 +407,7 @@ int list_clean(FILE *to, const char *dir, bool force)
 
 struct candidate {
 	char *path;
-	struct pyprof_header h; /* zeroes: it cannot be read */
+	struct pyprof_header h; /* zeroes if it cannot be read */
 	enum owner_state state;
 };
 
@@ -436,7 +438,7 @@ static void add_candidate(struct candidates *c, char *path)
 	attach_close(&a);
 }
 
-/* pyprof.PID, pyprof.PID.1, ... whatever numbers are there. */
+/* Finds pyprof.PID, pyprof.PID.1, ...; numbers may be missing. */
 static void find_candidates(struct candidates *c, const char *dir, const char *pid)
 {
 	struct dirent **entry;
@@ -467,16 +469,16 @@ static bool is_same_process(const struct pyprof_header *a, const struct pyprof_h
 	       !strncmp(a->boot_id, b->boot_id, sizeof(a->boot_id));
 }
 
-/* One that runs before one that does not; of this namespace before others'; the later one. */
-static bool is_better(const struct candidate *a, const struct candidate *b)
+/* Prefers a process that runs, then one of this PID namespace, then the later one. */
+static bool is_preferred(const struct candidate *a, const struct candidate *b)
 {
-	bool near_a = a->h.pid_namespace == owner_namespace();
-	bool near_b = b->h.pid_namespace == owner_namespace();
+	bool local_a = a->h.pid_namespace == owner_namespace();
+	bool local_b = b->h.pid_namespace == owner_namespace();
 
 	if ((a->state == OWNER_RUNS) != (b->state == OWNER_RUNS))
 		return a->state == OWNER_RUNS;
-	if (near_a != near_b)
-		return near_a;
+	if (local_a != local_b)
+		return local_a;
 	return a->h.start_realtime_ns > b->h.start_realtime_ns;
 }
 
@@ -489,7 +491,7 @@ static int by_begin(const void *a, const void *b)
 								 : strcmp(x->path, y->path);
 }
 
-static int of_pid_in(const char *dir, const char *pid, char ***paths, size_t *n_paths)
+static int find_in_folder(const char *dir, const char *pid, char ***paths, size_t *n_paths)
 {
 	struct candidates c = { .one = NULL };
 	struct pyprof_header chosen;
@@ -499,7 +501,7 @@ static int of_pid_in(const char *dir, const char *pid, char ***paths, size_t *n_
 	*n_paths = 0;
 	*paths = calloc(c.n + 1, sizeof(**paths));
 	for (size_t i = 1; i < c.n; i++)
-		best = is_better(&c.one[i], &c.one[best]) ? i : best;
+		best = is_preferred(&c.one[i], &c.one[best]) ? i : best;
 	if (c.n) {
 		chosen = c.one[best].h;
 		qsort(c.one, c.n, sizeof(*c.one), by_begin);
@@ -527,7 +529,7 @@ struct wanted {
 static int look_in_run(void *arg, const char *dir)
 {
 	const struct wanted *w = arg;
-	int err = of_pid_in(dir, w->pid, w->paths, w->n_paths);
+	int err = find_in_folder(dir, w->pid, w->paths, w->n_paths);
 
 	return err == -ENOENT ? each_folder(dir, is_inner_name, -ENOENT, look_in_run, arg) : err;
 }
@@ -535,7 +537,7 @@ static int look_in_run(void *arg, const char *dir)
 int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths)
 {
 	struct wanted w = { pid, paths, n_paths };
-	int err = of_pid_in(dir, pid, paths, n_paths);
+	int err = find_in_folder(dir, pid, paths, n_paths);
 
 	return err == -ENOENT ? each_folder(dir, is_run_name, -ENOENT, look_in_run, &w) : err;
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * --list and --clean: the recordings of a folder. Nothing is removed whose process may still run.
+ * Lists and removes the recordings of a folder (--list, --clean), and finds those of a PID. Owns
+ * nothing between calls. pyshim-read's main thread calls it. It must not remove a recording whose
+ * process runs or may still run, except the latter with `force`.
  */
 #ifndef READER_LIST_H
 #define READER_LIST_H
@@ -10,24 +12,25 @@
 #include <stdio.h>
 
 /*
- * Prints a line for each recording in the folder, by PID, and for those of commands that the
- * launcher runs, in folders of their own in it; those of other users with `force`, else how many
- * there are. 0 or -errno: the folder cannot be read.
+ * Prints a line for each recording in the folder, sorted by name, which has the PID. Then does the
+ * same for the folders in it that the launcher made. Recordings of other users are listed with
+ * `force`, else counted. 0, or -errno if the folder cannot be read.
  */
 int list_print(FILE *to, const char *dir, bool force);
 
 /*
- * Removes the recordings of ended processes, those of another format and those cut short too, and
- * with what it has left the folder of a launcher that was killed, and says which on `to`. With
- * `force` also those of other users, and those whose process cannot be seen from here; else it says
- * how many of them stay. What is no recording stays. 0 or -errno.
+ * Removes the recordings of ended processes, and prints the names on `to`. This includes recordings
+ * of another format and truncated ones. Also removes the folder of a launcher that was killed, if
+ * nothing else is in it. With `force`, removes those of other users and those whose process cannot
+ * be seen from here; else prints how many of them stay. Other files stay. 0 or -errno.
  */
 int list_clean(FILE *to, const char *dir, bool force);
 
 /*
- * The recordings of the process that has this PID, or had it last, in the order in which they were
- * begun: more than one where it called execve; also of one that the launcher has started. 0,
- * -ENOENT where there is none, or -errno. The caller frees each and all.
+ * Finds the recordings of the process that has this PID, or that had it last, in the order in which
+ * they were begun. There are several if it called execve. Includes processes that the launcher
+ * started. 0, -ENOENT if nothing is found, or -ENOMEM. If it returns 0, the caller frees each path
+ * and the array.
  */
 int list_of_pid(const char *dir, const char *pid, char ***paths, size_t *n_paths);
 

@@ -8,7 +8,7 @@
 #include "extents.h"
 #include "pyprof/order.h"
 
-/* Copies are made in pieces of this size, or of an entry's. */
+/* Entries are copied in pieces of this size, or of one entry if it is longer. */
 #define PIECE_BYTES (64u << 10)
 
 static int append(struct name_list *l, const struct name *name)
@@ -28,7 +28,7 @@ static int append(struct name_list *l, const struct name *name)
 	return 0;
 }
 
-/* An entry that lies within `left` bytes, or NULL. */
+/* Returns the entry at `at` if it lies within `left` bytes, or NULL. */
 static const struct pyprof_name *check_entry(const char *at, uint64_t left)
 {
 	const struct pyprof_name *p = (const void *)at;
@@ -59,16 +59,16 @@ static int add_entry(struct names *n, const struct pyprof_name *p)
 	return append(p->kind == PYPROF_NAME_THREAD ? &n->thread : &n->fn, &entry);
 }
 
-/* What is read of one extent. */
+/* The reading of one extent. */
 struct piece {
 	const char *from; /* the extent */
 	uint64_t used;
-	uint64_t budget; /* bytes that may still be copied, of all extents */
-	char *bytes;	 /* a private copy of what comes next ... */
-	uint64_t n, cap; /* ... and how long it is */
+	uint64_t budget; /* bytes that may still be copied from all extents together */
+	char *bytes;	 /* a private copy of the next piece ... */
+	uint64_t n, cap; /* ... its length and its capacity */
 };
 
-/* Copies what begins at `at`: a long entry as a whole. 0 or -ENOMEM. */
+/* Copies the piece that begins at `at`, a long entry as a whole. 0 or -ENOMEM. */
 static int copy_piece(struct piece *x, uint64_t at)
 {
 	const struct pyprof_name *p = (const void *)(x->from + at);
@@ -90,7 +90,7 @@ static int copy_piece(struct piece *x, uint64_t at)
 	return 0;
 }
 
-/* How many bytes of a copy are whole entries. */
+/* Returns the number of bytes in a piece that are whole entries. */
 static uint64_t whole_entries(const struct piece *x)
 {
 	uint64_t at = 0;
@@ -101,7 +101,7 @@ static uint64_t whole_entries(const struct piece *x)
 	return at;
 }
 
-/* Keeps the entries of the copy, which the names point into. */
+/* Copies `bytes` of whole entries to memory that stays, and adds their names. */
 static int keep_entries(struct names *n, const struct piece *x, uint64_t bytes)
 {
 	char *copy = malloc(bytes);
@@ -134,7 +134,7 @@ static int keep_entries(struct names *n, const struct piece *x, uint64_t bytes)
 	return err;
 }
 
-/* Up to the first entry that makes no sense. Such an extent has cost a page of the budget. */
+/* Reads up to the first invalid entry. Such an extent is charged a page of the budget. */
 static int read_extent(struct names *n, struct piece *x)
 {
 	uint64_t at = sizeof(struct pyprof_extent);
@@ -185,7 +185,7 @@ static void sort_names(struct name_list *l)
 	l->n = n;
 }
 
-/* Most are without gaps, from 1 on. */
+/* Numbers mostly count up from 1 without a gap, so the index is tried first. */
 static size_t find(const struct name_list *l, uint32_t number)
 {
 	size_t low = 0, high = l->n;

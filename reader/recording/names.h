@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The name table of a recording, copied and checked: number -> file, line, function; thread ->
- * name, native id. Its memory is bounded by what the file really holds, whatever the numbers are.
+ * The name table of a recording: function number to file, line and name; thread number to name and
+ * native id. Owns checked copies of the entries. load and snapshot call it, from one thread.
+ * It must not trust a number in the file: its memory is bounded by the data in the file.
  */
 #ifndef READER_NAMES_H
 #define READER_NAMES_H
@@ -15,41 +16,41 @@
 
 struct name {
 	struct text file, name, qualname;
-	struct text cprofiles; /* of a C function: what cProfile calls it; "" for the same */
+	struct text cprofiles; /* cProfile's name of a C function; "" if it is `name` */
 	uint32_t number;
-	uint32_t order;	     /* in which the entries were written */
-	int32_t line;	     /* of a thread: its native id */
-	uint32_t code_bytes; /* 0: not known */
+	uint32_t order;	     /* position among the entries as written */
+	int32_t line;	     /* first line of a function, or native id of a thread */
+	uint32_t code_bytes; /* length of the bytecode; 0: not known */
 	uint16_t kind;
 	uint16_t flags;
 };
 
 struct name_list {
-	struct name *name; /* in the order of their numbers, each once */
+	struct name *name; /* sorted by number, each number once */
 	size_t n, cap;
 };
 
 struct names {
 	struct name_list fn, thread;
-	char **copy; /* the entries, which the texts point into */
+	char **copy; /* copied entries; the texts point into them */
 	size_t n_copies, cap_copies;
-	uint64_t n_bad; /* entries that made no sense */
+	uint64_t n_bad; /* invalid entries and extents */
 };
 
-/* 0 or -ENOMEM. */
+/* 0 or -ENOMEM; then `n` is empty. */
 int names_read(struct names *n, const struct attach *a);
 void names_fini(struct names *n);
 
-/* Where a function stands in names.fn, or SIZE_MAX. */
+/* Returns the index of a function in n->fn.name, or SIZE_MAX. */
 size_t names_find(const struct names *n, uint32_t number);
 
-/* Whether the number has a name in what has been read. */
+/* True if the number has a name that was read, or is PYPROF_FN_OVERFLOW. */
 bool names_has(const struct names *n, uint32_t number);
 
-/* Never NULL: a number without a name has a made-up one. */
+/* Never NULL: a number without a name gets a placeholder. */
 const struct name *names_fn(const struct names *n, uint32_t number);
 
-/* NULL where the thread has left no name. */
+/* NULL if the thread has no name. */
 const struct name *names_thread(const struct names *n, uint32_t number);
 
 #endif

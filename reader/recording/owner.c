@@ -15,8 +15,8 @@
 #include "pyprof/process.h"
 
 #define INIT_PID_NAMESPACE 0xeffffffcu /* the kernel's PROC_PID_INIT_INO */
-#define KEPT_S 3		       /* how long the list of processes is used again ... */
-#define SETTLED_S 1		       /* ... for files that are older than the list by this */
+#define KEPT_S 3		       /* the list of processes is valid for so long ... */
+#define SETTLED_S 1		       /* ... for files that are older than it by this */
 
 /* --- one process ------------------------------------------------------------------------------ */
 
@@ -50,7 +50,7 @@ static uint64_t read_link_inode(const char *pid, const char *what)
 	return stat(path, &st) < 0 ? 0 : (uint64_t)st.st_ino;
 }
 
-/* 0 also for a zombie. */
+/* Returns 0 for a zombie too. */
 static uint64_t start_of(const char *pid)
 {
 	char text[1024];
@@ -68,8 +68,8 @@ uint64_t owner_process_start(uint32_t pid)
 }
 
 /*
- * Its PID in the innermost namespace that it belongs to; `depth`: in how many that /proc shows. 0:
- * unknown.
+ * Returns the PID in the innermost namespace of the process, or 0 if unknown. *depth is the number
+ * of its namespaces that /proc shows.
  */
 static uint32_t innermost_pid(const char *pid, unsigned *depth)
 {
@@ -86,12 +86,12 @@ static uint32_t innermost_pid(const char *pid, unsigned *depth)
 	return last;
 }
 
-/* --- what maps a file ------------------------------------------------------------------------- */
+/* --- mappings of a file ----------------------------------------------------------------------- */
 
 struct mapping {
 	dev_t device;
 	uint64_t inode;
-	char *name; /* of the file, without its folders; NULL: no recording's */
+	char *name; /* of the file, without its folders; NULL if it is not a recording */
 };
 
 static void parse_mapping(struct mapping *m, char *line)
@@ -103,7 +103,7 @@ static void parse_mapping(struct mapping *m, char *line)
 	if (!slash || !pyprof_is_file_name(slash + 1) ||
 	    sscanf(line, "%*s %7s %*s %x:%x %" SCNu64, access, &major_number, &minor_number,
 		   &m->inode) != 4 ||
-	    access[1] != 'w') /* those who only read it do not own it */
+	    access[1] != 'w') /* a process that only reads the file does not own it */
 		return;
 	slash[1 + strcspn(slash + 1, "\n")] = '\0';
 	gone = strstr(slash, " (deleted)");
@@ -113,7 +113,7 @@ static void parse_mapping(struct mapping *m, char *line)
 	m->name = slash + 1;
 }
 
-/* On these file systems stat gives another device than /proc/PID/maps. */
+/* True on file systems where stat gives another device than /proc/PID/maps. */
 static bool has_two_devices(const char *path)
 {
 	struct statfs fs;
@@ -140,8 +140,8 @@ static FILE *open_maps(uint32_t pid)
 }
 
 /*
- * 1 or 0; -1: it may not be looked at, or shows nothing: its main thread has ended before the
- * others.
+ * 1 if the process maps the file for writing, 0 if not. -1 if its mappings may not be read, or if
+ * it shows no mappings, because its main thread has ended before the others.
  */
 static int maps_file(uint32_t pid, const char *path, const struct stat *st)
 {
@@ -179,10 +179,10 @@ static struct {
 	struct seen_mapping *mapping;
 	size_t n, n_mappings;
 	bool has_mappings;
-	struct timespec at; /* CLOCK_REALTIME, before the first was looked at; 0: there is none */
+	struct timespec at; /* CLOCK_REALTIME before the first was read; 0: there is no list */
 } all;
 
-static void forget_all(void)
+static void clear_processes(void)
 {
 	while (all.n_mappings)
 		free(all.mapping[--all.n_mappings].m.name);
@@ -233,7 +233,7 @@ static void add_mappings(uint32_t pid)
 	free(line);
 }
 
-/* Whoever has made this file was running when the list was made, if it is the older of the two. */
+/* If the file is older than the list, the process that made it is in the list, if it runs. */
 static bool is_fresh_for(const struct stat *st)
 {
 	struct timespec now;
@@ -244,14 +244,14 @@ static bool is_fresh_for(const struct stat *st)
 	       (!st || st->st_ctim.tv_sec < all.at.tv_sec - SETTLED_S);
 }
 
-static void look_at_all(const struct stat *st, bool mappings)
+static void list_processes(const struct stat *st, bool mappings)
 {
 	struct dirent *e;
 	DIR *proc;
 
 	if (is_fresh_for(st) && (all.has_mappings || !mappings))
 		return;
-	forget_all();
+	clear_processes();
 	clock_gettime(CLOCK_REALTIME, &all.at);
 	proc = opendir("/proc");
 	while (proc && (e = readdir(proc))) {
@@ -267,7 +267,7 @@ static void look_at_all(const struct stat *st, bool mappings)
 
 static const struct seen_mapping *find_mapping(const char *path, const struct stat *st)
 {
-	look_at_all(st, true);
+	list_processes(st, true);
 	for (size_t i = 0; i < all.n_mappings; i++) {
 		if (is_mapping_of(&all.mapping[i].m, path, st))
 			return &all.mapping[i];
@@ -280,19 +280,19 @@ bool owner_is_mapped(const char *path, const struct stat *st)
 	return find_mapping(path, st) != NULL;
 }
 
-/* --- what is seen from here ------------------------------------------------------------------- */
+/* --- view of this process --------------------------------------------------------------------- */
 
 static struct {
 	bool known;
-	bool has_proc;	   /* it is there, and shows this process ... */
-	bool own_proc;	   /* ... under the PIDs of this process's own namespace */
+	bool has_proc;	   /* /proc shows this process ... */
+	bool own_proc;	   /* ... with the PIDs of its own namespace */
 	uint64_t own;	   /* PID namespace of this process ... */
 	uint64_t of_proc;  /* ... and of /proc; 0: unknown */
-	bool shows_others; /* not only the processes of this user */
+	bool shows_others; /* /proc shows processes of other users too */
 	char boot_id[40];
 } here;
 
-static void look_around(void)
+static void find_view(void)
 {
 	char text[4096];
 	unsigned depth;
@@ -304,19 +304,19 @@ static void look_around(void)
 	here.own_proc = here.has_proc && depth == 1;
 	here.own = read_link_inode("self", "pid");
 	here.of_proc = here.own_proc ? here.own : read_link_inode("1", "pid");
-	here.shows_others = read_proc("1", "status", text, sizeof(text)) > 0; /* else hidepid */
+	here.shows_others = read_proc("1", "status", text, sizeof(text)) > 0; /* no hidepid */
 	read_file(PYPROF_BOOT_ID_FILE, here.boot_id, sizeof(here.boot_id));
 	here.boot_id[strcspn(here.boot_id, "\n")] = '\0';
 }
 
 uint64_t owner_namespace(void)
 {
-	look_around();
+	find_view();
 	return here.own;
 }
 
-/* Whether a process of this namespace (0: of any) would be among `all`, if it ran. */
-static bool sees_all_of(uint64_t pid_namespace)
+/* True if `all` contains each running process of this namespace (0: of any namespace). */
+static bool shows_namespace(uint64_t pid_namespace)
 {
 	if (!here.has_proc || !here.shows_others)
 		return false;
@@ -329,7 +329,7 @@ static bool sees_all_of(uint64_t pid_namespace)
 	return false;
 }
 
-/* On these, another boot may be another machine, which runs. */
+/* True if another machine may write the file; then another boot id does not mean that it ended. */
 static bool is_on_network(const char *path)
 {
 	struct statfs fs;
@@ -339,48 +339,49 @@ static bool is_on_network(const char *path)
 
 /* --- the owner of a recording ----------------------------------------------------------------- */
 
-/* What is looked for. */
+/* The process to find. */
 struct wanted {
 	uint32_t pid;
 	uint64_t start, pid_namespace; /* 0: unknown */
-	const char *path;	       /* NULL: there is no file */
+	const char *path;	       /* NULL: without a file */
 	const struct stat *st;
 };
 
-static void found(struct owner *o, enum owner_state state, uint32_t pid, uint64_t start)
+static void set_owner(struct owner *o, enum owner_state state, uint32_t pid, uint64_t start)
 {
 	*o = (struct owner){ .state = state, .pid = pid, .start = start };
 }
 
-static bool may_be(const struct seen *s, const struct wanted *w)
+static bool is_candidate(const struct seen *s, const struct wanted *w)
 {
 	return s->inner == w->pid && (!w->start || s->start == w->start) &&
 	       (!w->pid_namespace || !s->pid_namespace || s->pid_namespace == w->pid_namespace);
 }
 
 /*
- * The same PID, start and namespace are proof; without one of these, that it has the file mapped.
+ * A process with the right PID owns the file if it maps the file. If its mappings cannot be read,
+ * the same start and namespace are proof too, if both are known.
  */
 static void find_among_all(struct owner *o, const struct wanted *w)
 {
 	bool perhaps = false;
 
-	look_at_all(w->st, false);
+	list_processes(w->st, false);
 	for (size_t i = 0; i < all.n; i++) {
 		const struct seen *s = &all.process[i];
 		bool proven = w->start && w->pid_namespace && s->pid_namespace;
 		int maps;
 
-		if (!may_be(s, w))
+		if (!is_candidate(s, w))
 			continue;
 		maps = w->path ? maps_file(s->pid, w->path, w->st) : proven ? 1 : -1;
 		if (maps > 0 || (maps < 0 && proven)) {
-			found(o, OWNER_RUNS, s->pid, s->start);
+			set_owner(o, OWNER_RUNS, s->pid, s->start);
 			return;
 		}
 		perhaps |= maps < 0;
 	}
-	o->state = !perhaps && sees_all_of(w->pid_namespace) ? OWNER_ENDED : OWNER_UNKNOWN;
+	o->state = !perhaps && shows_namespace(w->pid_namespace) ? OWNER_ENDED : OWNER_UNKNOWN;
 }
 
 static void find_in_own_namespace(struct owner *o, const struct wanted *w)
@@ -388,14 +389,14 @@ static void find_in_own_namespace(struct owner *o, const struct wanted *w)
 	if (owner_process_start(w->pid) != w->start)
 		o->state = here.shows_others || getuid() == 0 ? OWNER_ENDED : OWNER_UNKNOWN;
 	else if (!w->path || maps_file(w->pid, w->path, w->st))
-		found(o, OWNER_RUNS, w->pid, w->start);
+		set_owner(o, OWNER_RUNS, w->pid, w->start);
 	else
-		o->state = OWNER_ENDED; /* it is another program by now */
+		o->state = OWNER_ENDED; /* it runs another program now */
 }
 
 static void find(struct owner *o, const struct wanted *w)
 {
-	look_around();
+	find_view();
 	memset(o, 0, sizeof(*o));
 	if (!w->pid)
 		o->state = OWNER_ENDED;
@@ -412,13 +413,13 @@ void owner_find_process(struct owner *o, uint32_t pid, uint64_t start, uint64_t 
 	find(o, &w);
 }
 
-/* Forked children may have gone on in the file: its header names the first process. */
+/* Forked children may have continued in the file. Its header names the first process. */
 static void find_successor(struct owner *o, const char *path, const struct stat *st)
 {
 	const struct seen_mapping *m = find_mapping(path, st);
 
 	if (m)
-		found(o, OWNER_RUNS, m->pid, owner_process_start(m->pid));
+		set_owner(o, OWNER_RUNS, m->pid, owner_process_start(m->pid));
 }
 
 void owner_find(struct owner *o, const struct pyprof_header *h, const char *path,
@@ -431,7 +432,7 @@ void owner_find(struct owner *o, const struct pyprof_header *h, const char *path
 				  .st = st };
 	const struct wanted process = { w.pid, w.start, w.pid_namespace, NULL, st };
 
-	look_around();
+	find_view();
 	if (*h->boot_id && *here.boot_id &&
 	    strncmp(h->boot_id, here.boot_id, sizeof(h->boot_id)) != 0) {
 		memset(o, 0, sizeof(*o));
@@ -447,7 +448,7 @@ void owner_find(struct owner *o, const struct pyprof_header *h, const char *path
 
 bool owner_is_of_this_boot(const struct pyprof_header *h)
 {
-	look_around();
+	find_view();
 	return *here.boot_id && !strncmp(here.boot_id, h->boot_id, sizeof(h->boot_id));
 }
 
@@ -463,7 +464,10 @@ bool owner_may_write(const struct owner *o, const char *path)
 	return stat(path, &st) < 0 || maps_file(o->pid, path, &st) != 0;
 }
 
-/* Of any thread: one that has ended shows none, also where it is the main thread and others run. */
+/*
+ * Tries all threads, because one that has ended shows no namespace. It may be the main thread while
+ * others run.
+ */
 static uint64_t time_namespace(uint32_t pid)
 {
 	char name[300];
@@ -486,7 +490,7 @@ bool owner_shares_namespaces(const struct owner *o, const struct pyprof_header *
 {
 	uint64_t clocks = read_link_inode("self", "time");
 
-	look_around();
+	find_view();
 	return o->state == OWNER_RUNS && here.own_proc && h->pid_namespace == here.own &&
 	       (!clocks || time_namespace(o->pid) == clocks);
 }

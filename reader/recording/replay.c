@@ -11,16 +11,16 @@
 
 #define MAX_TRIES 1000
 #define MAX_WORKERS 16
-#define RUN_AHEAD 4		    /* results that may wait for each worker */
-#define WORTH_A_THREAD (4ull << 20) /* bytes of recording */
+#define RUN_AHEAD 4		    /* unused results for each worker, at most */
+#define WORTH_A_THREAD (4ull << 20) /* bytes; a smaller recording gets no threads */
 
 /* --- one ring --------------------------------------------------------------------------------- */
 
 /*
- * What was replayed so far is put aside, and the tables begin anew: another thread goes on in the
- * ring.
+ * Keeps a copy of the tables so far as a piece, and empties them, because another thread continues
+ * in the ring.
  */
-static int put_aside(struct replay *out)
+static int keep_piece(struct replay *out)
 {
 	struct replay_piece *more = reallocarray(out->before, out->n_before + 1, sizeof(*more));
 	int err;
@@ -47,7 +47,7 @@ static int change_thread(struct replay *out, uint32_t thread)
 	if (thread == out->f.s.thread || thread == out->thread)
 		return 0;
 	if (any)
-		err = put_aside(out);
+		err = keep_piece(out);
 	out->thread = thread;
 	return err;
 }
@@ -90,7 +90,7 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
 
-/* How the ring's records end. */
+/* Takes over the end of the ring: its time, and losses before it. */
 static void note_end(struct replay *out, const struct pyprof_ring *ring)
 {
 	uint64_t skipped = pyprof_get(&ring->skipped_ticks);
@@ -105,9 +105,9 @@ static void note_end(struct replay *out, const struct pyprof_ring *ring)
 }
 
 /*
- * The table as of the last block that any of its entries is as of: by the records of the blocks
- * before, which were copied before it was read. They are added as the target does, whatever the
- * wish: it has folded them.
+ * Brings the table to the newest block that one of its entries is from. Uses the records of the
+ * blocks up to that one, which were copied before the table was read. Ignores the request, because
+ * the target has folded these blocks in its own way.
  */
 static int catch_up(struct replay *out, struct drain_ring *r, struct tables_source *s)
 {
@@ -137,7 +137,7 @@ void replay_fini(struct replay *ring)
 	free(ring->before);
 }
 
-/* What there is of the table, and of the blocks that make it whole. */
+/* Reads the table. -EAGAIN if the copied blocks do not reach its newest entry. */
 static int read_table(struct replay *out, struct drain_ring *r, struct tables_source *s)
 {
 	int err = tables_load_state(&out->f, s);
@@ -149,7 +149,7 @@ static int read_table(struct replay *out, struct drain_ring *r, struct tables_so
 	return err;
 }
 
-/* Once more as long as a live target is faster: what was read before need not be copied again. */
+/* Tries again as long as a live target is faster. Entries that have not changed are kept. */
 static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
 {
 	struct tables_source s = { .ring = r, .offset = table };
@@ -162,14 +162,14 @@ static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
 			err = read_table(out, r, &s);
 	}
 	if (err == -EAGAIN && r->attach->live)
-		err = -EBUSY; /* it is not to be had */
+		err = -EBUSY; /* the target was always faster */
 	if (!err)
 		err = tables_index(&out->f, &s);
 	if (!err)
 		err = catch_up(out, r, &s);
 	if (err == -EAGAIN && !r->attach->live)
 		err = -EINVAL;
-	if (err) /* nothing is indexed, or it is forgotten */
+	if (err) /* the indices are empty in this case */
 		memset(&out->f.s, 0, sizeof(out->f.s));
 	r->torn |= s.torn || (err == -EINVAL && !r->attach->live);
 	tables_source_fini(&s);
@@ -209,14 +209,14 @@ int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
 	return 0;
 }
 
-/* -EAGAIN where a live target has folded on meanwhile. */
+/* -EAGAIN if a live target has folded more meanwhile. */
 static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 		const struct replay_request *q)
 {
 	int err;
 
 	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
-	if (!r->first_block && !r->folded_at_start) /* a ring that nobody has written in */
+	if (!r->first_block && !r->folded_at_start) /* no thread has written to this ring */
 		return 0;
 	err = r->folded_at_start ? replay_table(out, r, table) : init(out, &r->attach->header);
 	if (!err)
@@ -228,7 +228,7 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 	return err;
 }
 
-/* Goes on behind a newer table as often as a live target folds on behind our back. */
+/* Starts again with a newer table as often as a live target is faster. */
 static int replay_ring(struct replay *out, struct drain_ring *r, size_t i,
 		       const struct replay_request *q)
 {
@@ -278,15 +278,15 @@ struct pool {
 	struct drain *d;
 	const struct replay_request *request;
 	pthread_mutex_t lock;
-	pthread_cond_t changed; /* a result is there, or has been used */
-	struct result *result;	/* of ring i at i % n_results */
+	pthread_cond_t changed; /* a result is ready, or has been used */
+	struct result *result;	/* ring i uses entry i % n_results */
 	size_t n_results;
-	size_t next;   /* ring to be replayed */
+	size_t next;   /* the next ring to replay */
 	size_t n_used; /* rings whose result has been used */
 	bool stop;
 };
 
-/* The next ring to replay, once there is a place for its result; false: there is none. */
+/* Takes the next ring, when there is an entry for its result. False: no ring is left. */
 static bool take_ring(struct pool *p, size_t *i)
 {
 	bool any;
@@ -360,7 +360,7 @@ static int use_results(struct pool *p, struct drain *d, int (*use)(void *, struc
 	return err;
 }
 
-/* Of rings that were replayed, and that nobody wants any more. */
+/* Frees the results that were not used, because an error came first. */
 static void drop_results(struct pool *p)
 {
 	for (size_t i = 0; p->result && i < p->n_results; i++) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Batches -> tables: runs fold.h over each ring's fold table and records. Rings are independent of
- * each other: several are replayed at once where there are processors, with their results in the
- * rings' order.
+ * Batches to tables: runs fold.h over each ring's fold table and records. Owns the tables of the
+ * rings that are being replayed. load calls replay_rings and snapshot calls replay_table, from one
+ * thread. It must not change the recording.
+ *
+ * Rings are independent of each other, so replay_rings replays several at once in threads of its
+ * own if there are processors for that. The results are delivered in the order of the rings.
  */
 #ifndef READER_REPLAY_H
 #define READER_REPLAY_H
@@ -11,48 +14,48 @@
 #include "pyprof/fold.h"
 
 /*
- * Instead of a thread's number (1, 2, ...): of several threads that went on in each other's ring
- * and were folded there together, so that nobody knows what each of them did.
+ * Stands for a thread's number (1, 2, ...) if several threads used a ring one after the other and
+ * were folded together, so that their shares are unknown.
  */
 #define REPLAY_MIXED_THREADS 0u
 
-/* How rings are to be replayed; zeros: as they are. */
+/* The way in which rings are replayed. Zeroes: as recorded. */
 struct replay_request {
-	bool through_c; /* what C functions called is put down to who called them: fold.h */
-	bool by_thread; /* tables of its own for each thread */
+	bool through_c; /* calls by C functions count for the Python caller of these: fold.h */
+	bool by_thread; /* each thread gets tables of its own */
 };
 
-/* What a ring says of one thread. */
+/* The part of a ring that belongs to one thread. */
 struct replay_piece {
 	uint32_t thread;
-	struct pyprof_fold f; /* closed; to be read only: without index and stack */
+	struct pyprof_fold f; /* closed and read-only: without index and stack */
 };
 
-/* What one ring says. */
+/* The result of one ring. */
 struct replay {
-	struct pyprof_fold f;  /* with what is still open on its stack */
-	uint64_t last_record;  /* of the last thread; 0: all are in the table */
-	uint64_t n_lost_there; /* events for which the target found no space in its table */
-	bool ended;	       /* its thread has, at ... */
-	uint64_t ended_ticks;
-	bool lost; /* the target has lost events of this ring: nobody knows what ran at the end */
-	/* by_thread: `f` is of the last one, and ... */
+	struct pyprof_fold f;  /* its stack holds the calls that are still open */
+	uint64_t last_record;  /* 0: no records, all are in the table */
+	uint64_t n_lost_there; /* events for which the target had no space in its table */
+	bool ended;	       /* the thread of the ring has ended ... */
+	uint64_t ended_ticks;  /* ... at this time */
+	bool lost; /* the target has lost events of this ring: the calls at its end are unknown */
+	/* With by_thread, `f` is of this thread, and `before` of the earlier ones. */
 	uint32_t thread;
-	struct replay_piece *before; /* ... these are of those who had the ring before it */
+	struct replay_piece *before;
 	size_t n_before;
 };
 
 /*
- * The ring's table at `table`, as of block r->folded: drain_next goes on behind it. 0, -ENOMEM, or
- * -EAGAIN where a live target was faster; one that makes no sense is counted in `r`, and empty. To
- * be freed by replay_fini.
+ * Loads the ring's table at offset `table`, as of block r->folded; drain_next continues after it.
+ * An invalid table is counted in `r` and gives an empty one. 0, -ENOMEM, -EAGAIN if a live target
+ * was faster, or -EBUSY if it always was. Call replay_fini in either case.
  */
 int replay_table(struct replay *out, struct drain_ring *r, uint64_t table);
 void replay_fini(struct replay *ring);
 
 /*
- * Calls `use` for every ring in turn, in the calling thread; what it is given is gone when it
- * returns. Losses are added up in `d`. 0, or the first -errno of its own or of `use`.
+ * Calls `use` for each ring in turn, in the calling thread. Its argument is freed when it returns.
+ * Adds the losses up in `d`. 0, or the first -errno, which may be that of `use`.
  */
 int replay_rings(struct drain *d, const struct replay_request *q,
 		 int (*use)(void *arg, struct replay *ring), void *arg);

@@ -29,9 +29,9 @@ struct snapshot {
 	struct drain_ring r;
 	struct names names;
 	int fd;
-	uint64_t end; /* of what is written: a multiple of PYPROF_EXTENT_ALIGN */
+	uint64_t end; /* bytes that are used; a multiple of PYPROF_EXTENT_ALIGN */
 	uint64_t n_blocks;
-	struct pyprof_ring *ring; /* of each of the recording's */
+	struct pyprof_ring *ring; /* the descriptors to write, in the order of drain.offset */
 	struct pyprof_header header;
 };
 
@@ -55,7 +55,7 @@ static int write_at(const struct snapshot *s, uint64_t at, const void *bytes, si
 	return 0;
 }
 
-/* Room for `bytes` at the end of the file. */
+/* Reserves `bytes` at the end of the file and returns the offset. */
 static uint64_t take(struct snapshot *s, uint64_t bytes)
 {
 	uint64_t at = s->end;
@@ -66,7 +66,7 @@ static uint64_t take(struct snapshot *s, uint64_t bytes)
 
 /* --- rings ------------------------------------------------------------------------------------ */
 
-/* Nothing is half changed in it, so no entry is kept as it was before. */
+/* Writes a fold table. No before-images are needed, because no fold is in progress. */
 static int write_table(struct snapshot *s, const struct pyprof_fold *f, uint64_t folded,
 		       uint64_t *offset)
 {
@@ -98,7 +98,7 @@ static int write_table(struct snapshot *s, const struct pyprof_fold *f, uint64_t
 	return err;
 }
 
-/* A block as it was, but for where its neighbours are. */
+/* Writes a block as it was, except for its number and the offsets of its neighbours. */
 static int write_block(struct snapshot *s, const struct drain_batch *batch, uint64_t at,
 		       uint64_t prev)
 {
@@ -141,7 +141,7 @@ static int write_ring(struct snapshot *s, struct pyprof_ring *ring, uint64_t tab
 	struct replay tables = { .thread = REPLAY_MIXED_THREADS };
 	int err = 0;
 
-	pyprof_copy(ring, s->r.ring, sizeof(*ring)); /* counts, and what a later minor has */
+	pyprof_copy(ring, s->r.ring, sizeof(*ring)); /* counts, and fields of a later minor */
 	ring->first_block = ring->folded = ring->fold = 0;
 	ring->consumer = ring->wants_table = 0;
 	if (s->r.folded_at_start) {
@@ -154,7 +154,7 @@ static int write_ring(struct snapshot *s, struct pyprof_ring *ring, uint64_t tab
 	return err ? err : write_blocks(s, ring);
 }
 
-/* What was written of a ring that was overtaken is written over: zeroes first. */
+/* Removes what was written of a ring that was overtaken; the bytes read as zeroes again. */
 static int rewind_to(struct snapshot *s, uint64_t end)
 {
 	s->end = end;
@@ -182,7 +182,7 @@ static int copy_ring(struct snapshot *s, size_t i)
 	return err;
 }
 
-/* The target's have a page each; one for all is read as well. */
+/* Writes one extent for all rings. The target's have a page each; readers accept both. */
 static int copy_rings(struct snapshot *s)
 {
 	const struct pyprof_extent x = {
@@ -235,7 +235,7 @@ static void put_entry(const struct name *n, char *to)
 	put_text(put_text(put_text(to + sizeof(p), file), n->name), n->qualname);
 }
 
-/* An extent with all names, which were read after the records that use them. */
+/* Writes one extent with all names. They were read after the records that use them. */
 static int copy_names(struct snapshot *s)
 {
 	const struct name_list *list[] = { &s->names.fn, &s->names.thread };
@@ -267,8 +267,8 @@ static int copy_names(struct snapshot *s)
 /* --- the whole -------------------------------------------------------------------------------- */
 
 /*
- * The last pair of clocks, and when what still runs has run to. Of a live recording that is now,
- * when all rings have been copied; its clocks are this machine's.
+ * Sets the last pair of clocks and the end of the calls that still run. For a live recording both
+ * are the present time, after all rings were copied; its clocks are those of this machine.
  */
 static void set_clocks(struct snapshot *s)
 {
@@ -286,7 +286,7 @@ static void set_clocks(struct snapshot *s)
 		h->end_ticks = pyprof_clock_ns(CLOCK_MONOTONIC);
 }
 
-/* The device and number of the source, if there are none: who reads the copy knows it for one. */
+/* Stores the source's device and inode if its header has none, so that the copy is recognised. */
 static int write_header(struct snapshot *s)
 {
 	const struct pyprof_header *now = (const void *)s->a.base;
@@ -335,8 +335,8 @@ static int copy_all(struct snapshot *s, struct error *error)
 	err = err ? err : names_read(&s->names, &s->a);
 	if (!err && (s->d.n_bad || s->d.torn || s->names.n_bad))
 		return error_set(error, -EINVAL,
-				 "copy %.300s: found places that make no sense, expected a whole "
-				 "recording",
+				 "copy %.300s: found invalid blocks, rings or names, expected a "
+				 "whole recording",
 				 s->a.path);
 	err = err ? err : copy_names(s);
 	return err ? err : write_header(s);
@@ -362,7 +362,7 @@ static int copy_source(struct snapshot *s, const char *source, struct error *err
 	return err;
 }
 
-/* --- where to --------------------------------------------------------------------------------- */
+/* --- destination ------------------------------------------------------------------------------ */
 
 static int write_out(int from, int to)
 {
@@ -381,7 +381,7 @@ static int write_out(int from, int to)
 	return n < 0 ? -errno : 0;
 }
 
-/* Pipes, devices and the like are written to, not replaced. */
+/* Writes to pipes, devices and the like, which cannot be replaced. */
 static int copy_into(struct snapshot *s, int to, const char *source, struct error *error)
 {
 	int err;
@@ -396,10 +396,10 @@ static int copy_into(struct snapshot *s, int to, const char *source, struct erro
 	if (!err)
 		err = write_out(s->fd, to);
 	close(s->fd);
-	return err == -EPIPE ? 0 : err; /* whoever closed the pipe has seen enough */
+	return err == -EPIPE ? 0 : err; /* the reader of the pipe may close it early */
 }
 
-/* A file beside it, of mode 0600, that takes its name when it is whole. */
+/* Writes a file of mode 0600 in the same folder, and renames it to `path` when it is whole. */
 static int copy_to_file(struct snapshot *s, const char *path, const char *source,
 			struct error *error)
 {
@@ -437,7 +437,7 @@ int snapshot_write(const char *path, const char *source, struct error *error)
 	int to = STDOUT_FILENO, err;
 
 	*error->text = '\0';
-	signal(SIGXFSZ, SIG_IGN); /* a limit of the file's length is an error of the write */
+	signal(SIGXFSZ, SIG_IGN); /* beyond a limit of file size, write shall fail with EFBIG */
 	if (is_replaceable(path)) {
 		err = copy_to_file(&s, path, source, error);
 	} else {

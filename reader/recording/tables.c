@@ -9,11 +9,11 @@
 #include "pyprof/order.h"
 #include "pyprof/table.h"
 
-#ifndef FIRST_ENTRIES /* fuzzing begins with few: a table that grows has more to it, and takes less time */
+#ifndef FIRST_ENTRIES /* fuzzing sets a small number, which is faster and tests growing */
 #define FIRST_ENTRIES 1024u
 #endif
 #define MAX_TRIES 1000
-#define MAX_CALLS (1ull << 52) /* of one ring: years of calls */
+#define MAX_CALLS (1ull << 52) /* of one ring; more would take years */
 
 /* --- growing ---------------------------------------------------------------------------------- */
 
@@ -125,7 +125,7 @@ int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
 	return 0;
 }
 
-/* Empties an index of n entries; where these are few, without a look at all of it. */
+/* Empties an index of n entries, one by one if they are few. */
 static void clear_index(uint32_t *index, uint32_t mask, uint32_t n,
 			uint32_t (*hash_of)(const struct pyprof_fold *f, uint32_t i),
 			const struct pyprof_fold *f)
@@ -169,13 +169,13 @@ void tables_clear(struct pyprof_fold *f)
 
 static bool find_table(struct pyprof_table_layout *l, const struct attach *a, uint64_t offset)
 {
-	/* It is not written: the layout has no pointers to constant memory. */
+	/* The cast drops const, because the layout has no const pointers. Nothing is written. */
 	struct pyprof_fold_table *t = (struct pyprof_fold_table *)attach_at(a, offset, sizeof(*t));
 
 	return t && pyprof_table_find(t, attach_bytes(a) - offset, l);
 }
 
-/* The states of a table with this layout, by parity. */
+/* Returns the two states of a table with this layout, indexed by the parity of the block number. */
 static const struct pyprof_fold_state *states_of(const struct pyprof_table_layout *l)
 {
 	return ((const struct pyprof_fold_table *)l->fn - 1)->state;
@@ -188,7 +188,7 @@ static uint32_t power_of_two(uint32_t at_least, uint32_t n)
 	return n;
 }
 
-/* Room for what the table holds, and for as many entries as may come up to the next look at it. */
+/* Makes room for the entries and frames of the table, and for at least one more of each. */
 static int make_room(struct pyprof_fold *f, const struct pyprof_fold_state *s)
 {
 	if (s->n_fns >= f->cap_fns && !resize_fns(f, power_of_two(s->n_fns + 1, f->cap_fns)))
@@ -202,30 +202,30 @@ static int make_room(struct pyprof_fold *f, const struct pyprof_fold_state *s)
 }
 
 /*
- * What the table has to say takes no more than the file holds, together with those of other rings.
+ * True if the contents of this table and of the other rings' tables fit into the data of the file.
  */
-static bool is_paid(const struct tables_source *s, const struct pyprof_fold_state *state)
+static bool fits_file(const struct tables_source *s, const struct pyprof_fold_state *state)
 {
 	return drain_count_table(s->ring, state->n_fns * sizeof(struct pyprof_fold_fn) +
 						  state->n_edges * sizeof(struct pyprof_fold_edge) +
 						  state->depth * sizeof(struct pyprof_fold_frame));
 }
 
-/* Whether the table was the ring's still when the block was folded that was looked for last. */
+/* True if the ring has not replaced the table. Call it after the checks of ring.folded. */
 static bool is_current(const struct tables_source *s)
 {
 	return pyprof_get(&s->ring->ring->fold) == s->offset;
 }
 
-/* Where nothing has been folded since, what made no sense makes none. */
-static int odd(const struct tables_source *s)
+/* Invalid data is an error only if the target has folded no block since it was read. */
+static int invalid_unless_overtaken(const struct tables_source *s)
 {
 	return drain_folded_by_now(s->ring->ring) == s->folded ? -EINVAL : -EAGAIN;
 }
 
 /*
- * State and stack exist twice, and the fold of the block after the next writes them: so they hold
- * if the next one is not folded yet, which is to be asked behind this.
+ * State and stack exist twice, by parity. The fold of the block after the next one overwrites
+ * these. So the copy is valid if the next block is not folded afterwards, which the caller checks.
  */
 static void take_state(struct pyprof_fold_state *state, const struct pyprof_table_layout *t,
 		       struct tables_source *s)
@@ -239,25 +239,25 @@ int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s)
 	struct pyprof_table_layout t;
 
 	if (!find_table(&t, s->ring->attach, s->offset))
-		return odd(s);
+		return invalid_unless_overtaken(s);
 	take_state(state, &t, s);
 	return drain_folded_by_now(s->ring->ring) == s->folded && is_current(s) ? 0 : -EAGAIN;
 }
 
-/* The first look tells how large state and stack are, for making room takes its time. */
+/* Takes the state twice: once to make room, which takes time, and then again to use it. */
 int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 {
 	struct pyprof_fold_state state;
 	struct pyprof_table_layout t;
 
 	if (!find_table(&t, s->ring->attach, s->offset))
-		return odd(s);
-	for (int look = 0; look < 2; look++) {
+		return invalid_unless_overtaken(s);
+	for (int i = 0; i < 2; i++) {
 		int err;
 
 		take_state(&state, &t, s);
-		if (!pyprof_table_holds(&t, &state) || !is_paid(s, &state))
-			return odd(s);
+		if (!pyprof_table_holds(&t, &state) || !fits_file(s, &state))
+			return invalid_unless_overtaken(s);
 		err = make_room(f, &state);
 		if (err)
 			return err;
@@ -265,7 +265,7 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 	pyprof_copy(f->stack, t.stack[s->folded & 1], state.depth * sizeof(*f->stack));
 	if (drain_folded_by_now(s->ring->ring) != s->folded || !is_current(s))
 		return -EAGAIN;
-	f->s = state; /* before, the tables are empty, as their indices are */
+	f->s = state; /* until here the tables are empty, like their indices */
 	return 0;
 }
 
@@ -273,43 +273,44 @@ int tables_load_state(struct pyprof_fold *f, struct tables_source *s)
 
 #define UNKNOWN UINT64_MAX
 
-/* One entry of the table, and where it goes. */
+/* One entry of the table, and its destination. */
 struct entry {
 	void *to;
 	const void *now, *before;
-	const uint32_t *mark, *mark_before; /* their epochs */
-	uint64_t known; /* that of `to`, where it has been read before; or UNKNOWN */
+	const uint32_t *epoch, *epoch_before; /* of `now` and `before` */
+	uint64_t known; /* the epoch of `to`, if an earlier attempt has read it; or UNKNOWN */
 	size_t bytes;
 };
 
-static uint64_t sequence_of(const struct tables_source *s, uint32_t mark)
+/* Returns the block number of an epoch, which holds only its lower 32 bits. */
+static uint64_t sequence_of(const struct tables_source *s, uint32_t epoch)
 {
-	return s->folded + (uint64_t)(int64_t)(int32_t)(mark - (uint32_t)s->folded);
+	return s->folded + (uint64_t)(int64_t)(int32_t)(epoch - (uint32_t)s->folded);
 }
 
 /*
- * An entry that has changed since. The block that changed it last is folded: then the entry is
- * whole, as of that, if it bears the same mark still. Or it is being folded: then the entry before
- * the change is whole, if that block is still not folded. Once the table is replaced, nothing is
- * marked in this one any more.
+ * Reads an entry that has changed after block s->folded. If the block that changed it last is
+ * folded, the entry is whole as of that block, provided that its epoch is still the same. If that
+ * block is being folded, the before-image is whole, provided that the block is still not folded.
+ * After the table was replaced, its epochs do not change any more, so is_current is checked too.
  */
 static int read_late(struct tables_source *s, const struct entry *e, uint64_t *as_of)
 {
 	for (int tries = 0; tries < MAX_TRIES; tries++) {
-		uint32_t mark = pyprof_marked(e->mark);
-		uint64_t changed = sequence_of(s, mark);
+		uint32_t epoch = pyprof_marked(e->epoch);
+		uint64_t changed = sequence_of(s, epoch);
 
 		s->torn |= !s->ring->attach->live && changed > s->folded + 1;
 		if (changed > pyprof_observe(&s->ring->ring->folded)) { /* C9 */
 			pyprof_copy(e->to, e->before, e->bytes);
-			*as_of = sequence_of(s, __atomic_load_n(e->mark_before, __ATOMIC_RELAXED));
+			*as_of = sequence_of(s, __atomic_load_n(e->epoch_before, __ATOMIC_RELAXED));
 			if (drain_folded_by_now(s->ring->ring) >= changed)
 				continue;
 		} else {
 			pyprof_copy(e->to, e->now, e->bytes);
 			*as_of = changed;
 			pyprof_fence_after_use(); /* C12 */
-			if (pyprof_marked(e->mark) != mark)
+			if (pyprof_marked(e->epoch) != epoch)
 				continue;
 		}
 		if (!is_current(s))
@@ -322,25 +323,25 @@ static int read_late(struct tables_source *s, const struct entry *e, uint64_t *a
 }
 
 /*
- * An entry as the fold of block s->folded left it, or a later one. The mark is set before the entry
- * changes (P12), so it is looked at behind the entry, and before it as well: what is known to be
- * changing is not read.
+ * Reads an entry as of block s->folded or a later one; *as_of says which. The epoch is set before
+ * the entry changes (P12), so it is checked after the entry was read. It is also checked before,
+ * to skip the read if the entry is known to be changing.
  */
 static int read_entry(struct tables_source *s, const struct entry *e, uint64_t *as_of)
 {
-	uint32_t mark = pyprof_marked(e->mark);
+	uint32_t epoch = pyprof_marked(e->epoch);
 
 	*as_of = s->folded;
-	if (e->known == mark) { /* it is as it was when it was read */
-		if (!pyprof_table_is_undone(mark, s->folded))
+	if (e->known == epoch) { /* unchanged since an earlier attempt read it */
+		if (!pyprof_table_is_undone(epoch, s->folded))
 			return 0;
-		*as_of = sequence_of(s, mark);
+		*as_of = sequence_of(s, epoch);
 		return is_current(s) ? 0 : -EAGAIN;
 	}
-	if (!pyprof_table_is_undone(mark, s->folded)) {
+	if (!pyprof_table_is_undone(epoch, s->folded)) {
 		pyprof_copy(e->to, e->now, e->bytes);
 		pyprof_fence_after_use(); /* C12 */
-		if (!pyprof_table_is_undone(pyprof_marked(e->mark), s->folded))
+		if (!pyprof_table_is_undone(pyprof_marked(e->epoch), s->folded))
 			return 0;
 	}
 	return read_late(s, e, as_of);
@@ -369,7 +370,7 @@ static int add_late(struct tables_source *s, uint32_t slot, bool is_edge, const 
 	return 0;
 }
 
-/* Up to where entries are known when `i` has been read, or was not whole. */
+/* Returns how many entries are known after `i` was read, or after reading it failed. */
 static uint32_t known_to(uint32_t before, uint32_t i, int err)
 {
 	if (err)
@@ -386,8 +387,8 @@ static int read_fns(struct pyprof_fold *f, struct tables_source *s,
 		const struct entry e = { .to = &f->fn[i],
 					 .now = &t->fn[i],
 					 .before = &t->fn_before[i],
-					 .mark = &t->fn[i].epoch,
-					 .mark_before = &t->fn_before[i].epoch,
+					 .epoch = &t->fn[i].epoch,
+					 .epoch_before = &t->fn_before[i].epoch,
 					 .known = i <= s->n_fns ? f->fn[i].epoch : UNKNOWN,
 					 .bytes = sizeof(*f->fn) };
 		uint64_t as_of;
@@ -409,8 +410,8 @@ static int read_edges(struct pyprof_fold *f, struct tables_source *s,
 		const struct entry e = { .to = &f->edge[i],
 					 .now = &t->edge[i],
 					 .before = &t->edge_before[i],
-					 .mark = &t->edge[i].epoch,
-					 .mark_before = &t->edge_before[i].epoch,
+					 .epoch = &t->edge[i].epoch,
+					 .epoch_before = &t->edge_before[i].epoch,
 					 .known = i <= s->n_edges ? f->edge[i].epoch : UNKNOWN,
 					 .bytes = sizeof(*f->edge) };
 		uint64_t as_of;
@@ -426,7 +427,7 @@ static int read_edges(struct pyprof_fold *f, struct tables_source *s,
 static bool index_fns(struct pyprof_fold *f)
 {
 	for (uint32_t i = 1; i <= f->s.n_fns; i++) {
-		f->fn[i].level = 0; /* the stack tells */
+		f->fn[i].level = 0; /* check_stack sets it */
 		f->fn[i].last_edge = 0;
 		if (pyprof_fold_find_fn(f, f->fn[i].number))
 			return false;
@@ -435,7 +436,7 @@ static bool index_fns(struct pyprof_fold *f)
 	return true;
 }
 
-/* Counts that calls can have, and sums of them that do not overflow. */
+/* True if the counts of an edge are possible, and their sums cannot overflow. */
 static bool is_possible(const struct pyprof_fold_edge *e)
 {
 	return e->n_calls <= MAX_CALLS && e->n_recursive <= e->n_calls &&
@@ -444,8 +445,8 @@ static bool is_possible(const struct pyprof_fold_edge *e)
 }
 
 /*
- * Whether there is one already: they are told apart in the index, which would be slow where they
- * were not.
+ * True if the index has an edge with this caller and callee. Duplicates are refused, because many
+ * of them would make the index slow.
  */
 static bool has_edge(const struct pyprof_fold *f, const struct pyprof_fold_edge *edge)
 {
@@ -495,8 +496,8 @@ static bool check_stack(struct pyprof_fold *f)
 	return true;
 }
 
-/* Makes the tables empty again: what the indices led to, too. */
-static void forget(struct pyprof_fold *f)
+/* Empties the tables and their indices. */
+static void make_empty(struct pyprof_fold *f)
 {
 	memset(&f->s, 0, sizeof(f->s));
 	memset(f->fn_index, 0, (f->fn_mask + 1ull) * sizeof(*f->fn_index));
@@ -515,7 +516,7 @@ int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
 	struct pyprof_table_layout t;
 	int err = find_table(&t, s->ring->attach, s->offset) && pyprof_table_holds(&t, &f->s)
 			  ? 0
-			  : odd(s);
+			  : invalid_unless_overtaken(s);
 
 	s->n_late = s->n_applied = 0;
 	err = err ? err : read_fns(f, s, &t);
@@ -530,16 +531,16 @@ int tables_load_entries(struct pyprof_fold *f, struct tables_source *s)
 int tables_index(struct pyprof_fold *f, struct tables_source *s)
 {
 	/*
-	 * When such an edge was taken last before is not known: what is to be forgotten counts from
-	 * here.
+	 * The last call over a late edge before s->folded is unknown, so its reuse distance counts
+	 * from here.
 	 */
 	for (size_t i = 0; i < s->n_late; i++)
 		if (s->late[i].is_edge)
 			f->edge[s->late[i].slot].last_record = f->s.n_records;
 	if (index_fns(f) && index_edges(f) && check_stack(f))
 		return 0;
-	forget(f);
-	return odd(s);
+	make_empty(f);
+	return invalid_unless_overtaken(s);
 }
 
 uint64_t tables_latest(const struct tables_source *s)

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The tables of fold.h in private memory: empty, or as a ring's fold table in the recording has
- * them, with a fold that was cut off undone. Of a live recording too: the target need not stand
- * still while its table is read, as long as the records of the blocks that it folds meanwhile are
- * at hand.
+ * The tables of fold.h in private memory: empty, or loaded from a ring's fold table with an
+ * unfinished fold undone. Owns that memory. replay, snapshot and ticks call it, each struct from
+ * one thread. It must not write the recording, and must check all values it takes from it.
+ *
+ * A table of a live target can be loaded while the target changes it, if the records of the blocks
+ * that it folds meanwhile are available. Each entry is read as of some block. An entry of a later
+ * block than the others is kept apart (struct tables_late) until the records up to its block have
+ * been added to the others.
  */
 #ifndef READER_TABLES_H
 #define READER_TABLES_H
@@ -16,13 +20,12 @@ int tables_init(struct pyprof_fold *f);
 void tables_fini(struct pyprof_fold *f);
 
 /*
- * An entry of a fold table that had changed, when it was read, since the block that the table is
- * taken as of: it holds as of another block, and what the records up to that one say of it is not
- * to be added again.
+ * An entry that had already changed after block tables_source.folded when it was read. Its numbers
+ * include the records up to block `sequence`, so these must not be added again.
  */
 struct tables_late {
-	uint64_t sequence; /* of that block */
-	uint32_t slot;	   /* a function's, or an edge's if `is_edge` */
+	uint64_t sequence; /* number of the block that changed it last */
+	uint32_t slot;	   /* of a function, or of an edge if `is_edge` */
 	bool is_edge;
 	union {
 		struct pyprof_fold_fn fn;
@@ -30,57 +33,55 @@ struct tables_late {
 	};
 };
 
-/* A ring's fold table that is being taken over. */
+/* A fold table in the recording that is being loaded. */
 struct tables_source {
 	struct drain_ring *ring;
-	uint64_t offset;	  /* of the table */
-	uint64_t folded;	  /* out: the block that state and stack are as of */
-	struct tables_late *late; /* out, for tables_source_fini: in the order of their blocks */
+	uint64_t offset;	  /* of the table in the file */
+	uint64_t folded;	  /* out: number of the block that state and stack are as of */
+	struct tables_late *late; /* out: sorted by block; freed by tables_source_fini */
 	size_t n_late, cap_late;
 	size_t n_applied;
-	uint32_t n_fns,
-		n_edges; /* entries that an attempt before has read: of most, the marks are the same */
-	bool torn;	 /* out: the table is of another time than the ring */
+	/* Entries that an earlier attempt has read. Most have the same epoch and are kept. */
+	uint32_t n_fns, n_edges;
+	bool torn; /* out: the table and the ring are of different times */
 };
 
 void tables_source_fini(struct tables_source *s);
 
 /*
- * Takes over what the ring has folded, into empty tables: first the state and the stack as of
- * s->folded, then the entries. 0, -ENOMEM, -EAGAIN where the target has folded on meanwhile, or
- * -EINVAL where the table makes no sense.
+ * Load a fold table into empty tables: first the state and the stack as of block s->folded, then
+ * the entries. 0, -ENOMEM, -EAGAIN if the target has folded more meanwhile, or -EINVAL if the table
+ * is invalid.
  */
 int tables_load_state(struct pyprof_fold *f, struct tables_source *s);
 int tables_load_entries(struct pyprof_fold *f, struct tables_source *s);
 
 /*
- * The state alone, with the same results. Uses the ring and the offset of `s`; nothing is to be
- * freed.
+ * Reads only the state, and returns the same errors. Uses s->ring and s->offset. Allocates nothing,
+ * so `s` needs no tables_source_fini.
  */
 int tables_read_state(struct pyprof_fold_state *state, struct tables_source *s);
 
 /*
- * What was read is checked, and can be worked on from here on. Before, one may load once more: it
- * is quicker then.
+ * Checks the loaded tables and builds the indices; records can be added from then on. Until then,
+ * loading may be repeated, which reuses the entries that have not changed. 0, -EINVAL if the tables
+ * are invalid, or -EAGAIN if they are and the target has folded more; both leave empty tables.
  */
 int tables_index(struct pyprof_fold *f, struct tables_source *s);
 
-/* The last block that an entry is as of; s->folded where all are as of that. */
+/* Returns the number of the newest block that an entry is as of; at least s->folded. */
 uint64_t tables_latest(const struct tables_source *s);
 
 /*
- * The records of block `sequence` have been added: those entries that are as of it become what they
- * were read as.
+ * Call it when the records of block `sequence` have been added. Gives the late entries up to that
+ * block the numbers that were read. 0, or -EINVAL if such an entry is invalid.
  */
 int tables_apply_late(struct pyprof_fold *f, struct tables_source *s, uint64_t sequence);
 
-/* What has been counted, for reading only: without indices and stack. 0 or -ENOMEM. */
+/* Copies the entries and the state, read-only: without indices and stack. 0 or -ENOMEM. */
 int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from);
 
-/*
- * Forgets what has been counted, but neither the time nor the room that there is. The stack is
- * empty.
- */
+/* Removes all entries and frames. Keeps the clock and the allocated memory. */
 void tables_clear(struct pyprof_fold *f);
 
 #endif

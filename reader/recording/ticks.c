@@ -10,7 +10,7 @@
 #include "tables.h"
 
 #define MAX_TRIES 1000
-#define FAR_ENOUGH_NS 1000000u /* a pair is off by some 20 ns: by less than a part in 10,000 */
+#define FAR_ENOUGH_NS 1000000u /* a pair is off by some 20 ns, so the line by < 1 in 10,000 */
 
 struct pair {
 	uint64_t ticks, ns;
@@ -21,7 +21,7 @@ static bool is_before(const struct pair *a, const struct pair *b)
 	return a->ticks < b->ticks && a->ns < b->ns;
 }
 
-/* The one in the header; false: none was written, or it was just being written. */
+/* Reads the pair in the header. False: none was written, or it is being written now. */
 static bool header_pair(const struct attach *a, struct pair *p)
 {
 	const struct pyprof_header *h = (const void *)a->base;
@@ -31,7 +31,7 @@ static bool header_pair(const struct attach *a, struct pair *p)
 	return p->ns && p->ns == pyprof_get(&h->sync_mono_ns);
 }
 
-/* The latest of all blocks: each has one, though not read so close together. */
+/* Finds the latest pair of all blocks, whose clocks were read less close together. */
 static bool block_pair(struct drain *d, struct pair *latest)
 {
 	struct drain_batch batch;
@@ -59,8 +59,8 @@ static bool block_pair(struct drain *d, struct pair *latest)
 }
 
 /*
- * That of the shim's load, which comes some milliseconds before the first record; else that of the
- * start.
+ * Returns the pair of the shim's load, which is some milliseconds before the first record, or that
+ * of the start.
  */
 static struct pair first_pair(const struct pyprof_header *h)
 {
@@ -112,7 +112,7 @@ static uint64_t later(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-/* The clock at the last event of a block. `skipped`: the ring's. */
+/* Returns the time of the last event in a block. `skipped` is the ring's. */
 static uint64_t block_end(const struct drain_batch *b, uint64_t skipped)
 {
 	uint64_t base = b->base_ticks, latest = base;
@@ -128,7 +128,7 @@ static uint64_t block_end(const struct drain_batch *b, uint64_t skipped)
 	return latest + later(b->skipped_ticks, skipped);
 }
 
-/* The clock at the last event that is in the ring's fold table. */
+/* Returns the time of the last event in the ring's fold table. */
 static uint64_t table_end(struct drain_ring *r, uint64_t offset, uint64_t skipped)
 {
 	struct tables_source source = { .ring = r, .offset = offset };
@@ -140,7 +140,7 @@ static uint64_t table_end(struct drain_ring *r, uint64_t offset, uint64_t skippe
 	return err ? 0 : s.now + later(s.skipped_ticks, skipped);
 }
 
-/* 0: none, or the target folds on faster than it is read. */
+/* 0: the ring has no events, or the target always folds faster than it is read. */
 static uint64_t ring_end(struct drain_ring *r, size_t i)
 {
 	struct drain_batch batch;
@@ -168,7 +168,7 @@ static uint64_t latest_event(struct drain *d)
 	return latest;
 }
 
-/* A living process's clock now, or 0. */
+/* Returns the present time of a running process's clock, or 0. */
 static uint64_t clock_of(const struct pyprof_header *h)
 {
 	clockid_t cpu;
