@@ -10,7 +10,7 @@ static int no_memory(struct error *error)
 	return error_set(error, -ENOMEM, "read sources: out of memory");
 }
 
-/* One report more, or NULL. Those that there were move. */
+/* Adds a report. NULL without memory. Pointers to earlier reports become invalid. */
 static struct reading_report *add_report(struct reading *r, size_t source,
 					 const struct rebuild_thread *thread, struct error *error)
 {
@@ -30,8 +30,8 @@ static struct reading_report *add_report(struct reading *r, size_t source,
 }
 
 /*
- * The first, then the others from the last back: so pstats.Stats(a, b, c) adds them, and so the
- * functions of equal rank stand in its order.
+ * Adds the first source and then the others, from the last back. pstats.Stats(a, b, c) adds in this
+ * order, which decides the order of functions with equal sort keys.
  */
 static int read_together(struct reading *r, const struct names_list *l, struct error *error)
 {
@@ -46,7 +46,7 @@ static int read_together(struct reading *r, const struct names_list *l, struct e
 	return err;
 }
 
-/* The whole gives way to its threads, where there are any. */
+/* Replaces the report of a source by one for each of its threads, if it has any. */
 static int split_by_thread(struct reading *r, size_t at, struct error *error)
 {
 	struct source *s = &r->source[at];

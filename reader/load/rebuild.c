@@ -20,13 +20,13 @@ struct rebuild {
 	const struct calib *calib; /* NULL: none */
 	const struct request *request;
 	struct replay_request replay;
-	uint32_t *
-		ordinal; /* by place in names.fn: among those that share file, line and name; NULL: all 0 */
+	/* Indexed like names.fn: 0, 1, ... among those with one file, line and name. NULL: all 0. */
+	uint32_t *ordinal;
 	size_t n_ordinals;
-	struct profile listed; /* the threads in the summary, by number: a function's line here */
+	struct profile listed; /* index of the summary's threads: the number is a function's line */
 	struct rebuild_summary *summary;
 	bool any;		 /* first_ticks is set */
-	uint64_t blind_from_sum; /* of all threads that were not seen any more */
+	uint64_t blind_from_sum; /* of the n_blind_ends rings, in ticks */
 };
 
 static uint64_t less(uint64_t n, uint64_t by)
@@ -34,7 +34,7 @@ static uint64_t less(uint64_t n, uint64_t by)
 	return n > by ? n - by : 0;
 }
 
-/* Of one thread, or of several in one ring. */
+/* Adds the state of one thread, or of several in one ring. */
 static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 {
 	struct rebuild_summary *sum = r->summary;
@@ -58,7 +58,7 @@ static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 	sum->n_lost_here += s->n_lost;
 }
 
-/* --- what the view makes of it ---------------------------------------------------------------- */
+/* --- requested views -------------------------------------------------------------------------- */
 
 static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint64_t n_recursive)
 {
@@ -66,15 +66,15 @@ static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint
 	c->n_primitive = less(c->n_calls, n_recursive);
 }
 
-static void true_edge(const struct rebuild *r, const struct pyprof_fold_edge *e,
-		      struct profile_counts *counts)
+static void leave_out_edge_resumes(const struct rebuild *r, const struct pyprof_fold_edge *e,
+				   struct profile_counts *counts)
 {
 	if (r->request->true_calls && e->n_resumes)
 		leave_out_resumes(counts, e->n_resumes, less(e->n_recursive, e->n_resumes));
 }
 
-static int true_functions(const struct rebuild *r, const struct pyprof_fold *f,
-			  struct profile_counts *sum)
+static int leave_out_function_resumes(const struct rebuild *r, const struct pyprof_fold *f,
+				      struct profile_counts *sum)
 {
 	uint64_t *n_resumes;
 
@@ -96,7 +96,7 @@ static int true_functions(const struct rebuild *r, const struct pyprof_fold *f,
 	return 0;
 }
 
-/* Numbers those that share file, line and name. */
+/* Numbers the functions that share file, line and name. */
 static int find_ordinals(struct rebuild *r)
 {
 	const struct names *names = r->names;
@@ -156,7 +156,7 @@ static int add_functions(const struct rebuild *r, const struct cost *c, struct p
 {
 	const struct pyprof_fold *f = c->fold;
 	struct profile_counts *sum = cost_functions(c);
-	int err = sum ? true_functions(r, f, sum) : -ENOMEM;
+	int err = sum ? leave_out_function_resumes(r, f, sum) : -ENOMEM;
 
 	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
 		place[slot] = SIZE_MAX;
@@ -191,7 +191,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 		const struct pyprof_fold_edge *e = &f->edge[i];
 		struct profile_counts counts = cost_edge(&c, e);
 
-		true_edge(r, e, &counts);
+		leave_out_edge_resumes(r, e, &counts);
 		if (!e->caller || place[e->callee] == SIZE_MAX || place[e->caller] == SIZE_MAX)
 			continue;
 		if (!counts.n_calls && counts.self_s == 0 && counts.total_s == 0)
@@ -203,7 +203,10 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 	return err;
 }
 
-/* Names come before the records that use them, but these were read after those. */
+/*
+ * Reads the names again if one is missing. The target writes a name before the records that use it,
+ * but here the names were read before the records.
+ */
 static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
 {
 	const struct attach *a = r->drain->attach;
@@ -217,7 +220,7 @@ static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
 	return 0;
 }
 
-/* The program took the profile hook, and nothing was seen after that. */
+/* True if the program took the profile hook and no event was seen after that. */
 static bool ends_blind(uint64_t last_record)
 {
 	return pyprof_record_kind(last_record) == PYPROF_GAP &&
@@ -225,8 +228,9 @@ static bool ends_blind(uint64_t last_record)
 }
 
 /*
- * Every frame ends once, and every record begins one, ends one or is unmatched; what the edges say
- * they were called must be what the records were.
+ * Checks two laws. The self times of all edges add up to the time of the root's calls. Each frame
+ * ends once, and each record begins a frame, ends one, is unmatched or is lost, so the calls of all
+ * edges determine the number of records.
  */
 static void check_tables(const struct pyprof_fold *f, bool *time_broken, bool *calls_broken)
 {
@@ -258,7 +262,7 @@ static void check_laws(struct rebuild_summary *sum, const struct replay *ring)
 
 /* --- threads ---------------------------------------------------------------------------------- */
 
-/* Where the thread stands in the summary, or SIZE_MAX without memory. */
+/* Returns the index of the thread in the summary, where it is added. SIZE_MAX without memory. */
 static size_t list_thread(struct rebuild *r, uint32_t number)
 {
 	const struct text none = { "", 0 };
@@ -283,7 +287,7 @@ static size_t list_thread(struct rebuild *r, uint32_t number)
 	return at;
 }
 
-/* To what the thread did. */
+/* Adds tables to the profile of their thread, if the request splits threads. */
 static int add_to_thread(struct rebuild *r, const struct pyprof_fold *f, uint32_t number)
 {
 	size_t at;
@@ -318,7 +322,7 @@ static void count_unnamed(struct rebuild *r, const struct pyprof_fold *f)
 		r->summary->n_unnamed += !names_has(r->names, f->fn[slot].number);
 }
 
-/* Tables that are closed. */
+/* Adds tables without open frames. */
 static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 {
 	int err = refresh_names(r, f);
@@ -335,8 +339,9 @@ static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 }
 
 /*
- * What runs at the end of the records is closed there: where that is known, at the end of all
- * threads.
+ * Closes the calls that run at the end of the ring. If the end of the recording is known and no
+ * events are missing, they end with the thread or, if it still ran, with the recording. Else they
+ * end at the last event of the ring.
  */
 static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 {
@@ -351,7 +356,7 @@ static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 	pyprof_fold_close(&ring->f);
 }
 
-/* How long its threads were recorded. */
+/* Adds the time for which the threads of a ring were recorded. */
 static void add_span(struct rebuild_summary *sum, const struct replay *ring)
 {
 	const struct pyprof_fold_state *last = &ring->f.s;
@@ -363,7 +368,7 @@ static void add_span(struct rebuild_summary *sum, const struct replay *ring)
 	sum->skipped_ticks += last->skipped_ticks;
 }
 
-/* Events for which there was no room, in the target's tables and in ours. */
+/* Splits lost events into those lost by the target's tables and those lost by the reader's. */
 static void add_lost(struct rebuild *r, const struct replay *ring, uint64_t n_lost)
 {
 	uint64_t there = ring->n_lost_there < n_lost ? ring->n_lost_there : n_lost;
@@ -382,7 +387,7 @@ static void add_blind_end(struct rebuild *r, const struct pyprof_fold_state *s)
 	r->blind_from_sum += from;
 }
 
-/* Once all rings are there: the end of the recording is known. */
+/* Call it after all rings, because the end of the recording is known only then. */
 static void measure_blind_ends(struct rebuild *r)
 {
 	struct rebuild_summary *sum = r->summary;

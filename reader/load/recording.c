@@ -40,7 +40,7 @@ static void find_kept(struct source *s, const struct calib_key *key)
 	free(path);
 }
 
-/* The calibration by which this recording is corrected, if there is one. 0 or -errno. */
+/* Chooses the calibration for this recording, if one exists. 0 or -errno. */
 static int choose_calibration(struct source *s, const struct request *q, struct error *error)
 {
 	const struct pyprof_header *h = &s->header;
@@ -91,7 +91,7 @@ static int correct(struct source *s, const struct request *q, struct profile *p,
 		return 0;
 	err = bias_apply(p, q->bare_s, &s->bias);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
-		struct bias_result of_thread; /* what is said is said of all */
+		struct bias_result of_thread; /* not used: the report states that of all threads */
 
 		err = bias_apply(&s->summary.thread[i].profile, 0, &of_thread);
 	}
@@ -103,7 +103,7 @@ static int correct(struct source *s, const struct request *q, struct profile *p,
 	return err;
 }
 
-/* What the process has used so far; known where that is its clock, or while it runs. */
+/* Returns the CPU time of the process. NAN if neither its clock counts it nor the process runs. */
 static double cpu_seconds(const struct source *s)
 {
 	clockid_t cpu;
@@ -116,17 +116,16 @@ static double cpu_seconds(const struct source *s)
 }
 
 /*
- * A copy of a recording whose process ran on meanwhile: its parts are of different times. What says
- * so, or makes no sense, is nobody's fault but the copying's, and what could be read of it would be
- * wrong.
+ * Refuses a copy that was made while the target wrote, so that its parts are of different times.
+ * In a copy, any inconsistency is taken for that, because the numbers would be wrong.
  */
 static int check_copy(const struct attach *a, const struct drain *d, const struct names *names,
 		      const struct rebuild_summary *sum, struct error *error)
 {
-	bool odd = d->torn || d->n_bad || names->n_bad || sum->n_unnamed || sum->n_time_broken ||
-		   sum->n_calls_broken;
+	bool inconsistent = d->torn || d->n_bad || names->n_bad || sum->n_unnamed ||
+			    sum->n_time_broken || sum->n_calls_broken;
 
-	if (!a->copied || !odd)
+	if (!a->copied || !inconsistent)
 		return 0;
 	return error_set(error, -EINVAL,
 			 "read %.300s: found parts of different times, expected a copy of an ended "

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is wanted of the sources. Plain data, filled from the command line; zeros mean one report on
- * all sources, with all that pstats has. It must outlive everything that is read by it.
+ * The request: which reports to make of the sources, and which options apply. Plain data without
+ * ownership. main fills it from the command line, calibrate in code, and load reads it. Nothing may
+ * change it afterwards, and it must outlive all that is read with it. Zeroes mean one report of all
+ * sources, with all that pstats has.
  */
 #ifndef READER_REQUEST_H
 #define READER_REQUEST_H
@@ -16,36 +18,35 @@ enum request_bias {
 };
 
 struct request {
-	/* Reports: for each thread of each source, for each source, or on one thread. */
-	bool threads;
-	bool each;
-	const char *thread; /* its native id, # and its number, or its name; NULL: all */
-	bool lists_threads; /* the summary of a source names its threads in any case */
+	bool threads;	    /* one report for each thread of each source */
+	bool each;	    /* one report for each source */
+	const char *thread; /* only this native id, #number or name; NULL: all threads */
+	bool lists_threads; /* the summary of a source lists its threads in any case */
 
 	/*
-	 * A generator's resumes are not counted. How many of the resumes on an edge were recursive
-	 * is not known: so many of its primitive calls as may be are given.
+	 * Resumes of generators are not counted as calls. It is not known how many resumes of an
+	 * edge were recursive, so its primitive calls are the largest possible number.
 	 */
 	bool true_calls;
 	/*
-	 * Functions that share file, line and name stay apart: from the second on, in the order of
-	 * their numbers, they are called name#2, name#3 ...
+	 * Functions that share file, line and name are kept apart: from the second one, in the
+	 * order of their numbers, they are named name#2, name#3, ...
 	 */
 	bool by_code;
-	bool cprofile_labels; /* C functions have cProfile's names, where these are others */
-	bool no_subcalls;     /* callers and callees are left out */
-	bool no_builtins;     /* C functions are: their time is their callers' */
-	bool strip_dirs;
-	const char *relative_to; /* a folder, whose files are shown by their names in it; or NULL */
+	bool cprofile_labels;	 /* C functions have cProfile's names */
+	bool no_subcalls;	 /* callers and callees are left out */
+	bool no_builtins;	 /* C functions are left out; callers get their time */
+	bool strip_dirs;	 /* file names without folders */
+	const char *relative_to; /* sources in this folder are named relative to it; or NULL */
 
-	/* How times are corrected. */
+	/* Correction of times. */
 	enum request_bias bias;
-	double bias_s; /* per event */
+	double bias_s; /* overhead per event, in seconds */
 	const char *bias_file;
-	double bare_s; /* the run's time without recording; 0: not known */
+	double bare_s; /* seconds that the native run took; 0: not known */
 };
 
-/* Whether each thread is to have a profile of its own. */
+/* True if each thread gets a profile of its own. */
 static inline bool request_splits_threads(const struct request *q)
 {
 	return q->threads || q->thread;

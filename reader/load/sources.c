@@ -49,13 +49,13 @@ static int add_total(struct sum *sum, const char *name, const struct profile_cou
 	return 0;
 }
 
-/* Adds a profile, and empties it. */
+/* Adds a profile and empties it. */
 static int add_profile(struct sum *sum, const char *name, struct profile *one, struct error *error)
 {
 	struct profile_counts total = profile_total(one);
 	int err = add_total(sum, name, &total, error);
 
-	if (!err && !sum->profile.n_fns) { /* nothing to add it to: it is the sum */
+	if (!err && !sum->profile.n_fns) { /* the sum is empty: take the profile over */
 		sum->profile = *one;
 		profile_init(one);
 	}
@@ -92,7 +92,7 @@ static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struc
 	return add_total(sum, s->name, &f.total, error);
 }
 
-/* What -f json writes begins as a pstats file does. */
+/* Recognises the output of -f json, which starts with { like a pstats file. */
 static bool is_json_report(const char *bytes, size_t n)
 {
 	static const char head[] = "{\"format\": \"pyshim-profile\"";
@@ -145,7 +145,7 @@ bool sources_is_chosen(const struct request *q, const struct rebuild_thread *t)
 
 static int add_threads(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
-	struct sum whole = { .request = sum->request }; /* only `s` is of interest */
+	struct sum whole = { .request = sum->request }; /* only `s` is used */
 	int err;
 
 	profile_init(&whole.profile);
@@ -242,7 +242,7 @@ int sources_find(struct names_list *l, const char *source)
 	if (strspn(source, "0123456789") != strlen(source) || access(source, F_OK) == 0)
 		return add_name(l, strdup(source));
 	err = list_of_pid(sources_dir(), source, &path, &n);
-	if (err == -ENOENT) /* opening it will say what is wrong */
+	if (err == -ENOENT) /* opening this file will report the error */
 		return asprintf(&plain, "%s/" PYPROF_FILE_PREFIX "%s", sources_dir(), source) < 0
 			       ? -ENOMEM
 			       : add_name(l, plain);
