@@ -25,7 +25,7 @@ void profile_fini(struct profile *p)
 	profile_init(p);
 }
 
-/* Room for one more element. Returns the array, moved or not, or NULL and leaves it as it was. */
+/* Makes room for one more element. Returns the array, or NULL without memory and no change. */
 static void *grow(void *array, size_t n, size_t *cap, size_t element_bytes)
 {
 	size_t more = *cap ? *cap * 2 : 4;
@@ -46,7 +46,7 @@ static size_t utf8_valid_bytes(struct text t)
 		uint64_t word;
 		size_t n;
 
-		if (t.n - at >= sizeof(word)) { /* most are ASCII */
+		if (t.n - at >= sizeof(word)) { /* fast path for ASCII, which most texts are */
 			memcpy(&word, t.bytes + at, sizeof(word));
 			if (!(word & 0x8080808080808080ull)) {
 				at += sizeof(word);
@@ -67,8 +67,8 @@ bool text_is_utf8(struct text t)
 }
 
 /*
- * Makes a text what struct text promises. `owned` is what the caller must free, or NULL: a text
- * that was right, which all but hostile ones are, is not copied. 0 or -ENOMEM.
+ * Converts a text to UTF-8 with surrogates. *owned is the copy that the caller frees, or NULL if
+ * the text was already valid, as nearly all are. 0 or -ENOMEM.
  */
 static int text_repair(struct text *t, char **owned)
 {
@@ -111,7 +111,7 @@ static bool text_equal(struct text a, struct text b)
 	return a.n == b.n && !text_cmp(a, b);
 }
 
-/* The slot of the index that holds this key or, empty, that would. There must be an index. */
+/* Returns the slot of this key, or the empty slot for it. Precondition: the index exists. */
 static size_t index_slot(const struct profile *p, uint64_t hash, struct text file, int64_t line,
 			 struct text name)
 {
@@ -167,7 +167,7 @@ static size_t fn_append(struct profile *p, const struct profile_fn *key, struct 
 	return p->n_fns++;
 }
 
-/* Of `key`, the texts are in order, the hash is set, and the rest is 0. */
+/* Precondition: in `key`, the texts are valid, the hash is set and the other fields are 0. */
 static size_t fn_intern(struct profile *p, const struct profile_fn *key, struct text qualname)
 {
 	size_t slot, fn;
@@ -239,7 +239,7 @@ size_t profile_find(const struct profile *p, struct text file, int64_t line, str
 {
 	uint64_t hash = hash_key(file, line, name);
 
-	/* An entry 0, empty, is SIZE_MAX after the subtraction. */
+	/* An empty entry is 0, so the subtraction gives SIZE_MAX. */
 	return p->n_fns ? (size_t)p->index[index_slot(p, hash, file, line, name)] - 1 : SIZE_MAX;
 }
 
@@ -259,7 +259,7 @@ static size_t edge_hash(size_t caller, size_t callee)
 	return texts_hash_word(texts_hash_word(0, caller), callee);
 }
 
-/* As index_slot and index_grow, for the edges. */
+/* edge_slot and edges_grow are index_slot and index_grow for edges. */
 static size_t edge_slot(const struct profile *p, size_t caller, size_t callee)
 {
 	size_t slot = edge_hash(caller, callee) & (p->cap_edges - 1);
@@ -309,13 +309,13 @@ static struct profile_edge *edge_append(struct profile_fn *callee, size_t caller
 		return NULL;
 	callee->caller = edge;
 	edge += callee->n_callers++;
-	/* The one number that adds nothing to -0.0 either, which Python prints as -0.000. */
+	/* Adding -0.0 changes no number, not even -0.0, which Python prints as -0.000. */
 	*edge = (struct profile_edge){ .caller = caller,
 				       .counts = { .self_s = -0.0, .total_s = -0.0 } };
 	return edge;
 }
 
-/* The edge caller -> callee, made where there is none, or NULL. */
+/* Returns the edge from `caller` to `callee`, and makes it if needed. NULL without memory. */
 static struct profile_edge *edge_intern(struct profile *p, size_t caller, size_t callee)
 {
 	struct profile_edge *edge;
@@ -370,8 +370,9 @@ int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint
 }
 
 /*
- * `map` takes an index of `from` to one of `to`. Profiles that are added up are mostly runs of one
- * program, where a caller stands in the same place again: that saves most of the look-ups.
+ * Adds the callers of one function. `map` converts indices of `from` to those of `to`. The profiles
+ * are mostly runs of one program, so a caller mostly has the same position in both. That
+ * position is tried first, which saves most of the look-ups.
  */
 static int merge_callers(struct profile *to, const struct profile *from, size_t callee,
 			 const size_t *map)
@@ -429,10 +430,10 @@ out:
 struct strip {
 	const struct profile *from;
 	struct profile to;
-	size_t *map;		   /* an index of `from` to one of `to` */
-	struct profile_edge *edge; /* the callers of one function */
+	size_t *map;		   /* converts indices of `from` to those of `to` */
+	struct profile_edge *edge; /* callers of one function */
 	size_t n_edges;
-	size_t *place; /* by caller: where it is in `edge`, if it is there */
+	size_t *place; /* indexed by caller: its index in `edge`, valid if it is there */
 };
 
 static struct text base_name(struct text path)
@@ -531,7 +532,7 @@ struct profile_counts profile_total(const struct profile *p)
 
 #define LINE_BYTES sizeof(":-9223372036854775808()")
 
-/* What tells functions of one name apart (f#2) is in the name only. */
+/* Returns the #2 of a name like f#2, which the qualified name lacks, or "". */
 static struct text ordinal_of(const struct profile_fn *fn)
 {
 	const char *hash = memrchr(fn->name.bytes, '#', fn->name.n);

@@ -4,13 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MAX_CHAIN 16 /* C functions that called each other: that is rare, and may go round */
+#define MAX_CHAIN 16 /* C functions that call each other; such chains are rare, or circles */
 
 struct shape {
 	const struct profile *from;
 	struct profile to;
-	size_t *map; /* an index of `from` to one of `to`; SIZE_MAX: not there yet */
-	struct profile_counts *extra; /* by function: own times of the C functions that it called */
+	size_t *map; /* converts indices of `from` to those of `to`; SIZE_MAX: not added yet */
+	struct profile_counts *extra; /* by function: self times of the C functions it called */
 };
 
 static bool is_c(const struct profile_fn *fn)
@@ -18,7 +18,7 @@ static bool is_c(const struct profile_fn *fn)
 	return fn->file.n == 1 && *fn->file.bytes == '~' && !fn->line;
 }
 
-static int shape_open(struct shape *s, const struct profile *p)
+static int shape_init(struct shape *s, const struct profile *p)
 {
 	profile_init(&s->to);
 	s->from = p;
@@ -29,8 +29,8 @@ static int shape_open(struct shape *s, const struct profile *p)
 	return s->map && s->extra ? 0 : -ENOMEM;
 }
 
-/* Puts the new profile in the old one's place, where nothing went wrong. */
-static int shape_close(struct shape *s, struct profile *p, int err)
+/* Replaces the old profile by the new one, unless `err` is set. Returns `err`. */
+static int shape_finish(struct shape *s, struct profile *p, int err)
 {
 	free(s->map);
 	free(s->extra);
@@ -57,24 +57,25 @@ static int add_listed(struct shape *s, size_t fn)
 int shape_no_subcalls(struct profile *p)
 {
 	struct shape s;
-	int err = shape_open(&s, p);
+	int err = shape_init(&s, p);
 
 	for (size_t i = 0; i < p->n_listed && !err; i++)
 		err = add_listed(&s, p->listed[i]);
-	return shape_close(&s, p, err);
+	return shape_finish(&s, p, err);
 }
 
 /* --- without C functions ---------------------------------------------------------------------- */
 
-/* All calls of it came from its first caller. */
+/* True if all calls of the function came from its first caller. */
 static bool has_one_caller(const struct profile_fn *fn)
 {
 	return fn->n_callers == 1 && fn->caller[0].counts.n_calls == fn->counts.n_calls;
 }
 
 /*
- * Who called what `fn` called: itself, or the Python function that a C function was called by;
- * SIZE_MAX: nobody. A C function of several callers stays.
+ * Returns the function that counts as the caller of what `fn` called. This is `fn` itself, or for a
+ * C function the Python function that called it, unless it has several callers. SIZE_MAX: no
+ * function called the C function.
  */
 static size_t nearest_caller(const struct profile *p, size_t fn)
 {
@@ -98,7 +99,7 @@ static void add_times(struct profile_counts *to, double self_s, double self_cost
 	to->self_cost_s += self_cost_s;
 }
 
-/* The own time of a C function goes to its callers, of each what it spent there. */
+/* Adds the self time of a C function to its callers, to each the time that it spent there. */
 static void give_time(struct shape *s, const struct profile_fn *c)
 {
 	for (size_t i = 0; i < c->n_callers; i++) {
@@ -118,7 +119,7 @@ static void give_time(struct shape *s, const struct profile_fn *c)
 	}
 }
 
-/* As recorded, in what was called. */
+/* Returns the time in callees as recorded, so with overhead. */
 static double time_below(const struct profile_counts *c)
 {
 	double below = c->total_s + c->total_cost_s - c->self_s - c->self_cost_s;
@@ -126,7 +127,7 @@ static double time_below(const struct profile_counts *c)
 	return below > 0 ? below : 0;
 }
 
-/* What a function has got, by caller: by the time that lay below it, else by calls. */
+/* Returns a caller's share of a function: by the time below it, or by calls if that is 0. */
 static double share_of(const struct profile_fn *fn, const struct profile_edge *e)
 {
 	double all = time_below(&fn->counts), sum = 0;
@@ -179,7 +180,7 @@ static int add_python(struct shape *s, size_t fn)
 int shape_no_builtins(struct profile *p)
 {
 	struct shape s;
-	int err = shape_open(&s, p);
+	int err = shape_init(&s, p);
 
 	for (size_t i = 0; i < p->n_listed && !err; i++) {
 		if (is_c(&p->fn[p->listed[i]]))
@@ -195,5 +196,5 @@ int shape_no_builtins(struct profile *p)
 		for (size_t k = 0; !is_c(fn) && k < fn->n_callers && !err; k++)
 			err = add_caller(&s, p->listed[i], &fn->caller[k]);
 	}
-	return shape_close(&s, p, err);
+	return shape_finish(&s, p, err);
 }

@@ -9,7 +9,7 @@
 
 enum column { END, PRIMITIVE, CALLS, SELF, TOTAL, FILE_NAME, LINE, NAME, LABEL };
 
-/* In this order, which decides what the abbreviations mean. */
+/* The order of the rows decides which word an abbreviation means. */
 static const struct {
 	const char *word;
 	const char *title;
@@ -69,9 +69,9 @@ static size_t common_bytes(const char *a, const char *b)
 }
 
 /*
- * pstats enters every start of every word, the longest first, up to the first that is there
- * already, and takes that one out again in the end. So of the starts that two words share only the
- * longest is refused: "cum" is, "cu" means cumtime. This is its length for a word, or 0.
+ * Returns the length of the prefix of a word that pstats refuses, or 0. pstats enters the prefixes
+ * of each word in a dict, the longest first, until one is there already. It removes that one in the
+ * end. So only the longest common prefix of two words is refused: "cum" is, "cu" means cumtime.
  */
 static size_t refused_bytes(size_t word)
 {
@@ -135,7 +135,7 @@ static bool add_sample_word(struct sort_keys *keys, const char *key)
 	return false;
 }
 
-/* Says what was found, then the words that start with `start`; "" is all there is. */
+/* Makes the text of an error, with the words that start with `start`; "": all words. */
 __attribute__((format(printf, 3, 4))) static const char *refuse(struct sort_keys *keys,
 								const char *start,
 								const char *format, ...)
@@ -217,7 +217,7 @@ const char *sort_key_title(const struct sort_keys *keys, size_t i)
 struct sorting {
 	const struct profile *profile;
 	const struct sort_keys *keys;
-	const struct text *label; /* NULL where no key wants it */
+	const struct text *label; /* NULL if no key needs it */
 };
 
 static int compare_calls(uint64_t a, uint64_t b)
@@ -225,7 +225,7 @@ static int compare_calls(uint64_t a, uint64_t b)
 	return (a < b) - (a > b);
 }
 
-/* A NaN equals everything, which is no order: the merge below must bear it. */
+/* A NaN equals everything, so this is not an order. merge_sort must cope with that. */
 static int compare_seconds(double a, double b)
 {
 	return (a < b) - (a > b);
@@ -265,7 +265,7 @@ static int compare(const struct sorting *s, size_t a, size_t b)
 	return order;
 }
 
-/* Stable, and within bounds for any comparison, which qsort promises neither of. */
+/* Stable, and stays within bounds for any comparison. qsort guarantees neither. */
 static void merge_sort(const struct sorting *s, size_t *order, size_t *spare, size_t n)
 {
 	size_t half = n / 2, left = 0, right = half;
