@@ -14,9 +14,9 @@
  *	{ key value ...	dict; } frozendict
  *	: 3 items	slice
  *	c ...		code, see read_code
- *	r n		the n-th of those values whose type had the bit 0x80, counted when they begin
+ *	r n		the n-th value whose type had the bit 0x80, counted when values begin
  *
- * Numbers are little-endian, n is an int32 where nothing else is said.
+ * Numbers are little-endian, n is an int32 unless stated otherwise.
  */
 #include "marshal.h"
 
@@ -25,13 +25,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A number of a caller of a function is 5 deep; functions inside functions in code go deeper. */
+/* The numbers of a caller are 5 levels deep. Code objects with inner functions are deeper. */
 #define MAX_DEPTH 200
 #define FLAG_REF 0x80
 #define UNFINISHED UINT32_MAX
 
-/* What has just been refused, in Python's words. */
-static int in_python(struct marshal *m, int err, const char *words)
+/* Sets Python's exception for the bytes that were refused. Returns `err`. */
+static int set_python_words(struct marshal *m, int err, const char *words)
 {
 	m->python = words;
 	return err;
@@ -45,12 +45,12 @@ static int no_memory(struct marshal *m)
 static int cut_off(struct marshal *m)
 {
 	error_set(&m->error, -EINVAL,
-		  "found its end at byte %zu, in the midst of a value, expected the rest",
+		  "found its end at byte %zu, in the middle of a value, expected the rest",
 		  m->n_bytes);
-	return in_python(m, -EINVAL, "EOFError: EOF read where not expected");
+	return set_python_words(m, -EINVAL, "EOFError: EOF read where not expected");
 }
 
-/* The value is 0 where there are not n bytes. */
+/* Reads an unsigned number of `n` bytes. *value is 0 if there are fewer bytes. */
 static int get(struct marshal *m, size_t n, uint64_t *value)
 {
 	*value = 0;
@@ -78,7 +78,7 @@ static const char *size_out_of_range(char type)
 	}
 }
 
-/* A length of bytes or items, each of which takes one byte at least. */
+/* Reads a number of bytes, or of items, each of which takes at least one byte. */
 static int get_length(struct marshal *m, char type, uint32_t *length)
 {
 	size_t length_bytes = strchr(")zZf", type) ? 1 : 4;
@@ -92,12 +92,12 @@ static int get_length(struct marshal *m, char type, uint32_t *length)
 		return 0;
 	error_set(&m->error, -EINVAL, "found a length of %lld at byte %zu, expected at most %zu",
 		  (long long)(int32_t)n, m->at - length_bytes, m->n_bytes - m->at);
-	return in_python(m, -EINVAL,
-			 n > INT32_MAX ? size_out_of_range(type)
-				       : "EOFError: EOF read where not expected");
+	return set_python_words(m, -EINVAL,
+				n > INT32_MAX ? size_out_of_range(type)
+					      : "EOFError: EOF read where not expected");
 }
 
-/* One more element, for an array whose indices are 32 bits. NULL and no change without memory. */
+/* Makes room for one more element; indices have 32 bits. NULL without memory and no change. */
 static void *grow(void *array, uint32_t n, uint32_t *cap, size_t element_bytes)
 {
 	uint32_t more = *cap ? *cap * 2 : 64;
@@ -161,7 +161,7 @@ static int read_long(struct marshal *m, struct marshal_node *to)
 			error_set(&m->error, -EINVAL,
 				  "found a digit of 0x%04x at byte %zu, expected 15 bits",
 				  (unsigned)digit, m->at - 2);
-			return in_python(
+			return set_python_words(
 				m, -EINVAL,
 				"ValueError: bad marshal data (digit out of range in long)");
 		}
@@ -184,7 +184,7 @@ static int read_real(struct marshal *m, struct marshal_node *to)
 	return err;
 }
 
-/* LC_NUMERIC must be C. What strtod takes beyond decimals, inf and nan is refused. */
+/* LC_NUMERIC must be C. Refuses all that strtod accepts except decimals, inf and nan. */
 static int read_decimal(struct marshal *m, struct marshal_node *to)
 {
 	char text[256], *end;
@@ -199,7 +199,7 @@ static int read_decimal(struct marshal *m, struct marshal_node *to)
 	to->real = strtod(text, &end);
 	if (!n || end != text + n || strspn(text, "0123456789.+-eEinfa") != n)
 		return error_set(&m->error, -EINVAL,
-				 "found a float that is none at byte %zu, expected decimal digits",
+				 "found an invalid float at byte %zu, expected decimal digits",
 				 m->at);
 	m->at += n;
 	return 0;
@@ -244,12 +244,15 @@ static int refer(struct marshal *m, struct marshal_node *to, const uint32_t *lis
 		error_set(&m->error, -EINVAL,
 			  "found a reference to value %llu at byte %zu, expected one of %u",
 			  (unsigned long long)n, m->at - 4, n_list);
-		return in_python(m, -EINVAL, "ValueError: bad marshal data (invalid reference)");
+		return set_python_words(m, -EINVAL,
+					"ValueError: bad marshal data (invalid reference)");
 	}
 	if (list[n] == UNFINISHED)
-		return error_set(&m->error, -EINVAL,
-				 "found a value that holds itself at byte %zu, expected none",
-				 m->at - 4);
+		return error_set(
+			&m->error, -EINVAL,
+			"found a value that contains itself at byte %zu, expected one that "
+			"does not",
+			m->at - 4);
 	*to = m->node[list[n]];
 	to->next = 0;
 	return 0;
@@ -272,7 +275,7 @@ static bool at_dict_end(struct marshal *m)
 	return end;
 }
 
-/* `n` items, or for a dict as many as come before its end. */
+/* Reads `n` items, or for a dict all items up to its end. */
 static int read_items(struct marshal *m, uint32_t to, bool dict, uint32_t n, int depth)
 {
 	uint32_t item = 0, last = 0, i = 0;
@@ -297,10 +300,11 @@ static int read_items(struct marshal *m, uint32_t to, bool dict, uint32_t n, int
  *	2.7		4	code, constants, names, variables, free, cells, file, name
  *	3.0 to 3.7	5	the same
  *	3.8 to 3.10	6	the same
- *	3.11 on		5	code, constants, names, variables, their kinds, file, name, long name
+ *	3.11 on		5	code, constants, names, variables, kinds, file, name, long name
  *
- * then the first line, a table of lines, and from 3.11 on one of exceptions. The code is bytes,
- * which tells how many numbers there were; the kinds are, which tells the last from the others.
+ * then the first line, a table of lines, and from 3.11 on one of exceptions. The type of the code
+ * is bytes, which shows how many numbers precede it. The kinds have the type bytes too, which
+ * distinguishes the last row from the others.
  */
 static int read_code(struct marshal *m, uint32_t to, int depth)
 {
@@ -336,8 +340,8 @@ static int read_code(struct marshal *m, uint32_t to, int depth)
 }
 
 /*
- * How many items, for a container. Python does not look whether so many can be there: it reads them
- * up to what is wrong, which gives it its words.
+ * Reads the number of items of a container. Python does not check whether there can be so many. It
+ * reads items up to the first fault, which decides its exception. So this does the same on error.
  */
 static int get_n_items(struct marshal *m, uint32_t to, char type, uint32_t *n, int depth)
 {
@@ -362,7 +366,7 @@ static int read_container(struct marshal *m, uint32_t to, char type, int depth)
 
 	if (depth >= MAX_DEPTH)
 		return error_set(&m->error, -EINVAL,
-				 "found values inside each other at byte %zu, expected at most %d",
+				 "found more nested values at byte %zu, expected at most %d",
 				 m->at - 1, MAX_DEPTH);
 	if (type == 'c') {
 		err = read_code(m, to, depth);
@@ -378,7 +382,7 @@ static int read_container(struct marshal *m, uint32_t to, char type, int depth)
 	return err;
 }
 
-/* A complex number is two of them, and kept as none. */
+/* Reads the two numbers of a complex number, and does not keep them. */
 static int read_complex(struct marshal *m, struct marshal_node *to, char type)
 {
 	int err = 0;
@@ -389,7 +393,7 @@ static int read_complex(struct marshal *m, struct marshal_node *to, char type)
 	return err;
 }
 
-/* All but containers, into a node that no other is written to meanwhile. */
+/* Reads a value that is not a container. `to` stays valid, because no nodes are added. */
 static int read_plain(struct marshal *m, struct marshal_node *to, char type)
 {
 	if (type && strchr("NFT.S", type))
@@ -417,13 +421,13 @@ static int read_plain(struct marshal *m, struct marshal_node *to, char type)
 		error_set(&m->error, -EINVAL,
 			  "found type 0x%02x at byte %zu, expected one of marshal's",
 			  (unsigned char)type, m->at - 1);
-		return in_python(m, -EINVAL,
-				 type == '0' ? NULL
-					     : "ValueError: bad marshal data (unknown type code)");
+		return set_python_words(
+			m, -EINVAL,
+			type == '0' ? NULL : "ValueError: bad marshal data (unknown type code)");
 	}
 }
 
-/* `to` keeps its number while the nodes move. */
+/* Reads a value into node `to`, an index, because the nodes may move meanwhile. */
 static int read_value(struct marshal *m, uint32_t to, int depth)
 {
 	uint32_t ref = UNFINISHED;
@@ -432,7 +436,7 @@ static int read_value(struct marshal *m, uint32_t to, int depth)
 	int err = get(m, 1, &byte);
 
 	if (err)
-		return in_python(m, err, "EOFError: EOF read where object expected");
+		return set_python_words(m, err, "EOFError: EOF read where object expected");
 	type = (char)(byte & ~(uint64_t)FLAG_REF);
 	if (byte & FLAG_REF && !strchr("NFT.Sr", type)) {
 		ref = m->n_refs;

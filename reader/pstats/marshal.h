@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Python's marshal format -> a tree of plain values, of every version of the format from Python
- * 2.7's to 3.15's. What a profile is made of is kept: numbers, texts, tuples, dicts, and of code
- * objects (profile.py names the program by one) how they are called. All else is read and left out.
- * Pure: works on bytes that the caller holds, and the texts of the tree point into them.
+ * Python's marshal format to a tree of plain values, for all versions of the format from Python 2.7
+ * to 3.15. Owns the tree; its texts point into the bytes, which the caller keeps until
+ * marshal_fini. pstats_read.c and refusal.c call it; one thread at a time.
  *
- * Trusts nothing. The tree has at most one node for each byte, so its memory is bounded by the
- * bytes that there are, whatever lengths they claim. A value that the bytes refer back to is in the
- * tree wherever it is referred to, so walking it may take longer than reading it did: who walks
- * counts.
+ * The tree holds the values of which a profile consists: numbers, texts, tuples, dicts, and the
+ * names of code objects (profile.py names the program by one). Other values are parsed and left
+ * out.
+ *
+ * It must not trust the bytes. The tree has at most one node for each byte, so the bytes that exist
+ * bound its memory, not the lengths that they claim. A value is in the tree at each reference to
+ * it, so walking the tree may take longer than reading it. Callers must limit that.
  */
 #ifndef READER_MARSHAL_H
 #define READER_MARSHAL_H
@@ -20,16 +22,16 @@
 #include "profile/profile.h"
 
 enum marshal_kind {
-	MARSHAL_OTHER, /* all that is not named here, and integers of more than 63 bits */
+	MARSHAL_OTHER, /* all other types, and integers of more than 63 bits */
 	MARSHAL_INTEGER,
 	MARSHAL_REAL,
-	MARSHAL_TEXT, /* Python 2's may be any bytes; the others are what struct text promises */
+	MARSHAL_TEXT, /* of types s and t, which Python 2 wrote, any bytes; else UTF-8 with surrogates */
 	MARSHAL_TUPLE,
-	MARSHAL_DICT, /* a key, its value, the next key ... */
-	MARSHAL_CODE, /* its file, name and line: two texts, as far as they are, and an integer */
+	MARSHAL_DICT, /* items: a key, its value, the next key, ... */
+	MARSHAL_CODE, /* items: file, name and line; the first two need not be texts */
 };
 
-/* The items of a container are found by its `first` and their `next`, in order. */
+/* The items of a container are a list: `first` is the first one, and each has its `next`. */
 struct marshal_node {
 	union {
 		int64_t integer;
@@ -39,7 +41,7 @@ struct marshal_node {
 			uint32_t n_bytes;
 		} text;
 		struct {
-			uint32_t first; /* the same for all that refer to one container */
+			uint32_t first; /* the same in all references to one container */
 			uint32_t n_items;
 		};
 	};
@@ -51,20 +53,19 @@ struct marshal {
 	const char *bytes;
 	size_t n_bytes;
 	size_t at;
-	struct marshal_node *node; /* [0] is the whole */
+	struct marshal_node *node; /* node[0] is the root */
 	uint32_t n_nodes, cap_nodes;
-	uint32_t *ref; /* what may be referred to: its node, or UINT32_MAX before it is whole */
+	uint32_t *ref; /* nodes that can be referred to; UINT32_MAX until the value is whole */
 	uint32_t n_refs, cap_refs;
-	uint32_t *interned; /* the same for the texts of Python 2 */
+	uint32_t *interned; /* the same for interned texts of Python 2 */
 	uint32_t n_interned, cap_interned;
-	struct error error; /* after a failure: what was found, what was expected */
-	const char *
-		python; /* what Python's marshal.load says to that, or NULL where it is not known */
+	struct error error; /* set after a failure: "found X, expected Y" */
+	const char *python; /* the exception of Python's marshal.load, or NULL if not known */
 };
 
 /*
- * Reads one value; bytes behind it are ignored, as marshal.load does. 0, or -EINVAL or -ENOMEM with
- * `error` set. marshal_fini is for both.
+ * Reads one value. Bytes after it are ignored, as in marshal.load. 0, or -EINVAL or -ENOMEM with
+ * m->error set. Call marshal_fini in either case. LC_NUMERIC must be C.
  */
 int marshal_read(struct marshal *m, const void *bytes, size_t n_bytes);
 void marshal_fini(struct marshal *m);

@@ -20,26 +20,28 @@
 #include "marshal.h"
 
 /*
- * What a reference to a long name could make of a small file: names are printed for each function.
+ * Limits of the length of all names together. A small file can refer to one long name from many
+ * functions, and a report prints the name for each of them.
  */
 #define MAX_TEXT_BYTES (64u << 20)
 #define MAX_TEXT_SHARE 32u
 
-struct reading {
+struct pstats_reading {
 	struct pstats_file *f;
 	struct profile *p;
 	struct marshal m;
-	uint32_t *known;  /* by the first node of a key: its function + 1, or 0 */
-	uint32_t *caller; /* by function: the last function of the file that it was a caller of */
-	uint8_t *listed;  /* by function: whether the file has had it */
-	bool is_first;	  /* nothing was in the profile before */
-	size_t cap_fns;	  /* of `caller` and `listed` */
-	uint64_t n_text_bytes; /* of the names of all functions, shared ones each time */
+	uint32_t *known;       /* indexed by the first node of a key: its function + 1, or 0 */
+	uint32_t *caller;      /* indexed by function: the last callee that has it as a caller */
+	uint8_t *listed;       /* indexed by function: 1 if the file has an entry of it */
+	bool is_first;	       /* the profile was empty before */
+	size_t cap_fns;	       /* capacity of `caller` and `listed` */
+	uint64_t n_text_bytes; /* length of all functions' names; shared ones count each time */
 	size_t n_edges;
-	uint64_t n_edge_calls; /* a sum that must not overflow */
+	uint64_t n_edge_calls; /* calls of all edges; their sum must not overflow */
 };
 
-__attribute__((format(printf, 2, 3))) static int refuse(struct reading *r, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static int refuse(struct pstats_reading *r,
+							const char *format, ...)
 {
 	char what[128];
 	va_list args;
@@ -50,17 +52,19 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reading *r, const
 	return error_set(&r->f->error, -EINVAL, "entry %zu: %s", r->f->n_functions + 1, what);
 }
 
-static int no_memory(struct reading *r)
+static int no_memory(struct pstats_reading *r)
 {
 	return error_set(&r->f->error, -ENOMEM, "%s", strerror(ENOMEM));
 }
 
-static const struct marshal_node *next_of(const struct reading *r, const struct marshal_node *node)
+static const struct marshal_node *next_of(const struct pstats_reading *r,
+					  const struct marshal_node *node)
 {
 	return &r->m.node[node->next];
 }
 
-static const struct marshal_node *first_of(const struct reading *r, const struct marshal_node *node)
+static const struct marshal_node *first_of(const struct pstats_reading *r,
+					   const struct marshal_node *node)
 {
 	return &r->m.node[node->first];
 }
@@ -70,25 +74,25 @@ static bool is_tuple(const struct marshal_node *node, uint32_t n_items)
 	return node->kind == MARSHAL_TUPLE && node->n_items == n_items;
 }
 
-static int read_count(struct reading *r, const struct marshal_node *node, uint64_t *count)
+static int read_count(struct pstats_reading *r, const struct marshal_node *node, uint64_t *count)
 {
 	if (node->kind != MARSHAL_INTEGER || node->integer < 0)
-		return refuse(r, "found a number of calls that is none, expected 0 or more");
+		return refuse(r, "found an invalid number of calls, expected 0 or more");
 	*count = (uint64_t)node->integer;
 	return 0;
 }
 
-static int read_seconds(struct reading *r, const struct marshal_node *node, double *seconds)
+static int read_seconds(struct pstats_reading *r, const struct marshal_node *node, double *seconds)
 {
 	if (node->kind != MARSHAL_INTEGER && node->kind != MARSHAL_REAL)
-		return refuse(r, "found a time that is no number, expected seconds");
+		return refuse(r, "found a time that is not a number, expected seconds");
 	*seconds = node->kind == MARSHAL_REAL ? node->real : (double)node->integer;
 	return 0;
 }
 
-/* Of a function the primitive calls come first, of a caller all calls. */
-static int read_counts(struct reading *r, const struct marshal_node *node, bool primitive_first,
-		       struct profile_counts *to)
+/* Reads four numbers. In a function the primitive calls come first, in a caller all calls. */
+static int read_counts(struct pstats_reading *r, const struct marshal_node *node,
+		       bool primitive_first, struct profile_counts *to)
 {
 	uint64_t *first = primitive_first ? &to->n_primitive : &to->n_calls;
 	uint64_t *second = primitive_first ? &to->n_calls : &to->n_primitive;
@@ -106,8 +110,8 @@ static int read_counts(struct reading *r, const struct marshal_node *node, bool 
 	return err ? err : read_seconds(r, next_of(r, node), &to->total_s);
 }
 
-/* Room for what is known of each function of the profile. */
-static int grow(struct reading *r)
+/* Enlarges `caller` and `listed` to the functions of the profile. */
+static int grow(struct pstats_reading *r)
 {
 	size_t more = r->p->cap_fns;
 	uint32_t *caller;
@@ -127,8 +131,9 @@ static int grow(struct reading *r)
 	return 0;
 }
 
-/* The name of a code object, for free(), or NULL without memory or a name. */
-static char *code_name(const struct reading *r, const struct marshal_node *code, struct text *name)
+/* Makes the name of a code object. Returns its bytes for free(), or NULL without memory or name. */
+static char *code_name(const struct pstats_reading *r, const struct marshal_node *code,
+		       struct text *name)
 {
 	const struct marshal_node *file = first_of(r, code), *word = next_of(r, file);
 	struct text t, f;
@@ -148,8 +153,8 @@ static char *code_name(const struct reading *r, const struct marshal_node *code,
 	return bytes;
 }
 
-/* The function of a key, which is in order. */
-static int add_key(struct reading *r, const struct marshal_node *key, size_t *fn)
+/* Adds the function of a valid key. */
+static int add_key(struct pstats_reading *r, const struct marshal_node *key, size_t *fn)
 {
 	const struct marshal_node *file = first_of(r, key), *line = next_of(r, file);
 	const struct marshal_node *last = next_of(r, line);
@@ -176,13 +181,13 @@ static int add_key(struct reading *r, const struct marshal_node *key, size_t *fn
 	return grow(r);
 }
 
-/* A key that is referred to again and again is looked up once. */
-static int read_key(struct reading *r, const struct marshal_node *key, size_t *fn)
+/* Finds the function of a key. A key that is referred to many times is looked up once. */
+static int read_key(struct pstats_reading *r, const struct marshal_node *key, size_t *fn)
 {
 	const struct marshal_node *file, *line, *name;
 
 	if (!is_tuple(key, 3))
-		return refuse(r, "found a function that is not named by 3 things, expected (file, "
+		return refuse(r, "found a function's key that is not a tuple of 3, expected (file, "
 				 "line, name)");
 	*fn = (size_t)r->known[key->first] - 1;
 	if (r->known[key->first])
@@ -192,13 +197,13 @@ static int read_key(struct reading *r, const struct marshal_node *key, size_t *f
 	name = next_of(r, line);
 	if (file->kind != MARSHAL_TEXT || line->kind != MARSHAL_INTEGER ||
 	    (name->kind != MARSHAL_TEXT && name->kind != MARSHAL_CODE))
-		return refuse(r, "found a function named by other things, expected (file, line, "
+		return refuse(r, "found a function's key of other types, expected (file, line, "
 				 "name)");
 	return add_key(r, key, fn);
 }
 
-/* A dict that is referred to may be met again and again: each meeting must have had its byte. */
-static int count_edge(struct reading *r, uint64_t n_calls)
+/* A dict may be referred to many times. Limits the work to one edge for each byte of the file. */
+static int count_edge(struct pstats_reading *r, uint64_t n_calls)
 {
 	if (++r->n_edges > r->m.n_bytes)
 		return refuse(r, "found more callers than there are bytes, expected fewer");
@@ -207,7 +212,7 @@ static int count_edge(struct reading *r, uint64_t n_calls)
 	return 0;
 }
 
-static int read_caller(struct reading *r, const struct marshal_node *key, size_t callee)
+static int read_caller(struct pstats_reading *r, const struct marshal_node *key, size_t callee)
 {
 	const struct marshal_node *value = next_of(r, key);
 	struct profile_counts counts = { 0 };
@@ -227,7 +232,7 @@ static int read_caller(struct reading *r, const struct marshal_node *key, size_t
 		return err;
 	}
 	if (!is_tuple(value, 4))
-		return refuse(r, "found a caller whose value is neither, expected a count or 4 "
+		return refuse(r, "found a caller's value of another type, expected a count or 4 "
 				 "numbers");
 	err = read_counts(r, first_of(r, value), false, &counts);
 	err = err ? err : count_edge(r, counts.n_calls);
@@ -236,7 +241,7 @@ static int read_caller(struct reading *r, const struct marshal_node *key, size_t
 	return err;
 }
 
-static int read_callers(struct reading *r, const struct marshal_node *callers, size_t callee)
+static int read_callers(struct pstats_reading *r, const struct marshal_node *callers, size_t callee)
 {
 	const struct marshal_node *key = first_of(r, callers);
 	int err = 0;
@@ -248,7 +253,7 @@ static int read_callers(struct reading *r, const struct marshal_node *callers, s
 	return err;
 }
 
-static int add_total(struct reading *r, const struct profile_counts *counts)
+static int add_total(struct pstats_reading *r, const struct profile_counts *counts)
 {
 	struct profile_counts *total = &r->f->total;
 
@@ -259,7 +264,7 @@ static int add_total(struct reading *r, const struct profile_counts *counts)
 	return 0;
 }
 
-static int read_function(struct reading *r, const struct marshal_node *key)
+static int read_function(struct pstats_reading *r, const struct marshal_node *key)
 {
 	const struct marshal_node *value = next_of(r, key);
 	const struct marshal_node *callers;
@@ -270,8 +275,8 @@ static int read_function(struct reading *r, const struct marshal_node *key)
 	if (err)
 		return err;
 	if (!is_tuple(value, 5))
-		return refuse(r, "found a function without its 5 things, expected (primitive "
-				 "calls, calls, tottime, cumtime, callers)");
+		return refuse(r, "found a function's value that is not a tuple of 5, expected "
+				 "(primitive calls, calls, tottime, cumtime, callers)");
 	err = read_counts(r, first_of(r, value), true, &counts);
 	err = err ? err : add_total(r, &counts);
 	if (err)
@@ -280,20 +285,20 @@ static int read_function(struct reading *r, const struct marshal_node *key)
 	for (int i = 0; i < 4; i++)
 		callers = next_of(r, callers);
 	if (callers->kind != MARSHAL_DICT)
-		return refuse(r, "found callers that are no dict, expected one");
+		return refuse(r, "found callers that are not a dict, expected one");
 	if (r->listed[fn])
 		return refuse(r, "found the same function twice, expected it once");
 	r->listed[fn] = 1;
 	if (profile_list(r->p, fn))
 		return no_memory(r);
-	if (r->is_first) /* 0.0 + -0.0 would be another number */
+	if (r->is_first) /* adding would turn -0.0 into 0.0 */
 		r->p->fn[fn].counts = counts;
 	else
 		profile_counts_add(&r->p->fn[fn].counts, &counts);
 	return read_callers(r, callers, fn);
 }
 
-static bool is_sampled_mark(const struct reading *r, const struct marshal_node *key)
+static bool is_sampled_mark(const struct pstats_reading *r, const struct marshal_node *key)
 {
 	static const char mark[] = "__sampled__";
 	const struct marshal_node *word;
@@ -305,7 +310,7 @@ static bool is_sampled_mark(const struct reading *r, const struct marshal_node *
 	       !text_cmp(marshal_text(&r->m, word), (struct text){ mark, sizeof(mark) - 1 });
 }
 
-static int read_functions(struct reading *r)
+static int read_functions(struct pstats_reading *r)
 {
 	const struct marshal_node *dict = &r->m.node[0];
 	const struct marshal_node *key;
@@ -329,7 +334,7 @@ static int read_functions(struct reading *r)
 	return err;
 }
 
-/* Up to `n` bytes: a file that another process makes shorter meanwhile has fewer. */
+/* Reads up to *n bytes. There are fewer if another process truncates the file meanwhile. */
 static int read_bytes(int fd, char *to, size_t *n)
 {
 	size_t want = *n;
@@ -378,7 +383,7 @@ int pstats_load(const char *path, void **bytes, size_t *n_bytes)
 
 int pstats_read(struct pstats_file *f, struct profile *p, const void *bytes, size_t n_bytes)
 {
-	struct reading r = { .f = f, .p = p, .is_first = !p->n_fns };
+	struct pstats_reading r = { .f = f, .p = p, .is_first = !p->n_fns };
 	int err;
 
 	memset(f, 0, sizeof(*f));

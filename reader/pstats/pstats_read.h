@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The bytes of a pstats file -> profile: files of cProfile, profile, hotshot's converter and
- * Stats.dump_stats of Python 2.7 to 3.15, of profiling.sampling, and our own. Trusts nothing, and
- * its memory is bounded by the number of bytes.
+ * The bytes of a pstats file to a profile. Reads files of cProfile, profile, hotshot's converter
+ * and Stats.dump_stats of Python 2.7 to 3.15, of profiling.sampling, and of pyshim-read. Owns
+ * nothing between calls. load/sources.c calls it, from one thread. It must not trust the bytes: its
+ * memory is bounded by their number.
  *
- * Texts that Python 2 wrote are bytes; those that are not UTF-8 come in as os.fsdecode would have
- * it. `python -m profile` calls the whole program by a code object; it is named like its repr, but
- * for the address, which is another one whenever it is loaded.
+ * Python 2 wrote texts as bytes. If these are not UTF-8, they are decoded like os.fsdecode.
+ * `python -m profile` has a code object as the key of the whole program. Its name is the repr of
+ * that object without the address, which would differ on each load.
  */
 #ifndef READER_PSTATS_READ_H
 #define READER_PSTATS_READ_H
@@ -15,21 +16,21 @@
 #include "profile/profile.h"
 
 struct pstats_file {
-	struct profile_counts total; /* of this file: calls, and self times added in its order */
+	struct profile_counts total; /* calls, and self times added in the order of the file */
 	size_t n_functions;
 	bool sampled;	    /* profiling.sampling wrote it: the counts are samples */
-	struct error error; /* after a failure: what was found, what was expected */
+	struct error error; /* set after a failure: "found X, expected Y" */
 };
 
 /*
- * Copies a whole file, if it starts like a pstats file: with a marshalled dict. 0, with `bytes` for
- * free(), or NULL where it does not or is no plain file; or -errno.
+ * Copies a whole file into memory, if it starts with a marshalled dict, as pstats files do. Returns
+ * 0 with *bytes for free(), 0 with NULL if it starts otherwise or is not a regular file, or -errno.
  */
 int pstats_load(const char *path, void **bytes, size_t *n_bytes);
 
 /*
- * Adds the file to `p`, as Stats.add does. 0, or -EINVAL or -ENOMEM with `error` set; `p` then is
- * whole, but holds a part of the file.
+ * Adds the file to `p`, as Stats.add does. 0, or -EINVAL or -ENOMEM with f->error set; `p` is then
+ * valid, but contains a part of the file.
  */
 int pstats_read(struct pstats_file *f, struct profile *p, const void *bytes, size_t n_bytes);
 

@@ -6,7 +6,7 @@
 
 #include "marshal.h"
 
-/* What a value of this type code is in Python. */
+/* Python's type for each type code of marshal. */
 static const struct {
 	char code;
 	const char *name;
@@ -49,7 +49,7 @@ static const struct marshal_node *next_of(const struct marshal *m, const struct 
 	return &m->node[node->next];
 }
 
-/* True where Python would take this function, and go on with the next. */
+/* True if Python would accept this function and continue with the next one. */
 static bool check_function(struct refusal *r, const struct marshal *m,
 			   const struct marshal_node *value)
 {

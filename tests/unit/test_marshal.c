@@ -134,8 +134,8 @@ static const struct {
 	NO("r\0\0\0\0", "reference to value 0"),
 	NO("R\0\0\0\0", "reference to value 0"),
 	NO("{r\xff\xff\xff\xff" VALUE "0", "reference to value 4294967295"),
-	NO("\xfbr\0\0\0\0" VALUE "0", "holds itself"),
-	NO("{\xa9\3r\0\0\0\0i\7\0\0\0z\1n" VALUE "0", "holds itself"),
+	NO("\xfbr\0\0\0\0" VALUE "0", "contains itself"),
+	NO("{\xa9\3r\0\0\0\0i\7\0\0\0z\1n" VALUE "0", "contains itself"),
 	NO("{" KEY "0", "type 0x30"),
 	NO("{(\xff\xff\xff\xff", "length of -1"),
 	NO("{(\xff\xff\xff\x7f", "length of 2147483647"),
@@ -146,45 +146,45 @@ static const struct {
 	NO("{l\0\0\0\x80", "end at"),
 	NO("{l\1\0\0\0\0\x80", "digit of 0x8000"),
 	NO("{f\xff", "length of 255"),
-	NO("{f\0", "float that is none"),
+	NO("{f\0", "an invalid float"),
 	NO("{f\4"
 	   "0x10",
-	   "float that is none"),
+	   "an invalid float"),
 	NO("{f\4"
 	   "1 \0"
 	   "2",
-	   "float that is none"),
-	NO("{f\1x", "float that is none"),
+	   "an invalid float"),
+	NO("{f\1x", "an invalid float"),
 	NO("{)\3u\1\0\0\0\xe9i\7\0\0\0z\1n" VALUE "0", "not UTF-8"),
 	NO("{)\3z\1\xe9i\7\0\0\0z\1n" VALUE "0", "not ASCII"),
 	NO("{c\0\0\0\0", "end at"),
 	NO("{c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0s\0\0\0\0", "end at"),
-	NO("{z\1fz\1f0", "named by 3 things"),
-	NO("{)\2z\1fz\1n" VALUE "0", "named by 3 things"),
+	NO("{z\1fz\1f0", "not a tuple of 3"),
+	NO("{)\2z\1fz\1n" VALUE "0", "not a tuple of 3"),
 	NO("{)\3z\1fz\1fz\1n" VALUE "0", "(file, line, name)"),
 	NO("{)\3i\0\0\0\0i\7\0\0\0z\1n" VALUE "0", "(file, line, name)"),
 	NO("{)\3z\1fg\0\0\0\0\0\0\0\0z\1n" VALUE "0", "(file, line, name)"),
 	NO("{)\3z\1fl\5\0\0\0\0\0\0\0\0\0\0\0\x10\0z\1n" VALUE "0", "(file, line, name)"),
 	NO("{" KEY "i\0\0\0\0"
 	   "0",
-	   "5 things"),
-	NO("{" KEY ")\4" COUNTS "0", "5 things"),
-	NO("{" KEY ")\5" COUNTS "N0", "no dict"),
+	   "not a tuple of 5"),
+	NO("{" KEY ")\4" COUNTS "0", "not a tuple of 5"),
+	NO("{" KEY ")\5" COUNTS "N0", "not a dict"),
 	NO("{" KEY ")\5i\xff\xff\xff\xffi\2\0\0\0" HALF HALF "{00", "number of calls"),
 	NO("{" KEY ")\5Ti\2\0\0\0" HALF HALF "{00", "number of calls"),
 	NO("{" KEY ")\5" HALF "i\2\0\0\0" HALF HALF "{00", "number of calls"),
-	NO("{" KEY ")\5i\1\0\0\0i\2\0\0\0z\1x" HALF "{00", "no number"),
+	NO("{" KEY ")\5i\1\0\0\0i\2\0\0\0z\1x" HALF "{00", "not a number"),
 	NO("{" KEY VALUE KEY VALUE "0", "same function twice"),
 	NO("{" KEY ")\5" COUNTS "{" KEY "i\1\0\0\0" KEY "i\1\0\0\0"
 	   "00",
 	   "same caller twice"),
 	NO("{" KEY ")\5" COUNTS "{" KEY "z\1x"
 	   "00",
-	   "a caller whose value"),
-	NO("{" KEY ")\5" COUNTS "{" KEY ")\3i\1\0\0\0i\1\0\0\0" HALF "00", "a caller whose value"),
+	   "a caller's value"),
+	NO("{" KEY ")\5" COUNTS "{" KEY ")\3i\1\0\0\0i\1\0\0\0" HALF "00", "a caller's value"),
 	NO("{" KEY ")\5" COUNTS "{z\1xi\1\0\0\0"
 	   "00",
-	   "named by 3 things"),
+	   "not a tuple of 3"),
 	NO("{" KEY ")\5I\1\0\0\0\0\0\0\0I\xff\xff\xff\xff\xff\xff\xff\x7f" HALF HALF "{0"
 	   ")\3z\1gi\7\0\0\0z\1n)\5I\1\0\0\0\0\0\0\0I\xff\xff\xff\xff\xff\xff\xff\x7f" HALF HALF
 	   "{0"
@@ -244,7 +244,7 @@ START_TEST(deep_nesting_is_refused)
 	for (size_t i = 0; i < n; i += 2)
 		memcpy(bytes + i, ")\1", 2);
 	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
-	ck_assert_msg(strstr(f.error.text, "inside each other"), "%s", f.error.text);
+	ck_assert_msg(strstr(f.error.text, "nested values"), "%s", f.error.text);
 	memset(bytes, '{', n);
 	ck_assert_int_eq(read_bytes(&f, &p, bytes, n), -EINVAL);
 	memset(bytes, 'c', n);
