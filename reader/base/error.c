@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The bytes of the UTF-8 character at `text`, or 0: it is none, or one that controls a terminal. */
+/* Returns the length of a UTF-8 character, or 0 if it is invalid or controls a terminal. */
 static size_t printable_bytes(const unsigned char *text)
 {
 	size_t n = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : 4;

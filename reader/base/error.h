@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The text of an error: "verb object: what was found, what was expected", in one line that is safe
- * for a terminal. Functions that can fail return 0 or -errno and fill one, which their caller owns.
+ * The text of an error: "verb object: found X, expected Y", one line that is safe for a terminal.
+ * Owns nothing: the caller owns the struct, and a function that fails returns -errno and sets it.
+ * All of the reader and the launcher call it, from any thread. It must not allocate.
  */
 #ifndef READER_ERROR_H
 #define READER_ERROR_H
 
 struct error {
-	char text[512]; /* "": none was given */
+	char text[512]; /* "" if no text was set */
 };
 
-/* Sets the text, cut off where it is too long, and returns `err`. `e` may be NULL. */
+/* Sets the text, truncated if it is too long, and returns `err`. `e` may be NULL. */
 int error_set(struct error *e, int err, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The text; where there is none, that of the errno `-err`. */
+/* Returns the text, or strerror(-err) if no text was set. */
 const char *error_text(const struct error *e, int err);
 
 /* Replaces control characters and bytes that are not UTF-8 by question marks. */

@@ -18,7 +18,7 @@ static bool is_zero(const char *page)
 	return !page[0] && !memcmp(page, page + 1, PAGE_BYTES - 1);
 }
 
-/* As many bytes as a page has, but at the end. */
+/* Reads a page, or less at the end of the input. Returns the number of bytes or -errno. */
 static ssize_t read_page(char *page)
 {
 	size_t n = 0;
@@ -33,7 +33,7 @@ static ssize_t read_page(char *page)
 	return (ssize_t)n;
 }
 
-/* What a recording reserves, and has not written, stays a hole. */
+/* Copies standard input. Pages of zeroes, which a recording has reserved only, become holes. */
 static int copy_to(int fd)
 {
 	char page[PAGE_BYTES];
@@ -62,7 +62,7 @@ static int refuse(struct error *error, const char *found)
 		found);
 }
 
-/* Its descriptor stays open. */
+/* Returns the descriptor of the copy, which stays open, or -errno. */
 static int copy_input(struct error *error)
 {
 	int fd, err;

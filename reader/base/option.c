@@ -65,7 +65,7 @@ int option_next(int argc, char *const *argv, const struct option_list *l, int *a
 	FILE *said = open_memstream(&text, &n_bytes);
 	int option;
 
-	stderr = said ? said : real; /* glibc has it as a variable, and getopt writes there */
+	stderr = said ? said : real; /* a variable in glibc; getopt writes its errors there */
 	option = getopt_long(argc, argv, l->letters, l->option, at);
 	stderr = real;
 	if (said)

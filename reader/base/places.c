@@ -9,12 +9,12 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
-/* From BINDIR; the Makefile works it out. */
+/* The path from BINDIR to the library folder. The Makefile computes it. */
 #ifndef PYSHIM_LIBDIR_FROM_BINDIR
 #define PYSHIM_LIBDIR_FROM_BINDIR "../lib"
 #endif
 
-/* FOLDER/PLACE/NAME without links and dots, or NULL. */
+/* Returns FOLDER/PLACE/NAME without symbolic links and dots, or NULL. */
 static char *look_in(const char *folder, const char *place, const char *name)
 {
 	char *path, *real;
@@ -26,7 +26,7 @@ static char *look_in(const char *folder, const char *place, const char *name)
 	return real;
 }
 
-/* This program's path, of PATH_MAX bytes. Without /proc it is the one that it was executed by. */
+/* Finds the path of this program; `path` has PATH_MAX bytes. Without /proc, uses AT_EXECFN. */
 static bool find_self(char *path)
 {
 	const char *given = (const char *)getauxval(AT_EXECFN); /* NOLINT: an address */

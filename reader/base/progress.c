@@ -12,17 +12,17 @@
 #define THEN_MS 200
 
 static struct {
-	pthread_mutex_t lock; /* of what the printer looks at */
+	pthread_mutex_t lock; /* protects the fields that the printer reads */
 	pthread_cond_t stopped;
 	pthread_t printer;
 	bool runs, stops;
 	uint64_t total;	 /* bytes of all files */
-	uint64_t before; /* of those that are done */
-	uint64_t size;	 /* of the one at hand */
-	uint64_t done;	 /* of that; atomic */
+	uint64_t before; /* bytes of the files that are done */
+	uint64_t size;	 /* bytes of the current file */
+	uint64_t done;	 /* bytes of it that were read; atomic */
 } progress = { .lock = PTHREAD_MUTEX_INITIALIZER, .stopped = PTHREAD_COND_INITIALIZER };
 
-/* Without the holes: a recording is as long as it may become. */
+/* Leaves out holes, because a recording has its maximum length from the start. */
 static uint64_t size_of(const char *path)
 {
 	struct stat st;
@@ -34,7 +34,7 @@ static uint64_t size_of(const char *path)
 	return stored < (uint64_t)st.st_size ? stored : (uint64_t)st.st_size;
 }
 
-/* Another program may have the terminal by now. */
+/* True if another program has the terminal. */
 static bool is_in_background(void)
 {
 	pid_t group = tcgetpgrp(STDERR_FILENO);
@@ -42,7 +42,7 @@ static bool is_in_background(void)
 	return group >= 0 && group != getpgrp();
 }
 
-/* A file that is just being written may be longer than it was. Whether a line is there then. */
+/* Prints the line; false if it did not. A file that is still written may exceed its known size. */
 static bool print(void)
 {
 	uint64_t done = __atomic_load_n(&progress.done, __ATOMIC_RELAXED);

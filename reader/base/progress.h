@@ -1,26 +1,31 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How much of the files has been read: a line on standard error, where that is a terminal, while it
- * takes longer than a second. A thread of its own prints it, so that who reads only counts.
+ * Shows how much of the files has been read: one line on standard error, if that is a terminal and
+ * reading takes longer than a second. Owns a thread that prints the line, so that readers only
+ * count. main starts and stops it; load and drain report progress. It must not slow down reading,
+ * nor print when another program has the terminal.
  */
 #ifndef READER_PROGRESS_H
 #define READER_PROGRESS_H
 
 #include <stdint.h>
 
-/* Not twice at once. Where nothing was started, or it could not be, the others do nothing. */
+/*
+ * Starts the display; not twice at the same time. If it was not started, or could not be, the other
+ * functions show nothing.
+ */
 void progress_start(void);
 
-/* No line is left behind. */
+/* Stops the display and clears its line. */
 void progress_stop(void);
 
-/* This file is going to be read. */
+/* Adds a file to those that will be read. */
 void progress_expect(const char *path);
 
-/* It begins now; the one before is done. */
+/* Reports that reading this file begins, and that the previous one is done. */
 void progress_next(const char *path);
 
-/* So many bytes of it have been read. The only one that any thread may call. */
+/* Reports that `bytes` bytes of it have been read. Any thread may call only this one. */
 void progress_add(uint64_t bytes);
 
 #endif

@@ -6,7 +6,7 @@
 
 uint64_t seed_odd[2] = { 0x9e3779b97f4a7c15ull, 0xd1b54a32d192ed03ull };
 
-/* The kernel has made them: 16 bytes. */
+/* AT_RANDOM points to 16 random bytes from the kernel. */
 __attribute__((constructor)) static void take_seed(void)
 {
 	const char *random = (const char *)getauxval(AT_RANDOM);

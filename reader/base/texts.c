@@ -10,7 +10,7 @@
 #define MIN_CAP 64
 #define CHUNK_BYTES (16u << 10)
 
-/* The product's halves depend on all bits of both; the multiplier is this process's own. */
+/* Both halves of the product together depend on all bits of the factors, one of them random. */
 uint64_t texts_hash_word(uint64_t hash, uint64_t word)
 {
 	unsigned __int128 product = (unsigned __int128)(hash ^ word ^ seed_odd[0]) * seed_odd[1];
@@ -63,7 +63,7 @@ static int grow(struct texts *s)
 	return 0;
 }
 
-/* Room for `n` bytes, in a chunk of their own where they are many. */
+/* Allocates `n` bytes, in a chunk of their own if they do not fit into one. NULL without memory. */
 static char *take(struct texts *s, size_t n)
 {
 	size_t bytes = n > CHUNK_BYTES ? n : CHUNK_BYTES;

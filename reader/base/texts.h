@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Texts, each kept once: thousands of functions share a file's name. Owned by a profile; one thread
- * at a time.
+ * A set of texts that keeps each text once, because thousands of functions share a file name. Owns
+ * the bytes. Each profile has one, and profile.c calls it, one thread at a time. It must not move
+ * or change a text that it keeps.
  */
 #ifndef READER_TEXTS_H
 #define READER_TEXTS_H
@@ -18,19 +19,19 @@ struct text {
 struct texts {
 	struct text *text; /* open addressing; bytes NULL: free */
 	size_t n, cap;
-	char **chunk; /* that the texts lie in */
+	char **chunk; /* memory of the texts */
 	size_t n_chunks, cap_chunks;
-	size_t used, room; /* of the last chunk */
+	size_t used, room; /* bytes used in the last chunk, and its size */
 };
 
-/* Mixes a word into a hash that nobody can foresee, so that texts cannot be chosen to collide. */
+/* Mix a word or a text into a hash. It depends on seed.h, so texts cannot be chosen to collide. */
 uint64_t texts_hash_word(uint64_t hash, uint64_t word);
 uint64_t texts_hash(uint64_t hash, struct text t);
 
-/* Lets the text be one that is kept: it lives as long as `s`. 0 or -ENOMEM. */
+/* Replaces *t by an equal text that is kept as long as `s`, adding it if needed. 0 or -ENOMEM. */
 int texts_keep(struct texts *s, struct text *t);
 
-/* Leaves none. */
+/* Frees all texts, and leaves an empty set. */
 void texts_fini(struct texts *s);
 
 #endif
