@@ -182,7 +182,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 		.monitoring = r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING,
 		.seconds_per_tick = r->seconds_per_tick,
 	};
-	int err = cost_open(&c);
+	int err = cost_init(&c);
 
 	if (!err)
 		err = place ? add_functions(r, &c, p, place) : -ENOMEM;
@@ -199,7 +199,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 		err = profile_edge_add(p, place[e->caller], place[e->callee], &counts);
 	}
 	free(place);
-	cost_close(&c);
+	cost_fini(&c);
 	return err;
 }
 

@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define MAX_ROUNDS 64 /* of moving to callers: what is deeper than that stays where it is */
+#define MAX_ROUNDS 64 /* of moving deficits to callers: those left after it count as `left_s` */
 
 static int choose_scale(const struct profile *p, double bare_s, struct bias_result *result)
 {
@@ -24,10 +24,10 @@ static int choose_scale(const struct profile *p, double bare_s, struct bias_resu
 }
 
 /*
- * Takes from the callers of a function, each by the calls that it made, what the function lacks.
- * What it lacks itself, it cannot give.
+ * Takes a function's deficit from its callers, in proportion to their calls. The function itself is
+ * not one of them: its recursive calls cannot pay. Returns the seconds that were taken.
  */
-static double take_from_callers(double *self, const struct profile *p, size_t fn, double lacks)
+static double take_from_callers(double *self, const struct profile *p, size_t fn, double deficit)
 {
 	const struct profile_edge *caller = p->fn[fn].caller;
 	double n = 0, taken = 0;
@@ -35,7 +35,7 @@ static double take_from_callers(double *self, const struct profile *p, size_t fn
 	for (size_t i = 0; i < p->fn[fn].n_callers; i++)
 		n += caller[i].caller == fn ? 0 : (double)caller[i].counts.n_calls;
 	for (size_t i = 0; i < p->fn[fn].n_callers && n > 0; i++) {
-		double share = lacks * (double)caller[i].counts.n_calls / n;
+		double share = deficit * (double)caller[i].counts.n_calls / n;
 
 		if (caller[i].caller == fn)
 			continue;
@@ -45,34 +45,34 @@ static double take_from_callers(double *self, const struct profile *p, size_t fn
 	return taken;
 }
 
-/* One round over all functions whose own time is negative. False: there is none. */
+/* One round over all functions with a negative self time. False: no function had one. */
 static bool move_once(const struct profile *p, double *self, bool *bounded, double *left)
 {
 	bool any = false;
 
 	for (size_t i = 0; i < p->n_fns; i++) {
-		double lacks = -self[i];
+		double deficit = -self[i];
 
-		if (!(lacks > 0))
+		if (!(deficit > 0))
 			continue;
 		self[i] = 0;
-		*left += lacks - take_from_callers(self, p, i, lacks);
+		*left += deficit - take_from_callers(self, p, i, deficit);
 		bounded[i] = any = true;
 	}
 	return any;
 }
 
-/* Until no function's own time is negative, or has no caller that it could be taken from. */
+/* Repeats that until no self time is negative, or MAX_ROUNDS times. */
 static int move_deficits(const struct profile *p, double *self, struct bias_result *result)
 {
 	bool *bounded = calloc(p->n_fns + 1, sizeof(*bounded));
-	double lacked = 0;
+	double deficits = 0;
 	int round = 0;
 
 	if (!bounded)
 		return -ENOMEM;
 	for (size_t i = 0; i < p->n_fns; i++)
-		lacked += self[i] < 0 ? -self[i] : 0;
+		deficits += self[i] < 0 ? -self[i] : 0;
 	while (round < MAX_ROUNDS && move_once(p, self, bounded, &result->left_s))
 		round++;
 	for (size_t i = 0; i < p->n_fns; i++) {
@@ -82,12 +82,15 @@ static int move_deficits(const struct profile *p, double *self, struct bias_resu
 		}
 		result->n_bounded += bounded[i];
 	}
-	result->moved_s = lacked - result->left_s;
+	result->moved_s = deficits - result->left_s;
 	free(bounded);
 	return 0;
 }
 
-/* Without what lies in it, a time is at least as long as that. */
+/*
+ * Sets the corrected times. A cumulative time is never less than its self time, nor more than it
+ * was.
+ */
 static void correct(struct profile_counts *c, double self, double scale)
 {
 	double total = c->total_s - c->total_cost_s * scale;
@@ -100,7 +103,10 @@ static void correct(struct profile_counts *c, double self, double scale)
 	c->total_s = total;
 }
 
-/* A function's callers go on to add up to it, with what nobody of them called. */
+/*
+ * Keeps the callers' self times summing up to the function's, `self`. `rest` is the self time of
+ * calls without a caller in the profile: it takes part, but has no edge.
+ */
 static void correct_callers(struct profile_fn *fn, double self, double scale)
 {
 	double rest = fn->counts.self_s, sum = 0;

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Takes what recording has added to the times out of them. Pure: profile -> profile.
+ * Subtracts the overhead of recording from the times of a profile: docs/overhead.md, "How it is
+ * shared out". cost.h has stated the overhead beside each time before.
+ *
+ * Called by load/recording.c, for the profile of a recording and for those of its threads. Owns no
+ * memory after the call. It must not read files or print.
  */
 #ifndef READER_BIAS_H
 #define READER_BIAS_H
 
 #include "profile/profile.h"
 
-/* What was done to one profile. Seconds. */
+/* The correction of one profile. Times are in seconds. */
 struct bias_result {
-	double scale; /* by which the calibrated cost was multiplied; 1 where no bare time was given */
-	double raw_s;  /* all self times before ... */
-	double cost_s; /* ... and what was taken out of them */
+	double scale;  /* factor of the calibrated overhead; 1 where no native time was given */
+	double raw_s;  /* sum of all self times before the correction */
+	double cost_s; /* overhead that was subtracted from it */
 	/*
-	 * Functions whose own time is shorter than the calibrated cost of their calls, or than that
-	 * and what those lack that they call: it is given as 0, a lower bound of what it was, and
-	 * the rest is taken from their callers.
+	 * Functions whose self time is less than their overhead, also after deficits of their
+	 * callees were subtracted. They are reported as 0, a lower bound. The deficit is taken from
+	 * their callers.
 	 */
 	size_t n_bounded;
-	double moved_s; /* ... which was so much */
-	double left_s;	/* found no caller to be taken from: the sum is too long by that */
+	double moved_s; /* deficits that were taken from callers */
+	double left_s;	/* deficits without a caller: the corrected sum is too long by this */
 };
 
 /*
- * Every `self_s` and `total_s` loses its cost, which then says what was taken. `bare_s`: what all
- * self times are to add up to, for which the cost is scaled; 0: it is taken as calibrated. 0 or
- * -ENOMEM; -ERANGE where the times have no cost that could be scaled so, or `bare_s` is longer than
- * they are.
+ * Subtracts `self_cost_s` from `self_s` and `total_cost_s` from `total_s`, of every function and
+ * every caller edge. Afterwards these fields hold the overhead that was really subtracted.
+ *
+ * `bare_s`: seconds of a native run. The overhead is scaled so that the self times add up to it.
+ * 0: use the overhead as calibrated.
+ *
+ * 0 or -ENOMEM. -ERANGE: `bare_s` is given, and the profile has no overhead to scale or takes less
+ * time than `bare_s`. After an error the profile is unchanged.
  */
 int bias_apply(struct profile *p, double bare_s, struct bias_result *result);
 

@@ -130,7 +130,7 @@ static void read_quality(struct calib_quality *q, const char *name, const char *
 		q->reference_s = strtod(value, NULL) * 1e-9;
 }
 
-/* "name value" lines; what is not known is left alone. */
+/* A line "name value". Unknown names are ignored: newer versions may add some. */
 static void read_line(struct calib *c, const char *name, const char *value)
 {
 	const struct {
@@ -178,7 +178,7 @@ static int is_sensible_quality(const struct calib_quality *q)
 	       q->reference_s < 1;
 }
 
-/* Beyond these it is no calibration: nothing that is read may make times infinite. */
+/* A file outside of these limits is not a calibration: its numbers must not make times infinite. */
 static int is_sensible(const struct calib *c)
 {
 	for (int i = 0; i < CALIB_KINDS; i++) {
@@ -202,7 +202,7 @@ int calib_load(struct calib *c, const char *path)
 	memset(c, 0, sizeof(*c));
 	if (!f)
 		return -errno;
-	c->cold = NAN; /* until it is read */
+	c->cold = NAN; /* a file without it is not sensible; the same for in_s */
 	for (int i = 0; i < CALIB_KINDS; i++)
 		c->cost[i].in_s = NAN;
 	if (!fgets(line, sizeof(line), f) || strcmp(line, MAGIC "\n"))

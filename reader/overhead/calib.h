@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What it costs to record a call, as `pyshim-read --calibrate` measures it, and the files in which
- * that is kept. Knows nothing of recordings.
+ * A calibration: the overhead of one call of each kind, as `pyshim-read --calibrate` measures it.
+ * Owns the kinds (kinds.def) and the file of a calibration.
  *
- * Between the two clock readings of a call lies a part of its cost, which its own time contains
- * ("in"); the rest lies before the first and behind the second, in its caller's time ("out").
+ * Called by load/recording.c (which calibration applies), cost.c (the model), calibrate/ (makes
+ * calibrations) and the formats, in one thread. It must not know the rings of a recording, nor
+ * print.
+ *
+ * The overhead of a call has two parts (docs/overhead.md):
+ *
+ *	in	between the two clock readings of the call: the callee's self time contains it
+ *	out	before the first and after the second one: the caller's self time contains it
  */
 #ifndef READER_CALIB_H
 #define READER_CALIB_H
@@ -21,23 +27,23 @@ enum calib_kind_id {
 };
 #undef KIND
 
-/* What overhead/kinds.def has of each kind for everything but the estimate. */
+/* Columns of kinds.def. Those for the estimate from loops are in calibrate/solve.c. */
 struct calib_kind {
 	const char *name;  /* in files and in JSON */
 	const char *title; /* in the printed table */
-	bool is_call;	   /* its prior is that of a call, not of an extra */
-	bool callee_pays;
+	bool is_call;	   /* the prior of the fit is that of a call, not of a surcharge */
+	bool callee_pays;  /* the fit changes `in_s`, not `out_s` */
 };
 
 extern const struct calib_kind calib_kind[CALIB_KINDS];
 
-/* Seconds a call; may be negative for what makes another kind cheaper. */
+/* Seconds a call. A surcharge is negative where it makes the basic kind cheaper. */
 struct calib_cost {
 	double in_s, out_s;
-	double spread_s; /* half the distance between the quartiles of the rounds */
+	double spread_s; /* half the interquartile ranges of the rounds, summed up (solve.c) */
 };
 
-/* What a calibration is good for: all of these must be equal. */
+/* A calibration fits a recording if all of these are equal. */
 struct calib_key {
 	char python[256];    /* Py_GetVersion(), in one line */
 	char engine[16];     /* tracefunc, monitoring */
@@ -46,63 +52,66 @@ struct calib_key {
 	char clock[16];
 };
 
-/* How much other work disturbed a calibration, and whether it is to be trusted. */
+/* Disturbance of a calibration by other work (calibrate/slices.h). */
 struct calib_quality {
-	bool known; /* older files do not tell */
+	bool known; /* older files have no lines of this */
 	bool trusted;
 	uint64_t n_slices;
-	uint64_t n_waited, n_slower, n_crowded; /* of these disturbed: slices.h tells by what */
-	double others,
-		steal; /* of the machine's time, the part that other processes had, and other machines */
-	double reference_s; /* how long a fixed piece of work took */
+	uint64_t n_waited, n_slower, n_crowded; /* of n_slices, the disturbed ones by cause */
+	double others;	    /* work of other processes, as a part of the machine's time: 0 to 1 */
+	double steal;	    /* the same for other virtual machines (/proc/stat, steal): 0 to 1 */
+	double reference_s; /* time of a fixed piece of work; less than 1 second */
 };
 
 struct calib {
 	struct calib_key key;
 	struct calib_cost cost[CALIB_KINDS];
-	double bytecode; /* how many times longer bytecode takes while the hook is set; 1: as long */
-	/*
-	 * Seconds that an event costs more for each other one over which the processor may have
-	 * forgotten it (n_between). All of it is outside.
-	 */
-	double cold;
-	/*
-	 * How far it is off for small programs, at the median, as a part of what recording adds to
-	 * them; 0: not known.
-	 */
-	double error;
-	int64_t made; /* seconds since the epoch */
+	double bytecode; /* factor by which bytecode is slower while the hook is set; at least 1 */
+	double cold;	 /* seconds for each event of reuse distance; all of it is `out` */
+	double error;	 /* median residual of the fit (calibrate/fit.h); 0: not known */
+	int64_t made;	 /* seconds since the epoch */
 	uint64_t n_calls, n_rounds;
 	struct calib_quality quality;
 };
 
 /*
- * The same cost for each event: half in, half out. What profile.Profile.calibrate means by a bias.
+ * The calibration of one number: each event of a call has the same overhead, half `in`, half `out`.
+ * profile.Profile.calibrate of Python calls this number a bias.
  */
 void calib_from_bias(struct calib *c, double seconds_per_event);
 
 /*
- * How much of CALIB_LARGE and CALIB_LARGE_SITE an event in such code costs. sys.monitoring's
- * callbacks are given the place in the code, an integer that beyond 256 (from 3.15 on 1,024) is
- * made anew each time: the part of the places for which it is, where a recording does not tell
- * (PYPROF_FAR). 3.10 looks for the line of the place, from the start: how many KiB.
+ * Number of CALIB_LARGE and CALIB_LARGE_SITE surcharges for an event in code of this size.
+ *
+ * monitoring: 0 to 1, the part of the code's offsets above 256. CPython allocates an integer for
+ * these (3.15: above 1,024). A recording marks such events (PYPROF_FAR), so this is only a guess
+ * where no marked event is known. Otherwise: KiB of code, at most 8, because 3.10 searches the line
+ * of an event from the start of the code.
  */
 double calib_largeness(bool monitoring, uint32_t code_bytes);
 
-/* That one number, as this calibration has it for calls of Python functions. */
+/* The one number of calib_from_bias: seconds for each event of calls of Python functions. */
 double calib_bias(const struct calib *c);
 
-/* The processor's name as /proc/cpuinfo has it, or "unknown". */
+/* The processor's name as in /proc/cpuinfo, or "unknown". */
 void calib_processor(char *name, size_t cap);
 
-/* Where the calibration of a key is kept: a malloced path below XDG_CONFIG_HOME, or NULL. */
+/*
+ * File of the calibration for a key, below XDG_CONFIG_HOME or HOME. For free(). NULL: neither is
+ * set, or memory is exhausted.
+ */
 char *calib_path(const struct calib_key *key);
 
-/* Disturbed slices, as a part of all. */
+/* Disturbed slices as a part of all slices: 0 to 1. */
 double calib_disturbed(const struct calib_quality *q);
 
-/* 0; -errno; -EINVAL where the file is something else. The folder is made where it is missing. */
+/* 0 or -errno. -EINVAL: the file is not a calibration, or a number is out of range. */
 int calib_load(struct calib *c, const char *path);
+
+/*
+ * 0 or -errno. Makes missing folders, and replaces an existing file in one step: after an error it
+ * is unchanged.
+ */
 int calib_save(const struct calib *c, const char *path);
 
 #endif

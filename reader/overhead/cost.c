@@ -5,16 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SWEEPS 40 /* of rates: call stacks are seldom deeper, and what is deeper matters less */
+#define SWEEPS 40 /* of find_rates: few call stacks are deeper, and deeper calls matter less */
 
-/* --- what calls cost -------------------------------------------------------------------------- */
+/* --- overhead of calls ------------------------------------------------------------------------ */
 
 static bool is_c(const struct cost *c, uint32_t slot)
 {
 	return slot && names_fn(c->names, c->fold->fn[slot].number)->kind == PYPROF_NAME_C;
 }
 
-/* By its label, which is cProfile's. */
+/* cProfile's label of a C function says that it is a method of a C type. */
 static bool is_method(const struct cost *c, uint32_t slot)
 {
 	const struct text *name = &names_fn(c->names, c->fold->fn[slot].number)->name;
@@ -41,10 +41,14 @@ static double largeness(const struct cost *c, uint32_t slot)
 }
 
 /*
- * What the sizes of both sides' code add, by how many of the calls end in a place that costs. A
- * return from large code has its cost mostly inside; for a resume, which goes on where a yield was,
- * it is the other way round. A call site tells of C functions, of their return too; before 3.12 not
- * of others.
+ * Adds the surcharges for large code of callee and caller. `n` is the number of ends with a high
+ * offset; before 3.12 it is the calls times the largeness of the code.
+ *
+ * - C functions: both events have the call site's offset, so the caller's code counts.
+ * - Python functions: the return has an offset in the callee. Its overhead is mostly `in`.
+ * - Resumes also start at a high offset, that of the yield. There `in` and `out` are exchanged.
+ * - Call sites report Python functions only from 3.12 on: one event, half of a C function's two. It
+ *   comes before the call, so its overhead is `out`.
  */
 static void add_largeness(struct calib_cost *to, const struct cost *c,
 			  const struct pyprof_fold_edge *e)
@@ -65,47 +69,49 @@ static void add_largeness(struct calib_cost *to, const struct cost *c,
 		add_cost(to, n * (double)e->n_resumes / (double)e->n_calls, large->out_s,
 			 large->in_s);
 	if (c->monitoring)
-		add_cost(to, (double)(e->n_calls - e->n_bare) * c->far[e->caller], 0,
+		add_cost(to, (double)(e->n_calls - e->n_bare) * c->high_sites[e->caller], 0,
 			 (site->in_s + site->out_s) / 2);
 }
 
 /*
- * Which part of the call sites' events were told from far places: known of those that have ended
- * there, so of C functions and others; where there are none, a guess by the size of the code.
+ * Estimates for each function which part of its call-site events had a high offset. The recording
+ * marks ends of calls (PYPROF_FAR), and ends of C functions and class calls have the offset of
+ * their call site. Functions without such calls get a guess from the size of their code.
  */
-static void find_far_sites(struct cost *c)
+static void find_high_sites(struct cost *c)
 {
-	double *n_far = c->far, *n_all = c->n_frames; /* places to count */
+	double *n_high = c->high_sites, *n_all = c->n_frames; /* memory for the counts */
 
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
 		if (is_c(c, e->callee)) {
-			n_far[e->caller] += (double)e->n_far;
+			n_high[e->caller] += (double)e->n_far;
 			n_all[e->caller] += (double)e->n_calls;
 		}
 	}
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
-		n_far[slot] += (double)c->fold->fn[slot].n_far_others;
+		n_high[slot] += (double)c->fold->fn[slot].n_far_others;
 		n_all[slot] += (double)c->fold->fn[slot].n_others / PYPROF_OTHERS;
-		c->far[slot] = n_all[slot] > 0 ? n_far[slot] / n_all[slot] : largeness(c, slot);
+		c->high_sites[slot] =
+			n_all[slot] > 0 ? n_high[slot] / n_all[slot] : largeness(c, slot);
 		n_all[slot] = 0;
 	}
 }
 
 /*
- * 3.12 and later: a generator's call site tells of it when it is made, and nothing else does, until
- * it is resumed for the first time. So both are one call, though no call site has been seen just
- * before.
+ * 3.12 and later: a generator's call site reports an event when the generator is made. The next
+ * event is the first start, which has no call-site event just before it. Both together have the
+ * overhead of an ordinary call, so the surcharge for a direct call does not apply.
  */
-static bool starts_apart(const struct cost *c, uint32_t slot)
+static bool starts_after_call_site(const struct cost *c, uint32_t slot)
 {
 	return c->monitoring &&
 	       names_fn(c->names, c->fold->fn[slot].number)->flags & PYPROF_NAME_GENERATOR;
 }
 
-/* Of what is no function: all of it is outside. */
-static double cost_of_others(const struct cost *c, uint32_t slot)
+/* Class calls that a function made: all of their overhead is `out`. */
+static double cost_of_class_calls(const struct cost *c, uint32_t slot)
 {
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
 
@@ -114,15 +120,13 @@ static double cost_of_others(const struct cost *c, uint32_t slot)
 	       (double)c->fold->fn[slot].n_far_others * (site->in_s + site->out_s);
 }
 
-/*
- * What the processor had to remember anew, for so many events between calls: all of it is outside.
- */
-static double cost_of_cold(const struct cost *c, uint64_t n_between)
+/* Overhead of cache misses for these reuse distances: all of it is `out`. */
+static double cost_of_distance(const struct cost *c, uint64_t n_between)
 {
 	return (double)n_between * c->calib->cold;
 }
 
-/* --- how often the calls of an edge have a kind: the last column of kinds.def -------------------- */
+/* --- counts of calls by kind: the last column of kinds.def ------------------------------------ */
 
 static double count_python(const struct cost *c, const struct pyprof_fold_edge *e)
 {
@@ -136,7 +140,7 @@ static double count_c(const struct cost *c, const struct pyprof_fold_edge *e)
 
 static double count_direct(const struct cost *c, const struct pyprof_fold_edge *e)
 {
-	return starts_apart(c, e->callee) ? 0 : (double)(e->n_bare - e->n_resumes);
+	return starts_after_call_site(c, e->callee) ? 0 : (double)(e->n_bare - e->n_resumes);
 }
 
 static double count_resumes(const struct cost *c, const struct pyprof_fold_edge *e)
@@ -183,10 +187,7 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 	return sum;
 }
 
-/*
- * What the calls of one edge have cost, inside and outside of them, and what of that lies in
- * Python.
- */
+/* The same, `in` and `out` together. `python`: the part that lies in Python self times. */
 static struct cost_rate cost_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
 {
 	struct calib_cost cost = cost_of_calls(c, e);
@@ -205,7 +206,7 @@ static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge
 	       (double)e->n_exceptions * weight[PYPROF_COST_EXCEPTION];
 }
 
-/* --- what lies within ------------------------------------------------------------------------- */
+/* --- overhead within calls -------------------------------------------------------------------- */
 
 struct rate_sum {
 	struct cost_rate cost;
@@ -227,13 +228,13 @@ static void set_rate(struct cost_rate *rate, const struct rate_sum *sum)
 }
 
 /*
- * What the calls that each function makes cost themselves: `direct`. All of them together:
- * direct[0].
+ * Overhead and weight of the calls that each function makes itself, in direct[slot]. The sum of all
+ * functions is direct[0].
  */
 static void sum_direct(const struct cost *c, struct rate_sum *direct)
 {
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
-		double s = cost_of_others(c, slot);
+		double s = cost_of_class_calls(c, slot);
 		double weight = (double)c->fold->fn[slot].n_others / PYPROF_OTHERS *
 				c->fold->weight[PYPROF_COST_C];
 
@@ -250,9 +251,10 @@ static void sum_direct(const struct cost *c, struct rate_sum *direct)
 }
 
 /*
- * A function's rate is that of the calls that it makes and of what lies within these, which is
- * their functions' rate. Those of the leaves are right after one sweep, their callers' after
- * another, and recursion gets nearer to it with each.
+ * Sets the rate of each function, r(f) of docs/overhead.md: the overhead of the calls that it makes
+ * and of the calls within these, by their weight. Overhead within a call is taken at the callee's
+ * rate of the sweep before. So the rates of leaves are exact after one sweep, those of their
+ * callers after two. Rates of recursive functions converge.
  */
 static void sweep_rates(struct cost *c, const struct rate_sum *direct, struct rate_sum *sum)
 {
@@ -286,7 +288,7 @@ static int find_rates(struct cost *c)
 	return 0;
 }
 
-int cost_open(struct cost *c)
+int cost_init(struct cost *c)
 {
 	size_t n = c->fold->s.n_fns + 1ull;
 
@@ -296,29 +298,29 @@ int cost_open(struct cost *c)
 		return -ENOMEM;
 	c->weight = c->out + n;
 	c->n_frames = c->weight + n;
-	c->far = c->n_frames + n;
+	c->high_sites = c->n_frames + n;
 	if (!c->calib)
 		return 0;
-	find_far_sites(c);
+	find_high_sites(c);
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
-		c->out[e->caller] += cost_of_calls(c, e).out_s + cost_of_cold(c, e->n_between);
+		c->out[e->caller] += cost_of_calls(c, e).out_s + cost_of_distance(c, e->n_between);
 		c->weight[e->callee] += (double)(int64_t)e->self_cost;
 		c->n_frames[e->callee] += (double)e->n_calls;
 	}
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++)
-		c->out[slot] += cost_of_others(c, slot);
+		c->out[slot] += cost_of_class_calls(c, slot);
 	return find_rates(c);
 }
 
-void cost_close(struct cost *c)
+void cost_fini(struct cost *c)
 {
 	free(c->out);
 	free(c->rate);
 }
 
-/* An edge's share of what the calls that its callee made have cost outside of them. */
+/* An edge's share of the `out` overhead of the calls that its callee made. */
 static double cost_of_callees(const struct cost *c, const struct pyprof_fold_edge *e)
 {
 	if (c->weight[e->callee] != 0)
@@ -328,19 +330,21 @@ static double cost_of_callees(const struct cost *c, const struct pyprof_fold_edg
 	return 0;
 }
 
-/* Of Python functions' own time, what bytecode takes longer while the hook is set. */
+/* The part of a Python self time, without other overhead, by which slow bytecode lengthens it. */
 static double cost_of_bytecode(const struct cost *c, double python_s)
 {
 	return python_s > 0 ? python_s * (1 - 1 / c->calib->bytecode) : 0;
 }
 
 /*
- * `in_s`: of the calls that were not recursive. Nearly all that is cold lies in Python functions.
+ * T(f) of docs/overhead.md, and the slow bytecode within. `in_s`: of the calls that are not
+ * recursive. `cost`, `python`, `n_between`: weight, Python ticks and reuse distances within. All
+ * overhead of distance is counted for Python functions, because nearly all of it lies there.
  */
 static double cost_of_total(const struct cost *c, const struct cost_rate *rate, double in_s,
 			    bool own_is_c, uint64_t cost, uint64_t python, uint64_t n_between)
 {
-	double within = (double)(int64_t)cost, cold = cost_of_cold(c, n_between);
+	double within = (double)(int64_t)cost, cold = cost_of_distance(c, n_between);
 	double events = in_s + within * rate->all + cold;
 	double in_python = (own_is_c ? 0 : in_s) + within * rate->python + cold;
 
@@ -380,7 +384,7 @@ struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_e
 	return counts;
 }
 
-/* What the edges that lead to each slot add up to; `in_s`: of what lies inside of the calls. */
+/* Sums the edges into each slot. `self` is in ticks; `in_s` is the `in` overhead of the calls. */
 static void sum_edges(const struct cost *c, struct profile_counts *sum, uint64_t *self,
 		      double *in_s)
 {

@@ -1,17 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the functions and caller edges of a fold's tables took, and what of that recording has cost.
+ * The model of overhead: the fold tables of a ring -> calls and seconds of functions and caller
+ * edges, with the overhead that each time contains. Subtracting it is up to bias.h.
  *
- * The model: recording a call of kind k takes in_k between the call's two clock readings, in its
- * own time, and out_k before and behind them, in its caller's, with n * cold where n is what the
- * processor may have forgotten it over, in events. So
+ * Called by load/rebuild.c, once for each ring, in one thread. Owns arrays by slot. The tables,
+ * names and calibration belong to the caller. It must not change them, read files or print.
  *
- *	cost in self(f)  = sum over calls of f of in_k + sum over calls that f made of out_k
- *	cost in total(f) = sum over outer calls of f of in_k + sum over calls within of in_k + out_k
+ * docs/overhead.md, "The formula", has the model. For a function f:
  *
- * What f made as a callee of each of its callers, and what lies within, is known by weight: it
- * takes its share of what f made, and of what lies within all calls of f; but for n, which is
- * counted (n_between).
+ *	in self(f)	in(k) of the calls of f
+ *			+ out(k) of the calls that f made, and their reuse distances * cold
+ *	in total(f)	in(k) of the calls of f that are not recursive
+ *			+ in(k) + out(k) of the calls within these, and their reuse distances * cold
+ *
+ * Self times of functions, calls and reuse distances are exact: fold tables count them. Two things
+ * are divided by weight instead: the overhead of the calls that f made, among the callers of f; and
+ * the overhead within a call, at the mean rate of all calls of f.
  */
 #ifndef READER_COST_H
 #define READER_COST_H
@@ -22,38 +26,38 @@
 #include "recording/names.h"
 
 struct cost {
-	/* What it is about; set before cost_open, and not changed then. */
+	/* Set by the caller before cost_init, and unchanged until cost_fini. */
 	const struct pyprof_fold *fold;
 	const struct names *names;
-	const struct calib *calib; /* NULL: none */
-	bool monitoring;	   /* the engine */
+	const struct calib *calib; /* NULL: state no overhead */
+	bool monitoring;	   /* the engine is that of 3.12 and later */
 	double seconds_per_tick;
 
-	/* By slot, and in seconds where nothing else is said. */
-	double *out;	  /* of the calls that the function made */
-	double *weight;	  /* the same, in the units of header.cost_weight */
-	double *n_frames; /* its own calls, which share where nothing has a weight */
-	double *far;	  /* which part of its call sites' events are told from far places */
+	/* Owned, and indexed by slot of the function. */
+	double *out;	    /* seconds: `out` overhead of the calls that it made */
+	double *weight;	    /* weight of the same calls, in units of header.cost_weight */
+	double *n_frames;   /* calls of it, which divide `out` where nothing has a weight */
+	double *high_sites; /* estimated part of its call-site events with a high offset */
 	/*
-	 * For each unit of weight of what lies within the function's calls, and of these, what lies
-	 * in Python functions' own time. Between calls of the function there is no difference
-	 * known.
+	 * Seconds of overhead for each unit of weight within its calls. `python`: the part that
+	 * lies in self times of Python functions. All calls of a function have one rate, because
+	 * the tables do not distinguish them.
 	 */
 	struct cost_rate {
 		double all, python;
 	} * rate;
 };
 
-/* 0 or -ENOMEM. To be closed in any case. */
-int cost_open(struct cost *c);
-void cost_close(struct cost *c);
+/* 0 or -ENOMEM. cost_fini must follow in both cases. */
+int cost_init(struct cost *c);
+void cost_fini(struct cost *c);
 
-/* Calls, seconds and costs of an edge. */
+/* Calls, seconds and overhead of an edge. */
 struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_edge *e);
 
 /*
- * Of each function, by slot: what its slot and the edges that lead to it add up to. For free(), or
- * NULL.
+ * The same for each function, by slot up to fold->s.n_fns: the sum of the edges into it, and what
+ * the table counts for the function alone. For free(), or NULL if memory is exhausted.
  */
 struct profile_counts *cost_functions(const struct cost *c);
 
