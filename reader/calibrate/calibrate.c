@@ -22,10 +22,9 @@
 #include "slices.h"
 #include "solve.h"
 
-#define MANY \
-	20000 /* calls: fewer are disturbed by anything, and more rounds of them are of no use */
+#define MANY_CALLS 20000 /* times of fewer calls are mostly noise, also in more rounds */
 
-/* program.py, which stands beside this file. */
+/* The text of program.py, as a string. The path is relative to the root of the sources. */
 __asm__(".pushsection .rodata\n"
 	"program_text: .incbin \"reader/calibrate/program.py\"\n"
 	".byte 0\n"
@@ -34,9 +33,9 @@ extern const char program_text[] __asm__("program_text");
 
 struct run {
 	const struct calibration *c;
-	char folder[64]; /* of the recordings */
-	char shim[96];
-	int n_loops; /* that the program has */
+	char folder[64]; /* for the recordings */
+	char shim[96];	 /* link to libpyshim.so in it */
+	int n_loops;	 /* that program.py has run; 0 before the first process */
 	struct source source;
 	struct slices slices;
 	struct rounds rounds;
@@ -52,7 +51,8 @@ static int fail(const char *verb, const char *object, const char *found, const c
 /* --- processes -------------------------------------------------------------------------------- */
 
 /*
- * A folder for recordings, and the shim in it by a link: LD_PRELOAD is split at blanks and colons.
+ * Makes a folder for recordings, with a link to the shim. The link's path has no blanks or colons,
+ * at which LD_PRELOAD is split.
  */
 static int make_folder(struct run *run)
 {
@@ -63,7 +63,7 @@ static int make_folder(struct run *run)
 		return fail("find", "libpyshim.so",
 			    "found none beside this program and in its LIBDIR",
 			    "it where `make` or `make install` puts it");
-	/* As the launcher's: pyshim-read --clean knows from the name whose it was. */
+	/* The launcher's form of name: it says to pyshim-read --clean which process made it. */
 	snprintf(run->folder, sizeof(run->folder), "/dev/shm/pyshim.%d.%llu.XXXXXX", (int)getpid(),
 		 (unsigned long long)owner_namespace());
 	if (!mkdtemp(run->folder)) {
@@ -107,7 +107,7 @@ static _Noreturn void become_target(const struct run *run, bool recorded, int ou
 	_exit(127);
 }
 
-/* How many loops there were. */
+/* Reads the lines that program.py prints. Returns the number of loops. */
 static int read_slices(FILE *from, uint64_t n_calls, struct slices_run *to)
 {
 	unsigned loop, k;
@@ -129,7 +129,7 @@ static int read_slices(FILE *from, uint64_t n_calls, struct slices_run *to)
 	return n_loops;
 }
 
-/* Waits for it. What it prints is read meanwhile. */
+/* Runs program.py, and reads its lines while it runs. Returns the number of loops. */
 static int run_process(const struct run *run, bool recorded, struct slices_run *to, int *status)
 {
 	int out[2], n_loops = 0;
@@ -152,7 +152,7 @@ static int run_process(const struct run *run, bool recorded, struct slices_run *
 	return n_loops;
 }
 
-/* Processor time of this process and of those that it waited for. */
+/* Processor time of this process and of its children that have ended, in seconds. */
 static double own_time(void)
 {
 	struct rusage used[2];
@@ -186,6 +186,7 @@ static int run_target(struct run *run, bool recorded, struct slices_run *to)
 
 /* --- recordings ------------------------------------------------------------------------------- */
 
+/* Self time of `callee` where the loop called it, in seconds. 0: it did not, or callee is NULL. */
 static double self_of(const struct profile_fn *loop, const struct profile *p, const char *callee)
 {
 	size_t caller = (size_t)(loop - p->fn);
@@ -203,7 +204,7 @@ static double self_of(const struct profile_fn *loop, const struct profile *p, co
 	return 0;
 }
 
-/* "loop_c 3": the loop, and which slice. -1: of no loop. */
+/* Parses a name like "loop_c 3" to loop and slice. -1: the function is not a loop. */
 static int loop_of(const struct profile_fn *fn, int n_loops, unsigned *slice)
 {
 	char text[64], name[64];
@@ -224,7 +225,7 @@ static int loop_of(const struct profile_fn *fn, int n_loops, unsigned *slice)
 	return -1;
 }
 
-/* Each slice is a function of its own by name. -1: a loop has none. */
+/* Reads times of slices: each has its own function name. -1: the profile lacks a loop. */
 static int read_loops(const struct run *run, const struct profile *p, struct slices_run *to)
 {
 	double n_calls = (double)(run->c->n_calls / SLICES_MAX);
@@ -251,7 +252,7 @@ static int read_loops(const struct run *run, const struct profile *p, struct sli
 	return 0;
 }
 
-/* The one recording in the folder. */
+/* Path of the only recording in the folder. 0 or -ENOENT. */
 static int find_recording(const struct run *run, char *path, size_t cap)
 {
 	DIR *dir = opendir(run->folder);
@@ -300,8 +301,8 @@ static void forget_recording(const struct run *run)
 
 /* --- fitting to programs ---------------------------------------------------------------------- */
 
-/* What a calibration says of the last round. */
-static int apply(struct run *run, const struct calib *c, struct slices_run *costs)
+/* Reads the recording of the last round again, with this calibration: sets cost_s of slices. */
+static int read_corrected(struct run *run, const struct calib *c, struct slices_run *costs)
 {
 	char path[128];
 	struct request q = { .bias = REQUEST_BIAS_FILE, .bias_file = path };
@@ -317,13 +318,13 @@ static int apply(struct run *run, const struct calib *c, struct slices_run *cost
 	return err ? -1 : 0;
 }
 
-/* Little enough that no program's time is less than its cost, for there costs end. */
+/* Seconds. So small that no time becomes less than its overhead: the correction stops at 0. */
 static double step_of(int unknown)
 {
 	return unknown == FIT_COLD ? 1e-11 : 1e-9;
 }
 
-static double cost_of(const struct slices_run *costs, int loop)
+static double overhead_of(const struct slices_run *costs, int loop)
 {
 	const struct slice *s = slices_fastest(costs, loop);
 
@@ -331,29 +332,30 @@ static double cost_of(const struct slices_run *costs, int loop)
 }
 
 /*
- * What the costs so far say of each mixed program, and how much more a second more of each unknown.
+ * Evaluates the model for each mixed program: with the overhead so far (`known_s`), and its
+ * derivative with respect to each unknown (`by`), by a small step.
  */
 static int find_model(struct run *run, const struct calib *c, struct fit_program *program)
 {
 	struct slices_run known = run->slices.run[run->slices.n_rounds - 1][SLICES_RECORDED];
 	struct slices_run costs = known;
-	int err = apply(run, c, &known);
+	int err = read_corrected(run, c, &known);
 
 	for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
-		program[i - LOOP_MIXED].known_s = cost_of(&known, i);
+		program[i - LOOP_MIXED].known_s = overhead_of(&known, i);
 	for (int k = 0; k < FIT_UNKNOWNS && !err; k++) {
 		struct calib tried = *c;
 
 		fit_add(&tried, k, step_of(k));
-		err = apply(run, &tried, &costs);
+		err = read_corrected(run, &tried, &costs);
 		for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
 			program[i - LOOP_MIXED].by[k] =
-				(cost_of(&costs, i) - cost_of(&known, i)) / step_of(k);
+				(overhead_of(&costs, i) - overhead_of(&known, i)) / step_of(k);
 	}
 	return err;
 }
 
-/* --- telling ---------------------------------------------------------------------------------- */
+/* --- printing and keeping --------------------------------------------------------------------- */
 
 static double part_of(uint64_t n, const struct calib_quality *q)
 {
@@ -369,7 +371,7 @@ static void print_quality(const struct calib_quality *q, uint64_t n_rounds)
 	       part_of(q->n_slower, q) * 100, part_of(q->n_crowded, q) * 100);
 }
 
-static void print(const struct run *run, const struct calib *c, double unrest)
+static void print(const struct run *run, const struct calib *c, double distance)
 {
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
 	       c->key.processor);
@@ -386,11 +388,11 @@ static void print(const struct run *run, const struct calib *c, double unrest)
 	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));
 	print_quality(&c->quality, c->n_rounds);
-	if (unrest > SOLVE_UNREST)
+	if (distance > SOLVE_UNREST)
 		printf("  the fastest rounds differ by %.1f %%: better calibrate again %s\n",
-		       unrest * 100,
-		       c->n_calls < MANY ? "with more calls"
-					 : "when the machine is less busy with other things");
+		       distance * 100,
+		       c->n_calls < MANY_CALLS ? "with more calls"
+					       : "when the machine is less busy with other things");
 }
 
 static int write_kept(const struct calib *c, const char *path)
@@ -451,7 +453,7 @@ static int run_round(struct run *run)
 	return err;
 }
 
-/* What a kept calibration that is trusted says of how fast this machine is, or 0. */
+/* reference_s of the calibration that is kept, if it is trusted, else 0. */
 static double known_reference(const struct run *run)
 {
 	char *path = calib_path(&run->source.calib.key);
@@ -472,11 +474,11 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* More of them where the machine does other things as well. */
+/* Runs more rounds while the machine is busy with other work, up to a limit. */
 static int run_rounds(struct run *run)
 {
 	bool shows = isatty(2);
-	int most = run->c->n_calls < MANY ? SOLVE_ROUNDS : SOLVE_MAX_ROUNDS;
+	int most = run->c->n_calls < MANY_CALLS ? SOLVE_ROUNDS : SOLVE_MAX_ROUNDS;
 	double begun = now(), own_s = own_time();
 	struct rounds *r = &run->rounds;
 	int err = 0, n;
@@ -497,7 +499,7 @@ static int run_rounds(struct run *run)
 	return err;
 }
 
-/* The costs of calls in loops of them, then what programs make of these. */
+/* Estimates the overhead from the loops, then fits it to the programs. */
 static int work_out(struct run *run, struct calib *c)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;

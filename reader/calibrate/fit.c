@@ -8,29 +8,29 @@
 #include "pyprof/format.h"
 
 /*
- * How far a cost in programs may be from that in its loop, as a part of it or of a Python
- * function's call, whichever is more: of a kind of call it varies by what surrounds the call, of
- * what some of them have in addition less, and less than that of a call; what a program must have
- * added to count in full, in its bare time; and how right the model is at best for a program, as a
- * part of what recording adds to it.
+ * Constants of the fit; docs/overhead.md has the formula.
+ *
+ * The prior of a kind is the expected deviation of its overhead in programs from that in its loop:
+ * PRIOR times the kind's own overhead, and at least PRIOR or PRIOR_EXTRA of a Python call. A call
+ * varies with the code around it. A surcharge varies less.
  */
-#define PRIOR 0.2
-#define PRIOR_IN_ADDITION 0.03
-#define LEAST_CALL 5e-9 /* whatever the machine was busy with */
+#define PRIOR 0.2	 /* of a call */
+#define PRIOR_EXTRA 0.03 /* of a surcharge */
+#define LEAST_CALL 5e-9	 /* seconds; bounds of a Python call, also on a disturbed machine */
 #define MOST_CALL 500e-9
-#define LEAST_ADDED 0.1
-#define LEAST_ERROR 0.05
-#define SIGMA 1.48  /* a normal distribution's, in its median deviations */
-#define FAR_ERROR 2 /* from there on, programs count less */
+#define LEAST_ADDED 0.1	 /* of the native time; a program with less added counts less */
+#define LEAST_SIGMA 0.05 /* of the added time; the model is not more exact than this */
+#define SIGMA 1.48	 /* standard deviation of a normal distribution, in median deviations */
+#define HUBER_SIGMAS 2	 /* programs with a larger residual count less */
 #define PASSES 20
 
 /*
- * What an event between two calls costs the second, as a part of a Python function's call, and how
- * far that may be off (calibrations of 3.8 to 3.13: docs/measured/2026-11-overhead.md).
+ * Prior of calib.cold, as parts of a Python call: the expected value, and its deviation. From
+ * calibrations of 3.8 to 3.13: docs/measured/2026-11-overhead.md.
  */
 static const struct {
 	double part, prior;
-} expected_cold[] = { [false] = { 0.005, 0.002 }, [true] = { 0.0008, 0.0003 } }; /* monitoring */
+} per_distance[] = { [false] = { 0.005, 0.002 }, [true] = { 0.0008, 0.0003 } }; /* monitoring */
 
 void fit_add(struct calib *c, int unknown, double s)
 {
@@ -42,7 +42,10 @@ void fit_add(struct calib *c, int unknown, double s)
 		c->cost[unknown].out_s += s;
 }
 
-/* Of a positive definite matrix, by Cholesky's decomposition; x is the right side before. */
+/*
+ * Solves a x = b by Cholesky's decomposition. `a` is positive definite and is overwritten. `x`
+ * holds b before, and the solution after.
+ */
 static void solve_by_cholesky(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT_UNKNOWNS])
 {
 	for (int i = 0; i < FIT_UNKNOWNS; i++) {
@@ -66,10 +69,10 @@ static void solve_by_cholesky(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT
 }
 
 /*
- * By what is found so far: a loop that says too little of a Python call must not say how far it may
- * be off, too.
+ * Overhead of a Python call, in seconds: the unit of priors. It is the fitted one of the last pass,
+ * because a loop estimate that is too low would also make its own prior too low.
  */
-static double call_of(const struct calib *c, const double *x)
+static double call_overhead(const struct calib *c, const double *x)
 {
 	const struct calib_cost *python = &c->cost[CALIB_PYTHON];
 	double s = python->in_s + python->out_s + x[CALIB_PYTHON];
@@ -77,7 +80,7 @@ static double call_of(const struct calib *c, const double *x)
 	return !(s > LEAST_CALL) ? LEAST_CALL : s > MOST_CALL ? MOST_CALL : s;
 }
 
-/* How much a program counts, by a second of what it is off. */
+/* Scale of a program's residual, in 1/seconds: 1 / max(added, native / 10). */
 static double weight_of(const struct fit_program *p)
 {
 	double least = LEAST_ADDED * p->bare_s;
@@ -85,32 +88,33 @@ static double weight_of(const struct fit_program *p)
 	return 1 / (p->added_s > least ? p->added_s : least);
 }
 
-/* How far a kind's cost may be off, in seconds. */
+/* Prior of a kind: the expected deviation, in seconds. */
 static double prior_of(const struct calib *c, int kind, double call)
 {
 	double own = PRIOR * fabs(c->cost[kind].in_s + c->cost[kind].out_s);
-	double least = (calib_kind[kind].is_call ? PRIOR : PRIOR_IN_ADDITION) * call;
+	double least = (calib_kind[kind].is_call ? PRIOR : PRIOR_EXTRA) * call;
 
 	return own > least ? own : least;
 }
 
 /*
- * What costs are off is measured by their priors, what programs are by `error`. `trust`: how much
- * each counts. `x`: as it was found in the last pass; the new one.
+ * One pass of ridge regression, by the normal equations. Changes of unknowns are scaled by their
+ * priors, residuals by `sigma`. `huber`: weight of each program, at most 1. `x` holds the solution
+ * of the last pass before, and the new one after.
  */
 static void least_squares(const struct calib *c, bool monitoring, const struct fit_program *p,
-			  int n, double error, const double *trust, double *x)
+			  int n, double sigma, const double *huber, double *x)
 {
-	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_of(c, x);
-	double prior = expected_cold[monitoring].prior * call;
+	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_overhead(c, x);
+	double prior = per_distance[monitoring].prior * call;
 
 	memset(x, 0, FIT_UNKNOWNS * sizeof(*x));
 	for (int k = 0; k < CALIB_KINDS; k++)
 		a[k][k] = 1 / (prior_of(c, k, call) * prior_of(c, k, call));
 	a[FIT_COLD][FIT_COLD] = 1 / (prior * prior);
-	x[FIT_COLD] = (expected_cold[monitoring].part * call - c->cold) * a[FIT_COLD][FIT_COLD];
+	x[FIT_COLD] = (per_distance[monitoring].part * call - c->cold) * a[FIT_COLD][FIT_COLD];
 	for (int i = 0; i < n; i++) {
-		double weight = weight_of(&p[i]) / error, squared = weight * weight * trust[i];
+		double weight = weight_of(&p[i]) / sigma, squared = weight * weight * huber[i];
 
 		for (int k = 0; k < FIT_UNKNOWNS; k++) {
 			x[k] += p[i].by[k] * (p[i].added_s - p[i].known_s) * squared;
@@ -121,8 +125,8 @@ static void least_squares(const struct calib *c, bool monitoring, const struct f
 	solve_by_cholesky(a, x);
 }
 
-/* What is left unexplained with so much more of the unknowns. */
-static double error_of(const struct fit_program *p, const double *x)
+/* Residual of a program with the changes `x`, as a part of the added time. */
+static double residual_of(const struct fit_program *p, const double *x)
 {
 	double off = p->added_s - p->known_s;
 
@@ -138,34 +142,34 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static double median_error(const struct fit_program *p, int n, const double *x)
+static double median_residual(const struct fit_program *p, int n, const double *x)
 {
-	double error[FIT_MAX_PROGRAMS];
+	double residual[FIT_MAX_PROGRAMS];
 
 	for (int i = 0; i < n; i++)
-		error[i] = error_of(&p[i], x);
-	qsort(error, (size_t)n, sizeof(*error), compare);
-	return error[n / 2];
+		residual[i] = residual_of(&p[i], x);
+	qsort(residual, (size_t)n, sizeof(*residual), compare);
+	return residual[n / 2];
 }
 
 /*
- * Programs that the model is far from, by what it is off at the median, count less than by the
- * square (Huber, 1964).
+ * Least squares with Huber's weights (Huber, 1964), repeated: programs with a residual of more than
+ * HUBER_SIGMAS sigma count linearly instead of by the square.
  */
 double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n)
 {
-	double x[FIT_UNKNOWNS] = { 0 }, trust[FIT_MAX_PROGRAMS], error = LEAST_ERROR, median = 0;
+	double x[FIT_UNKNOWNS] = { 0 }, huber[FIT_MAX_PROGRAMS], sigma = LEAST_SIGMA, median = 0;
 
 	for (int i = 0; i < n; i++)
-		trust[i] = 1;
+		huber[i] = 1;
 	for (int pass = 0; pass < PASSES; pass++) {
-		least_squares(c, monitoring, p, n, error, trust, x);
-		median = median_error(p, n, x);
-		error = median * SIGMA > LEAST_ERROR ? median * SIGMA : LEAST_ERROR;
+		least_squares(c, monitoring, p, n, sigma, huber, x);
+		median = median_residual(p, n, x);
+		sigma = median * SIGMA > LEAST_SIGMA ? median * SIGMA : LEAST_SIGMA;
 		for (int i = 0; i < n; i++) {
-			double far = error_of(&p[i], x) / (FAR_ERROR * error);
+			double excess = residual_of(&p[i], x) / (HUBER_SIGMAS * sigma);
 
-			trust[i] = far > 1 ? 1 / far : 1;
+			huber[i] = excess > 1 ? 1 / excess : 1;
 		}
 	}
 	for (int k = 0; k < FIT_UNKNOWNS; k++)

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The costs of calls, as loops of each kind have them, brought nearer to what programs say: least
- * squares, of what the model leaves unexplained of what recording adds to each program, and of how
- * far the costs go from those of the loops.
+ * The fit of a calibration: ridge regression of the overhead that loops show (solve.h) to small
+ * programs. It minimises the sum of the squared residuals of the programs and of the squared
+ * changes of the overhead, each scaled: docs/overhead.md, "How calibration estimates", point 3.
+ *
+ * Called by calibrate.c, in the reader's one thread. Pure: owns nothing. It must not know processes
+ * or recordings.
  */
 #ifndef READER_FIT_H
 #define READER_FIT_H
@@ -11,21 +14,24 @@
 
 #define FIT_MAX_PROGRAMS 96
 
-/* Unknowns: how much more each cost is, outside where it has an outside; and calib.cold. */
+/* Unknowns: the change of each kind, CALIB_PYTHON and so on, and the change of calib.cold. */
 enum { FIT_COLD = CALIB_KINDS, FIT_UNKNOWNS };
 
+/* A program, in seconds for one call of the loops: its time divided by their number of calls. */
 struct fit_program {
-	double bare_s, added_s;	 /* how long it takes, and how much longer when it is recorded */
-	double known_s;		 /* of the latter, what the costs as they are explain ... */
-	double by[FIT_UNKNOWNS]; /* ... and how much more, by a second more of each unknown */
+	double bare_s;		 /* time of a native run */
+	double added_s;		 /* time that recording adds to it */
+	double known_s;		 /* the part of added_s that the model explains so far */
+	double by[FIT_UNKNOWNS]; /* change of known_s by a second more of each unknown */
 };
 
-/* Makes one of them so much more. */
+/* Adds `s` seconds to an unknown: to `in_s` or `out_s` of a kind, as kinds.def says, or to cold. */
 void fit_add(struct calib *c, int unknown, double s);
 
 /*
- * Changes the costs; `monitoring`: the engine of 3.12+. What is left unexplained then, at the
- * median of the `n` programs (at least one), as a part of what recording adds to them.
+ * Changes the overhead of each kind and `cold`. `n` programs: 1 to FIT_MAX_PROGRAMS. `monitoring`:
+ * the engine is that of 3.12 and later. Returns the median residual of the programs, each as a part
+ * of the time that recording adds.
  */
 double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How busy the machine is, from /proc/stat. Called by --calibrate, in the reader's one thread.
+ * The load of the machine, from /proc/stat. Called by calibrate.c around each process, in the
+ * reader's one thread. Owns nothing. It must not fail a calibration: where /proc/stat is missing,
+ * the load is 0.
  */
 #ifndef READER_MACHINE_H
 #define READER_MACHINE_H
@@ -10,23 +12,23 @@
 /* Seconds since boot, of all processors together. */
 struct machine_time {
 	double busy_s;	/* this machine's own work */
-	double steal_s; /* taken by the hypervisor for others */
-	double all_s;	/* these, and idle time */
+	double steal_s; /* taken by the hypervisor for other machines */
+	double all_s;	/* both, and idle time */
 };
 
-/* What happened between two readings, as parts of the machine's time; 0 where nothing is known. */
+/* The time between two readings, as parts of the machine's time: 0 to 1, 0 if unknown. */
 struct machine_load {
 	double others; /* work of other processes */
 	double steal;
 };
 
-/* The first line of /proc/stat. False where it is something else. */
+/* Parses the first line of /proc/stat. `tick_s`: seconds a tick. False, and all 0: another line. */
 bool machine_parse(struct machine_time *m, const char *line, double tick_s);
 
 /* False, and all 0, where /proc/stat cannot be read. */
 bool machine_read(struct machine_time *m);
 
-/* `own_s`: processor time that the measured process and the reader had between the two. */
+/* `own_s`: processor time that the measured process and the reader had between both readings. */
 struct machine_load machine_compare(const struct machine_time *before,
 				    const struct machine_time *after, double own_s);
 

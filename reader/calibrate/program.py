@@ -1,19 +1,21 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# What the target of a calibration runs: python -c PROGRAM N. It is embedded in pyshim-read.
+# The measured program of a calibration, run as python -c PROGRAM N. pyshim-read embeds this text.
 #
-# Each loop_* makes N calls of one kind, and nothing else that is recorded. mixed_0, mixed_1, ... first have the
-# many shapes that a call can have, then what programs are made of, some of it the standard library's own code, where
-# the processor has more to remember.
+# Each loop_* makes N calls of one kind and no others, or runs plain bytecode. mixed_0, mixed_1, ...
+# are small programs: the first ones have the many shapes of a call, the others are made of code as
+# programs have it, partly of the standard library, with more reuse distance.
 #
-# They run in 20 slices, the mixed ones in 12 of about a millisecond, of which the fastest counts: it was disturbed
-# least, and has found the processor's caches as the slices before have left them. Half of the slices come once all
-# loops have had the other half: a machine is busy for some time, and not with that half again. For a profile to tell
-# them apart, slice 3 of loop_c has the name "loop_c 3".
+# A loop runs in 20 slices, a mixed program in 12 of about a millisecond. The fastest slice counts:
+# it was disturbed least, and the slices before it have filled the processor's caches. All loops run
+# half of their slices first, and then all of them the rest. A machine is busy for some time, but
+# seldom during both halves. Slice 3 of loop_c has the name "loop_c 3", so that a profile
+# distinguishes slices.
 #
-# Prints a line for each slice: the loop, in the order of enum loop, which slice, ns elapsed, ns of processor time,
-# involuntary context switches, and the greater of what was found before and behind it: ns that a fixed piece of work
-# took, and how many threads of the machine were running. That piece is code of the interpreter with many branches and
-# allocations, but no calls that are recorded; recorded or not, it takes the same.
+# Prints a line for each slice: number of the loop (enum loop), number of the slice, elapsed ns, ns
+# of processor time, involuntary context switches, ns of a fixed piece of work, and threads that run
+# on the whole machine. The last two are measured before and after the slice; the greater counts.
+# The fixed piece is interpreter code with many branches and allocations. It makes no calls that are
+# recorded, so it takes the same time with and without recording.
 import gc, os, sys, time
 from collections import deque
 try:

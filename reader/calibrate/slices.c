@@ -5,21 +5,18 @@
 #include <stdlib.h>
 
 /*
- * docs/bench.md, "Disturbed calibrations", has the measurements. Parts: of a slice, that the
- * process waited; of the reference, by which it may be slower than in its quiet tenth; of the run,
- * that the hypervisor gave to others; of all processors, that others may use before they share a
- * core with us; of the slices, that may be disturbed.
+ * Limits. docs/bench.md, "Disturbed calibrations", explains them; the measurements are in
+ * docs/measured/2026-11-calibration.md.
  */
-#define MOST_WAITED 0.02
-#define MOST_SLOWER 1.15
-#define MOST_STEAL 0.1
-#define MOST_CROWD 0.25
-#define QUIET_PART 10	  /* the fastest tenth of the references is taken for quiet */
-#define MOST_CROWDED 1.03 /* by which crowded slices may be slower */
-#define LEAST_SLICES 10	  /* of either kind, for a loop to tell whether crowded ones are slower */
-#define LEAST_LOOPS 20	  /* that tell, bare or recorded */
-#define LEFT_OUT \
-	20 /* one of so many loops may be disturbed in any number of rounds: some slices are long */
+#define MOST_WAITED 0.02  /* part of a slice in which the process did not run */
+#define MOST_SLOWER 1.15  /* factor of the reference's time, from that on a quiet machine */
+#define MOST_STEAL 0.1	  /* part of a run that the hypervisor gave to other machines */
+#define MOST_CROWD 0.25	  /* part of the processors that others may use without sharing a core */
+#define QUIET_PART 10	  /* one in 10 references is faster than that of a quiet machine */
+#define MOST_CROWDED 1.03 /* factor by which crowded slices may be slower, and be harmless */
+#define LEAST_SLICES 10	  /* crowded and others each, for a loop to be compared */
+#define LEAST_LOOPS 20	  /* compared loops, native and recorded ones counted apart */
+#define LEFT_OUT 20	  /* one in 20 loops may be disturbed in all rounds: its slices are long */
 
 static int compare(const void *a, const void *b)
 {
@@ -45,13 +42,14 @@ enum slices_disturbance slices_judge(const struct slice *s, const struct machine
 
 /* --- crowded slices --------------------------------------------------------------------------- */
 
-/* Times of a loop's slices that did not wait, with others beside and without. */
-struct pair {
+/* Times of a loop's slices that did not wait: s[1] of crowded ones, s[0] of the others. */
+struct crowd_times {
 	double s[2][SOLVE_MAX_ROUNDS * SLICES_MAX];
 	int n[2];
 };
 
-static void add_run(struct pair *pair, const struct slices_run *run, int loop, int n_processors)
+static void add_run(struct crowd_times *times, const struct slices_run *run, int loop,
+		    int n_processors)
 {
 	for (int i = 0; i < SLICES_MAX; i++) {
 		const struct slice *s = &run->at[loop][i];
@@ -59,26 +57,26 @@ static void add_run(struct pair *pair, const struct slices_run *run, int loop, i
 		int crowded = d == SLICES_CROWDED;
 
 		if (s->elapsed_s > 0 && d != SLICES_WAITED)
-			pair->s[crowded][pair->n[crowded]++] = s->total_s;
+			times->s[crowded][times->n[crowded]++] = s->total_s;
 	}
 }
 
 /*
- * By how much the faster quarter of the crowded slices is slower than that of the others; 0: they
- * are too few.
+ * Ratio of crowded to other slices of a loop: between the lower quartiles of their times. 0: there
+ * are too few slices.
  */
 static double crowded_ratio(const struct slices *s, int side, int loop)
 {
-	struct pair pair;
+	struct crowd_times times;
 
-	pair.n[0] = pair.n[1] = 0;
+	times.n[0] = times.n[1] = 0;
 	for (int round = 0; round < s->n_rounds; round++)
-		add_run(&pair, &s->run[round][side], loop, s->n_processors);
-	if (pair.n[0] < LEAST_SLICES || pair.n[1] < LEAST_SLICES)
+		add_run(&times, &s->run[round][side], loop, s->n_processors);
+	if (times.n[0] < LEAST_SLICES || times.n[1] < LEAST_SLICES)
 		return 0;
 	for (int i = 0; i < 2; i++)
-		qsort(pair.s[i], (size_t)pair.n[i], sizeof(*pair.s[i]), compare);
-	return pair.s[1][pair.n[1] / 4] / pair.s[0][pair.n[0] / 4];
+		qsort(times.s[i], (size_t)times.n[i], sizeof(*times.s[i]), compare);
+	return times.s[1][times.n[1] / 4] / times.s[0][times.n[0] / 4];
 }
 
 enum slices_crowding slices_compare_crowded(const struct slices *s)
@@ -98,7 +96,10 @@ enum slices_crowding slices_compare_crowded(const struct slices *s)
 
 /* --- references ------------------------------------------------------------------------------- */
 
-/* Each loop leaves the processor's memories in a state of its own, and recording does. */
+/*
+ * reference_s of a quiet machine, for one loop on one side: loops leave the processor's caches in
+ * different states, and so does recording. 0: the loop has no slices.
+ */
 static double quiet_reference(const struct slices *s, int side, int loop)
 {
 	double sorted[SOLVE_MAX_ROUNDS * SLICES_MAX];
@@ -116,7 +117,7 @@ static double quiet_reference(const struct slices *s, int side, int loop)
 	return n ? sorted[n / QUIET_PART] : 0;
 }
 
-/* The median of the loops, bare. */
+/* One number of all loops: the median of their native runs. */
 static double reference_of(const struct slices *s)
 {
 	double sorted[MAX_LOOPS];
@@ -127,7 +128,7 @@ static double reference_of(const struct slices *s)
 	return s->n_loops ? sorted[s->n_loops / 2] : 0;
 }
 
-/* By how much the machine is slower all the time than it was once. */
+/* Factor by which this whole calibration is slower than the trusted one, at least 1. */
 static double slower_than(double reference_s, double known_s)
 {
 	return known_s > 0 && reference_s > known_s ? reference_s / known_s : 1;
@@ -135,11 +136,11 @@ static double slower_than(double reference_s, double known_s)
 
 /* --- selection -------------------------------------------------------------------------------- */
 
-struct selection {
+struct criteria {
 	const struct slices *s;
 	enum slices_crowding crowding;
-	double slower; /* than the machine once was */
-	struct calib_quality *quality;
+	double slower;		       /* factor from the trusted calibration, at least 1 */
+	struct calib_quality *quality; /* counts all slices */
 };
 
 static const struct slice *faster(const struct slice *a, const struct slice *b)
@@ -176,8 +177,8 @@ static void count(struct calib_quality *q, enum slices_disturbance d)
 	q->n_crowded += d == SLICES_CROWDED;
 }
 
-/* The fastest in a run that may be taken, or NULL. `undisturbed`: one is. */
-static const struct slice *select_slice(const struct selection *x, const struct slices_run *run,
+/* The fastest slice of a run that may be used, or NULL. `undisturbed`: the run has one. */
+static const struct slice *select_slice(const struct criteria *x, const struct slices_run *run,
 					int loop, double quiet_s, bool *undisturbed)
 {
 	const struct slice *fastest = NULL;
@@ -201,8 +202,8 @@ static const struct slice *select_slice(const struct selection *x, const struct 
 	return fastest;
 }
 
-/* How many rounds have an undisturbed slice of this loop. */
-static int select_side(const struct selection *x, int side, int loop, struct rounds *r)
+/* Selects for a loop and side. Returns the number of rounds with an undisturbed slice. */
+static int select_side(const struct criteria *x, int side, int loop, struct rounds *r)
 {
 	double quiet_s = quiet_reference(x->s, side, loop) / x->slower;
 	int n_undisturbed = 0, n = 0;
@@ -236,7 +237,7 @@ static void add_up_load(const struct slices *s, struct calib_quality *quality)
 void slices_select(const struct slices *s, double known_s, struct rounds *r,
 		   struct calib_quality *quality)
 {
-	struct selection x = { .s = s, .quality = quality };
+	struct criteria x = { .s = s, .quality = quality };
 	double n_undisturbed[SLICES_SIDES * MAX_LOOPS];
 	int n = SLICES_SIDES * s->n_loops;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The slices of a calibration's rounds: which of them other work disturbed, the fastest of the
- * rest, and whether the result can be trusted. Pure: it knows nothing of processes, files and
- * clocks.
+ * The slices of a calibration: which of them other work disturbed, the fastest of the others, and
+ * whether the result is to be trusted. docs/bench.md, "Disturbed calibrations", has the rules.
+ *
+ * Called by calibrate.c, in the reader's one thread. Pure: owns nothing. It must not know
+ * processes, files or clocks.
  */
 #ifndef READER_SLICES_H
 #define READER_SLICES_H
@@ -14,29 +16,29 @@
 #include "overhead/calib.h"
 #include "solve.h"
 
-#define SLICES_MAX 20 /* of a loop in a round */
-#define SLICES_MOST_DISTURBED 0.5
-#define SLICES_LATE 3 /* times what a calibration takes on a quiet machine */
+#define SLICES_MAX 20		  /* of a loop in a round */
+#define SLICES_MOST_DISTURBED 0.5 /* part of all slices, in a calibration that is trusted */
+#define SLICES_LATE 3		  /* times the duration of SOLVE_ROUNDS rounds on a quiet machine */
 
-/* What calibrate_program prints of a slice, and what the recording has of it. */
+/* One slice: a line of program.py, and times from the recording. */
 struct slice {
-	double elapsed_s; /* 0: there is no such slice */
-	double cpu_s;	  /* of the process in that time */
-	/* A fixed piece of work just before or behind it, whichever took longer. */
-	double reference_s;
-	uint64_t n_switches; /* involuntary */
-	uint64_t
-		n_running; /* threads of the whole machine, this one too, just before or behind; 0: not known */
-	/* A call; bare, only the first. */
-	double total_s, callee_s, cost_s;
+	double elapsed_s;    /* 0: there is no such slice */
+	double cpu_s;	     /* processor time of the process, in elapsed_s */
+	double reference_s;  /* a fixed piece of work just before or after, the slower one */
+	uint64_t n_switches; /* involuntary context switches */
+	uint64_t n_running;  /* threads that run on the whole machine, this one too; 0: unknown */
+	double total_s;	     /* a call, native or recorded */
+	double callee_s;     /* of it, the callee's self time; recorded only */
+	double cost_s;	     /* of it, the overhead that the calibration states; recorded only */
 };
 
-/* One process: all loops, bare or recorded. */
+/* One process: all loops, native or recorded. */
 struct slices_run {
 	struct slice at[MAX_LOOPS][SLICES_MAX];
 	struct machine_load load;
 };
 
+/* SLICES_BARE is the native run. */
 enum slices_side { SLICES_BARE, SLICES_RECORDED, SLICES_SIDES };
 
 struct slices {
@@ -45,43 +47,45 @@ struct slices {
 	struct slices_run run[SOLVE_MAX_ROUNDS][SLICES_SIDES];
 };
 
-/* What may have made a slice slower than it is on a quiet machine. */
+/* Possible cause of a slice that is slower than on a quiet machine. */
 enum slices_disturbance {
 	SLICES_UNDISTURBED,
-	SLICES_CROWDED, /* others ran on so many processors that they may have shared parts of this one */
-	SLICES_SLOWER, /* the machine was slower than at other times */
-	SLICES_WAITED, /* the process did not have its processor all the time */
+	SLICES_CROWDED, /* other threads run on so many processors that they may share this core */
+	SLICES_SLOWER,	/* the machine was slower than at other times */
+	SLICES_WAITED,	/* the process lacked its processor for a part, or steal was high */
 	SLICES_DISTURBANCES
 };
 
-/* Whether crowded slices are slower: the machine's processors share parts, or they do not. */
+/* Effect of crowding. It is harmful where the machine's processors share parts. */
 enum slices_crowding { SLICES_HARMLESS, SLICES_HARMFUL, SLICES_UNKNOWN };
 
-/* `quiet_s`: what reference_s is on a quiet machine. */
+/* `load`: of the slice's run. `quiet_s`: reference_s on a quiet machine. */
 enum slices_disturbance slices_judge(const struct slice *s, const struct machine_load *load,
 				     int n_processors, double quiet_s);
 
 /*
- * By the loops that have slices of both kinds: unknown where they are too few, for others always
- * run.
+ * Compares crowded slices with others, in loops that have enough of both. SLICES_UNKNOWN: too few
+ * loops have, because other threads run always or never.
  */
 enum slices_crowding slices_compare_crowded(const struct slices *s);
 
-/* The fastest of a loop in one process, whatever disturbed it, or NULL. */
+/* The fastest slice of a loop in one process, also a disturbed one. NULL: it has no slices. */
 const struct slice *slices_fastest(const struct slices_run *run, int loop);
 
 /*
- * The fastest slice that nothing disturbed, of each loop in each round: INFINITY where there is
- * none. Crowded ones count as undisturbed where that is harmless, and are taken where it is
- * unknown. A loop that has fewer than SOLVE_FASTEST times then has those of the fastest of all its
- * slices. `known_s`: the reference of an earlier calibration that is trusted, or 0.
+ * Fills `r` with the fastest undisturbed slice of each loop in each round, or INFINITY, and states
+ * the quality. Crowded slices count as undisturbed if that is harmless. If the effect is unknown,
+ * they are used but count as disturbed. A loop with times of fewer than SOLVE_FASTEST rounds gets
+ * the fastest slice of each round instead, disturbed or not.
+ *
+ * `known_s`: reference_s of an earlier calibration that is trusted, or 0.
  */
 void slices_select(const struct slices *s, double known_s, struct rounds *r,
 		   struct calib_quality *quality);
 
 /*
- * Whether so many rounds, at least SOLVE_ROUNDS, have taken SLICES_LATE times as long as those
- * would without other work. `own_s`: processor time that these had.
+ * True if these rounds, at least SOLVE_ROUNDS, took more than SLICES_LATE times as long as
+ * SOLVE_ROUNDS rounds without other work. `own_s`: processor time of these rounds.
  */
 bool slices_are_late(int n_rounds, double elapsed_s, double own_s);
 

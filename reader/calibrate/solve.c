@@ -6,8 +6,8 @@
 
 #include "pyprof/format.h"
 
-#define LARGE_BYTES 2000 /* of callee_large and loop_site, about */
-#define SLOWED 1.1	 /* below that, it is noise that bytecode takes longer */
+#define LARGE_BYTES 2000 /* size of the code of callee_large and loop_site, about */
+#define LEAST_SLOWER 1.1 /* a smaller factor of plain bytecode is noise */
 
 #define LOOP(id, name, callee, n_outside, n_inside) [id] = { name, callee, n_outside, n_inside },
 const struct loop_facts loop_facts[LOOP_MIXED] = {
@@ -17,9 +17,10 @@ const struct loop_facts loop_facts[LOOP_MIXED] = {
 
 /* --- rounds ----------------------------------------------------------------------------------- */
 
-/* A loop's time in a round, by which rounds are sorted, and another of the same round. */
+/* Times of a loop in one round, in seconds a call. */
 struct timed {
-	double s, with;
+	double s;	 /* the loop's time, by which rounds are sorted */
+	double callee_s; /* the callee's self time in the same round; 0 in native runs */
 };
 
 static int compare(const void *a, const void *b)
@@ -30,28 +31,29 @@ static int compare(const void *a, const void *b)
 }
 
 /*
- * A machine that does other things as well has rounds that take half as long again, at times most
- * of them; and the fastest of all is an exception too, for it is often some per cent before the
- * next.
+ * Mean of the second to the fifth fastest round. On a busy machine many rounds take 1.5 times as
+ * long, sometimes most of them. The fastest is left out, because it is often some per cent faster
+ * than the next: an outlier too.
  */
-static struct timed typical(const struct timed *sorted)
+static struct timed mean_of_fastest(const struct timed *sorted)
 {
 	struct timed sum = { 0 };
 	int n = 0;
 
 	for (; n + 1 < SOLVE_FASTEST; n++) {
 		sum.s += sorted[n + 1].s;
-		sum.with += sorted[n + 1].with;
+		sum.callee_s += sorted[n + 1].callee_s;
 	}
-	return (struct timed){ sum.s / n, sum.with / n };
+	return (struct timed){ sum.s / n, sum.callee_s / n };
 }
 
+/* Half the interquartile range. */
 static double half_iqr(const struct timed *sorted, int n)
 {
 	return (sorted[n * 3 / 4].s - sorted[n / 4].s) / 2;
 }
 
-/* How many rounds have a time. */
+/* Native times by speed. Returns the number of rounds with a time. */
 static int sort_bare(const struct rounds *r, int loop, struct timed *sorted)
 {
 	int n = 0;
@@ -64,7 +66,7 @@ static int sort_bare(const struct rounds *r, int loop, struct timed *sorted)
 	return n;
 }
 
-/* Of the recorded rounds, with the callee's own time in the same ones. */
+/* The same of recorded times. */
 static int sort_total(const struct rounds *r, int loop, struct timed *sorted)
 {
 	int n = 0;
@@ -82,7 +84,7 @@ double solve_bare(const struct rounds *r, int loop)
 	struct timed sorted[SOLVE_MAX_ROUNDS];
 
 	sort_bare(r, loop, sorted);
-	return typical(sorted).s;
+	return mean_of_fastest(sorted).s;
 }
 
 double solve_total(const struct rounds *r, int loop)
@@ -90,27 +92,27 @@ double solve_total(const struct rounds *r, int loop)
 	struct timed sorted[SOLVE_MAX_ROUNDS];
 
 	sort_total(r, loop, sorted);
-	return typical(sorted).s;
+	return mean_of_fastest(sorted).s;
 }
 
-static double unrest_of(const struct timed *sorted)
+static double distance_of_fastest(const struct timed *sorted)
 {
 	return sorted[SOLVE_FASTEST - 1].s / sorted[1].s - 1;
 }
 
 double solve_unrest(const struct rounds *r)
 {
-	struct timed sorted[SOLVE_MAX_ROUNDS], of[2 * MAX_LOOPS] = { 0 };
+	struct timed sorted[SOLVE_MAX_ROUNDS], distance[2 * MAX_LOOPS] = { 0 };
 	int n = 0;
 
 	for (int loop = 0; loop < r->n_loops; loop++) {
 		sort_bare(r, loop, sorted);
-		of[n++].s = unrest_of(sorted);
+		distance[n++].s = distance_of_fastest(sorted);
 		sort_total(r, loop, sorted);
-		of[n++].s = unrest_of(sorted);
+		distance[n++].s = distance_of_fastest(sorted);
 	}
-	qsort(of, (size_t)n, sizeof(*of), compare);
-	return of[n / 2].s;
+	qsort(distance, (size_t)n, sizeof(*distance), compare);
+	return distance[n / 2].s;
 }
 
 int solve_rounds(const struct rounds *r, int most)
@@ -125,23 +127,27 @@ int solve_rounds(const struct rounds *r, int most)
 	return whole + SOLVE_FASTEST;
 }
 
-/* --- costs ------------------------------------------------------------------------------------ */
+/* --- overhead --------------------------------------------------------------------------------- */
 
 /*
- * What one of the quickest bytecodes takes longer while the hook is set; 0 where that is noise: all
- * but 3.10 and 3.11.
+ * Seconds by which one of the quickest bytecodes is slower while the hook is set. 0: the difference
+ * is noise. Only 3.10 and 3.11 have it, since their quick path is off under a profile function.
  */
-static double slowdown(const struct rounds *r, bool monitoring)
+static double slow_bytecode_s(const struct rounds *r, bool monitoring)
 {
 	double bare = solve_bare(r, LOOP_PLAIN), total = solve_total(r, LOOP_PLAIN);
 
-	return monitoring || total < SLOWED * bare
+	return monitoring || total < LEAST_SLOWER * bare
 		       ? 0
 		       : (total - bare) / loop_facts[LOOP_PLAIN].n_outside;
 }
 
-/* Of bytecodes that take their time: by the others, programs would become shorter than they are. */
-static double bytecode_of(const struct rounds *r)
+/*
+ * Factor by which bytecode is slower while the hook is set, at least 1: the mean of a loop of
+ * numbers and one of text. The quickest bytecodes have a larger factor, with which corrected times
+ * of programs would be too short.
+ */
+static double bytecode_factor(const struct rounds *r)
 {
 	double times = (solve_total(r, LOOP_WORK) / solve_bare(r, LOOP_WORK) +
 			solve_total(r, LOOP_TEXT) / solve_bare(r, LOOP_TEXT)) /
@@ -151,21 +157,23 @@ static double bytecode_of(const struct rounds *r)
 }
 
 /*
- * What a call in this loop costs. Of the loop's time when it is not recorded, a part is the
- * callee's.
+ * Overhead of a call in this loop: in = C - y, out = (R - C) - (B - y) of docs/overhead.md, without
+ * the bytecodes that are slower by `slow_s`. `body` is y, the native time of the callee; that of a
+ * C function counts as one plain bytecode.
  */
-static struct calib_cost cost_of(const struct rounds *r, enum loop loop, double slow)
+static struct calib_cost cost_of(const struct rounds *r, enum loop loop, double slow_s)
 {
 	const struct loop_facts *facts = &loop_facts[loop];
 	struct timed bare[SOLVE_MAX_ROUNDS], total[SOLVE_MAX_ROUNDS];
 	double body = solve_bare(r, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
 		      (facts->n_inside ? facts->n_inside : 1);
 	int n_bare = sort_bare(r, loop, bare), n_total = sort_total(r, loop, total);
-	double callee = typical(total).with;
+	double callee = mean_of_fastest(total).callee_s;
 
-	return (struct calib_cost){ .in_s = callee - body - facts->n_inside * slow,
-				    .out_s = typical(total).s - callee - (typical(bare).s - body) -
-					     facts->n_outside * slow,
+	return (struct calib_cost){ .in_s = callee - body - facts->n_inside * slow_s,
+				    .out_s = mean_of_fastest(total).s - callee -
+					     (mean_of_fastest(bare).s - body) -
+					     facts->n_outside * slow_s,
 				    .spread_s = half_iqr(bare, n_bare) + half_iqr(total, n_total) };
 }
 
@@ -176,7 +184,7 @@ static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
 				    .spread_s = a.spread_s + b.spread_s };
 }
 
-/* The time of calls whose functions' own is not asked for is all outside. */
+/* For class calls: they have no self time, so all of their overhead is `out`. */
 static struct calib_cost all_outside(struct calib_cost a)
 {
 	return (struct calib_cost){ .out_s = a.in_s + a.out_s, .spread_s = a.spread_s };
@@ -187,18 +195,18 @@ static struct calib_cost all_inside(struct calib_cost a)
 	return (struct calib_cost){ .in_s = a.in_s + a.out_s, .spread_s = a.spread_s };
 }
 
-/* What code of the size that was measured costs more -> what code of largeness 1 does. */
-static struct calib_cost part(struct calib_cost a, double large)
+/* Surcharge of the measured code, of largeness `large` -> that of code of largeness 1. */
+static struct calib_cost divided_by(struct calib_cost a, double large)
 {
 	return (struct calib_cost){ .in_s = a.in_s / large,
 				    .out_s = a.out_s / large,
 				    .spread_s = a.spread_s / large };
 }
 
-/* What overhead/kinds.def has of each kind for the estimate. */
+/* Columns of overhead/kinds.def for the estimate; overhead/calib.c has the others. */
 struct estimate {
 	enum loop loop;
-	unsigned less; /* set of kinds */
+	unsigned less; /* set of kinds, a bit each */
 	enum { AS_MEASURED, INSIDE, OUTSIDE, BY_SIZE } attributed;
 	bool monitoring_only;
 };
@@ -213,11 +221,11 @@ static const struct estimate estimates[CALIB_KINDS] = {
 };
 #undef KIND
 
-/* The kinds that are subtracted have been estimated before. */
+/* Kinds that are subtracted have earlier rows, so `c` has them already. */
 static struct calib_cost estimate(const struct estimate *from, const struct calib *c,
-				  const struct rounds *r, double slow, double large)
+				  const struct rounds *r, double slow_s, double large)
 {
-	struct calib_cost cost = cost_of(r, from->loop, slow);
+	struct calib_cost cost = cost_of(r, from->loop, slow_s);
 
 	for (int k = 0; k < CALIB_KINDS; k++) {
 		if (from->less >> k & 1)
@@ -229,7 +237,7 @@ static struct calib_cost estimate(const struct estimate *from, const struct cali
 	case OUTSIDE:
 		return all_outside(cost);
 	case BY_SIZE:
-		return part(cost, large);
+		return divided_by(cost, large);
 	case AS_MEASURED:
 		break;
 	}
@@ -239,11 +247,11 @@ static struct calib_cost estimate(const struct estimate *from, const struct cali
 void solve(struct calib *c, const struct rounds *r, bool monitoring)
 {
 	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
-	double slow = slowdown(r, monitoring);
+	double slow_s = slow_bytecode_s(r, monitoring);
 
-	c->bytecode = slow > 0 ? bytecode_of(r) : 1;
+	c->bytecode = slow_s > 0 ? bytecode_factor(r) : 1;
 	for (int k = 0; k < CALIB_KINDS; k++) {
 		if (monitoring || !estimates[k].monitoring_only)
-			c->cost[k] = estimate(&estimates[k], c, r, slow, large);
+			c->cost[k] = estimate(&estimates[k], c, r, slow_s, large);
 	}
 }
