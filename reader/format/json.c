@@ -15,7 +15,7 @@
 
 struct json {
 	FILE *to;
-	bool any; /* something stands before the next value in its array or object */
+	bool any; /* the current array or object has a value already */
 };
 
 static void put_raw(struct json *j, const char *text)
@@ -23,7 +23,7 @@ static void put_raw(struct json *j, const char *text)
 	fputs_unlocked(text, j->to);
 }
 
-/* What separates a value, or a key, from the one before it. */
+/* Separates a value or a key from the one before it. */
 static void separate(struct json *j)
 {
 	if (j->any)
@@ -44,7 +44,7 @@ static void end(struct json *j, const char *bracket)
 	j->any = true;
 }
 
-/* On a line of its own, so that a file can be looked at, and compared by line. */
+/* Begins on a new line: documents can be read, and compared line by line. */
 static void begin_line(struct json *j, const char *bracket)
 {
 	put_raw(j, j->any ? ",\n" : "\n");
@@ -84,14 +84,15 @@ static void put_count(struct json *j, uint64_t value)
 }
 
 /*
- * The fewest digits that read back as the same double, as a number that Python takes for a float.
+ * Prints at most 15 digits, or 16 or 17 if fewer do not read back as the same double. A point or an
+ * exponent makes it a float in Python.
  */
 static void put_seconds(struct json *j, double value)
 {
 	char digits[40];
 	int precision = 15;
 
-	if (!isfinite(value)) { /* only a pstats file can bring one */
+	if (!isfinite(value)) { /* from a pstats file, or an unknown value */
 		put_null(j);
 		return;
 	}
@@ -104,7 +105,7 @@ static void put_seconds(struct json *j, double value)
 		put_raw(j, ".0");
 }
 
-/* How many bytes at `s` can be printed as they are. */
+/* Number of bytes at `s` that need no escape. */
 static size_t plain_bytes(const unsigned char *s, size_t n)
 {
 	size_t at = 0;
@@ -121,8 +122,8 @@ static size_t plain_bytes(const unsigned char *s, size_t n)
 }
 
 /*
- * What cannot be: how many bytes it was. A byte that is no UTF-8 becomes what os.fsdecode makes of
- * it.
+ * Prints the next character as an escape, and returns its bytes. A byte that is not UTF-8 becomes
+ * U+DC00 + byte, as by os.fsdecode.
  */
 static size_t put_escape(struct json *j, const unsigned char *s, size_t n)
 {
@@ -163,8 +164,8 @@ static void put_string(struct json *j, const char *s)
 	put_text(j, (struct text){ s, strlen(s) });
 }
 
-/* Of `cap` bytes at most, which an array in the file is. */
-static void put_string_of(struct json *j, const char *s, size_t cap)
+/* For an array of `cap` bytes in a recording, which may lack its NUL. */
+static void put_bounded_string(struct json *j, const char *s, size_t cap)
 {
 	put_text(j, (struct text){ s, strnlen(s, cap) });
 }
@@ -205,7 +206,7 @@ static void put_name(struct json *j, const struct profile_fn *fn)
 	put_text(j, fn->name);
 }
 
-/* As pstats writes it: "7", or "9/1" with recursive calls. */
+/* In pstats' form: "7", or "9/1" with recursive calls. */
 static void put_ncalls(struct json *j, const struct profile_counts *c)
 {
 	put_key(j, "ncalls");
@@ -238,7 +239,7 @@ static void put_caller(struct json *j, const struct profile *p, const struct pro
 	end(j, "}");
 }
 
-/* -1 where there was no call: so it is in FunctionProfile. */
+/* -1 for no calls, as in pstats' FunctionProfile. */
 static double per_call(double seconds, uint64_t n)
 {
 	return n ? seconds / (double)n : -1;
@@ -257,7 +258,7 @@ static void put_function(struct json *j, const struct profile *p, const struct p
 	put_times(j, c);
 	key_seconds(j, "percall_tottime", per_call(c->self_s, c->n_calls));
 	key_seconds(j, "percall_cumtime", per_call(c->total_s, c->n_primitive));
-	/* bias.h: a time that cannot be shorter than its cost is a bound. */
+	/* bias.h: a self time that was less than its overhead is reported as 0. */
 	key_bool(j, "tottime_is_bound", c->self_s == 0 && c->self_cost_s > 0);
 	put_key(j, "callers");
 	begin(j, "[");
@@ -335,9 +336,9 @@ static void put_process(struct json *j, const struct source *s)
 	const struct rebuild_summary *sum = &s->summary;
 
 	put_key(j, "python");
-	put_string_of(j, h->python, sizeof(h->python));
+	put_bounded_string(j, h->python, sizeof(h->python));
 	put_key(j, "shim");
-	put_string_of(j, h->shim, sizeof(h->shim));
+	put_bounded_string(j, h->shim, sizeof(h->shim));
 	key_string(j, "engine", pyprof_engine_name(h->engine));
 	key_string(j, "clock", pyprof_clock_names(h->clock)->setting);
 	key_bool(j, "builtins", h->builtins);
@@ -385,7 +386,7 @@ static void put_losses(struct json *j, const struct source *s)
 	key_bool(j, "is_whole", !source_has_loss(s));
 }
 
-/* null: the file does not tell. */
+/* `quality` is null if it is unknown: the calibration is one number, or its file is older. */
 static void put_quality(struct json *j, const struct calib_quality *q)
 {
 	put_key(j, "quality");
@@ -430,7 +431,7 @@ static void put_calibration(struct json *j, const struct calib *c)
 	end(j, "}");
 }
 
-/* null: the times are raw. */
+/* `correction` is null if the times are raw. */
 static void put_correction(struct json *j, const struct source *s)
 {
 	static const char *const by[] = { "missing", "none", "number", "recorded", "file", "kept" };

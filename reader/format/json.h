@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Profiles -> JSON: what Stats.get_stats_profile() of pstats has, for every function by its file,
- * line and name, and what else is known. docs/json.md is the contract. Pure but for the stream.
- * LC_NUMERIC must be C.
+ * The JSON report: sources and profiles -> one document. It has the numbers of pstats'
+ * Stats.get_stats_profile() for every function by file, line and name, and all facts about the
+ * sources. docs/json.md is the contract.
  *
- * The bytes are UTF-8 and hold no number but finite ones. A surrogate in a name is \udcXX and the
- * like, which Python's json.loads reads back as the same str.
+ * Called by registry.c, in the reader's one thread. Owns nothing after the call. It must not write
+ * anywhere except to its stream. LC_NUMERIC must be C.
+ *
+ * The bytes are UTF-8, and all numbers are finite. A surrogate in a name is printed as an escape
+ * like \udcXX, which Python's json.loads reads back as the same str.
  */
 #ifndef READER_JSON_H
 #define READER_JSON_H
@@ -17,19 +20,19 @@
 #include "profile/profile.h"
 #include "report.h"
 
-#define JSON_VERSION 1 /* goes up where something is taken away or changes its meaning */
+#define JSON_VERSION 1 /* increases when a field is removed or changes its meaning */
 
 /* One table of functions. */
 struct json_report {
 	const struct profile *profile;
 	const struct report_options *options; /* order, restrictions and sums */
-	size_t source;			      /* the only one that is in it, or SIZE_MAX: all */
-	const struct rebuild_thread *thread;  /* the only one that is in it, or NULL */
+	size_t source;			      /* index of its only source, or SIZE_MAX: all */
+	const struct rebuild_thread *thread;  /* its only thread, or NULL: all */
 };
 
 /*
- * 0 or -errno, as those of report.h. Nothing is printed before memory or a restriction could fail
- * in the first report.
+ * 0 or -errno, as in report.h. Nothing is printed before the functions of the first report are
+ * selected. An error in a later report leaves a document that is cut off.
  */
 int json_write(FILE *to, const struct source *sources, size_t n_sources,
 	       const struct json_report *reports, size_t n_reports, struct error *e);

@@ -22,7 +22,7 @@ static void format_calls(char *to, const struct profile_counts *counts)
 			 counts->n_primitive);
 }
 
-/* C would print a sign before nan, Python does not. */
+/* C prints a sign before nan, Python does not. */
 static double plain_nan(double x)
 {
 	return isnan(x) ? fabs(x) : x;
@@ -57,7 +57,7 @@ static void put_text(FILE *to, struct text t)
 	fwrite(s + from, 1, t.n - from, to);
 }
 
-/* Code points: every byte but those that continue one. */
+/* Width in code points: bytes that do not continue one. */
 static int text_width(struct text t)
 {
 	int width = 0;
@@ -67,7 +67,7 @@ static int text_width(struct text t)
 	return width;
 }
 
-/* Of the widest label, in code points, and 2. */
+/* Width of the widest label, in code points, and 2. */
 static int widest_label(const struct selected *l)
 {
 	int widest = 0;
@@ -80,16 +80,16 @@ static int widest_label(const struct selected *l)
 	return widest + 2;
 }
 
-/* `width` is at least that of the text. */
+/* Precondition: `width` is at least that of the text. */
 static void put_padded(FILE *to, struct text t, int width)
 {
 	put_text(to, t);
 	fprintf(to, "%*s", width - text_width(t), "");
 }
 
-/* --- how much of it there is room for --------------------------------------------------------- */
+/* --- limit of lines --------------------------------------------------------------------------- */
 
-#define LINES_BEHIND 3 /* what tells of the rest, and two empty ones */
+#define LINES_BEHIND 3 /* put_rest's line, and two empty ones */
 
 struct lines {
 	size_t left; /* SIZE_MAX: no limit */
@@ -102,7 +102,7 @@ static struct lines lines_of(const struct report_options *options)
 			       .columns = options->columns };
 }
 
-/* Takes `n` lines; fewer may be there. */
+/* Takes `n` lines, or those that are left. */
 static void lines_take(struct lines *lines, size_t n)
 {
 	if (lines->left != SIZE_MAX)
@@ -115,19 +115,19 @@ static void lines_take_text(struct lines *lines, const char *text, size_t n)
 		lines_take(lines, text[i] == '\n');
 }
 
-/* As many as a line of this width takes. */
+/* Number of terminal lines for a line of this width, in code points. */
 static size_t lines_wide(const struct lines *lines, size_t width)
 {
 	return lines->columns && width ? (width + lines->columns - 1) / lines->columns : 1;
 }
 
-/* Whether `n` more fit, with something below them where they are not the last. */
+/* True if `n` more lines fit, and put_rest's line below them, unless they are the last. */
 static bool lines_fit(const struct lines *lines, size_t n, bool last)
 {
 	return lines->left == SIZE_MAX || n + (last ? 2 : LINES_BEHIND) <= lines->left;
 }
 
-/* Of `n` functions, `first` are printed. */
+/* Counts the functions that are left out: all except `first` of `n`. */
 static void put_rest(FILE *to, size_t n, size_t first)
 {
 	size_t rest = n - first;
@@ -141,7 +141,7 @@ static void put_rest(FILE *to, size_t n, size_t first)
 	fputc('\n', to);
 }
 
-/* The stream's state after what was just printed. */
+/* 0 or -errno of the last output. */
 static int stream_error(FILE *to)
 {
 	if (!ferror(to))
@@ -165,7 +165,10 @@ static void put_name(FILE *to, struct text name, bool escape)
 	shown_close(&shown);
 }
 
-/* pstats names the functions that a fake one of its earliest days called. */
+/*
+ * pstats names the functions that (jprofile, 0, profiler) called: the root of an early profiler of
+ * Python.
+ */
 static void put_top_level(FILE *to, const struct profile *p, bool escape)
 {
 	struct text file = { "jprofile", 8 }, name = { "profiler", 8 };
@@ -221,11 +224,11 @@ static void put_columns(FILE *to, const struct report_options *options)
 	      to);
 }
 
-#define COLUMNS_WIDTH 71   /* their titles */
-#define ROW_WIDTH 46	   /* before a label */
-#define EXCEPTIONS_WIDTH 9 /* more */
+#define COLUMNS_WIDTH 71   /* titles of the columns */
+#define ROW_WIDTH 46	   /* columns before a label */
+#define EXCEPTIONS_WIDTH 9 /* the column of exceptions, in addition */
 
-/* The functions, as many as there is room for. */
+/* Prints the functions that fit. */
 static int put_rows(FILE *to, const struct profile *p, const struct selected *l,
 		    const struct report_options *options, struct lines *lines)
 {
@@ -273,7 +276,7 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 	return err ? err : stream_finish(to);
 }
 
-/* One line under a function: another that called it, or that it called. */
+/* A line below a function: a caller or a callee of it. */
 struct call {
 	const struct profile_fn *fn;
 	struct text label;
@@ -285,21 +288,22 @@ static int call_cmp(const void *a, const void *b)
 	return profile_fn_cmp(((const struct call *)a)->fn, ((const struct call *)b)->fn);
 }
 
-/* The calls of function i are from call[start[i]] to before call[start[i + 1]], sorted. */
+/* Lines of all functions. Those of function i are call[start[i]] to call[start[i + 1] - 1]. */
 struct calls {
 	size_t *start;
 	struct call *call;
 };
 
-static void calls_close(struct calls *c)
+static void calls_fini(struct calls *c)
 {
 	free(c->start);
 	free(c->call);
 }
 
 /*
- * Puts every edge of a listed function below its callee or, `by_caller`, below its caller. With
- * `place` it fills start[i]... and moves start[i] on to start[i + 1]; without, it only counts.
+ * Puts every edge of a listed callee below its callee, or with `by_caller` below its caller.
+ * Without `place` it only counts in start[i]. With it, it fills call[start[i]] and increments
+ * start[i], up to the next function's start.
  */
 static void calls_scan(struct calls *c, const struct profile *p, const struct profile *edges,
 		       const struct text *label, bool by_caller, bool place)
@@ -320,7 +324,7 @@ static void calls_scan(struct calls *c, const struct profile *p, const struct pr
 	}
 }
 
-/* Counts to places: every entry becomes the sum of those before it. */
+/* Counts to offsets: every entry becomes the sum of those before it. */
 static void calls_sum(struct calls *c, size_t n)
 {
 	size_t sum = 0;
@@ -333,20 +337,20 @@ static void calls_sum(struct calls *c, size_t n)
 	}
 }
 
-/* `edges` has the same functions at the same places, but maybe not the last ones. */
-static int calls_open(struct calls *c, const struct profile *p, const struct profile *edges,
+/* Sorts the lines. `edges` has the functions of `p` at the same indices; it may lack the last. */
+static int calls_init(struct calls *c, const struct profile *p, const struct profile *edges,
 		      const struct text *label, bool by_caller)
 {
 	c->start = calloc(p->n_fns + 1, sizeof(*c->start));
 	c->call = reallocarray(NULL, edges->n_edges + 1, sizeof(*c->call));
 	if (!c->start || !c->call) {
-		calls_close(c);
+		calls_fini(c);
 		return -ENOMEM;
 	}
 	calls_scan(c, p, edges, label, by_caller, false);
 	calls_sum(c, p->n_fns);
 	calls_scan(c, p, edges, label, by_caller, true);
-	/* Each start has moved on to its end, the next one's start. */
+	/* Each entry is now the end of its lines, which is the next function's start. */
 	memmove(c->start + 1, c->start, p->n_fns * sizeof(*c->start));
 	c->start[0] = 0;
 	for (size_t i = 0; i < p->n_fns; i++)
@@ -355,7 +359,7 @@ static int calls_open(struct calls *c, const struct profile *p, const struct pro
 	return 0;
 }
 
-/* The columns have a title if the first function with callers has more than counts of them. */
+/* The columns have titles if the first function with callers has times for them, as in pstats. */
 static void put_call_heading(FILE *to, const struct profile *p, int width, const char *title,
 			     bool sampled)
 {
@@ -372,7 +376,7 @@ static void put_call_heading(FILE *to, const struct profile *p, int width, const
 	}
 }
 
-/* `first`: on the line of the function that it belongs to, which is `width` and the arrow. */
+/* `first`: on the line of its function, behind `width` columns and the arrow. */
 static void put_call(FILE *to, const struct call *call, int width, bool first)
 {
 	const struct profile_counts *counts = &call->edge->counts;
@@ -394,9 +398,9 @@ static void put_call(FILE *to, const struct call *call, int width, bool first)
 	fputc('\n', to);
 }
 
-#define CALL_WIDTH 30 /* before the label of a call, the arrow among it */
+#define CALL_WIDTH 30 /* columns before the label of a call, with the arrow */
 
-/* How many lines a function takes, with those it calls or is called by. */
+/* Number of lines of a function with its callers or callees. */
 static size_t lines_of_calls(const struct lines *lines, const struct calls *c, size_t fn, int width)
 {
 	size_t n = 0;
@@ -430,7 +434,7 @@ static int put_calls(FILE *to, const struct selected *l, int width, const struct
 	return err;
 }
 
-#define TITLE_WIDTH 16 /* "was called by..." */
+#define TITLE_WIDTH 16 /* of "was called by..." */
 
 static int report_calls(FILE *to, const struct profile *p, const struct report_options *options,
 			bool by_caller, struct error *e)
@@ -443,7 +447,7 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 	if (err)
 		return err;
 	width = widest_label(&l);
-	err = calls_open(&c, p, by_caller && options->edges ? options->edges : p, l.label,
+	err = calls_init(&c, p, by_caller && options->edges ? options->edges : p, l.label,
 			 by_caller);
 	if (err)
 		goto out;
@@ -460,7 +464,7 @@ static int report_calls(FILE *to, const struct profile *p, const struct report_o
 	}
 	if (!err)
 		err = stream_finish(to);
-	calls_close(&c);
+	calls_fini(&c);
 out:
 	selected_fini(&l);
 	return err;

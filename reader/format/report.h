@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Profile -> text, byte for byte what the methods of pstats.Stats print for the same data, without
- * the lines that name the input files. Pure but for the stream. LC_NUMERIC must be C.
+ * The text report: profile -> text, byte for byte as the methods of pstats.Stats print the same
+ * data, without the lines that name the input files.
  *
- * Names are printed as their bytes, newlines and NUL too, unless options.escape is set; a
- * surrogate, which Python could not print either, as \udcXX, as with
+ * Called by text.c and by browse/, in the reader's one thread. Owns nothing after the call. It must
+ * not change the profile, nor write anywhere except to its stream. LC_NUMERIC must be C.
+ *
+ * Names are printed as their bytes, also newlines and NUL, unless select.escape is set. Python
+ * cannot print a surrogate either: it is printed as \udcXX, as with
  * PYTHONIOENCODING=utf-8:backslashreplace.
  */
 #ifndef READER_REPORT_H
@@ -21,21 +24,21 @@
 
 struct report_options {
 	struct selection select;	    /* which functions, in which order */
-	const struct profile_counts *total; /* the header's sums, or NULL: those of the profile */
+	const struct profile_counts *total; /* the header's sums; NULL: those of the profile */
 	/*
-	 * For callees: who called whom, or NULL for what the profile has. It is what the profile
-	 * was before others were added to it (profile_merge), so that it has the same indices.
+	 * Caller edges for report_callees; NULL: those of the profile. This is the profile before
+	 * others were added to it (profile_merge), so its functions have the same indices.
 	 */
 	const struct profile *edges;
-	bool exceptions;  /* a column of them, before the names */
-	bool sampled;	  /* the counts are samples, and the columns say so, as in Python 3.15 */
-	size_t max_lines; /* of the report; what is left out is told in its last one. 0: no limit */
-	size_t columns;	  /* beyond which a line takes several; 0: it does not matter */
+	bool exceptions;  /* print a column of exceptions before the names */
+	bool sampled;	  /* the counts are samples; the columns say so, as in Python 3.15 */
+	size_t max_lines; /* limit of the report; a line counts the rows left out. 0: no limit */
+	size_t columns;	  /* width of the terminal, for lines that wrap. 0: none wraps */
 };
 
 /*
- * All: 0 or -errno, with the reason in `e` where that is a pattern. Nothing is printed before
- * memory or a restriction could fail.
+ * All three: 0 or -errno. `e` has the reason if the error is that of a pattern (match.h). Exhausted
+ * memory and unsupported patterns are found before anything is printed.
  */
 int report_print(FILE *to, const struct profile *p, const struct report_options *options,
 		 struct error *e);
