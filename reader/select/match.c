@@ -7,7 +7,7 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* Not JIT: a few thousand short names are searched before it would have compiled. */
+/* Without JIT: its compilation takes longer than a search in a few thousand short names. */
 static enum pattern_status compile(struct match *m, const char *pattern)
 {
 	PCRE2_SIZE at;
@@ -15,15 +15,15 @@ static enum pattern_status compile(struct match *m, const char *pattern)
 
 	m->code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP,
 				&error, &at, NULL);
-	if (!m->code) /* what pattern_translate has let through is right, but too much */
+	if (!m->code) /* pattern_translate has checked the syntax, so it is too large */
 		return error == PCRE2_ERROR_NOMEMORY ? PATTERN_NO_MEMORY : PATTERN_UNSUPPORTED;
 	m->data = pcre2_match_data_create(1, NULL);
 	if (!m->data)
-		match_close(m);
+		match_fini(m);
 	return m->data ? PATTERN_OK : PATTERN_NO_MEMORY;
 }
 
-int match_open(struct match *m, struct text pattern, struct error *e)
+int match_init(struct match *m, struct text pattern, struct error *e)
 {
 	char *translated;
 	enum pattern_status status = pattern_translate(pattern, &translated);
@@ -50,7 +50,7 @@ int match_open(struct match *m, struct text pattern, struct error *e)
 	return -ENOMEM;
 }
 
-void match_close(struct match *m)
+void match_fini(struct match *m)
 {
 	pcre2_match_data_free(m->data);
 	pcre2_code_free(m->code);
@@ -75,6 +75,7 @@ int match_search(struct match *m, struct text t, struct error *e)
 			 "expected a simpler one");
 }
 
+/* A code point as UTF-8, in `to` of 4 bytes. */
 static struct text encode(uint32_t c, char *to)
 {
 	size_t n = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
@@ -86,7 +87,10 @@ static struct text encode(uint32_t c, char *to)
 	return (struct text){ to, n };
 }
 
-/* `printable` is str.isprintable, as far as the Unicode of PCRE2 is that of the Python. */
+/*
+ * `printable` matches like str.isprintable, except for characters that PCRE2's version of Unicode
+ * has in another class than Python's.
+ */
 static void put_repr_char(FILE *to, struct match *printable, uint32_t c, char quote)
 {
 	static const char escaped[] = "\t\n\r\\", letter[] = "tnr\\";
@@ -124,7 +128,7 @@ int match_put_repr(FILE *to, struct text pattern)
 	for (size_t i = 0; i < n; i++)
 		put_repr_char(to, &printable, c[i], quote);
 	fputc(quote, to);
-	match_close(&printable);
+	match_fini(&printable);
 	free(c);
 	return 0;
 }

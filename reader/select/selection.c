@@ -23,7 +23,7 @@ static void put_fraction(FILE *to, double fraction)
 		fputs(".0", to);
 }
 
-/* True and *keep set, where the restriction is one that could reduce a list of `n`. */
+/* Sets the length that a count or a fraction reduces a list of `n` to. False: out of range. */
 static bool restriction_keeps(const struct restriction *r, size_t n, size_t *keep)
 {
 	if (r->kind == RESTRICT_FRACTION) {
@@ -38,7 +38,7 @@ static bool restriction_keeps(const struct restriction *r, size_t n, size_t *kee
 	return true;
 }
 
-/* Keeps those that the pattern is found in. 0 or -errno. */
+/* Keeps the functions whose labels the pattern is found in. 0 or -errno. */
 static int search(struct selected *l, struct match *m, struct error *e)
 {
 	size_t n = 0;
@@ -59,11 +59,11 @@ static int restrict_by_pattern(struct selected *l, struct text pattern, FILE *he
 			       struct error *e)
 {
 	struct match m;
-	int err = match_open(&m, pattern, e);
+	int err = match_init(&m, pattern, e);
 
 	if (!err) {
 		err = search(l, &m, e);
-		match_close(&m);
+		match_fini(&m);
 	} else if (err == -EINVAL) {
 		fputs("   <Invalid regular expression ", heading);
 		err = match_put_repr(heading, pattern);
@@ -139,7 +139,7 @@ void selected_fini(struct selected *l)
 	free(l->heading);
 }
 
-/* From the labels that pstats has to those that are printed. */
+/* Changes labels from those of pstats to those that are printed; patterns have seen the former. */
 static int show(struct selected *l, const struct profile *p, const struct selection *s)
 {
 	int err = 0;
@@ -177,15 +177,15 @@ out:
 int restriction_check(const struct restriction *r, struct error *e)
 {
 	struct match m;
-	int err = r->kind == RESTRICT_PATTERN ? match_open(&m, r->pattern, e) : 0;
+	int err = r->kind == RESTRICT_PATTERN ? match_init(&m, r->pattern, e) : 0;
 
 	if (!err && r->kind == RESTRICT_PATTERN)
-		match_close(&m);
+		match_fini(&m);
 	return err;
 }
 
-/* What strtod takes and Python's float does not: hexadecimal, and nan(...). */
-static bool is_strange(const char *text)
+/* True for numbers of strtod that Python's float rejects: hexadecimal, and nan(...). */
+static bool is_c_number_only(const char *text)
 {
 	return strpbrk(text, "xX(");
 }
@@ -195,10 +195,10 @@ void restriction_parse(const char *text, struct restriction *out)
 	char *end;
 
 	*out = (struct restriction){ .kind = RESTRICT_PATTERN, .pattern = { text, strlen(text) } };
-	if (!*text || is_strange(text))
+	if (!*text || is_c_number_only(text))
 		return;
 	out->count = strtoll(text, &end, 10);
-	if (!*end) { /* one out of range is the largest, which restricts nothing either */
+	if (!*end) { /* strtoll's limit for one out of range has the same effect: no restriction */
 		out->kind = RESTRICT_COUNT;
 		return;
 	}

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Profile -> the functions that a report lists, in order, with their labels: sort keys, then
- * restrictions in turn, as pstats.Stats.eval_print_amount applies them. Every format uses it. Pure.
+ * Profile -> the functions that a report lists, in order, with their labels. It applies sort keys,
+ * then each restriction in turn, like pstats.Stats.eval_print_amount.
+ *
+ * Called by the text report, JSON and the options, in the reader's one thread. Owns struct selected
+ * until selected_fini. It must not change the profile or print.
  */
 #ifndef READER_SELECTION_H
 #define READER_SELECTION_H
@@ -16,16 +19,16 @@
 #include "shown.h"
 
 enum restriction_kind {
-	RESTRICT_COUNT,	   /* the first `count`; negative or too many: all */
-	RESTRICT_FRACTION, /* the first `fraction` of them; not in [0, 1): all */
-	RESTRICT_PATTERN,  /* those whose label it is found in: one of re, see pattern.h */
+	RESTRICT_COUNT,	   /* the first `count`; negative or too large: all */
+	RESTRICT_FRACTION, /* the first part of the list, rounded; not in [0, 1): all */
+	RESTRICT_PATTERN,  /* functions whose label the pattern is found in (pattern.h) */
 };
 
 struct restriction {
 	enum restriction_kind kind;
 	int64_t count;
 	double fraction;
-	struct text pattern; /* as it was typed: any bytes */
+	struct text pattern; /* any bytes, borrowed */
 };
 
 struct selection {
@@ -33,30 +36,34 @@ struct selection {
 	bool reverse;
 	const struct restriction *restriction; /* applied in turn */
 	size_t n_restrictions;
-	bool qualnames; /* qualified names, where they are known; patterns look for them, too */
-	bool escape;	/* control characters in labels: the output is a terminal */
+	bool qualnames; /* labels have qualified names where known; patterns search in these */
+	bool escape;	/* escape control characters in labels: the output is a terminal */
 };
 
-/* The result. */
+/* The result of a selection. */
 struct selected {
 	size_t *fn; /* indices into the profile's functions */
 	size_t n;
-	struct text *label; /* of every function of the profile */
+	struct text *label; /* of every function of the profile, by index */
 	struct shown shown; /* owns some of the labels */
-	char *heading;	    /* how it was ordered and reduced, in pstats' lines */
+	char *heading;	    /* pstats' lines about order and restrictions */
 	size_t n_heading;
 };
 
 /*
- * An integer is a count, another number a fraction, anything else a pattern, as in pstats' browser.
- * `text` must outlive `out`.
+ * An integer is a count, another number a fraction, any other text a pattern: as in pstats'
+ * browser. `text` must outlive `out`.
  */
 void restriction_parse(const char *text, struct restriction *out);
 
-/* Whether it can be used: 0, or -errno with what is wrong with the pattern in `e`. */
+/* Checks a pattern: 0, or an error of match_init. Other restrictions are always valid. */
 int restriction_check(const struct restriction *r, struct error *e);
 
-/* 0 or -errno, with the reason in `e` where a pattern is wrong; then there is nothing to free. */
+/*
+ * 0 or -errno; `e` has the reason if the error is that of a pattern. After an error there is
+ * nothing to free. A pattern that re rejects is not an error here: it reduces nothing, and the
+ * heading has pstats' line about it.
+ */
 int selection_apply(const struct selection *s, const struct profile *p, struct selected *out,
 		    struct error *e);
 void selected_fini(struct selected *out);

@@ -84,10 +84,10 @@ START_TEST(matches_are_those_of_re)
 	struct text pattern = { searches[_i].pattern, strlen(searches[_i].pattern) };
 	struct match m;
 
-	ck_assert_int_eq(match_open(&m, pattern, NULL), 0);
+	ck_assert_int_eq(match_init(&m, pattern, NULL), 0);
 	ck_assert_msg(match_search(&m, searches[_i].in, NULL) == searches[_i].found, "%s",
 		      searches[_i].pattern);
-	match_close(&m);
+	match_fini(&m);
 }
 END_TEST
 
@@ -191,12 +191,12 @@ START_TEST(patterns_beyond_pcre2_are_errors)
 	struct match m;
 
 	for (size_t i = 0; i < sizeof(patterns) / sizeof(patterns[0]); i++)
-		ck_assert_int_eq(match_open(&m, (struct text){ patterns[i], strlen(patterns[i]) },
+		ck_assert_int_eq(match_init(&m, (struct text){ patterns[i], strlen(patterns[i]) },
 					    NULL),
 				 -ENOTSUP);
 	memset(nested, '(', 500);
 	memset(nested + 500, ')', 500);
-	ck_assert_int_eq(match_open(&m, (struct text){ nested, 1000 }, NULL), -ENOTSUP);
+	ck_assert_int_eq(match_init(&m, (struct text){ nested, 1000 }, NULL), -ENOTSUP);
 }
 END_TEST
 
@@ -204,11 +204,11 @@ START_TEST(an_endless_search_is_stopped)
 {
 	struct match m;
 
-	ck_assert_int_eq(match_open(&m, T("(a|a|aa)+$"), NULL), 0);
+	ck_assert_int_eq(match_init(&m, T("(a|a|aa)+$"), NULL), 0);
 	ck_assert_int_eq(match_search(&m, T("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab"),
 				      NULL),
 			 -ENOTSUP);
-	match_close(&m);
+	match_fini(&m);
 }
 END_TEST
 
