@@ -27,8 +27,9 @@ struct drain {
 	uint64_t *offset; /* offset of each ring's descriptor */
 	size_t n_rings;
 	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events */
-	uint64_t n_bad; /* invalid blocks and rings, missing block numbers: records are lost there */
-	bool torn;	/* parts of the file are of different times */
+	uint64_t
+		n_bad; /* invalid blocks and rings, missing block numbers: records are lost there */
+	bool torn;     /* parts of the file are of different times */
 	/* A block belongs to one ring, so all lists together have no more than the file holds. */
 	uint64_t n_blocks, most_blocks;
 	uint64_t table_bytes; /* total of the entries in all fold tables; bounded likewise */
