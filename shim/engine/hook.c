@@ -206,9 +206,21 @@ static void note_starting(PyObject *frame)
 		starting.frame[starting.n++] = frame;
 }
 
+/* Returns the caller of a frame, whose reference it takes over, or NULL. */
+static PyObject *next_frame(PyObject *frame)
+{
+	PyObject *back = py.PyObject_GetAttrString(frame, "f_back");
+
+	py.Py_DecRef(frame);
+	if (back != py._Py_NoneStruct)
+		return back;
+	py.Py_DecRef(back);
+	return NULL;
+}
+
 /*
- * Finds the functions of the running frames, innermost first. Returns how many there are; after a
- * lack of memory only the outermost ones, or 0.
+ * Finds the functions of the running frames, innermost first. Returns how many there are, or 0 for
+ * lack of memory.
  */
 static size_t walk_frames(uint32_t **out, bool entering)
 {
@@ -218,29 +230,20 @@ static size_t walk_frames(uint32_t **out, bool entering)
 
 	if (frame)
 		py.Py_IncRef(frame);
-	while (frame) {
-		PyObject *back = py.PyObject_GetAttrString(frame, "f_back");
-
+	for (; frame; frame = next_frame(frame)) {
 		if (n == cap) {
 			uint32_t *more = realloc(fns, (cap = cap ? cap * 2 : 64) * sizeof(*fns));
 
 			if (!more) {
+				py.Py_DecRef(frame);
 				n = 0;
-				back = NULL;
-			} else {
-				fns = more;
+				break;
 			}
+			fns = more;
 		}
 		if (n || !entering)
 			note_starting(frame);
-		if (n < cap && fns)
-			fns[n++] = fn_of(pyapi_code_of(frame));
-		py.Py_DecRef(frame);
-		frame = back;
-		if (frame == py._Py_NoneStruct) {
-			py.Py_DecRef(frame);
-			frame = NULL;
-		}
+		fns[n++] = fn_of(pyapi_code_of(frame));
 	}
 	*out = fns;
 	return n;

@@ -75,8 +75,12 @@ static bool replace_table(struct pyprof_table *t, uint32_t fns, uint32_t edges, 
 	struct pyprof_fold *v = &t->view;
 	uint64_t old_bytes = pyprof_table_layout(old, v->cap_fns, v->cap_edges, v->cap_depth).bytes;
 
-	if (!offset || !pyprof_table_resize(v, fns, edges, depth))
+	if (!offset)
 		return false;
+	if (!pyprof_table_resize(v, fns, edges, depth)) {
+		region_free(offset, to.bytes);
+		return false;
+	}
 	to = pyprof_table_layout(new, fns, edges, depth);
 	new->extent.kind = PYPROF_EXTENT_FOLD;
 	new->extent.bytes = to.bytes;

@@ -2,6 +2,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -96,13 +97,19 @@ static bool read_bytes(const char *name, uint64_t preset, uint64_t *out)
 static bool read_bias(void)
 {
 	const char *value = getenv("PYSHIM_BIAS");
+	locale_t plain;
+	double seconds;
 	char *end;
 
 	config.has_bias = false;
 	config.bias_ps = 0;
 	if (!value || !*value)
 		return true;
-	double seconds = strtod(value, &end);
+	/* The program may have set a locale in which numbers have a comma. */
+	plain = newlocale(LC_NUMERIC_MASK, "C", NULL);
+	seconds = plain ? strtod_l(value, &end, plain) : strtod(value, &end);
+	if (plain)
+		freelocale(plain);
 	if (*end || end == value || !(seconds >= 0 && seconds < 1))
 		return wrong("PYSHIM_BIAS", value, "seconds per event from 0 to 1, such as 2.5e-8");
 	config.has_bias = true;
