@@ -7,9 +7,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define _LGPL_SOURCE
-#include <urcu/rculist.h>
-
 #include "blocks.h"
 #include "clock.h"
 #include "fold.h"
@@ -19,6 +16,7 @@
 #include "python/pyapi.h"
 #include "recording.h"
 #include "region.h"
+#include "rings.h"
 #include "system/config.h"
 #include "system/killpoint.h"
 #include "system/log.h"
@@ -28,40 +26,12 @@
 #define FIRST_LOOKAHEAD 8u
 #define BLOCK_PATIENCE_NS 1000000000ull
 #define GIVEN_AT_ONCE 4
-#define MAX_RING_EXTENTS (1u << 16)
-
-/*
- * A node of the registry. It is added once and never freed while the process lives, so that walking
- * the list needs no lock and no grace period. A new thread takes over the ring of an ended one by
- * one compare-and-swap on `state` (X2, in pyprof/order.h), because threads end without the GIL.
- */
-struct thread_ring {
-	struct cds_list_head node;
-	struct pyprof_ring *shared;
-	struct thread_self *owner; /* the thread that writes now */
-	struct thread_self left;   /* where the ended thread stopped writing ... */
-	uint64_t last;		   /* ... and its clock */
-	struct pyprof_table table;
-	uint32_t n_blocks;
-	int state; /* RING_TAKEN, RING_FREE */
-};
-
-enum { RING_TAKEN, RING_FREE };
 
 __thread struct thread_self thread_self
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static __thread unsigned slow_depth __attribute__((tls_model("initial-exec")));
 
-static CDS_LIST_HEAD(registry);
-/*
- * The first ring of a process. Allocating it would copy about five pages of the heap in each forked
- * child.
- */
-static struct thread_ring first_ring;
-static bool first_ring_taken;
-static struct pyprof_extent *last_rings; /* the extent that new rings go to ... */
-static uint64_t last_rings_used;	 /* ... and how much of it is given out */
 static uint32_t n_threads;
 static pthread_key_t exit_key;
 static bool has_exit_key;
@@ -122,86 +92,6 @@ static void publish_clock_pair(void)
 }
 
 /* --- rings ------------------------------------------------------------------------------------ */
-
-static struct pyprof_ring *new_shared_ring(void)
-{
-	struct pyprof_extent *x = last_rings;
-	struct pyprof_ring *ring;
-
-	if (!x || PYPROF_EXTENT_ALIGN - last_rings_used < sizeof(*ring)) {
-		uint64_t offset = region_alloc(PYPROF_EXTENT_ALIGN);
-
-		if (!offset)
-			return NULL;
-		x = region_at(offset);
-		x->kind = PYPROF_EXTENT_RINGS;
-		x->bytes = PYPROF_EXTENT_ALIGN;
-		x->used = sizeof(*x);
-		pyprof_publish(last_rings ? &last_rings->next : &region.header->rings,
-			       offset); /* P5 */
-		last_rings = x;
-		last_rings_used = sizeof(*x);
-	}
-	ring = (struct pyprof_ring *)((char *)x + last_rings_used);
-	last_rings_used += sizeof(*ring);
-	pyprof_publish(&x->used, last_rings_used); /* P4 */
-	return ring;
-}
-
-static bool try_take(struct thread_ring *ring)
-{
-	int is = RING_FREE;
-
-	return __atomic_compare_exchange_n(&ring->state, &is, RING_TAKEN, false,
-					   __ATOMIC_ACQUIRE, /* X2 */
-					   __ATOMIC_RELAXED);
-}
-
-static struct thread_ring *room_for_ring(void)
-{
-	if (first_ring_taken)
-		return calloc(1, sizeof(first_ring));
-	first_ring_taken = true;
-	memset(&first_ring, 0, sizeof(first_ring));
-	return &first_ring;
-}
-
-static void give_ring_back(struct thread_ring *ring)
-{
-	if (ring == &first_ring)
-		first_ring_taken = false;
-	else
-		free(ring);
-}
-
-static struct thread_ring *new_ring(struct pyprof_ring *shared)
-{
-	struct thread_ring *ring = room_for_ring();
-
-	if (!ring)
-		return NULL;
-	ring->shared = shared ? shared : new_shared_ring();
-	if (!ring->shared) {
-		give_ring_back(ring);
-		return NULL;
-	}
-	ring->table.ring = ring->shared;
-	return ring;
-}
-
-static struct thread_ring *take_ring(void)
-{
-	struct thread_ring *ring;
-
-	cds_list_for_each_entry_rcu(ring, &registry, node) {
-		if (try_take(ring))
-			return ring;
-	}
-	ring = new_ring(NULL);
-	if (ring)
-		cds_list_add_rcu(&ring->node, &registry);
-	return ring;
-}
 
 /* Continues the ring behind the last record of its former thread. */
 static void continue_ring(struct thread_ring *ring)
@@ -360,7 +250,7 @@ static void thread_exit(void *arg)
 	ring->last = clock_read();
 	ring->left = *s;
 	forget_self();
-	__atomic_store_n(&ring->state, RING_FREE, __ATOMIC_RELEASE); /* X2 */
+	rings_leave(ring);
 }
 
 static void count_loss(enum pyprof_loss cause)
@@ -493,7 +383,7 @@ static bool begin(uint64_t *now, uint64_t *entered)
 
 	if (!recording_ready())
 		return false;
-	ring = take_ring();
+	ring = rings_take();
 	if (!ring) {
 		count_loss(PYPROF_LOST_STORAGE);
 		return false;
@@ -618,10 +508,8 @@ void thread_restart(void)
 	struct thread_ring *ring;
 
 	recording.n_restarts++;
-	cds_list_for_each_entry_rcu(ring, &registry, node) {
+	for (ring = rings_next_taken(NULL); ring; ring = rings_next_taken(ring)) {
 		/* We hold the GIL, so no thread is writing: its next event takes the slow path. */
-		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN)
-			continue;
 		ring->owner->stop = ring->owner->next;
 		if (!ring->owner->paused_ticks)
 			pyprof_set(&ring->owner->paused_ticks, paused);
@@ -658,9 +546,8 @@ bool thread_note_blind_of(uint64_t state)
 {
 	struct thread_ring *ring;
 
-	cds_list_for_each_entry_rcu(ring, &registry, node) {
-		if (__atomic_load_n(&ring->state, __ATOMIC_RELAXED) != RING_TAKEN ||
-		    ring->owner->state != state)
+	for (ring = rings_next_taken(NULL); ring; ring = rings_next_taken(ring)) {
+		if (ring->owner->state != state)
 			continue;
 		ring->owner->blind = true;
 		ring->owner->stop = ring->owner->next; /* as in thread_restart() */
@@ -690,103 +577,10 @@ const struct pyprof_ring *thread_ring_of_self(void)
 	return thread_self.ring ? thread_self.ring->shared : NULL;
 }
 
-/* --- the rings of another process ------------------------------------------------------------- */
-
-/*
- * Finds the end of the records. Returns the clock there; the time of slow paths since the block
- * began is unknown.
- */
-static uint64_t find_end(struct thread_self *left)
-{
-	uint64_t ticks = 0, r;
-
-	while (left->next < left->end && (r = *left->next)) {
-		if (pyprof_record_kind(r) == PYPROF_SYNC && !pyprof_record_fn(r)) {
-			left->base += pyprof_record_ticks(r) << PYPROF_SYNC_SHIFT;
-			ticks = 0;
-		} else if (pyprof_record_kind(r) != PYPROF_SYNC) {
-			ticks = pyprof_record_ticks(r);
-		}
-		left->next++;
-	}
-	left->stop = left->next;
-	return left->base + ticks;
-}
-
-/* Follows the chain to its last block. False: it leaves the file, or is a circle. */
-static bool find_last_block(struct thread_ring *ring)
-{
-	uint64_t offset = ring->shared->first_block, sequence = 0;
-	struct thread_self *left = &ring->left;
-	struct pyprof_block *b;
-
-	for (; offset; offset = b->next) {
-		b = region_check(offset, REGION_BLOCK_BYTES);
-		if (!b || b->kind != PYPROF_EXTENT_BLOCK ||
-		    (sequence && b->sequence != sequence + 1))
-			return false;
-		left->block = b;
-		sequence = b->sequence;
-		ring->n_blocks++;
-	}
-	left->sequence = sequence ? sequence : pyprof_get(&ring->shared->folded);
-	b = left->block;
-	if (!b)
-		return true;
-	left->next = b->record;
-	left->end = (uint64_t *)((char *)b + REGION_BLOCK_BYTES);
-	left->base = b->base_ticks + b->skipped_ticks;
-	left->skipped_ticks = b->skipped_ticks;
-	ring->last = find_end(left);
-	return true;
-}
-
-static bool adopt_ring(struct pyprof_ring *shared)
-{
-	struct thread_ring *ring = new_ring(shared);
-
-	if (!ring)
-		return false;
-	if (!find_last_block(ring)) {
-		give_ring_back(ring);
-		return false;
-	}
-	pyprof_set(&shared->ended_ticks, ring->last ? ring->last : 1);
-	ring->state = RING_FREE;
-	recording.n_blocks += ring->n_blocks;
-	recording.table_bytes += fold_table_bytes(&ring->table);
-	cds_list_add_rcu(&ring->node, &registry);
-	return true;
-}
-
-static bool adopt_extent(struct pyprof_extent *x)
-{
-	uint64_t used = x->used;
-
-	if (x->kind != PYPROF_EXTENT_RINGS || used > PYPROF_EXTENT_ALIGN || used < sizeof(*x) ||
-	    !region_check(region_offset(x), PYPROF_EXTENT_ALIGN))
-		return false;
-	last_rings = x;
-	last_rings_used = sizeof(*x);
-	while (last_rings_used + sizeof(struct pyprof_ring) <= used) {
-		if (!adopt_ring((struct pyprof_ring *)((char *)x + last_rings_used)))
-			return false;
-		last_rings_used += sizeof(struct pyprof_ring);
-	}
-	return true;
-}
-
 bool thread_adopt(void)
 {
-	uint64_t offset = region.header->rings;
-
-	for (uint32_t i = 0; offset; i++) {
-		struct pyprof_extent *x = region_check(offset, sizeof(*x));
-
-		if (!x || i == MAX_RING_EXTENTS || !adopt_extent(x))
-			return false;
-		offset = x->next;
-	}
+	if (!rings_adopt())
+		return false;
 	n_threads = (uint32_t)region.header->n_threads;
 	return true;
 }
@@ -795,11 +589,9 @@ void thread_reset(void)
 {
 	bool blind = thread_self.blind && recording.state != RECORDING_FORKED;
 
-	CDS_INIT_LIST_HEAD(&registry);
-	first_ring_taken = false;
+	rings_reset();
 	forget_self();
 	thread_self.blind = blind; /* not in a child: its recording begins after that interval */
-	last_rings = NULL;
 	n_threads = 0;
 	patience_ns = BLOCK_PATIENCE_NS;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A ring for each thread that runs Python: its thread-local writing position, the registry of all
- * rings, and the slow paths of hook_put(): a first event, a full block, a long pause.
+ * The thread that writes: its position in its ring (writer.h), and the slow paths of hook_put(): a
+ * first event, a full block, a long pause.
  *
  * Time: a thread's records count in its own time, which leaves out the shim's slow paths. Each slow
  * path is enclosed by two clock reads, and `base`, the clock reading at tick 0, is moved by their
@@ -18,35 +18,7 @@
 #include <stdint.h>
 
 #include "pyprof/format.h"
-
-struct thread_ring;
-
-struct thread_self {
-	/* the hot path's */
-	uint64_t *next; /* address of the next record */
-	uint64_t *stop; /* next == stop: take the slow path; both NULL before the first event */
-	uint64_t base;	/* clock reading at tick 0 */
-	/*
-	 * PYPROF_CALL ^ PYPROF_BARE_CALL after a call-site event, until the event that it
-	 * announces; else 0.
-	 */
-	uint64_t start_xor;
-	/* the slow paths' */
-	uint64_t *end; /* of the block */
-	uint64_t skipped_ticks;
-	uint64_t sequence; /* of the block */
-	struct pyprof_block *block;
-	struct thread_ring *ring;
-	uint32_t number;
-	uint32_t lookahead;    /* records until the next soft stop */
-	uint32_t n_restarts;   /* of the recording, that this thread has taken part in */
-	uint64_t paused_ticks; /* the clock at a past pause, until this thread has recorded it */
-	uint64_t state;	       /* pyapi_state_id() of the PyThreadState of these events */
-	bool named;
-	bool blind;	/* a blind interval is to be recorded with the next event */
-	bool taken;	/* PYPROF_GAP_BEGINS is recorded, and the program may have the hook */
-	bool not_event; /* the current record is not an event: its loss is not counted */
-};
+#include "writer.h"
 
 extern __thread struct thread_self thread_self
 	__attribute__((tls_model("initial-exec"), visibility("hidden")));
