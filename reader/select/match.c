@@ -113,7 +113,7 @@ static void put_repr_char(FILE *to, struct match *printable, uint32_t c, char qu
 
 int match_put_repr(FILE *to, struct text pattern)
 {
-	struct match printable;
+	struct match printable = { NULL, NULL };
 	size_t n;
 	uint32_t *c = pattern_decode(pattern, &n);
 	bool single = pattern.n && memchr(pattern.bytes, '\'', pattern.n);
