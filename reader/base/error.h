@@ -2,7 +2,7 @@
 /*
  * The text of an error: "verb object: found X, expected Y", one line that is safe for a terminal.
  * Owns nothing: the caller owns the struct, and a function that fails returns -errno and sets it.
- * All of the reader and the launcher call it, from any thread. It must not allocate.
+ * All of the reader calls it, from any thread. It must not allocate.
  */
 #ifndef READER_ERROR_H
 #define READER_ERROR_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Finds the sources that the user names (recordings, PIDs, pstats files), reads them and adds them
- * up. Owns the list of names and the sum. main, browse and load/reading.c call it, from one thread.
- * It must not print.
+ * up. Owns the list of names and the sum. main, browse, format and load/reading.c call it, from one
+ * thread. It must not print.
  */
 #ifndef READER_SOURCES_H
 #define READER_SOURCES_H

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * The type codes of marshal, and what follows each:
+ *
  *	0		no value: ends a dict
  *	N F T . S	None, False, True, ..., StopIteration
  *	i n		int32			I n	int64, to Python 2

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
+ * A pstats file is a marshalled dict:
+ *
  *	{ (file, line, name): (primitive calls, calls, tottime, cumtime, callers) ... }
  *	callers, of cProfile: { (file, line, name): (calls, primitive calls, tottime, cumtime) ... }
  *	callers, of the others: { (file, line, name): calls ... }
  *
- * and, where the counts are samples, ("__sampled__",): True.
+ * If the counts are samples, it also has the entry ("__sampled__",): True.
  */
 #include "pstats_read.h"
 

@@ -16,7 +16,7 @@
 #include "pyprof/order.h"
 
 #define MAX_BLOCK_BYTES (64u << 20)
-#define EXTRA_BYTES (1ull << 30) /* of address space */
+#define EXTRA_BYTES (1ull << 30) /* of address space, for a file that grows */
 
 /* --- a file that shrinks ---------------------------------------------------------------------- */
 

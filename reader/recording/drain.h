@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Rings to batches of records, in the order in which a thread wrote them, with losses by cause.
- * Owns the list of rings and private copies of blocks. replay, snapshot and ticks call it. Several
- * threads may read rings at the same time, each with a struct drain_ring of its own. It must not
- * change the recording, which may be live.
+ * Owns the list of rings and private copies of blocks. load and the files of this folder call it.
+ * Several threads may read rings at the same time, each with a struct drain_ring of its own. It
+ * must not change the recording, which may be live.
  *
  * A live ring is read up to the block that was its last at drain_ring_start. Meanwhile the target
  * may fold blocks that have not been read, and use their memory again. drain_next then returns
@@ -27,9 +27,8 @@ struct drain {
 	uint64_t *offset; /* offset of each ring's descriptor */
 	size_t n_rings;
 	uint64_t n_lost[PYPROF_LOST_CAUSES]; /* events */
-	uint64_t
-		n_bad; /* invalid blocks and rings, missing block numbers: records are lost there */
-	bool torn;     /* parts of the file are of different times */
+	uint64_t n_bad; /* invalid or missing blocks and rings; their records are lost */
+	bool torn;	/* parts of the file are of different times */
 	/* A block belongs to one ring, so all lists together have no more than the file holds. */
 	uint64_t n_blocks, most_blocks;
 	uint64_t table_bytes; /* total of the entries in all fold tables; bounded likewise */
@@ -121,7 +120,7 @@ enum drain_result drain_next(struct drain_ring *r, struct drain_batch *batch);
 
 /*
  * Reads only the last block of ring `i` that is not in its fold table. `i` and `table` are as in
- * drain_ring_start. DRAIN_END: all blocks are folded. If the ring is to be read too, call it before
+ * drain_ring_start. DRAIN_END: the ring has no such block. To read the ring too, call it before
  * drain_ring_start or after the last drain_next.
  */
 enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *table,

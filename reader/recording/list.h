@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Lists and removes the recordings of a folder (--list, --clean), and finds those of a PID. Owns
- * nothing between calls. pyshim-read's main thread calls it. It must not remove a recording whose
- * process runs or may still run, except the latter with `force`.
+ * nothing between calls. main and load/sources.c call it, from one thread. It must not remove a
+ * recording whose process runs or may still run, except the latter with `force`.
  */
 #ifndef READER_LIST_H
 #define READER_LIST_H

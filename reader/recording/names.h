@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The name table of a recording: function number to file, line and name; thread number to name and
- * native id. Owns checked copies of the entries. load and snapshot call it, from one thread.
- * It must not trust a number in the file: its memory is bounded by the data in the file.
+ * native id. Owns checked copies of the entries. load, overhead and snapshot call it, from one
+ * thread. It must not trust a number in the file: its memory is bounded by the data in the file.
  */
 #ifndef READER_NAMES_H
 #define READER_NAMES_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Looks up in /proc the process that writes a recording, and says if it still runs. Owns a list of
- * all processes, which it keeps for a few seconds. attach, list, consume, ticks and --wait call it,
- * from one thread. It reads /proc and must not signal or trace a process.
+ * all processes, which it keeps for a few seconds. The files of this folder, --wait, calibrate and
+ * the launcher call it, from one thread. It reads /proc and must not signal or trace a process.
  *
  * A PID is valid only in its PID namespace. The header names that namespace, so a process of
  * another namespace is found by its innermost PID, its start and the inode of the namespace, if
