@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is quaint here is so in pstats: an empty line does the last command again, adding a file
- * undoes the order, and the callees that were printed once are not looked for again after it.
+ * These oddities are pstats' own and are kept for compatibility: an empty line repeats the last
+ * command, adding a file undoes the order, and callees that were printed once stay the same after a
+ * file is added.
  */
 #include "browse.h"
 
@@ -20,28 +21,28 @@
 
 struct browser {
 	const struct browse_options *options;
-	char *current; /* what was read last, and what the prompt starts with; NULL: nothing yet */
+	char *current; /* the file that was read last, shown in the prompt; NULL: no file yet */
 	char *last;    /* the last command, with `n_last` bytes */
 	size_t n_last;
 	struct loaded loaded;
 	bool is_loaded;
 	struct sort_keys sort;
 	bool reverse;
-	bool has_callees;	/* they have been printed: an `add` does not change them */
-	struct profile callees; /* what they are from, once there was one */
+	bool has_callees;	/* callees have been printed: an `add` does not change them */
+	struct profile callees; /* the profile from before the first such `add`; else empty */
 	bool is_script, ends, failed;
 };
 
 typedef void command(struct browser *b, struct text argument);
 
-/* --- what is said ----------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 
 static void put(struct text t)
 {
 	fwrite(t.bytes, 1, t.n, stdout);
 }
 
-/* What Python would end by. */
+/* An error that would end Python's browser by an exception. */
 static void cannot(struct browser *b, const char *verb, struct text object, const char *why)
 {
 	fflush(stdout);
@@ -64,7 +65,6 @@ static bool has_statistics(struct browser *b)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
-/* The order in which functions were, and the callees that were known, are no more. */
 static void forget_order(struct browser *b)
 {
 	b->sort = (struct sort_keys){ 0 };
@@ -123,7 +123,7 @@ static void do_read(struct browser *b, struct text argument)
 	free(again);
 }
 
-/* What pstats has kept of the callees is from before. */
+/* pstats computes callees once, so after an `add` it prints those from before. */
 static int keep_callees(struct browser *b)
 {
 	if (!b->has_callees || b->callees.n_fns)
@@ -179,7 +179,7 @@ static struct restriction *find_restrictions(const struct terms *t, size_t *n)
 	return r;
 }
 
-/* Where there are none to print, pstats does not look for them. */
+/* pstats computes callees only if it prints any, so has_callees stays false without output. */
 static int print_callees(struct browser *b, const struct report_options *options, struct error *e)
 {
 	char *bytes;
@@ -250,7 +250,7 @@ static void do_callees(struct browser *b, struct text argument)
 
 /* --- order ------------------------------------------------------------------------------------ */
 
-/* Whether it is a word of pstats or starts one; the numbers of sort_stats are no words. */
+/* True for a sort key of pstats or an abbreviation. The numbers of sort_stats are not accepted. */
 static bool is_key(const struct browser *b, struct text word)
 {
 	struct sort_keys keys;
@@ -416,7 +416,7 @@ static void unknown(struct text line)
 	putchar('\n');
 }
 
-/* The name of a command at the start: as many bytes as may be in one. */
+/* The bytes at the start of a line that may belong to the name of a command. */
 static size_t name_bytes(struct text line)
 {
 	size_t n = 0;
@@ -428,7 +428,7 @@ static size_t name_bytes(struct text line)
 	return n;
 }
 
-/* `line` is the browser's own, and becomes its last one. */
+/* Takes `bytes`, which become the last command. */
 static void run(struct browser *b, char *bytes, size_t n_bytes)
 {
 	struct text line = { bytes, n_bytes };
@@ -445,7 +445,7 @@ static void run(struct browser *b, char *bytes, size_t n_bytes)
 	b->n_last = is_text(line, "EOF") ? 0 : n_bytes;
 }
 
-/* A line with its blanks stripped that is not empty. */
+/* `line` is stripped and not empty. */
 static void obey(struct browser *b, struct text line)
 {
 	bool asks = *line.bytes == '?';
@@ -470,7 +470,7 @@ static void obey(struct browser *b, struct text line)
 static void obey_line(struct browser *b, struct text line)
 {
 	line = terms_strip(line);
-	if (!line.n && b->n_last) /* again */
+	if (!line.n && b->n_last) /* repeat */
 		line = terms_strip((struct text){ b->last, b->n_last });
 	if (line.n)
 		obey(b, line);
@@ -500,7 +500,7 @@ static const char *const *words_behind(const char *before)
 
 /* --- the session ------------------------------------------------------------------------------ */
 
-/* As Python's ends by KeyboardInterrupt. */
+/* Python's browser ends on KeyboardInterrupt with status 0, too. */
 static void on_interrupt(int signal_number)
 {
 	(void)signal_number;

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * --browse: the statistics browser of `python -m pstats`, which takes recordings and PIDs as well.
- * Reads commands from standard input and prints what that one does.
+ * --browse: the statistics browser of `python -m pstats`, for recordings and PIDs as well. main.c
+ * calls it once for a process. It owns the session: standard input, SIGINT and the profile. Its
+ * output must be equal to that of Python's browser.
  *
- * Where an exception would end Python's, a line on standard error says what is wrong; then a
- * session on a terminal goes on, and a script ends.
+ * If an exception would end Python's browser, a line on standard error reports the error. Then a
+ * session on a terminal continues, and a script ends.
  */
 #ifndef READER_BROWSE_H
 #define READER_BROWSE_H
@@ -13,7 +14,7 @@
 
 #include "browse_load.h"
 
-/* Reads the first source and adds the others, in their order. 0, or -1 where a script failed. */
+/* Reads the first source and adds the others, in their order. 0, or -1 if a script failed. */
 int browse(char *const *source, size_t n, const struct browse_options *options);
 
 #endif

@@ -13,7 +13,7 @@
 #include "pyprof/format.h"
 #include "select/match.h"
 
-/* What is looked into to tell what is wrong with it; a profile that large is wrong nowhere else. */
+/* The bytes of a file in which its error is looked for. Longer files are taken to have it there. */
 #define MAX_LOOK_BYTES (64ul << 20)
 
 static int say(struct load_error *e, const char *words)
@@ -34,7 +34,7 @@ static int add_files_text(struct loaded *l, const char *bytes, size_t n)
 	return 0;
 }
 
-/* As pstats names a file: "Fri Nov 21 09:30:00 2026    a.prof". For free(), or NULL. */
+/* The line of pstats for a file: "Fri Nov 21 09:30:00 2026    a.prof". For free(), or NULL. */
 static char *name_file(const char *name, const struct stat *st)
 {
 	static const char days[] = "SunMonTueWedThuFriSat";
@@ -51,7 +51,7 @@ static char *name_file(const char *name, const struct stat *st)
 	return line;
 }
 
-/* The file's first bytes, `max` at most, for free(). -errno, where it is none that can be read. */
+/* The file's first bytes, `max` at most, for free(). Returns -errno if it cannot be opened. */
 static int look_into(const char *name, size_t max, struct stat *st, char **bytes, size_t *n_bytes)
 {
 	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -87,7 +87,7 @@ static char *repr_of(const char *text)
 	return repr;
 }
 
-/* The exception that pstats.Stats(FILE) ends with, where it is known; else what `e` has stays. */
+/* The exception that pstats.Stats(FILE) raises, if it is known. Else `e` stays as it is. */
 static int say_as_python(struct load_error *e, const char *name, const char *line)
 {
 	struct refusal r = { .kind = REFUSAL_UNKNOWN };
@@ -137,7 +137,7 @@ static bool is_recording(const char *bytes, size_t n_bytes)
 	return magic == PYPROF_MAGIC;
 }
 
-/* `head`: the first bytes, by which it is seen what the file is. */
+/* `head`: the first bytes, which show whether it is a recording. */
 static int read_known(struct loaded *l, const char *name, const char *line, const char *head,
 		      size_t n_head, const struct browse_options *options, struct load_error *e)
 {
@@ -185,7 +185,7 @@ static int add_file(struct loaded *l, const char *name, const struct browse_opti
 	return err;
 }
 
-/* Of what was read. */
+/* Applies the options about threads and shape to what was read. */
 static int choose(struct loaded *l, const struct browse_options *options, struct load_error *e)
 {
 	struct error error;

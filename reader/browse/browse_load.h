@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What the browser reads: a profile with the lines that name its files, or what pstats says where
- * there is none.
+ * Reads what the browser shows: a profile and the lines that name its files, or the error that
+ * pstats would report. browse.c calls it. It owns the profile and these lines. It must not print
+ * anything that Python's browser would not print, except the preamble of a recording.
  */
 #ifndef READER_BROWSE_LOAD_H
 #define READER_BROWSE_LOAD_H
@@ -13,8 +14,8 @@
 
 struct browse_options {
 	struct request request;
-	bool exceptions;     /* a column of them */
-	bool quiet, verbose; /* the preamble of a recording that is read */
+	bool exceptions;     /* a column of calls that ended by an exception */
+	bool quiet, verbose; /* about the preamble of a recording */
 };
 
 struct loaded {
@@ -24,13 +25,13 @@ struct loaded {
 };
 
 struct load_error {
-	int os_error;	  /* errno, where the file could not be opened; else 0, and ... */
-	char words[4608]; /* ... what else is wrong, in Python's words if they are known */
+	int os_error;	  /* errno if the file could not be opened; else 0, and ... */
+	char words[4608]; /* ... another error, with Python's text if it is known */
 };
 
 /*
- * Reads the recordings or the file that `name` stands for. 0, or -1 with what is wrong in `e`; then
- * `l` holds nothing. Prints what is to be known of a recording.
+ * Reads the recordings or the file that `name` stands for. Returns 0, or -1 with the error in `e`
+ * and an empty `l`. Prints the preamble of a recording.
  */
 int loaded_open(struct loaded *l, struct text name, const struct browse_options *options,
 		struct load_error *e);
@@ -38,7 +39,7 @@ int loaded_open(struct loaded *l, struct text name, const struct browse_options 
 /* Adds `more` as pstats.Stats.add does. 0 or -errno. */
 int loaded_add(struct loaded *l, const struct loaded *more);
 
-/* The lines above a report, with an empty one behind them. */
+/* Prints the lines above a report, and an empty line. */
 void loaded_put_files(const struct loaded *l, FILE *to);
 
 void loaded_close(struct loaded *l);

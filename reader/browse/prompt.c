@@ -24,7 +24,7 @@
 	X(rl_readline_name)                 \
 	X(using_history)
 
-/* The addresses of its functions and variables, as its header declares them. */
+/* The addresses of libedit's functions and variables, with the types of its header. */
 static struct {
 #define MEMBER(name) __typeof__(name) *name;
 	OF_LIBEDIT(MEMBER)
@@ -48,7 +48,7 @@ static bool open_libedit(void)
 	return true;
 }
 
-/* libedit hands nothing through to what it calls. */
+/* Static, because libedit passes no argument of ours to its callbacks. */
 static prompt_words *completed_words;
 static const char *const *candidate;
 
@@ -79,7 +79,7 @@ void prompt_open(struct prompt *p, prompt_words *words)
 	p->edited = isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && open_libedit();
 	if (!p->edited)
 		return;
-	setlocale(LC_CTYPE, ""); /* what is one character, and how wide */
+	setlocale(LC_CTYPE, ""); /* libedit needs the width of characters */
 	completed_words = words;
 	*edit.rl_readline_name = (char *)"pyshim-read";
 	*edit.rl_attempted_completion_function = complete;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Lines from standard input, with a prompt. On a terminal libedit reads them, with history and
- * completion; else it is not even opened, and the bytes are what they are. One for a process.
+ * Lines from standard input, with a prompt. browse.c calls it; only one prompt exists for a
+ * process. It owns the line that it returns. On a terminal libedit reads lines, with history and
+ * completion. Otherwise libedit must not be loaded, and bytes are returned unchanged.
  *
- * libedit has the interface of readline, but a licence (BSD) that asks nothing of ours, as
- * readline's (GPL) would. Linked, it and the three libraries that it needs would make the start of
- * every pyshim-read a third longer. Where it is not installed, lines are read without history and
- * completion.
+ * libedit has the interface of readline, but its licence (BSD) has no effect on ours, as readline's
+ * (GPL) would. It is loaded at run time: linked, it and the three libraries that it needs would
+ * make the start of every pyshim-read a third longer. If it is not installed, lines are read
+ * without history and completion.
  */
 #ifndef READER_PROMPT_H
 #define READER_PROMPT_H
@@ -22,8 +23,8 @@ struct prompt {
 };
 
 /*
- * The words of which one may be typed behind `before`, ending with NULL; or NULL for names of
- * files. They and the list stay valid.
+ * The words that may be typed after `before`, ending with NULL; or NULL for names of files. They
+ * and the list stay valid.
  */
 typedef const char *const *prompt_words(const char *before);
 

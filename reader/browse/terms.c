@@ -6,7 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
-/* How many bytes of `t` at `at` are a blank, or 0. */
+/* The length in bytes of the blank at `at`, or 0. */
 static size_t blank_bytes(struct text t, size_t at)
 {
 	/* U+0085, U+00A0, U+1680, U+2000 to U+200A, U+2028, U+2029, U+202F, U+205F, U+3000 */
@@ -72,7 +72,7 @@ void terms_close(struct terms *t)
 	free(t->word);
 }
 
-/* Past digits, each underscore of which stands between two; NULL where there is none. */
+/* Returns the end of digits, which may have single underscores between them. NULL: no digit. */
 static const char *skip_digits(const char *s)
 {
 	if (*s < '0' || *s > '9')
@@ -87,7 +87,7 @@ static const char *skip_sign(const char *s)
 	return s + (*s == '+' || *s == '-');
 }
 
-/* int() of 3.11 and later takes no more digits than that. */
+/* int() of 3.11 and later accepts no more digits. */
 enum { MAX_DIGITS = 4300 };
 
 static bool is_integer(const char *word)
@@ -138,9 +138,9 @@ bool terms_restriction(struct text word, struct restriction *out)
 	*out = (struct restriction){ .kind = RESTRICT_PATTERN, .pattern = word };
 	if (strlen(word.bytes) != word.n || (!integer && !is_real(word.bytes)))
 		return true;
-	number = (char *)word.bytes; /* in the buffer of the terms, and a pattern no more */
+	number = (char *)word.bytes; /* in the buffer of the terms; not needed as a pattern */
 	remove_underscores(number, word.bytes);
-	if (integer) { /* one out of range is the largest, which restricts nothing either */
+	if (integer) { /* strtoll limits it; the limit restricts nothing, like the number itself */
 		out->kind = RESTRICT_COUNT;
 		out->count = strtoll(number, NULL, 10);
 		return true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A line that was typed -> words and numbers, as Python's str.strip, str.split, int and float take
- * them apart: blanks are those of Unicode, digits may have underscores between them. Digits of
- * other scripts are no digits here. Pure.
+ * Splits a typed line into words and numbers, like Python's str.strip, str.split, int and float:
+ * blanks are those of Unicode, and digits may have underscores between them. Only ASCII digits are
+ * accepted. browse.c calls it. Its state is in the caller's struct terms; it must not print.
  */
 #ifndef READER_TERMS_H
 #define READER_TERMS_H
@@ -18,13 +18,13 @@ struct terms {
 	size_t n;
 };
 
-/* 0 or -ENOMEM; terms_close is for both. */
+/* 0 or -ENOMEM; call terms_close in both cases. */
 int terms_split(struct terms *t, struct text line);
 void terms_close(struct terms *t);
 
 /*
- * The restriction that a word is to pstats' browser: an integer, else a fraction, else a pattern.
- * The word must outlive it. False where it is a number that is neither, as 1.5.
+ * The restriction that pstats' browser makes of a word: an integer, else a fraction, else a
+ * pattern. The word must outlive it. False for another number, such as 1.5.
  */
 bool terms_restriction(struct text word, struct restriction *out);
 
