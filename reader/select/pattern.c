@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The parser follows Lib/re/_parser.py step by step, for what is an error depends on its steps: its
- * tokens, of which a backslash and what follows is one, the item that a repeat is put to, and the
- * widths by which a look-behind is judged.
+ * The parser follows Lib/re/_parser.py step by step, because errors depend on its steps: on its
+ * tokens (a backslash and the next character are one), on the item that a repeat applies to, and on
+ * the widths that decide if a look-behind is valid.
  *
- * Each item is written so that it stands alone, with its own flags: a repeat can follow it as it
- * is.
+ * Each item is written so that it stands alone, with its own flags. So a repeat can follow any of
+ * them directly.
  */
 #include "pattern.h"
 
@@ -14,15 +14,15 @@
 #include <stdlib.h>
 
 #define MAX_NESTING 100
-#define MAX_REPEAT 65535	      /* of PCRE2 */
-#define PYTHON_MAX_REPEAT 4294967295u /* without an end */
+#define MAX_REPEAT 65535	      /* the limit of PCRE2 */
+#define PYTHON_MAX_REPEAT 4294967295u /* no upper bound */
 #define MAX_WIDTH (1ull << 62)
 #define MAX_LOOK_BEHIND 65535
 #define END UINT32_MAX /* no character: the end of the pattern */
 
 enum { FLAG_I = 1, FLAG_M = 2, FLAG_S = 4, FLAG_X = 8, FLAG_A = 16, FLAG_U = 32 };
 
-/* What str.isspace, str.isalnum and str.isdecimal say, inside [], and what they do not. */
+/* The characters of str.isspace, str.isalnum and str.isdecimal, inside [], and the others. */
 #define SPACE                                                                                     \
 	"\\x09-\\x0d\\x1c-\\x20\\x85\\xa0\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}" \
 	"\\x{205f}\\x{3000}"
@@ -54,13 +54,13 @@ struct width {
 };
 
 struct group {
-	const uint32_t *name; /* in the pattern, NULL for none */
+	const uint32_t *name; /* a part of the pattern, or NULL */
 	size_t n_name;
 	struct width width;
 	bool open;
 };
 
-/* What the next character is: one of the pattern, or the one behind a backslash. */
+/* A character of the pattern, or a backslash and the character after it. */
 struct token {
 	uint32_t c;
 	bool escaped;
@@ -68,15 +68,15 @@ struct token {
 
 struct parser {
 	const uint32_t *pattern;
-	size_t n, at; /* `at` is behind `next` */
+	size_t n, at; /* `at` is after `next` */
 	struct token next;
 	FILE *out;
-	struct group *group; /* [0] is none: the whole */
+	struct group *group; /* [0] is the whole pattern */
 	size_t n_groups, cap_groups;
 	size_t behind_from;    /* in a look-behind: the groups before it; else 0 */
 	uint64_t highest_test; /* of the numbers in (?(n)...) */
 	unsigned nesting;
-	enum pattern_status status; /* the first failure; after it nothing matters */
+	enum pattern_status status; /* the first failure; later ones are ignored */
 };
 
 static bool fail(struct parser *p, enum pattern_status status)
@@ -104,7 +104,7 @@ static void advance(struct parser *p)
 	if (p->next.c != '\\')
 		return;
 	if (p->at == p->n) {
-		invalid(p); /* even where it would never be looked at */
+		invalid(p); /* re rejects it even in a comment, as it reads one token ahead */
 		return;
 	}
 	p->next = (struct token){ p->pattern[p->at++], true };
@@ -174,7 +174,7 @@ static void put_char(struct parser *p, uint32_t c)
 	fprintf(p->out, "\\x{%x}", hidden(c));
 }
 
-/* re finds all four equal without regard to case, PCRE2 none but the plain ones. */
+/* Without regard to case, re takes all four as equal, PCRE2 only the ASCII letters. */
 static bool is_some_i(uint32_t c)
 {
 	return c == 'i' || c == 'I' || c == 0x130 || c == 0x131;
@@ -218,7 +218,7 @@ static void put_boundary(struct parser *p, bool boundary, unsigned flags)
 
 /* --- escapes ---------------------------------------------------------------------------------- */
 
-/* `n` hexadecimal digits, no fewer. */
+/* Exactly `n` hexadecimal digits. */
 static bool get_hex(struct parser *p, int n, uint32_t *c)
 {
 	uint64_t value = 0;
@@ -232,7 +232,7 @@ static bool get_hex(struct parser *p, int n, uint32_t *c)
 	return value > 0x10ffff ? invalid(p) : true;
 }
 
-/* Up to two more octal digits behind the first. */
+/* Up to two more octal digits after the first. */
 static bool get_octal(struct parser *p, uint32_t first, uint32_t *c)
 {
 	*c = (uint32_t)digit(first);
@@ -241,7 +241,7 @@ static bool get_octal(struct parser *p, uint32_t first, uint32_t *c)
 	return *c > 0377 ? invalid(p) : true;
 }
 
-/* What stands for one character inside and outside of a class alike. */
+/* Escapes that mean the same character inside and outside of a class. */
 static bool get_escaped_char(struct parser *p, uint32_t letter, uint32_t *c)
 {
 	static const char name[] = "afnrtv", value[] = "\a\f\n\r\t\v";
@@ -282,7 +282,7 @@ static bool put_reference(struct parser *p, size_t group, unsigned flags, struct
 	return true;
 }
 
-/* Behind a backslash and a digit from 1 to 9: a group, or three octal digits. */
+/* After a backslash and a digit from 1 to 9: a group, or three octal digits. */
 static bool put_number(struct parser *p, uint32_t first, unsigned flags, struct width *w)
 {
 	uint32_t c = (uint32_t)digit(first);
@@ -344,7 +344,7 @@ static void put_range(struct parser *p, uint32_t from, uint32_t to)
 	put_char(p, to);
 }
 
-/* What lies between U+D7FF and U+E000 lies elsewhere in what is searched. */
+/* Surrogates are replaced in the searched text, so they are written as a range apart. */
 static void put_characters(struct parser *p, uint32_t from, uint32_t to, unsigned flags)
 {
 	if (from < 0xd800)
@@ -363,7 +363,7 @@ static void put_characters(struct parser *p, uint32_t from, uint32_t to, unsigne
 			put(p, "iI\\x{130}\\x{131}");
 }
 
-/* One end of a range, or a category, which can be none: then `class` is set. */
+/* One end of a range, or a category. A category sets `class` and cannot be an end. */
 static bool get_member(struct parser *p, struct token t, unsigned flags, uint32_t *c,
 		       const char **class)
 {
@@ -389,7 +389,7 @@ static void put_member(struct parser *p, uint32_t c, const char *class, unsigned
 		put_characters(p, c, c, flags);
 }
 
-/* Behind one member and a dash: true where the class ends there, with the dash. */
+/* After a member and a dash. Returns true if the class ends there, so that the dash is literal. */
 static bool range_end(struct parser *p, uint32_t from, const char *class, unsigned flags)
 {
 	struct token t = get(p);
@@ -408,7 +408,7 @@ static bool range_end(struct parser *p, uint32_t from, const char *class, unsign
 	return false;
 }
 
-/* Behind the bracket that opens it. */
+/* A class, after its opening bracket. */
 static bool put_class(struct parser *p, unsigned flags)
 {
 	bool caseless = flags & FLAG_I && !(flags & FLAG_A);
@@ -463,7 +463,7 @@ static bool get_number(struct parser *p, uint64_t *value)
 	return true;
 }
 
-/* Behind a brace: false where it is a character and no repeat; then nothing is taken. */
+/* After a brace. Returns false, and takes nothing, if the brace is a literal character. */
 static bool get_bounds(struct parser *p, uint64_t *least, uint64_t *most)
 {
 	size_t at = p->at;
@@ -492,7 +492,7 @@ static bool get_bounds(struct parser *p, uint64_t *least, uint64_t *most)
 	return true;
 }
 
-/* To the item that was written last; `w` is its width. */
+/* Repeats the item that was written last; `w` is its width. */
 static bool put_repeat(struct parser *p, uint64_t least, uint64_t most, enum item *last,
 		       struct width *w)
 {
@@ -517,10 +517,10 @@ static bool put_repeat(struct parser *p, uint64_t least, uint64_t most, enum ite
 static bool parse_branches(struct parser *p, unsigned flags, bool top, struct width *w);
 static bool parse_items(struct parser *p, unsigned *flags, bool first, struct width *w);
 
-/* A name up to `end`, which may not be empty. */
+/* A name up to `end`. An empty one is invalid. */
 static bool get_name(struct parser *p, uint32_t end, const uint32_t **name, size_t *n)
 {
-	const uint32_t *from = p->pattern + p->at - 1; /* the next, as long as it is not escaped */
+	const uint32_t *from = p->pattern + p->at - 1; /* `next`, if it is not escaped */
 
 	for (*n = 0; !is(p->next, end); ++*n) {
 		if (at_end(p) || p->next.escaped)
@@ -591,7 +591,7 @@ static bool parse_capture(struct parser *p, const uint32_t *name, size_t n_name,
 	return true;
 }
 
-/* In brackets of its own: PCRE2 does not repeat a bare one as often as it is told. */
+/* Inside a group, because PCRE2 limits how often it repeats an assertion itself. */
 static bool parse_look(struct parser *p, bool behind, bool negative, unsigned flags,
 		       struct width *w)
 {
@@ -612,7 +612,7 @@ static bool parse_look(struct parser *p, bool behind, bool negative, unsigned fl
 	return true;
 }
 
-/* (?(1)yes|no): behind the second parenthesis. */
+/* (?(1)yes|no), after the second parenthesis. */
 static bool parse_condition(struct parser *p, unsigned flags, struct width *w)
 {
 	struct width no = { 0, 0 };
@@ -648,7 +648,7 @@ static bool parse_condition(struct parser *p, unsigned flags, struct width *w)
 	return true;
 }
 
-/* Behind (?P */
+/* After (?P. */
 static bool parse_named(struct parser *p, unsigned flags, struct width *w)
 {
 	const uint32_t *name;
@@ -669,7 +669,7 @@ static unsigned flag_of(struct token t)
 	return at ? 1u << (at - letters) : 0;
 }
 
-/* Some flags, at least one, up to another character, which is taken too. 0 where that is wrong. */
+/* At least one flag, and the character after them, which is taken too. Returns 0 on an error. */
 static unsigned get_flags(struct parser *p, struct token t, struct token *end)
 {
 	unsigned flags = 0;
@@ -682,7 +682,7 @@ static unsigned get_flags(struct parser *p, struct token t, struct token *end)
 	return p->status ? 0 : flags;
 }
 
-/* (?flags) for all that follows, where it is the start, or (?flags-flags:...). */
+/* (?flags), which is valid at the start only and applies to all that follows, or (?on-off:...). */
 static bool parse_flags(struct parser *p, struct token t, unsigned *flags, bool start, bool *global,
 			struct width *w)
 {
@@ -723,7 +723,7 @@ static bool skip_comment(struct parser *p)
 	return true;
 }
 
-/* Behind a parenthesis. `item` is ITEM_NONE for what is no item: a comment, global flags. */
+/* After a parenthesis. `item` is ITEM_NONE for comments and global flags. */
 static bool parse_group(struct parser *p, unsigned *flags, bool start, struct width *w,
 			enum item *item)
 {
@@ -767,7 +767,7 @@ static bool parse_group(struct parser *p, unsigned *flags, bool start, struct wi
 
 /* --- the whole -------------------------------------------------------------------------------- */
 
-/* Blanks, and comments to the end of the line, where the flag x is set. */
+/* True for blanks, and for comments to the end of the line, if the flag x is set. */
 static bool is_skipped(struct parser *p, struct token t, unsigned flags)
 {
 	if (!(flags & FLAG_X) || t.escaped)
@@ -798,7 +798,7 @@ static void put_anchor(struct parser *p, uint32_t c, unsigned flags)
 		put(p, flags & FLAG_M ? "(?=\\x{a}|\\z)" : "(?=\\x{a}?\\z)");
 }
 
-/* All that is no repeat. */
+/* Everything except a repeat. */
 static bool parse_item(struct parser *p, struct token t, unsigned *flags, bool start,
 		       struct width *w, enum item *item)
 {
@@ -914,7 +914,7 @@ enum pattern_status pattern_translate(struct text pattern, char **result)
 
 /* --- code points ------------------------------------------------------------------------------ */
 
-/* Bytes of the character at `s`, or 0 where it is no UTF-8. A surrogate is none. */
+/* The length in bytes of the character at `s`, or 0 if it is not UTF-8, such as a surrogate. */
 static size_t decode(const unsigned char *s, size_t n, uint32_t *c)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };

@@ -7,7 +7,7 @@
 
 #define ESCAPE_BYTES 4 /* \x1b */
 
-/* --- what would read alike -------------------------------------------------------------------- */
+/* --- equal labels ----------------------------------------------------------------------------- */
 
 static int cmp_label(const void *a, const void *b, void *arg)
 {
@@ -46,7 +46,7 @@ int shown_tell_apart(struct shown *s, const struct profile *p, const size_t *fn,
 	return err;
 }
 
-/* --- what a terminal would not show ----------------------------------------------------------- */
+/* --- control characters ----------------------------------------------------------------------- */
 
 /* The control character that starts here, or -1; `n` > 0. */
 static int control_at(const unsigned char *c, size_t n, size_t *bytes)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Labels -> what is shown of them: functions that would read alike are told apart by their
- * qualified names, and what would do things to a terminal is escaped. Pure. Owns what it puts into
- * labels.
+ * Makes labels fit to be shown: functions with equal labels are distinguished by their qualified
+ * names, and control characters, which a terminal would obey, are escaped. report.c calls it. It
+ * owns the texts that it puts into labels, until shown_close. It must not change the profile.
  */
 #ifndef READER_SHOWN_H
 #define READER_SHOWN_H
@@ -18,13 +18,11 @@ struct shown {
 	size_t n_escaped;
 };
 
-/* Among the functions fn[0 .. n) of `p`, whose labels these are. 0 or -ENOMEM. */
+/* Distinguishes the functions fn[0 .. n) of `p`; `label` has the labels of all. 0 or -ENOMEM. */
 int shown_tell_apart(struct shown *s, const struct profile *p, const size_t *fn, size_t n,
 		     struct text *label);
 
-/*
- * Control characters of n labels become \n, \x1b and the like, as in Python's repr. 0 or -ENOMEM.
- */
+/* Replaces control characters of n labels by \n, \x1b and so on, as Python's repr. 0 or -ENOMEM. */
 int shown_escape(struct shown *s, struct text *label, size_t n);
 
 void shown_close(struct shown *s);
