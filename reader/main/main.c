@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pyshim-read: the wiring of the stages, and what is said beside the report itself.
+ * pyshim-read: calls the stages, and prints warnings and errors beside the report.
  */
 #include <errno.h>
 #include <signal.h>
@@ -33,10 +33,12 @@ static int complain_of_unknown(const char *path)
 {
 	char *line;
 
-	if (asprintf(&line,
-		     "wait for %s: found that its process cannot be seen from here (another PID "
-		     "namespace), expected one that can (without --wait, what there is is read)",
-		     path) < 0)
+	if (asprintf(
+		    &line,
+		    "wait for %s: found a process that cannot be seen from here (another PID "
+		    "namespace), expected a visible one (without --wait the recording is read as it "
+		    "is)",
+		    path) < 0)
 		return -1;
 	error_make_printable(line);
 	complain(line);
@@ -45,8 +47,8 @@ static int complain_of_unknown(const char *path)
 }
 
 /*
- * --wait: does a live target's folding until it has ended, and notes when that was. -1 where it has
- * been said that nobody can tell.
+ * --wait: folds for a live target until it has ended, and writes the time of the end into its
+ * recording. Returns -1 after a message if the process cannot be seen from here.
  */
 static int wait_for_end(const char *name)
 {
@@ -60,7 +62,7 @@ static int wait_for_end(const char *name)
 		return 0; /* sources_read will say why */
 	if (a.owner.state == OWNER_UNKNOWN)
 		err = complain_of_unknown(a.path);
-	/* The target judges by PID and start whether the holder of a claim has died. */
+	/* The target finds out by PID and start time if a claim's holder has died. */
 	consumes = owner_shares_namespaces(&a.owner, &a.header) && consume_open(&c, &a) == 0;
 	while (a.owner.state == OWNER_RUNS) {
 		bool busy = consumes && consume_round(&c);
@@ -80,7 +82,7 @@ static int wait_for_end(const char *name)
 	return err;
 }
 
-/* Losses go where they are seen, also where the output is a file or the preamble is left out. */
+/* Without a visible preamble (-q, or output to a file) losses go to standard error. */
 static void warn_of_losses(const struct options *o, const struct source *sources, size_t n)
 {
 	if (!o->show.quiet && !o->output)
@@ -100,8 +102,8 @@ static int list_or_clean(const struct options *o)
 }
 
 /*
- * The sources as they were named, on the command line and in a file. 0 or -1 when it has been said
- * why.
+ * The sources as they were named, on the command line and in a file. Returns 0, or -1 after a
+ * message.
  */
 static int collect_names(struct names_list *named, const struct options *o)
 {
@@ -115,12 +117,12 @@ static int collect_names(struct names_list *named, const struct options *o)
 	if (!err && named->n)
 		return 0;
 	fprintf(stderr,
-		"pyshim-read: read sources from %s: found %s, expected names that end in NUL\n",
+		"pyshim-read: read sources from %s: found %s, expected names, each ended by NUL\n",
 		o->sources_from, err ? strerror(-err) : "none");
 	return -1;
 }
 
-/* The files that they stand for by now. */
+/* The files that the names stand for at this moment. */
 static int find_names(struct names_list *l, const struct names_list *named)
 {
 	int err = 0;
@@ -138,7 +140,7 @@ static int print_report(const struct reading *r, const struct options *o)
 	struct error error = { "" };
 	int err = output_write(r, o, &error);
 
-	if (err && err != -EPIPE) { /* whoever closed the pipe has seen enough */
+	if (err && err != -EPIPE) { /* a closed pipe is not an error */
 		fprintf(stderr, "pyshim-read: write %s: %s\n", o->output ? o->output : "output",
 			error_text(&error, err));
 		return EXIT_FAILED;
@@ -151,12 +153,12 @@ static int print_report(const struct reading *r, const struct options *o)
 	return status;
 }
 
-/* -1 when it has been said why. */
+/* Returns 0, or -1 after a message. */
 static int check_sort(const struct reading *r, const struct options *o)
 {
 	for (size_t i = 0; i < r->n_reports; i++) {
 		if (o->show.report.select.sort.of_samples && !r->report[i].sum.sampled)
-			return complain("sort functions: found a key of samples, expected one of "
+			return complain("sort functions: found a key for samples, expected one for "
 					"calls: the first source has no samples");
 	}
 	return 0;
@@ -168,7 +170,8 @@ static int copy_source(const struct options *o, const struct names_list *l)
 
 	if (l->n != 1) {
 		fprintf(stderr,
-			"pyshim-read: copy %s: found %zu recordings, expected one: name its file\n",
+			"pyshim-read: copy %s: found %zu recordings, expected one: give its path "
+			"instead (--list shows them)\n",
 			o->source[0], l->n);
 		return EXIT_FAILED;
 	}
@@ -198,7 +201,7 @@ static int report(const struct options *o, const struct names_list *l)
 	return err;
 }
 
-/* As they were named: a browser finds them itself, each time that it reads. */
+/* The browser gets the names, because it looks for the files each time that it reads. */
 static int browse_sources(const struct options *o, const struct names_list *named)
 {
 	const struct browse_options options = { .request = o->request,
@@ -229,7 +232,7 @@ int main(int argc, char **argv)
 	if (!status && o.wait) {
 		for (size_t i = 0; i < l.n && !status; i++)
 			status = wait_for_end(l.name[i]) ? EXIT_FAILED : EXIT_OK;
-		sources_free(&l); /* it may have called execv meanwhile */
+		sources_free(&l); /* a target that called execve has more recordings now */
 		if (!status)
 			status = find_names(&l, &named) ? EXIT_FAILED : EXIT_OK;
 	}

@@ -22,7 +22,7 @@ static const char usage[] =
 	"Several are added up, as pstats.Stats(SOURCE...) does.\n"
 	"\n";
 
-/* What the command line has said so far. */
+/* The command line so far. */
 struct parsing {
 	struct options *o;
 	const char *key[SORT_MAX_KEYS];
@@ -60,8 +60,9 @@ static int parse_output(struct parsing *s, const char *path)
 
 static int parse_sort(struct parsing *s, const char *key)
 {
+	_Static_assert(SORT_MAX_KEYS == 32, "the message says how many");
 	if (s->n_keys == SORT_MAX_KEYS)
-		return wrong("read --sort: found one too many, '%s'", key);
+		return wrong("read --sort: found one key too many, '%s', expected 32 at most", key);
 	s->key[s->n_keys++] = key;
 	return -1;
 }
@@ -73,16 +74,16 @@ static int parse_restriction(struct parsing *s, const char *text)
 	struct error error = { "" };
 	int err;
 
-	if (o->show.report.select.n_restrictions ==
-	    sizeof(o->restriction) / sizeof(o->restriction[0]))
-		return wrong("read --restrict: found one too many, '%s', expected 64 at most",
+	if (o->show.report.select.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
+		return wrong("read --restrict: found one restriction too many, '%s', expected 64 "
+			     "at most",
 			     text);
 	restriction_parse(text, r);
 	err = restriction_check(r, &error);
 	if (err == -EINVAL)
 		return wrong(
-			"read --restrict: found '%s', expected a count, a fraction or a regular "
-			"expression of Python's",
+			"read --restrict: found '%s', expected a count, a fraction from 0 to 1 or "
+			"a Python regular expression",
 			text);
 	if (err)
 		return wrong("read --restrict: %s", error_text(&error, err));
@@ -168,7 +169,7 @@ static int print_help(struct parsing *s, const char *unused)
 	return EXIT_OK;
 }
 
-/* What each row of options.def does: stores true or the argument in a field, or calls a function. */
+/* The effect of a row of options.def: store true or the argument in a field, or call a function. */
 struct action {
 	enum { ACTION_SWITCH, ACTION_TEXT, ACTION_CALL } kind;
 	size_t offset;					      /* in struct options */
@@ -200,7 +201,7 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	const struct action *action = row ? &actions[row - option_rows] : NULL;
 
 	if (!action)
-		return EXIT_USAGE; /* getopt has printed what is wrong */
+		return EXIT_USAGE; /* getopt has printed the error */
 	switch (action->kind) {
 	case ACTION_SWITCH:
 		*(bool *)((char *)s->o + action->offset) = true;
@@ -214,7 +215,7 @@ static int parse_option(struct parsing *s, int option, const char *argument)
 	return action->call(s, argument);
 }
 
-/* Options for reports, of which a browser can make nothing. */
+/* True if options are given that only a report uses. */
 static bool asks_for_report(const struct parsing *s)
 {
 	const struct options *o = s->o;
@@ -229,18 +230,19 @@ static bool asks_for_report(const struct parsing *s)
 static int check_browse(const struct parsing *s)
 {
 	if (s->o->snapshot && (s->o->browse || asks_for_report(s)))
-		return wrong("read --snapshot: found %s beside it, expected none",
-			     "an option of the report");
+		return wrong("read --snapshot: found %s with it, expected none: it writes a copy",
+			     "an option for a report");
 	if (s->o->snapshot && s->o->n_sources != 1)
-		return wrong("read --snapshot: found %s source, expected one", "more than one");
+		return wrong("read --snapshot: found %s source, expected one",
+			     s->o->n_sources ? "more than one" : "no");
 	for (size_t i = 0; s->o->browse && i < s->o->n_sources; i++)
 		if (!strcmp(s->o->source[i], "-"))
 			return wrong("read --browse: found the source %s, expected files: commands "
 				     "come from standard input",
 				     "-");
 	if (s->o->browse && asks_for_report(s))
-		return wrong("read --browse: found %s beside it, expected none",
-			     "an option of the report");
+		return wrong("read --browse: found %s with it, expected none: commands do that",
+			     "an option for a report");
 	return -1;
 }
 
@@ -271,7 +273,7 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	memset(o, 0, sizeof(*o));
 	o->calibration.python = "python3";
-	/* For completion; not an option that anybody types. */
+	/* For tools/completion.bash only. */
 	if (argc == 2 && !strcmp(argv[1], "--options")) {
 		option_print_rows(stdout, false);
 		return EXIT_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line. Prints nothing but what it is asked for (--help, --version) and what is wrong.
+ * The command line. main.c calls it once. It owns nothing: texts are parts of argv. It prints only
+ * --help, --version, --options and messages about wrong usage, and must not open a source.
  */
 #ifndef READER_OPTIONS_H
 #define READER_OPTIONS_H
@@ -29,7 +30,7 @@ struct options {
 	bool strict, force, wait, list, clean, browse;
 };
 
-/* -1: go on; else the exit code. */
+/* Returns -1 to continue, or the exit code. */
 int options_parse(struct options *o, int argc, char **argv);
 
 #endif

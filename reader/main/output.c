@@ -17,7 +17,7 @@ static int write_to(FILE *to, const struct reading *r, const struct options *o, 
 	return err;
 }
 
-/* Into a new file that takes the name when it is whole: an old one is never left half written. */
+/* Writes a new file and renames it when it is complete, so that an old file is never half lost. */
 static int write_file(const struct reading *r, const struct options *o, struct error *e)
 {
 	char *temporary;
@@ -49,7 +49,7 @@ static int write_file(const struct reading *r, const struct options *o, struct e
 	return err;
 }
 
-/* Devices, pipes and the like are written to, not replaced. */
+/* Devices, pipes and links are written to, not replaced. */
 static bool is_replaceable(const char *path)
 {
 	struct stat st;
