@@ -13,20 +13,20 @@
 #include <time.h>
 #include <unistd.h>
 
-/* How long a signal to the group may take from one process of it to the next. */
+/* A signal to the group has reached all of its processes after this time. */
 #define GROUP_DELAY_NS 20000000
-#define MAX_FDS 65536 /* a container may allow a milliard, and has none of them open */
+#define MAX_FDS 65536 /* a container may allow 2^30, and has none of the higher ones open */
 
 static const int passed_on[] = { SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2 };
 
-static sigset_t passing; /* those of passed_on that the launcher was not told to ignore */
+static sigset_t passing; /* those of passed_on that were not ignored at the start */
 static sigset_t awaited; /* these, SIGCHLD and SIGCONT: blocked, and taken by child_wait */
 static sigset_t original_mask;
 static struct sigaction original_chld, original_pipe;
 
 static bool was_interrupted;
 
-static pid_t witness; /* in the group; or not positive */
+static pid_t witness; /* a child in the group; 0 or -1: there is no witness */
 
 static void keep_witness(void);
 
@@ -43,7 +43,7 @@ void child_init(void)
 	sigaddset(&awaited, SIGCHLD);
 	sigaddset(&awaited, SIGCONT);
 	sigprocmask(SIG_BLOCK, &awaited, &original_mask);
-	/* Ignored, it would make the kernel forget how a child ended. */
+	/* If SIGCHLD is ignored, the kernel discards the status of an ended child. */
 	sigaction(SIGCHLD, &preset, &original_chld);
 	preset.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &preset, &original_pipe);
@@ -57,17 +57,17 @@ static void give_signals_back(void)
 	sigprocmask(SIG_SETMASK, &original_mask, NULL);
 }
 
-/* --- who else got a signal -------------------------------------------------------------------- */
+/* --- signals to the launcher or to its group -------------------------------------------------- */
 
 static void be_witness(pid_t launcher)
 {
 	long n_fds = sysconf(_SC_OPEN_MAX);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	prctl(PR_SET_DUMPABLE, 0); /* it dies of SIGQUIT too, and leaves no core */
+	prctl(PR_SET_DUMPABLE, 0); /* no core file if SIGQUIT kills it */
 	if (getppid() != launcher)
 		_exit(0);
-	/* A pipe that it held open would not end when all others have closed it. */
+	/* The reader of a pipe sees its end only after every process has closed it. */
 	for (int fd = 0; fd < n_fds && fd < MAX_FDS; fd++)
 		close(fd);
 	sigprocmask(SIG_UNBLOCK, &passing, NULL);
@@ -94,8 +94,8 @@ static void dismiss_witness(void)
 }
 
 /*
- * Whether a signal waits for a process, which a busy machine has not run since: lines SigPnd and
- * ShdPnd.
+ * True if a signal is pending for a process: a busy machine may not have run it since. The lines
+ * SigPnd and ShdPnd of /proc/PID/status say so.
  */
 static bool has_pending(pid_t pid)
 {
@@ -114,7 +114,7 @@ static bool has_pending(pid_t pid)
 	return own | shared;
 }
 
-/* Whether the witness got a signal: it has ended, or is about to. It is gone then. */
+/* True if the witness received a signal: it has ended, or would do so. It is gone then. */
 static bool witness_was_hit(void)
 {
 	if (witness <= 0)
@@ -127,7 +127,7 @@ static bool witness_was_hit(void)
 	return true;
 }
 
-/* Whether what the launcher has just been sent was sent to the whole group. */
+/* True if the signal that the launcher has just received was sent to the whole group. */
 static bool was_for_group(void)
 {
 	struct timespec delay = { .tv_nsec = GROUP_DELAY_NS }, none = { 0 };
@@ -135,7 +135,7 @@ static bool was_for_group(void)
 	nanosleep(&delay, NULL);
 	if (!witness_was_hit())
 		return false;
-	/* Others that are here by now were sent along with it: it can die of one only. */
+	/* Signals that are pending by now count as sent to the group: the witness dies only once. */
 	while (sigtimedwait(&passing, NULL, &none) > 0)
 		;
 	keep_witness();
@@ -144,7 +144,7 @@ static bool was_for_group(void)
 
 static void pass_on(pid_t pid, const siginfo_t *info)
 {
-	/* Positive: the kernel's own, for what was typed goes to the whole foreground group. */
+	/* Positive: sent by the kernel. It sends typed ones to the whole foreground group. */
 	was_interrupted |=
 		info->si_code > 0 && (info->si_signo == SIGINT || info->si_signo == SIGQUIT);
 	if (info->si_code <= 0 && !was_for_group())
@@ -153,7 +153,7 @@ static void pass_on(pid_t pid, const siginfo_t *info)
 
 /* --- job control ------------------------------------------------------------------------------ */
 
-/* The signal that the child is stopped by at this moment, or 0. Asking changes nothing. */
+/* The signal that has stopped the child, or 0. The stop stays visible to later calls. */
 static int stopped_by(pid_t pid)
 {
 	siginfo_t info = { 0 };
@@ -164,8 +164,8 @@ static int stopped_by(pid_t pid)
 }
 
 /*
- * What is typed stops the launcher too; but a program may take that as a message, and stop itself
- * alone. Not after SIGSTOP: who sends that to the child alone will wake it alone.
+ * Stops the launcher too. Ctrl-Z stops both, but a program may catch SIGTSTP and then stop itself
+ * alone. SIGSTOP is left out: a process that sends it to the child alone continues it alone, too.
  */
 static void stop_along(pid_t pid)
 {
@@ -198,9 +198,9 @@ bool child_was_interrupted(void)
 	return was_interrupted;
 }
 
-/* --- beginning and end ------------------------------------------------------------------------ */
+/* --- start and end ---------------------------------------------------------------------------- */
 
-/* In the child. The pipe closes when another program takes over; else it tells why none did. */
+/* In the child. execvp closes the pipe if it succeeds. If not, errno is written there. */
 static void run(char *const *argv, void (*prepare)(void *), void *arg, int pipe_fd)
 {
 	int err;
@@ -211,7 +211,7 @@ static void run(char *const *argv, void (*prepare)(void *), void *arg, int pipe_
 	execvp(argv[0], argv);
 	err = errno;
 	if (write(pipe_fd, &err, sizeof(err)) < 0) {
-		/* The launcher is gone. */
+		/* The launcher has ended. */
 	}
 	_exit(127);
 }
@@ -248,7 +248,7 @@ void child_end_like(int status)
 	dismiss_witness();
 	if (WIFEXITED(status))
 		exit(WEXITSTATUS(status));
-	/* The core is the child's: this one would have its name, and take its place. */
+	/* Only the child's core is wanted. The launcher's could have the same name and replace it. */
 	prctl(PR_SET_DUMPABLE, 0);
 	setrlimit(RLIMIT_CORE, &none);
 	signal(sig, SIG_DFL);
@@ -256,5 +256,5 @@ void child_end_like(int status)
 	sigaddset(&all, sig);
 	sigprocmask(SIG_UNBLOCK, &all, NULL);
 	raise(sig);
-	exit(128 + sig); /* a container's first process does not die of a signal */
+	exit(128 + sig); /* the first process of a container does not die of a signal */
 }

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command and the reader as child processes, and the signals meanwhile.
+ * Runs the command and the reader as child processes, and handles the signals meanwhile. It owns
+ * the signal mask and the witness process below. main.c calls it, from the only thread. It must not
+ * print, or open recordings.
  *
- * A child stays in the launcher's process group, as if the shell had started it: what is typed at
- * the terminal reaches both, and the launcher outlives it. What is sent to the launcher alone is
- * passed on; what was sent to the group is not, for the child has it already. To tell these apart
- * where the kernel does not, a third process waits in the group, with nothing open, and is seen to
- * die of what the group was sent.
+ * A child stays in the launcher's process group, as if the shell had started it. Keys typed at the
+ * terminal reach both, and the launcher survives them. A signal to the launcher alone is passed on.
+ * A signal to the group is not, because the child has received it already. The kernel does not
+ * always show which of these it was. So a third process, the witness, waits in the group, with
+ * nothing open: a signal to the group kills it.
  *
- * Signals that were ignored or blocked when the launcher began are so in its children. One thread.
+ * Signals that were ignored or blocked when the launcher started are so in its children.
  */
 #ifndef LAUNCHER_CHILD_H
 #define LAUNCHER_CHILD_H
@@ -16,26 +18,26 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-/* Before anything else here. From now on signals wait for child_wait. */
+/* Call it first. From here on signals stay pending until child_wait. */
 void child_init(void);
 
 /*
- * Runs a program, found as a shell finds it. `prepare` is called in the child before that, and may
- * change its environment and descriptors; NULL: nothing to do. The child's number, or -errno: it
- * could not be run.
+ * Runs a program, which is found in PATH as a shell does. `prepare` is called in the child first
+ * and may change its environment and descriptors; NULL: nothing to do. Returns the PID, or -errno
+ * if the program could not be run.
  */
 pid_t child_start(char *const *argv, void (*prepare)(void *arg), void *arg);
 
 /*
- * Waits for its end, stops and goes on together with it, passes signals on. Its status as waitpid
- * gives it. Signals that arrive later wait for the next call.
+ * Waits for the end of a child. Meanwhile it stops and continues together with it, and passes
+ * signals on. Returns the status in the form of waitpid. Later signals wait for the next call.
  */
 int child_wait(pid_t pid);
 
-/* Whether Ctrl-C or Ctrl-\\ was typed meanwhile: the terminal shows that without a new line. */
+/* True if Ctrl-C or Ctrl-\\ was typed so far: the terminal echoes that without a newline. */
 bool child_was_interrupted(void);
 
-/* Ends the launcher as a child with this status ended: by the same signal, without a core. */
+/* Ends the launcher with the exit status or by the signal of a child, without a core. */
 void child_end_like(int status) __attribute__((noreturn));
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * pyshim: runs a command with the shim preloaded, then pyshim-read on what that has left.
+ * pyshim: runs a command with the shim preloaded, and then pyshim-read on its recordings.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,10 +22,10 @@
 
 enum { EXIT_CANNOT_RUN = 126, EXIT_NO_COMMAND = 127 };
 
-/* What stays behind for a moment, as multiprocessing's resource tracker does, is waited for. */
+/* Time for processes that end shortly after the command, such as multiprocessing's tracker. */
 #define GRACE_NS 1000000000
 
-/* No file, and no folder to make one in. */
+/* A path that cannot exist, since /dev/null is not a folder. */
 #define NO_SOURCE "/dev/null/none"
 
 /* --- what a child does first ------------------------------------------------------------------ */
@@ -37,7 +37,7 @@ static void preload_shim(void *arg)
 	char *both = NULL;
 
 	if (others && *others && asprintf(&both, "%s:%s", d->preload, others) < 0)
-		return; /* it runs, and is not recorded: main will say so */
+		return; /* the command runs without the shim; report() says that nothing was found */
 	setenv("LD_PRELOAD", both ? both : d->preload, 1);
 	setenv("PYSHIM_DIR", d->path, 1);
 }
@@ -58,14 +58,14 @@ struct parts {
 	char *shim, *reader; /* their paths */
 };
 
-/* 0, or -1 when it has been said what is missing. */
+/* Returns 0, or -1 after a message. */
 static int find_parts(struct parts *p)
 {
 	p->reader = places_find("pyshim-read");
 	p->shim = places_find("libpyshim.so");
 	if (p->reader && p->shim)
 		return 0;
-	say("find %s: found none beside this program and in its LIBDIR, expected it where `make` or "
+	say("find %s: found none beside this program or in its LIBDIR, expected it where `make` or "
 	    "`make install` puts it",
 	    p->reader ? "libpyshim.so" : "pyshim-read");
 	return -1;
@@ -73,20 +73,20 @@ static int find_parts(struct parts *p)
 
 /* --- the reader ------------------------------------------------------------------------------- */
 
-#define MAX_ARGUMENT_BYTES (64u << 10) /* of sources; what is longer goes through a file */
+#define MAX_ARGUMENT_BYTES (64u << 10) /* for sources; a longer list is passed in a file */
 
-/* What is asked of the reader. */
+/* One run of pyshim-read. */
 struct question {
 	const struct parts *parts;
 	const struct options *options;
 	char *const *source;
 	size_t n_sources;
-	const char *relative_to; /* what they are shown without, or NULL */
-	bool has_foreign;	 /* some are another user's */
-	bool text_too;		 /* this is for the text report that is wanted beside the file */
+	const char *relative_to; /* a folder that is left out of their names, or NULL */
+	bool has_foreign;	 /* some belong to another user */
+	bool text_too;		 /* --text: the text report in addition to the file */
 	void (*prepare)(struct question *q);
-	bool errors_too; /* is discarded, by print_nothing */
-	int list_fd;	 /* of sources, or -1 */
+	bool errors_too; /* print_nothing discards standard error, too */
+	int list_fd;	 /* the list of sources, or -1 */
 };
 
 static void print_nothing(struct question *q)
@@ -94,7 +94,7 @@ static void print_nothing(struct question *q)
 	discard(STDIN_FILENO, q->errors_too ? STDERR_FILENO : STDOUT_FILENO);
 }
 
-/* The command's output is not to be mixed with the report. */
+/* Keeps the report apart from the command's output. */
 static void print_to_stderr(struct question *q)
 {
 	(void)q;
@@ -112,7 +112,7 @@ static void prepare_reader(void *arg)
 		q->prepare(q);
 }
 
-/* So many recordings that their names are too long for arguments: a file in memory lists them. */
+/* Lists the sources in a file in memory if they are too long for arguments. Returns it, or -1. */
 static int list_sources(const struct question *q)
 {
 	size_t bytes = 0;
@@ -121,7 +121,7 @@ static int list_sources(const struct question *q)
 
 	for (size_t i = 0; i < q->n_sources; i++)
 		bytes += strlen(q->source[i]) + 1;
-	if (bytes <= MAX_ARGUMENT_BYTES || q->options->browse) /* which reads commands from there */
+	if (bytes <= MAX_ARGUMENT_BYTES || q->options->browse) /* stdin is needed for commands */
 		return -1;
 	fd = memfd_create("sources", MFD_CLOEXEC);
 	f = fd < 0 ? NULL : fdopen(dup(fd), "w");
@@ -135,7 +135,7 @@ static int list_sources(const struct question *q)
 	return fd;
 }
 
-/* "--output" and "--format" are for the file. */
+/* True for the options that concern only the file. */
 static bool is_of_file(const char *word)
 {
 	return !strncmp(word, "--output=", 9) || !strncmp(word, "--format=", 9);
@@ -145,7 +145,7 @@ static char **add_options(char **at, const struct question *q, char **relative)
 {
 	const struct options *o = q->options;
 
-	/* The command was another user, too: these are its own recordings. */
+	/* The command became another user. These recordings are its own, so they are trusted. */
 	if (q->has_foreign)
 		*at++ = (char *)"--force";
 	if (q->relative_to && asprintf(relative, "--relative-to=%s", q->relative_to) >= 0)
@@ -159,7 +159,7 @@ static char **add_options(char **at, const struct question *q, char **relative)
 	return at;
 }
 
-/* Its wait status; a failure to run it looks like one of its own. */
+/* Returns the reader's wait status. If it cannot be run, the status is that of a failed reader. */
 static int run_reader(struct question *q)
 {
 	char **argv = calloc(q->options->n_reader + q->n_sources + 6, sizeof(*argv));
@@ -189,9 +189,9 @@ static int run_reader(struct question *q)
 }
 
 /*
- * Options are pyshim-read's to judge, and before the command has run for an hour, not after: so it
- * is asked for a report on what cannot be. It finds fault with its options first, which it may say
- * when it is asked again. -1, or the wait status to end with.
+ * Lets pyshim-read check its options before the command runs, which may take an hour. It is run on
+ * a source that cannot exist, and checks its options first. If they are wrong, it is run again, so
+ * that it prints its message. Returns -1, or the wait status to end with.
  */
 static int check_options(const struct parts *p, const struct options *o)
 {
@@ -217,7 +217,7 @@ static bool has_user(struct rundir *d)
 	return rundir_collect(d, false) == 0 && rundir_user(d);
 }
 
-/* Whether some still run. */
+/* Returns true if processes of the command still run after GRACE_NS. */
 static bool wait_for_stragglers(struct rundir *d)
 {
 	struct timespec nap = { .tv_nsec = 1000000 };
@@ -233,11 +233,12 @@ static bool wait_for_stragglers(struct rundir *d)
 	return false;
 }
 
-/* With -o FILE a script is to know that FILE is not what it asked for. */
+/* With -o FILE this is a failure: a script relies on FILE. */
 static int say_none_found(const struct options *o)
 {
-	say("find recordings of %s: found none, expected that it starts CPython 3.8 or later (what is static, "
-	    "setuid or free-threaded, or clears its environment, is not recorded)%s",
+	say("find recordings of %s: found none, expected that it starts CPython 3.8 or later "
+	    "(programs that are static, setuid or free-threaded, or that clear their environment, "
+	    "are not recorded)%s",
 	    o->command[0], o->output_is_file ? "; no file is written" : "");
 	return o->output_is_file ? EXIT_FAILED : EXIT_OK;
 }
@@ -249,7 +250,7 @@ static int ask_reader(struct question *q)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_FAILED;
 }
 
-/* EXIT_OK also where there is nothing to report on; else how the reader ended. */
+/* The reader's exit code. Without recordings: that of say_none_found. */
 static int report(const struct parts *p, const struct options *o, struct rundir *d)
 {
 	struct question q = { .parts = p, .options = o };
@@ -283,26 +284,25 @@ static void clean_up(const struct options *o, struct rundir *d, bool failed)
 	int err;
 
 	if (user) {
-		say("remove %s: found that process %d still runs, expected none; it stays, with "
-		    "the recordings in it",
+		say("remove %s: found that process %d still runs, expected that all have ended; "
+		    "the folder is kept, with its recordings",
 		    d->path, (int)user);
 		return;
 	}
 	if (failed && d->n_recordings && !d->is_kept) {
-		say("report on the recordings: found a failure, expected none; they stay in %s",
-		    d->path);
+		say("report on the recordings: pyshim-read failed; they are kept in %s", d->path);
 		d->stays = true;
 	} else if (o->keep && d->n_recordings) {
 		say("keep recordings: they are in %s", d->is_kept ? d->parent : d->path);
 		d->stays = !d->is_kept;
 	}
-	rundir_move_up(d); /* what was being written to until just now */
+	rundir_move_up(d); /* recordings whose process has ended since report() */
 	err = rundir_remove(d);
 	if (err)
 		say("remove %s: %s", d->path, strerror(-err));
 }
 
-/* The wait status to end with: the command's, or the report's where that is a success. */
+/* Returns the wait status to end with: the command's, or the report's if the command succeeded. */
 static int run(const struct parts *p, const struct options *o, struct rundir *d)
 {
 	pid_t pid = child_start(o->command, preload_shim, d);
@@ -315,7 +315,7 @@ static int run(const struct parts *p, const struct options *o, struct rundir *d)
 	}
 	if (o->verbose)
 		say("record process %d and its children in %s", (int)pid, d->path);
-	/* Who reads or writes the other end is to notice when the command closes its own. */
+	/* The process at the other end of a pipe must notice when the command closes its end. */
 	if (!o->browse)
 		discard(STDIN_FILENO, STDIN_FILENO);
 	if (!o->output)

@@ -15,22 +15,22 @@
 static const char usage[] =
 	"usage: pyshim [options] [--] COMMAND [ARGUMENT]...\n"
 	"\n"
-	"Runs COMMAND, and reports on the Python in it and in its children when it has ended. The\n"
-	"report goes to standard error, and COMMAND's exit status or signal is given back.\n"
+	"Runs COMMAND. When it has ended, reports on all Python processes of it and its children, on\n"
+	"standard error. Ends with COMMAND's exit status or signal.\n"
 	"\n"
-	"  -o, --output FILE     write the report there (pstats, where no format is given)\n"
+	"  -o, --output FILE     write the report there (pstats, if no format is given)\n"
 	"  -s, --sort KEY        and all other options of pyshim-read that are about a report\n"
 	"                        (see pyshim-read --help)\n"
-	"      --text            the text report, too, where -o writes a file\n"
+	"      --text            print the text report, too, if -o writes a file\n"
 	"      --keep            keep the recordings, and say where they are\n"
 	"  -v, --verbose         say at the start where the recordings are\n"
 	"      --version, --help\n"
 	"\n"
-	"Exit status: COMMAND's, where that is not 0; else 0, or 1 where a report or FILE could not be\n"
+	"Exit status: COMMAND's, if that is not 0; else 0, or 1 if a report or FILE could not be\n"
 	"written, 3 on a loss with --strict. 2: wrong usage, 126: COMMAND cannot be run, 127: no such\n"
-	"COMMAND. Recordings are removed, but kept with --keep, and in PYSHIM_DIR where that is set.\n";
+	"COMMAND. Recordings are removed, except with --keep and in PYSHIM_DIR, if that is set.\n";
 
-/* The launcher's own. */
+/* Options of the launcher itself. */
 enum { OPT_KEEP = 1024, OPT_TEXT };
 
 static const struct option own_options[] = {
@@ -39,7 +39,7 @@ static const struct option own_options[] = {
 	{ 0 },
 };
 
-/* In full, so that pyshim-read need not know an abbreviation as the launcher does. */
+/* Names are written in full: an abbreviation may be ambiguous to pyshim-read. */
 static int hand_on(struct options *o, const char *name, const char *argument)
 {
 	char *word;
@@ -54,7 +54,7 @@ static int hand_on(struct options *o, const char *name, const char *argument)
 	return -1;
 }
 
-/* An option of pyshim-read. */
+/* Handles an option of pyshim-read. */
 static int parse_readers(struct options *o, const struct option_row *row)
 {
 	const char *name = row->name;
@@ -68,7 +68,7 @@ static int parse_readers(struct options *o, const struct option_row *row)
 		return EXIT_OK;
 	}
 	if (row->alone) {
-		say("read --%s: found an option of pyshim-read alone, expected one for a report",
+		say("read --%s: found an option that only pyshim-read has, expected one for a report",
 		    name);
 		return EXIT_USAGE;
 	}
@@ -97,7 +97,7 @@ static int parse_option(struct options *o, int option)
 	return -1;
 }
 
-/* For completion; not an option that anybody types. */
+/* --options: for tools/completion.bash only. */
 static int print_options(void)
 {
 	option_print_rows(stdout, true);
@@ -106,7 +106,7 @@ static int print_options(void)
 	return EXIT_OK;
 }
 
-/* What is written to standard output is for reading, if nothing else is said. */
+/* "-o -" without -f means text, which a terminal can show; with a file pstats is the default. */
 static int complete(struct options *o)
 {
 	return o->output && !o->output_is_file && !o->format ? hand_on(o, "format", "text") : -1;
@@ -116,8 +116,8 @@ static int check_together(const struct options *o)
 {
 	if (!o->text || o->output_is_file)
 		return -1;
-	say("read --text: found no -o FILE beside it, expected one: without it the report is text, or what -f "
-	    "says (see --help)");
+	say("read --text: found no -o FILE, expected one: without it only one report is written "
+	    "(see --help)");
 	return EXIT_USAGE;
 }
 
@@ -128,8 +128,8 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	memset(o, 0, sizeof(*o));
 	/*
-	 * Each option is one word here at most, but letters: "-qv" is two. One more is added at the
-	 * end.
+	 * An argument becomes one word at most, except letters: "-qv" becomes two. complete() adds
+	 * one more.
 	 */
 	for (int i = 1; i < argc; i++)
 		o->n_reader += strlen(argv[i]);
@@ -141,7 +141,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	}
 	if (argc == 2 && !strcmp(argv[1], "--options"))
 		return print_options();
-	/* "+": what follows the first word that is no option is the command's. */
+	/* "+": parsing stops at the first word that is not an option, which is the command. */
 	option_list(&list, "+", own_options);
 	while (status < 0 && (option = option_next(argc, argv, &list, NULL)) != -1)
 		status = parse_option(o, option);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The command line: options of pyshim-read, which are handed on to it, and a command. Prints
- * nothing but what it is asked for (--help, --version) and what is wrong.
+ * The command line: options of pyshim-read, which are handed on to it, and a command. main.c calls
+ * it once. It owns the words that it makes. It prints only --help, --version, --options and
+ * messages about wrong usage, and must not judge options of pyshim-read.
  */
 #ifndef LAUNCHER_OPTIONS_H
 #define LAUNCHER_OPTIONS_H
@@ -16,15 +17,15 @@ struct options {
 	size_t n_reader;
 	char **command; /* ends in NULL; a part of argv */
 	bool verbose;
-	bool keep;   /* the recordings stay where they are */
-	bool text;   /* the text report as well as the file */
-	bool browse; /* the reader will want standard input */
-	bool output; /* ... and perhaps standard output, for which - and /dev/stdout stand */
-	bool output_is_file; /* not - */
+	bool keep;	     /* the recordings stay where they are */
+	bool text;	     /* the text report in addition to the file */
+	bool browse;	     /* the reader needs standard input */
+	bool output;	     /* the reader may need standard output: FILE may be - or /dev/stdout */
+	bool output_is_file; /* FILE is not - */
 	bool format;
 };
 
-/* -1: go on; else the exit code. */
+/* Returns -1 to continue, or the exit code. */
 int options_parse(struct options *o, int argc, char **argv);
 void options_fini(struct options *o);
 

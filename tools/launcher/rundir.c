@@ -19,14 +19,14 @@
 #include "recording/owner.h"
 #include "say.h"
 
-#define MAX_NAMES 1000 /* of one PID, as the shim has it */
-#define MAX_DEPTH 100  /* of folders in the run's */
+#define MAX_NAMES 1000 /* of one PID; the shim has the same limit */
+#define MAX_DEPTH 100  /* of folders in the folder of a run */
 
 /* --- making it -------------------------------------------------------------------------------- */
 
 /*
- * A new folder in `parent`, or NULL with errno. Its name tells `pyshim-read --clean` whose it is:
- * PID and PID namespace.
+ * A new folder in `parent`, or NULL with errno. Its name has the launcher's PID and PID namespace:
+ * `pyshim-read --clean` finds its owner by these.
  */
 static char *make_folder(const char *parent)
 {
@@ -42,7 +42,7 @@ static char *make_folder(const char *parent)
 	return path;
 }
 
-/* Whether other users could record there as well, if the command became one of them. */
+/* True if the command can still record there after it has become another user. */
 static bool is_for_all(const char *parent)
 {
 	struct stat st;
@@ -64,14 +64,14 @@ static int open_to_others(struct rundir *d)
 		d->path = NULL;
 		return -ENOMEM;
 	}
-	/* Sticky: nobody removes or renames what is another's. */
+	/* Sticky: users can remove and rename only their own files. */
 	if (mkdir(d->path, 0700) < 0 || chmod(d->path, S_ISVTX | 0733) < 0 ||
 	    chmod(d->outer, 0711) < 0)
 		return -errno;
 	return 0;
 }
 
-/* ld.so splits LD_PRELOAD at blanks and colons, and puts something else for "$LIB" and the like. */
+/* ld.so splits LD_PRELOAD at blanks and colons, and replaces "$LIB" and the like. */
 static int find_preload(struct rundir *d, const char *shim)
 {
 	if (!strpbrk(shim, " :$")) {
@@ -107,14 +107,14 @@ int rundir_open(struct rundir *d, const char *shim)
 	}
 	d->path = make_folder(d->parent);
 	if (!d->path) {
-		say("make a folder in %s: %s, expected a place for recordings (PYSHIM_DIR names "
-		    "another)",
+		say("make a folder in %s: %s, expected a folder that can hold recordings "
+		    "(PYSHIM_DIR names another)",
 		    d->parent, strerror(errno));
 		return -1;
 	}
 	err = is_for_all(d->parent) ? open_to_others(d) : 0;
 	if (err) {
-		say("open %s to users that the command may become: %s",
+		say("let other users, which the command may become, write to %s: %s",
 		    d->path ? d->path : d->outer, strerror(-err));
 		rundir_remove(d);
 		rundir_fini(d);
@@ -122,8 +122,9 @@ int rundir_open(struct rundir *d, const char *shim)
 	}
 	err = find_preload(d, shim);
 	if (err) {
-		say("link %s: %s, expected a path without blanks, colons and dollars for it", shim,
-		    strerror(-err));
+		say("link %s: %s, expected a link in /dev/shm or /tmp: LD_PRELOAD cannot have "
+		    "blanks, colons or dollar signs",
+		    shim, strerror(-err));
 		rundir_remove(d);
 		rundir_fini(d);
 	}
@@ -132,7 +133,7 @@ int rundir_open(struct rundir *d, const char *shim)
 
 /* --- who uses it ------------------------------------------------------------------------------ */
 
-/* Whether a process was started with this setting. Those of other users do not tell. */
+/* True if a process was started with this setting. Processes of other users cannot be read. */
 static bool has_setting(const char *pid, const char *setting)
 {
 	char *path, *word = NULL;
@@ -168,10 +169,7 @@ static pid_t find_with_setting(const char *setting)
 	return found;
 }
 
-/*
- * Without /proc there is only the PID, which is of this namespace: nothing was seen to say
- * otherwise.
- */
+/* Without /proc only the PID is known. It is taken to be one of this PID namespace. */
 static bool may_run(const struct attach *a)
 {
 	if (a->owner.state != OWNER_UNKNOWN || owner_namespace())
@@ -179,7 +177,7 @@ static bool may_run(const struct attach *a)
 	return kill((pid_t)a->header.pid, 0) == 0 || errno == EPERM;
 }
 
-/* Who has overwritten its environment, as a program does that changes its title, still has this. */
+/* Finds a process by its recording: one that changes its title may overwrite its environment. */
 static pid_t find_recorded(const struct rundir *d)
 {
 	pid_t found = 0;
@@ -229,16 +227,16 @@ static int is_recording_name(const struct dirent *e)
 
 #define MAX_COMPLAINTS 10
 
-/* What the command's users could have put there as well, other than a recording of theirs. */
+/* The type of a file that cannot be a recording, or NULL: other users could have made it. */
 static const char *find_strange(const struct stat *st)
 {
 	return S_ISLNK(st->st_mode)    ? "a symbolic link"
 	       : S_ISDIR(st->st_mode)  ? "a folder"
-	       : !S_ISREG(st->st_mode) ? "no regular file"
+	       : !S_ISREG(st->st_mode) ? "a special file"
 				       : NULL;
 }
 
-/* Of very many only the first are named. */
+/* Names the first MAX_COMPLAINTS files only. */
 static void complain(unsigned *n_wrong, const char *path, const char *strange, const char *error)
 {
 	if (++*n_wrong > MAX_COMPLAINTS)
@@ -314,8 +312,8 @@ int rundir_collect(struct rundir *d, bool complains)
 	}
 	free(entry);
 	if (complains && n_wrong > MAX_COMPLAINTS)
-		say("read %s: found %u more files that are no recordings, expected none", d->path,
-		    n_wrong - MAX_COMPLAINTS);
+		say("read %s: found %u more file%s that cannot be read, expected recordings",
+		    d->path, n_wrong - MAX_COMPLAINTS, n_wrong - MAX_COMPLAINTS == 1 ? "" : "s");
 	if (!err)
 		err = keep_sorted(d, begun, n_begun);
 	while (err && n_begun)
@@ -324,7 +322,7 @@ int rundir_collect(struct rundir *d, bool complains)
 	return err;
 }
 
-/* A file under the name that the shim would give it there, or NULL: it stays. */
+/* Moves a file to `parent`, under the name that the shim would use there. NULL: it stays. */
 static char *move_up(const char *parent, const char *path)
 {
 	const char *name = strrchr(path, '/') + 1;
@@ -359,7 +357,7 @@ void rundir_move_up(struct rundir *d)
 	size_t n = strlen(d->path);
 
 	for (size_t i = 0; i < d->n_recordings && d->is_kept; i++) {
-		bool is_above = strncmp(d->recording[i], d->path, n) != 0; /* by an earlier call */
+		bool is_above = strncmp(d->recording[i], d->path, n) != 0; /* moved earlier */
 		char *to = NULL;
 
 		if (!is_above && has_ended(d->recording[i]))
@@ -374,9 +372,9 @@ void rundir_move_up(struct rundir *d)
 /* --- the end ---------------------------------------------------------------------------------- */
 
 /*
- * Removes what is in a folder, other than through links; its descriptor is closed. Users that the
- * command was could have put anything there, and may still move it about: so nothing is reached by
- * a path.
+ * Removes the contents of a folder without following links, and closes its descriptor. Users that
+ * the command became could have put anything there, and may rename it meanwhile. So each file is
+ * removed by its name in an open folder, never by a path.
  */
 static int empty_folder(int fd, unsigned depth)
 {
