@@ -6,7 +6,7 @@
 #include <string.h>
 #include <time.h>
 
-/* What is said of one, and of several. */
+/* The text for a count of one, and for other counts. */
 struct words {
 	const char *one, *many;
 };
@@ -18,10 +18,14 @@ static const struct words lost_events[PYPROF_LOST_CAUSES] = {
 	  "folder)",
 	  "events lost: the file could not grow (no space or no permission; PYSHIM_DIR names "
 	  "another folder)" },
-	{ "event lost: a reader held the ring and did not go on",
-	  "events lost: a reader held the ring and did not go on" },
+	{ "event lost: a reader claimed the ring and did not continue",
+	  "events lost: a reader claimed the ring and did not continue" },
 	{ "event lost: unknown cause", "events lost: unknown cause" },
 };
+
+const char preamble_shared_clock[] =
+	"  the time of each thread includes that of the others: the clock is that of the process "
+	"(PYSHIM_CLOCK=thread separates them)";
 
 void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes)
 {
@@ -31,7 +35,7 @@ void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t byte
 	if (bytes && end > bytes) {
 		end = bytes > 3 ? bytes - 3 : 0;
 		while (end && ((unsigned char)h->cmdline[end] & 0xc0) == 0x80)
-			end--; /* not within a character */
+			end--; /* to the start of a character */
 	}
 	for (size_t i = 0; i < end; i++) {
 		unsigned char c = (unsigned char)h->cmdline[i];
@@ -52,42 +56,40 @@ static void print_number(FILE *to, uint64_t n, struct words w)
 
 static void print_gaps(FILE *to, const struct source *s)
 {
-	double gap_s = (double)s->summary.gap_ticks * s->seconds_per_tick;
+	uint64_t n = s->summary.n_gaps;
 
-	if (s->summary.n_gaps == 1)
+	if (n)
 		fprintf(to,
-			"  %.3f s in 1 gap was not seen: the program had the profile hook for itself\n",
-			gap_s);
-	else if (s->summary.n_gaps)
-		fprintf(to,
-			"  %.3f s in %" PRIu64
-			" gaps were not seen: the program had the profile hook for itself\n",
-			gap_s, s->summary.n_gaps);
+			"  %.3f s were not recorded, in %" PRIu64
+			" interval%s: the program used the profile hook itself\n",
+			(double)s->summary.gap_ticks * s->seconds_per_tick, n, n == 1 ? "" : "s");
 }
 
-/* What should not be, whatever the program does. */
+/* Failed checks: errors of pyshim or of the file, not of the program. */
 static void print_faults(FILE *to, const struct source *s)
 {
 	print_number(to, s->summary.n_time_broken,
-		     ONE_OR_MANY("ring whose self times do not add up",
-				 "rings whose self times do not add up"));
+		     ONE_OR_MANY("ring has self times that do not add up to its total time",
+				 "rings have self times that do not add up to their total time"));
 	print_number(to, s->summary.n_calls_broken,
-		     ONE_OR_MANY("ring whose calls do not add up to their events",
-				 "rings whose calls do not add up to their events"));
+		     ONE_OR_MANY("ring has calls that do not add up to its events",
+				 "rings have calls that do not add up to their events"));
 }
 
 static void print_blind_ends(FILE *to, const struct source *s)
 {
 	const struct rebuild_summary *sum = &s->summary;
-	uint64_t from = sum->blind_from_ticks - sum->first_ticks;
+	uint64_t from = sum->blind_from_ticks - sum->first_ticks, n = sum->n_blind_ends;
 
-	if (!sum->n_blind_ends)
+	if (!n)
 		return;
 	fprintf(to,
-		"  %" PRIu64 " thread%s not seen from %.3f s on, %.3f s up to the end: the program "
-		"took the profile hook and did not give it back\n",
-		sum->n_blind_ends, sum->n_blind_ends == 1 ? " was" : "s were",
-		(double)from * s->seconds_per_tick, (double)sum->blind_ticks * s->seconds_per_tick);
+		"  %" PRIu64
+		" thread%s not recorded after %.3f s%s, for %.3f s%s: the program took "
+		"the profile hook and did not give it back\n",
+		n, n == 1 ? " was" : "s were", (double)from * s->seconds_per_tick,
+		n == 1 ? "" : " or later", (double)sum->blind_ticks * s->seconds_per_tick,
+		n == 1 ? "" : " together");
 }
 
 void preamble_print_losses(FILE *to, const struct source *s)
@@ -95,36 +97,36 @@ void preamble_print_losses(FILE *to, const struct source *s)
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		print_number(to, s->n_lost[i], lost_events[i]);
 	print_number(to, s->n_bad,
-		     ONE_OR_MANY("place of the file made no sense; what lay behind it is lost",
-				 "places of the file made no sense; what lay behind them is lost"));
+		     ONE_OR_MANY("part of the file is damaged; the data after it is lost",
+				 "parts of the file are damaged; the data after them is lost"));
 	print_number(to, s->summary.n_lost_here,
-		     ONE_OR_MANY("event lost: out of memory here",
-				 "events lost: out of memory here"));
+		     ONE_OR_MANY("event lost: pyshim-read was out of memory",
+				 "events lost: pyshim-read was out of memory"));
 	print_number(to, s->header.n_unnamed,
-		     ONE_OR_MANY("function without a name: no space for it was left",
-				 "functions without a name: no space for them was left"));
+		     ONE_OR_MANY("function without a name: no space was left for it",
+				 "functions without a name: no space was left for them"));
 	print_number(
 		to, s->summary.n_closed,
-		ONE_OR_MANY("call without a return (as greenlets leave some): it counts up to "
-			    "the end of its caller",
-			    "calls without a return (as greenlets leave some): they count up to "
-			    "the end of their caller"));
+		ONE_OR_MANY("call without a return event (greenlets cause that): its time is "
+			    "counted up to the end of its caller",
+			    "calls without a return event (greenlets cause that): their times are "
+			    "counted up to the end of their callers"));
 	print_gaps(to, s);
 	print_blind_ends(to, s);
 	print_number(to, s->header.n_subinterpreters,
-		     ONE_OR_MANY("subinterpreter was made; its calls are left out (mod_wsgi: "
-				 "WSGIApplicationGroup %{GLOBAL} does without)",
-				 "subinterpreters were made; their calls are left out (mod_wsgi: "
-				 "WSGIApplicationGroup %{GLOBAL} does without)"));
+		     ONE_OR_MANY("subinterpreter was created; its calls are not recorded "
+				 "(mod_wsgi: set WSGIApplicationGroup %{GLOBAL} to use none)",
+				 "subinterpreters were created; their calls are not recorded "
+				 "(mod_wsgi: set WSGIApplicationGroup %{GLOBAL} to use none)"));
 	print_number(
 		to, s->header.n_images_removed,
-		ONE_OR_MANY("program that this process was before, by execve, is left out: only "
-			    "the last ones are kept",
-			    "programs that this process was before, by execve, are left out: only "
-			    "the last ones are kept"));
+		ONE_OR_MANY("program that this process ran before, until execve, is left out: "
+			    "only the latest are kept",
+			    "programs that this process ran before, until execve, are left out: "
+			    "only the latest are kept"));
 	print_number(to, s->header.n_lost_children,
-		     ONE_OR_MANY("forked child could not be recorded: no file could be made for it",
-				 "forked children could not be recorded: no file could be made for "
+		     ONE_OR_MANY("forked child was not recorded: no file could be made for it",
+				 "forked children were not recorded: no files could be made for "
 				 "them"));
 	print_faults(to, s);
 }
@@ -133,7 +135,7 @@ void preamble_warn(FILE *to, const struct source *s)
 {
 	if (!source_has_loss(s))
 		return;
-	fprintf(to, "pyshim-read: read %s: something was lost, or does not add up:\n", s->name);
+	fprintf(to, "pyshim-read: read %s: data was lost, or numbers do not add up:\n", s->name);
 	preamble_print_losses(to, s);
 }
 
@@ -142,25 +144,25 @@ void preamble_print_running(FILE *to, const struct source *s)
 	bool paused = s->header.paused_ticks != 0;
 
 	print_number(to, s->summary.n_found,
-		     ONE_OR_MANY("call ran already when recording began or went on: it has time, "
-				 "but counts as none",
-				 "calls ran already when recording began or went on: they have "
-				 "time, but count as none"));
+		     ONE_OR_MANY("call was already running when recording started or continued: "
+				 "its time is reported, but it is not counted as a call",
+				 "calls were already running when recording started or continued: "
+				 "their times are reported, but they are not counted as calls"));
 	print_number(
 		to, s->summary.n_running,
-		paused ? ONE_OR_MANY(
-				 "call was running when the program stopped recording, and is "
-				 "counted up to it",
-				 "calls were running when the program stopped recording, and are "
-				 "counted up to it")
-		       : ONE_OR_MANY("call was running at the end and is counted up to it",
-				     "calls were running at the end and are counted up to it"));
+		paused ? ONE_OR_MANY("call was running when the program stopped recording: its "
+				     "time is counted up to then",
+				     "calls were running when the program stopped recording: their "
+				     "times are counted up to then")
+		       : ONE_OR_MANY("call was running at the end: its time is counted up to then",
+				     "calls were running at the end: their times are counted up to "
+				     "then"));
 }
 
 static void print_law(FILE *to, const char *law, size_t n_rings, uint64_t n_broken)
 {
-	fprintf(to, "  %s: %s (%zu of %zu ring%s)\n", law, n_broken ? "NO" : "yes",
-		n_rings - n_broken, n_rings, n_rings == 1 ? "" : "s");
+	fprintf(to, "  %s: %s (%s %zu of %zu ring%s)\n", law, n_broken ? "NO" : "yes",
+		n_broken ? "only in" : "in", n_rings - n_broken, n_rings, n_rings == 1 ? "" : "s");
 }
 
 void preamble_print_checks(FILE *to, const struct source *s)
@@ -168,17 +170,18 @@ void preamble_print_checks(FILE *to, const struct source *s)
 	const struct rebuild_summary *sum = &s->summary;
 
 	if (s->is_pstats) {
-		fputs("  a pstats file tells nothing of losses\n", to);
+		fputs("  a pstats file has no information about losses\n", to);
 		return;
 	}
 	fprintf(to,
-		"  %" PRIu64 " return%s without a call left out; calls without a return: %" PRIu64
-		" ended with their caller, %" PRIu64 " at the end, %" PRIu64
-		" at a gap, a pause or the end of their thread\n",
-		sum->n_unmatched, sum->n_unmatched == 1 ? "" : "s", sum->n_closed, sum->n_running,
-		sum->n_open - sum->n_running);
-	print_law(to, "self times add up to the root's time", sum->n_rings, sum->n_time_broken);
-	print_law(to, "caller edges add up to the calls", sum->n_rings, sum->n_calls_broken);
+		"  returns without a call: %" PRIu64 " (ignored)\n"
+		"  calls without a return: %" PRIu64 " ended with their caller, %" PRIu64
+		" ran at the end, %" PRIu64
+		" ended at a blind interval, a pause or the end of their thread\n",
+		sum->n_unmatched, sum->n_closed, sum->n_running, sum->n_open - sum->n_running);
+	print_law(to, "self times add up to the total time", sum->n_rings, sum->n_time_broken);
+	print_law(to, "calls by each caller add up to all calls", sum->n_rings,
+		  sum->n_calls_broken);
 	if (!source_has_loss(s))
 		fputs("  nothing was lost\n", to);
 }
@@ -191,6 +194,23 @@ static void print_age(FILE *to, int64_t made)
 		fprintf(to, "%.1f hours old", days * 24);
 	else
 		fprintf(to, "%.0f days old", days);
+}
+
+static void print_bounds(FILE *to, const struct bias_result *b)
+{
+	if (b->n_bounded == 1)
+		fprintf(to,
+			"  1 function took less time than the overhead of its calls: its self time is 0, "
+			"and %.6f s were subtracted from its callers\n",
+			b->moved_s);
+	else if (b->n_bounded)
+		fprintf(to,
+			"  %zu functions took less time than the overhead of their calls: their self times "
+			"are 0, and %.6f s were subtracted from their callers\n",
+			b->n_bounded, b->moved_s);
+	if (b->left_s > 1e-6)
+		fprintf(to, "  %.6f s of overhead were not subtracted: no time was left\n",
+			b->left_s);
 }
 
 static void print_correction(FILE *to, const struct source *s)
@@ -216,27 +236,19 @@ static void print_correction(FILE *to, const struct source *s)
 		print_age(to, s->calib.made);
 		break;
 	}
-	fprintf(to, ": %.3f s of %.3f s taken out", b->cost_s, b->raw_s);
+	fprintf(to, ": %.3f s of overhead subtracted from %.3f s", b->cost_s, b->raw_s);
 	if (b->scale == 1 && s->calib.error > 0)
-		fprintf(to, ", off by %.0f %% of that at the median of small programs",
+		fprintf(to, " (median error for small programs: %.0f %% of the overhead)",
 			s->calib.error * 100);
 	if (b->scale != 1)
-		fprintf(to, ", %.3f times as calibrated to meet --bare-time", b->scale);
+		fprintf(to, " (calibrated overhead times %.3f, to match --bare-time)", b->scale);
 	fputc('\n', to);
 	if (s->calib.quality.known && !s->calib.quality.trusted)
 		fprintf(to,
-			"  that calibration was kept although %.0f %% of its slices were disturbed by other "
-			"work: its costs may be wrong\n",
+			"  this calibration was kept although other work disturbed %.0f %% of its slices: "
+			"times may be wrong (calibrate again on an idle machine)\n",
 			calib_disturbed(&s->calib.quality) * 100);
-	if (b->n_bounded)
-		fprintf(to,
-			"  %zu function%s took less than the cost of %s calls: 0, and %.6f s from %s "
-			"callers\n",
-			b->n_bounded, b->n_bounded == 1 ? "" : "s",
-			b->n_bounded == 1 ? "its" : "their", b->moved_s,
-			b->n_bounded == 1 ? "its" : "their");
-	if (b->left_s > 1e-6)
-		fprintf(to, "  %.6f s of the cost found no time to be taken from\n", b->left_s);
+	print_bounds(to, b);
 }
 
 void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t)
@@ -256,7 +268,7 @@ void preamble_print_thread(FILE *to, const struct source *s, const struct rebuil
 	fputc('\n', to);
 }
 
-/* How often the name stands among the first `n`; 0: it stands before `at` already. */
+/* The number of times a name is among the first `n`; 0 if it is also before `at`. */
 static unsigned times_named(const struct pyprof_header *h, size_t at, size_t n)
 {
 	unsigned times = 0;
@@ -271,7 +283,7 @@ static unsigned times_named(const struct pyprof_header *h, size_t at, size_t n)
 	return times;
 }
 
-/* Children that are in no report. */
+/* Children that were not recorded. */
 static void print_unrecorded(FILE *to, const struct pyprof_header *h)
 {
 	size_t n = h->n_unrecorded < PYPROF_UNRECORDED ? h->n_unrecorded : PYPROF_UNRECORDED;
@@ -280,9 +292,9 @@ static void print_unrecorded(FILE *to, const struct pyprof_header *h)
 	if (!h->n_unrecorded)
 		return;
 	fprintf(to,
-		"  %" PRIu64 " program%s started without pyshim, in no report, nor what %s started",
+		"  %" PRIu64 " program%s started without pyshim, so %s children are in no report",
 		h->n_unrecorded, h->n_unrecorded == 1 ? " was" : "s were",
-		h->n_unrecorded == 1 ? "it" : "they");
+		h->n_unrecorded == 1 ? "it and its" : "they and their");
 	for (size_t i = 0; i < n; i++) {
 		unsigned times = times_named(h, i, n);
 
@@ -299,11 +311,10 @@ static const char *state_text(const struct source *s)
 	if (s->header.replaced_mono_ns)
 		return ", before execve";
 	if (s->state == OWNER_UNKNOWN)
-		return ", perhaps still running (not to be seen from here: another PID namespace)";
+		return ", perhaps still running (in another PID namespace, not visible from here)";
 	return s->live ? ", still running" : "";
 }
 
-/* By more than what is rounded off, and by more than a hundredth. */
 bool preamble_differ(double a_s, double b_s)
 {
 	double by_s = fabs(a_s - b_s);
@@ -311,7 +322,7 @@ bool preamble_differ(double a_s, double b_s)
 	return by_s >= 0.001 && by_s > 0.01 * fmax(a_s, b_s);
 }
 
-/* A part of a difference, where it is large enough to be seen. */
+/* A part of a difference, unless it is rounded to 0. */
 static void print_part(FILE *to, const char **before, double seconds, const char *what)
 {
 	if (seconds < 0.0005)
@@ -337,10 +348,11 @@ static void print_total(FILE *to, const struct source *s)
 		fprintf(to, ": %zu threads, %.3f s together", sum->n_threads, span_s);
 		before = "; ";
 	}
-	print_part(to, &before, skipped_s, "the shim's own work, left out");
-	print_part(to, &before, s->bias.cost_s, "the cost of calls, taken out");
-	print_part(to, &before, gap_s, "not seen");
-	print_part(to, &before, outside_s, "outside of functions, such as the interpreter's exit");
+	print_part(to, &before, skipped_s, "of the shim's own work, not included");
+	print_part(to, &before, s->bias.cost_s, "of overhead, subtracted");
+	print_part(to, &before, gap_s, "not recorded");
+	print_part(to, &before, outside_s,
+		   "outside of functions, for example at the exit of the interpreter");
 	fputc('\n', to);
 }
 
@@ -363,11 +375,11 @@ static void print_details(FILE *to, const struct source *s)
 	const struct pyprof_header *h = &s->header;
 
 	fprintf(to, "  %s; engine %s; %s\n", h->shim, pyprof_engine_name(h->engine),
-		h->builtins ? "C functions too" : "no C functions");
+		h->builtins ? "with C functions" : "without C functions");
 	print_number(to, s->summary.n_unmatched,
-		     ONE_OR_MANY("return from a function that was entered before recording began",
-				 "returns from functions that were entered before recording "
-				 "began"));
+		     ONE_OR_MANY("return was ignored: its call began before recording started",
+				 "returns were ignored: their calls began before recording "
+				 "started"));
 }
 
 void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
@@ -379,7 +391,7 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 	if (s->is_pstats)
 		return;
 	if (h->n_processes > 1)
-		fprintf(to, "  and %" PRIu64 " forked process%s that ended before it\n",
+		fprintf(to, "  includes %" PRIu64 " forked process%s that ended before it\n",
 			h->n_processes - 1, h->n_processes == 2 ? "" : "es");
 	fputs("  command: ", to);
 	preamble_print_command(to, h, 0);
@@ -389,14 +401,16 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 	print_correction(to, s);
 	if (total)
 		print_total(to, s);
-	if (h->clock == PYPROF_CLOCK_CPU && sum->n_threads > 1)
-		fputs("  the time of each thread holds that of the others: the clock is the "
-		      "process's (PYSHIM_CLOCK=thread tells them apart)\n",
-		      to);
+	if (h->clock == PYPROF_CLOCK_CPU && sum->n_threads > 1) {
+		fputs(preamble_shared_clock, to);
+		fputc('\n', to);
+	}
 	if (verbose)
 		print_details(to, s);
 	if (s->seconds_per_tick == 0)
-		fputs("  times are unknown: the recording holds no second pair of clocks\n", to);
+		fputs("  times are unknown: the recording has no second reading of the clocks, which "
+		      "gives the length of a tick\n",
+		      to);
 	preamble_print_losses(to, s);
 	preamble_print_running(to, s);
 	print_unrecorded(to, h);

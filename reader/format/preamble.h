@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * What is said about a recording beside its profile: where it is from, what was lost, what was
- * checked. Pure but for the stream.
+ * Prints the facts about a source that are not in its profile: origin, corrections, losses and
+ * checks. text.c, process_tree.c, main.c and the browser call it. It owns no state. It must not
+ * change the source.
  */
 #ifndef READER_PREAMBLE_H
 #define READER_PREAMBLE_H
@@ -12,25 +13,28 @@
 
 #include "load/source.h"
 
-/* Whether two times, of which a reader would expect that they are one, are not. */
+/* The remark about several threads and PYPROF_CLOCK_CPU, without a newline. */
+extern const char preamble_shared_clock[];
+
+/* True if two times that should be equal differ visibly: by 1 ms at least, and by more than 1 %. */
 bool preamble_differ(double a_s, double b_s);
 
-/* `total`: what makes the sum of the times differ from the time that was recorded is said, too. */
+/* The preamble. `total`: explain why the sum of the times is not the recorded time, too. */
 void preamble_print(FILE *to, const struct source *s, bool verbose, bool total);
-/* Only which source it is, in one line. */
+/* Only its first line, which names the source. */
 void preamble_print_label(FILE *to, const struct source *s);
-/* Which thread of the source a report is on. */
+/* A line that names the thread of a report. */
 void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t);
-/* What is missing or does not fit. */
+/* A line for each kind of loss or failed check. */
 void preamble_print_losses(FILE *to, const struct source *s);
-/* One line and those, where something is; for when nobody sees a preamble. */
+/* If there are losses: a heading and these lines. For reports without a visible preamble. */
 void preamble_warn(FILE *to, const struct source *s);
-/* What ran before the first event, and at the end. */
+/* Calls that ran before the first event, and at the end. */
 void preamble_print_running(FILE *to, const struct source *s);
-/* The command, `bytes` of it at most (0: all there is), without a newline. */
+/* The command, `bytes` of it at most (0: all of it), without a newline. */
 void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes);
 
-/* --check: the conservation laws, and how unmatched returns were resolved. */
+/* --check: calls and returns without a counterpart, and the conservation laws. */
 void preamble_print_checks(FILE *to, const struct source *s);
 
 #endif

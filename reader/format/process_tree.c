@@ -7,22 +7,22 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMAND_BYTES 100u /* shown, where the width of lines is not known */
-#define LEAST_BYTES 10u
+#define COMMAND_BYTES 100u /* of a command, if the width of lines is not known */
+#define LEAST_BYTES 10u	   /* of a command, in narrow lines */
 #define BEFORE_COMMAND 73u /* columns */
 #define INDENT 2u
 #define MAX_DEPTH 16u
 
 #define NO_PARENT SIZE_MAX
 
-/* The sources of a table, and whose child each is. */
+/* The sources of a table, as a tree of processes. */
 struct tree {
 	const struct source *source;
 	size_t n;
-	size_t *by_pid; /* the sources by PID, those of one by their start */
-	size_t *parent; /* NO_PARENT: it is no source's, or a pstats file */
-	size_t *first;	/* child of each, in the order of their starts ... */
-	size_t *next;	/* ... and the next one of the same parent */
+	size_t *by_pid; /* the sources by PID, those of one PID by their start */
+	size_t *parent; /* NO_PARENT: its parent is not a source, or it is a pstats file */
+	size_t *first;	/* the child of each that started first ... */
+	size_t *next;	/* ... and the next child of the same parent */
 	size_t columns;
 };
 
@@ -48,7 +48,7 @@ static int cmp_pid(const void *a, const void *b, void *arg)
 	return order ? order : cmp_start(a, b, arg);
 }
 
-/* Whether the first may be the second's parent: it is of the same machine, and began before it. */
+/* True if `parent` has the same boot and PID namespace, and started before `child`. */
 static bool may_be_parent(const struct source *parent, const struct source *child)
 {
 	const struct pyprof_header *a = &parent->header, *b = &child->header;
@@ -57,7 +57,7 @@ static bool may_be_parent(const struct source *parent, const struct source *chil
 	       a->pid_namespace == b->pid_namespace && a->start_mono_ns < b->start_mono_ns;
 }
 
-/* How many sources, by PID, have one that is no greater. */
+/* The number of sources whose PID is not greater. */
 static size_t count_up_to(const struct tree *t, uint32_t pid)
 {
 	size_t low = 0, high = t->n;
@@ -74,8 +74,8 @@ static size_t count_up_to(const struct tree *t, uint32_t pid)
 }
 
 /*
- * Of the recordings of its parent's PID, the one that began last before it: what the parent was
- * before execve has one too.
+ * The last recording with the parent's PID that began before the child. There may be several: one
+ * for each program that the parent ran before execve.
  */
 static size_t find_parent(const struct tree *t, size_t child)
 {
@@ -92,7 +92,7 @@ static size_t find_parent(const struct tree *t, size_t child)
 	return NO_PARENT;
 }
 
-/* From the one that began last on, so that each goes in front of those that are there. */
+/* Starts with the latest, because each is put in front of its siblings. */
 static void find_children(struct tree *t, const size_t *by_start)
 {
 	for (size_t i = t->n; i; i--) {
@@ -180,7 +180,7 @@ static bool same_command(const struct pyprof_header *a, const struct pyprof_head
 	       !memcmp(a->cmdline, b->cmdline, sizeof(a->cmdline));
 }
 
-/* How long a command may be, behind what stands before it. */
+/* The bytes that fit in the line of a command, after the columns before it. */
 static size_t room_for_command(const struct tree *t, size_t indent)
 {
 	size_t before = BEFORE_COMMAND + indent;
@@ -216,7 +216,7 @@ static void put_row(FILE *to, const struct tree *t, size_t i, size_t depth)
 	put_command(to, t, i, depth);
 }
 
-/* A process, and those below it: a parent started before its child, so there is an end. */
+/* A process and its descendants. A parent started before its child, so there is no circle. */
 static void put_rows(FILE *to, const struct tree *t, size_t root)
 {
 	size_t at = root;
@@ -239,7 +239,7 @@ static void put_rows(FILE *to, const struct tree *t, size_t root)
 	}
 }
 
-/* --- what is said once ------------------------------------------------------------------------ */
+/* --- facts about all processes ---------------------------------------------------------------- */
 
 static size_t count(const struct tree *t, bool (*is)(const struct source *s))
 {
@@ -275,7 +275,7 @@ static bool shares_clock(const struct source *s)
 	return !s->is_pstats && s->header.clock == PYPROF_CLOCK_CPU && s->summary.n_threads > 1;
 }
 
-/* " of N processes", where it is not all of them. */
+/* " (n of N processes)", unless n is N. */
 static void put_share(FILE *to, size_t n, size_t all)
 {
 	if (n < all)
@@ -283,7 +283,7 @@ static void put_share(FILE *to, size_t n, size_t all)
 	fputc('\n', to);
 }
 
-/* What the sources have in common, one after the other, each once. */
+/* A property of the sources, each value once. */
 static void put_distinct(FILE *to, const struct tree *t, void (*put)(FILE *, const struct source *),
 			 bool (*same)(const struct source *, const struct source *))
 {
@@ -348,12 +348,13 @@ static void put_corrections(FILE *to, const struct tree *t, size_t n_processes)
 		raw_s += is_corrected(&t->source[i]) ? t->source[i].bias.raw_s : 0;
 	}
 	if (n_corrected) {
-		fprintf(to, "  times corrected: %.3f s of %.3f s taken out", cost_s, raw_s);
+		fprintf(to, "  times corrected: %.3f s of overhead subtracted from %.3f s", cost_s,
+			raw_s);
 		put_share(to, n_corrected, n_processes);
 	}
 }
 
-/* Their losses and the like, as if it were those of one. */
+/* Adds the counts of one source to those of all. */
 static void add_source(struct source *all, const struct source *s)
 {
 	const struct rebuild_summary *more = &s->summary;
@@ -386,9 +387,7 @@ static void put_remarks(FILE *to, const struct tree *t, size_t n_processes)
 		put_share(to, n_live, n_processes);
 	}
 	if (n_shared) {
-		fputs("  the time of each thread holds that of the others: the clock is the "
-		      "process's (PYSHIM_CLOCK=thread tells them apart)",
-		      to);
+		fputs(preamble_shared_clock, to);
 		put_share(to, n_shared, n_processes);
 	}
 	for (size_t i = 0; i < t->n; i++)
@@ -396,7 +395,7 @@ static void put_remarks(FILE *to, const struct tree *t, size_t n_processes)
 	preamble_print_losses(to, &all);
 	preamble_print_running(to, &all);
 	if (n_processes)
-		fputs("  (-v has more on each)\n", to);
+		fputs("  (-v shows more about each process)\n", to);
 }
 
 int process_tree_print(FILE *to, const struct source *sources, size_t n, size_t columns)

@@ -9,7 +9,7 @@
 #include "pstats/pstats.h"
 #include "writers.h"
 
-/* The only thread that a report is on, or NULL: several, or all. */
+/* The thread that a report is about, or NULL if there are several. */
 static const struct rebuild_thread *only_thread(const struct reading *r,
 						const struct reading_report *report)
 {

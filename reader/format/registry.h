@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The formats that a report can have. A new one is a row in base/formats.def and a writer, which
- * prints all reports of a reading to a stream. Pure but for the stream.
+ * The formats of a report. A new one needs a row in base/formats.def and a writer, which prints all
+ * reports of a reading to a stream. The command line finds formats here, and main/output.c calls
+ * their writers. A writer owns no state, and must not change the reading.
  */
 #ifndef READER_REGISTRY_H
 #define READER_REGISTRY_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * How the reports of a reading are to be shown, for all formats. Plain data.
+ * Options about the appearance of reports, for all formats. Plain data: the command line fills it,
+ * and formats must not change it.
  */
 #ifndef READER_SHOW_H
 #define READER_SHOW_H
@@ -14,13 +15,13 @@
 
 enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
 
-/* How reports are to be shown; a format uses what it has a place for. */
+/* A format uses only the fields that apply to it. */
 struct show {
 	struct report_options report; /* order, restrictions and columns */
 	enum listing listing;
 	bool quiet;   /* no preamble */
-	bool verbose; /* more of one */
-	bool check;   /* only what was lost or does not fit */
+	bool verbose; /* a longer preamble */
+	bool check;   /* only losses and failed checks */
 };
 
 /* 0 or -errno, perhaps with the reason in `e`. Nothing is printed where a restriction fails. */

@@ -15,7 +15,7 @@
 #include "process_tree.h"
 #include "totals.h"
 
-/* Of a report: it has that much of the window even where a preamble has more. */
+/* A report whose preamble leaves fewer lines of the window gets the whole window. */
 #define LEAST_LINES 12
 
 static void print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t)
@@ -24,13 +24,13 @@ static void print_thread(FILE *to, const struct source *s, const struct rebuild_
 	fputc('\n', to);
 }
 
-/* One table stands for the preambles of so many. */
+/* True if one table is printed instead of the preambles. */
 static bool has_tree(const struct reading *r, const struct show *o)
 {
 	return r->n_sources > PROCESS_TREE_BEYOND && !o->verbose && !o->check;
 }
 
-/* The reports are on all threads, so a source's total is that of the times in it. */
+/* True if reports are about all threads, so that the total of a source is the sum of its times. */
 static bool has_whole_sources(const struct reading *r)
 {
 	return !r->request->threads && !r->request->thread;
@@ -56,7 +56,7 @@ static void print_chosen_threads(FILE *to, const struct reading *r, const struct
 	}
 }
 
-/* What stands above report i: each source once, above the first report that it is in. */
+/* The sources of report i. Each source is printed once, above the first of its reports. */
 static void print_sources(FILE *to, const struct reading *r, const struct show *o, size_t i)
 {
 	const struct reading_report *report = &r->report[i];
@@ -74,7 +74,7 @@ static void print_sources(FILE *to, const struct reading *r, const struct show *
 		totals_print(to, r->source, r->n_sources, report->sum.total.self_s);
 }
 
-/* Without a preamble: what tells one table from the others. */
+/* Without a preamble: the line that distinguishes a report from the others. */
 static void print_label(FILE *to, const struct reading *r, const struct reading_report *report)
 {
 	if (report->source == SIZE_MAX || report->thread || r->n_reports == 1)
@@ -118,7 +118,7 @@ static int print_table(FILE *to, const struct profile *p, const struct show *o,
 
 /* --- on a terminal ---------------------------------------------------------------------------- */
 
-/* The window that the report goes to; zeros: none. */
+/* The window of the terminal that the report is written to; zeros: not a terminal. */
 struct window {
 	bool is_terminal;
 	size_t lines, columns;
@@ -136,7 +136,7 @@ static struct window window_of(FILE *to)
 	return window;
 }
 
-/* How many lines a text takes there. */
+/* The number of lines of a text there. */
 static size_t count_lines(const struct window *window, const char *text, size_t n)
 {
 	size_t lines = 0;
@@ -154,8 +154,8 @@ static size_t count_lines(const struct window *window, const char *text, size_t 
 }
 
 /*
- * Unless somebody has said how much is wanted: a screenful, with what stands above and the prompt
- * below.
+ * The lines of a report without restrictions: as many as fit in the window, below its preamble and
+ * above the prompt of the shell. 0: no limit.
  */
 static size_t room_for_report(const struct window *window, const struct show *o, size_t above)
 {
@@ -166,7 +166,7 @@ static size_t room_for_report(const struct window *window, const struct show *o,
 	return lines >= above + LEAST_LINES ? lines - above : lines;
 }
 
-/* Report i with what stands above it. */
+/* Report i with its heading. */
 static int write_one(FILE *to, const struct reading *r, const struct show *o, size_t i,
 		     const struct window *window, struct error *e)
 {

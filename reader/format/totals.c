@@ -4,12 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-/* From when to when a recording was made, in seconds of its machine's CLOCK_MONOTONIC. */
+/* The time of a recording, in seconds of its machine's CLOCK_MONOTONIC. */
 struct stretch {
 	double begin_s, end_s;
 };
 
-/* False: it is not known. */
+/* Returns false if it is not known. */
 static bool stretch_of(const struct source *s, struct stretch *stretch)
 {
 	const struct pyprof_header *h = &s->header;
@@ -28,7 +28,7 @@ static bool stretch_of(const struct source *s, struct stretch *stretch)
 	return true;
 }
 
-/* How long it took from the first event of all to the end of the last; NAN: that is not known. */
+/* The time from the first event of all sources to the end of the last one; NAN: not known. */
 static double all_seconds(const struct source *sources, size_t n, double *sum_s)
 {
 	struct stretch all = { INFINITY, -INFINITY }, one;
@@ -53,12 +53,14 @@ void totals_print(FILE *to, const struct source *sources, size_t n, double self_
 
 	if (!isfinite(all_s) || !preamble_differ(self_s, all_s))
 		return;
-	fprintf(to, "pyshim: %.3f s in functions, %.3f s from first to last: ", self_s, all_s);
+	fprintf(to,
+		"pyshim: %.3f s in functions, %.3f s from the first event to the last: ", self_s,
+		all_s);
 	if (self_s < all_s)
-		fputs("some of the time, none of them was in a function\n\n", to);
+		fputs("part of the time no process was in a function\n\n", to);
 	else if (preamble_differ(sum_s, all_s))
-		fputs("processes ran at once, and one that waits for another counts its waiting\n\n",
+		fputs("processes ran in parallel, and waiting for another process is counted, too\n\n",
 		      to);
 	else
-		fputs("threads ran at once\n\n", to);
+		fputs("threads ran in parallel\n\n", to);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Several sources in one report: what makes the sum of their times differ from how long it all
- * took. Pure but for the stream.
+ * Explains, for several sources in one report, why the sum of their times is not the time that
+ * passed. text.c calls it. It owns no state. It must not change the sources.
  */
 #ifndef READER_TOTALS_H
 #define READER_TOTALS_H
@@ -10,7 +10,7 @@
 
 #include "preamble.h"
 
-/* One line and an empty one, where there is something to say. `self_s`: of all functions. */
+/* Prints a line and an empty one if the times differ. `self_s`: the sum over all functions. */
 void totals_print(FILE *to, const struct source *sources, size_t n, double self_s);
 
 #endif

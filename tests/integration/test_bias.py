@@ -169,8 +169,8 @@ def test_bias_in_seconds_is_subtracted_from_each_event(recording, config):
     """A tenth of a nanosecond is so little that no self time becomes negative."""
     raw, corrected = check_taken_out(recording, 1e-10, 1e-10, "--bias", "1e-10")
     lines = report(recording, config, "--bias", "1e-10")
-    said = re.fullmatch(r"  times corrected by 1e-10 s per event: ([\d.]+) s of ([\d.]+) s taken out",
-                        lines[3])
+    said = re.fullmatch(r"  times corrected by 1e-10 s per event: ([\d.]+) s of overhead subtracted from "
+                        r"([\d.]+) s", lines[3])
     assert said, lines
     assert float(said[1]) == pytest.approx(total(raw) - total(corrected), abs=5.1e-4)
     assert float(said[2]) == pytest.approx(total(raw), abs=5.1e-4)
@@ -484,9 +484,9 @@ def test_an_overhead_above_all_times_leaves_none_negative(recording, config):
     assert all(0 <= v[2] <= v[3] for v in corrected.values())
     assert total(corrected) <= total(raw)
     lines = report(recording, config, "--bias", "0.5")
-    said = re.fullmatch(r"  (\d+) functions took less than the cost of their calls: .*", lines[4])
+    said = re.fullmatch(r"  (\d+) functions took less time than the overhead of their calls: .*", lines[4])
     assert int(said[1]) == sum(v[2] == 0 and v[1] > 0 for v in corrected.values())
-    assert re.fullmatch(r"  [\d.]+ s of the cost found no time to be taken from", lines[5]), lines
+    assert re.fullmatch(r"  [\d.]+ s of overhead were not subtracted: no time was left", lines[5]), lines
 
 
 # --- calibrations that are kept ------------------------------------------------------------------
@@ -509,8 +509,8 @@ def test_calibrate_keeps_a_complete_file(python, recording, config, interpreter)
 
     lines = report(recording, config)
     said = re.fullmatch(r"  times corrected by the calibration that is 0\.0 hours old: ([\d.]+) s of "
-                        r"([\d.]+) s taken out, off by (\d+) % of that at the median of small programs",
-                        lines[3])
+                        r"overhead subtracted from ([\d.]+) s \(median error for small programs: (\d+) % of "
+                        r"the overhead\)", lines[3])
     assert said, lines
     assert int(said[3]) == pytest.approx(error * 100, abs=0.51)
     assert report(recording, config, "--bias", path)[3] == lines[3]
@@ -672,8 +672,8 @@ def test_keep_anyway_replaces_a_calibration_and_is_reported(any_recording, confi
 
     assert calibrate(exe, config, "--keep-anyway").status == 0
     assert kept(config) == [one_kept] and b"\ntrusted no\n" in one_kept.read_bytes()
-    doubt = ("  that calibration was kept although %d %% of its slices were disturbed by other work: its "
-             "costs may be wrong" % share)
+    doubt = ("  this calibration was kept although other work disturbed %d %% of its slices: times may "
+             "be wrong (calibrate again on an idle machine)" % share)
     assert report(any_recording, config)[4] == doubt
     assert report(any_recording, config, "--bias", one_kept)[4] == doubt
     assert doubt not in report(any_recording, config, "--bias", "none")
@@ -719,7 +719,7 @@ def test_bare_time_scales_the_overhead(recording, config, scale):
     scaled = read_stats(recording, options=options)
     assert total(scaled) == pytest.approx(float(wanted), abs=1e-9)
     assert report(recording, config, *options)[3].endswith(
-        ", %.3f times as calibrated to meet --bare-time" % scale)
+        " (calibrated overhead times %.3f, to match --bare-time)" % scale)
     check_taken_out(recording, scale * 1e-10, scale * 1e-10, *options)
 
 

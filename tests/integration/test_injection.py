@@ -349,8 +349,8 @@ def check_left_out(recording, n):
     """The report has the number of interpreters that were not recorded, and --strict treats that as
     a loss.
     """
-    line = (b"  1 subinterpreter was made; its calls are left out" if n == 1 else
-            b"  %d subinterpreters were made; their calls are left out" % n)
+    line = (b"  1 subinterpreter was created; its calls are not recorded" if n == 1 else
+            b"  %d subinterpreters were created; their calls are not recorded" % n)
     out = read(recording).out
     assert out.count(line) == out.count(b"WSGIApplicationGroup %{GLOBAL}") == (n > 0)
     assert json.loads(read("-f", "json", recording).out)["sources"][0]["losses"]["subinterpreters"] == n

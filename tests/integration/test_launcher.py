@@ -544,8 +544,8 @@ def test_children_without_the_shim_are_counted(python):
     with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         done = launch(python.exe, "-c", OWN_ENVIRONMENT, env={"PYSHIM_DIR": folder})
     name = os.path.basename(python.exe)
-    found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, in no report, nor what \w+ started: (.*)$",
-                       done.err.decode(), flags=re.M)
+    found = re.findall(r"^  (\d+) programs? w\w+ started without pyshim, so \w+ and \w+ children are in no "
+                       r"report: (.*)$", done.err.decode(), flags=re.M)
     assert sorted(found) == [("1", name), ("5", name + " (4), true")], done.err  # a forked child has its own report
     for path in Path("/dev/shm").glob("pyprof.*"):  # of the forked child
         if b"-c\0pass\0" in path.read_bytes()[:4096]:
@@ -571,7 +571,7 @@ def test_setuid_children_without_the_shim_are_counted():
                        preexec_fn=lambda: os.setuid(65534))
         (recording,) = Path(folder).glob("pyprof.*")
         out = run_bare([READER, "--force", recording]).out
-        assert b"  1 program was started without pyshim, in no report, nor what it started: become\n" in out
+        assert b"  1 program was started without pyshim, so it and its children are in no report: become\n" in out
 
 
 def test_nested_launchers_both_report(tmp_path):

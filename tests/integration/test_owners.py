@@ -267,7 +267,7 @@ def test_many_execs_keep_a_bounded_number_of_recordings(folder, tmp_path):
         assert kept == 1 + 32
         assert states(folder)["pyprof.%d" % pid] == "running"
     text = ask(folder, "--strict", "-v", str(pid), status=3)
-    assert "  %d programs that this process was before, by execve, are left out" % (n - 32) in text
+    assert "  %d programs that this process ran before, until execve, are left out" % (n - 32) in text
     assert re.search(r"^ +%d .*\(known\)$" % kept, text, flags=re.M)
 
 
@@ -285,7 +285,7 @@ def test_large_recordings_before_execve_are_limited(folder, tmp_path):
     code = "import os, sys\nos.execv(sys.executable, [sys.executable, '-S', %r, '3'])" % str(script)
     with Target(folder, PYTHON, code) as target:
         assert sum(p.stat().st_blocks * 512 > 40 << 20 for p in folder.iterdir()) == 2  # this one and the one before it
-        assert "3 programs that this process was before" in ask(folder, str(target.process.pid))
+        assert "3 programs that this process ran before" in ask(folder, str(target.process.pid))
 
 
 @unfiltered

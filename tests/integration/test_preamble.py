@@ -183,8 +183,8 @@ def test_time_outside_of_functions_is_explained(python, run_shim):
     done = run_shim([python.exe, "-c", program])
     text = read(done.recording).out.decode()
     (seconds, why), = totals(text)
-    assert " s the shim's own work, left out" in why
-    parts = [float(x) for x in re.findall(r"(\d+\.\d+) s (?:the|outside)", why)]
+    assert " s of the shim's own work, not included" in why
+    parts = [float(x) for x in re.findall(r"(\d+\.\d+) s (?:of|outside)", why)]
     recorded = float(re.search(r"^  (\d+\.\d+) s recorded", text, flags=re.M)[1])
     assert abs(float(seconds) + sum(parts) - recorded) < 0.003
 
@@ -197,12 +197,12 @@ def test_an_equal_total_is_not_explained(python, run_shim):
 def test_total_above_elapsed_time_is_explained_by_processes(tree):
     for sources in tree, tree[:3]:
         text = read(*sources).out.decode()
-        found = re.findall(r"^pyshim: (\d+\.\d+) s in functions, (\d+\.\d+) s from first to last: "
-                           r"processes ran at once", text, flags=re.M)
+        found = re.findall(r"^pyshim: (\d+\.\d+) s in functions, (\d+\.\d+) s from the first event to "
+                           r"the last: processes ran in parallel", text, flags=re.M)
         assert len(found) == 1 and float(found[0][0]) > float(found[0][1])
         assert (" in %s seconds\n" % found[0][0]) in text
-    assert "from first to last" not in read("--each", *tree[:2]).out.decode()
-    assert "from first to last" not in read(tree[0]).out.decode()
+    assert "from the first event" not in read("--each", *tree[:2]).out.decode()
+    assert "from the first event" not in read(tree[0]).out.decode()
 
 
 # Singular and plural
@@ -211,8 +211,8 @@ def test_total_above_elapsed_time_is_explained_by_processes(tree):
 @pytest.mark.parametrize("field, one, many", [
     ("header.n_lost", "event lost: the buffer was full", "events lost: the buffer was full"),
     ("header.n_unnamed", "function without a name", "functions without a name"),
-    ("header.n_subinterpreters", "subinterpreter was made; its calls are",
-     "subinterpreters were made; their calls are"),
+    ("header.n_subinterpreters", "subinterpreter was created; its calls are",
+     "subinterpreters were created; their calls are"),
 ])
 def test_losses_have_singular_and_plural_forms(tree, tmp_path, abi, field, one, many):
     copy = tmp_path / "copy"
@@ -221,15 +221,15 @@ def test_losses_have_singular_and_plural_forms(tree, tmp_path, abi, field, one, 
         patch(copy, abi[field], n.to_bytes(8, "little"))
         assert "  %d %s" % (n, words) in read(copy).out.decode()
         err = read("-q", copy).err.decode()
-        assert re.fullmatch(r"pyshim-read: read \S+: something was lost, or does not add up:\n  %d %s.*\n"
+        assert re.fullmatch(r"pyshim-read: read \S+: data was lost, or numbers do not add up:\n  %d %s.*\n"
                             % (n, re.escape(words)), err)
 
 
 def test_counts_of_one_are_singular(run_shim):
     done = run_shim([PYTHONS[-1].exe, "-S", "-c", "pass"])
     text = read("--check", done.recording).out.decode()
-    assert ", 1 thread, " in text and "(1 of 1 ring)" in text
-    assert not re.search(r"\b1 (?:\w+ )?(?:events|threads|calls|rings|gaps|returns|functions)\b", text)
+    assert ", 1 thread, " in text and "(in 1 of 1 ring)" in text
+    assert not re.search(r"\b1 (?:\w+ )?(?:events|threads|calls|rings|intervals|returns|functions)\b", text)
 
 
 def test_rows_without_calls_are_explained(tree):
@@ -237,9 +237,9 @@ def test_rows_without_calls_are_explained(tree):
     child = next(p for p, s in zip(tree, sources_of(*tree)) if s["forked"])
     text = read(child).out.decode()
     assert re.search(r"^        0    0\.\d+            ", text, flags=re.M)
-    assert re.search(r"^  \d+ calls ran already when recording began or went on: they have time, but "
-                     r"count as none$", text, flags=re.M)
-    assert "ran already" not in read(tree[0]).out.decode()
+    assert re.search(r"^  \d+ calls were already running when recording started or continued: their "
+                     r"times are reported, but they are not counted as calls$", text, flags=re.M)
+    assert "already running" not in read(tree[0]).out.decode()
 
 
 # Other files as sources

@@ -25,7 +25,7 @@ from conftest import (DATA, MEMORY, PYTHONS, READER, SHIM, _environment, patch, 
 
 LINE = re.compile(r"pyshim-read: [a-z]+ \S.*: \S.*, \S.*\n")
 LOSSES = re.compile(
-    r"pyshim-read: read .*: something was lost, or does not add up:\n(  .*\n)+")
+    r"pyshim-read: read .*: data was lost, or numbers do not add up:\n(  .*\n)+")
 SAMPLE = """\
 def known(n): return len([n])
 def outer():

@@ -76,11 +76,11 @@ def losses(recording):
     done = read("-v", "--check", recording)
     text = done.out.decode() + done.err.decode()
     patterns = {
-        "gaps": r"([\d.]+) s in (\d+) gaps? w",
-        "blind": r"(\d+) threads? w\w+ not seen from ([\d.]+) s on, ([\d.]+) s up to the end",
-        "missing": r"(\d+) calls? whose return is missing",
+        "gaps": r"([\d.]+) s were not recorded, in (\d+) intervals?:",
+        "blind": r"(\d+) threads? w\w+ not recorded after ([\d.]+) s[\w ]*, for ([\d.]+) s",
+        "missing": r"(\d+) calls? without a return event",
         "open": r"(\d+) calls? w\w+ running at the end",
-        "broken": r"add up to \w+ \w+ ?\w*: NO",
+        "broken": r"add up to [\w ]+: NO",
     }
     return {k: tuple(map(float, m.groups()))
             for k, m in ((k, re.search(p, text)) for k, p in patterns.items()) if m}
