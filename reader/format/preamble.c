@@ -198,16 +198,18 @@ static void print_age(FILE *to, int64_t made)
 
 static void print_bounds(FILE *to, const struct bias_result *b)
 {
+	double moved_s = fabs(b->moved_s) < 5e-7 ? 0 : b->moved_s; /* not -0.000000 */
+
 	if (b->n_bounded == 1)
 		fprintf(to,
 			"  1 function took less time than the overhead of its calls: its self time is 0, "
 			"and %.6f s were subtracted from its callers\n",
-			b->moved_s);
+			moved_s);
 	else if (b->n_bounded)
 		fprintf(to,
 			"  %zu functions took less time than the overhead of their calls: their self times "
 			"are 0, and %.6f s were subtracted from their callers\n",
-			b->n_bounded, b->moved_s);
+			b->n_bounded, moved_s);
 	if (b->left_s > 1e-6)
 		fprintf(to, "  %.6f s of overhead were not subtracted: no time was left\n",
 			b->left_s);
