@@ -107,10 +107,11 @@ void preamble_print_losses(FILE *to, const struct source *s)
 				 "functions without a name: no space was left for them"));
 	print_number(
 		to, s->summary.n_closed,
-		ONE_OR_MANY("call without a return event (greenlets cause that): its time is "
-			    "counted up to the end of its caller",
-			    "calls without a return event (greenlets cause that): their times are "
-			    "counted up to the end of their callers"));
+		ONE_OR_MANY(
+			"call without a return event (greenlets can cause that): its time is "
+			"counted up to the end of its caller",
+			"calls without a return event (greenlets can cause that): their times are "
+			"counted up to the end of their callers"));
 	print_gaps(to, s);
 	print_blind_ends(to, s);
 	print_number(to, s->header.n_subinterpreters,
