@@ -180,8 +180,9 @@ manual = $(DESTDIR)$(MANDIR)/man$(patsubst .%,%,$(suffix $(1)))/$(notdir $(1))
 COMPLETED := pyshim pyshim-read
 completion = $(DESTDIR)$(COMPLETIONDIR)/$(1)
 
-lint: all ## check includes, exported symbols, layout, names in Python and shell
+lint: all ## check includes, circles, words, exported symbols, layout, Python and shell
 	@tools/check-layers $(OBJ)
+	@tools/check-words --quiet
 	@tools/check-exports $(BUILD)/libpyshim.so
 	@command -v $(CLANG_FORMAT) >/dev/null || { echo "lint: layout: not checked, found no\
 	 $(CLANG_FORMAT), expected version 14 or later (\`make deps\` installs it)" >&2; exit 1; }

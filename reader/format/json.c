@@ -380,6 +380,8 @@ static void put_losses(struct json *j, const struct source *s)
 	key_count(j, "blind_threads", sum->n_blind_ends);
 	key_seconds(j, "blind_s", (double)sum->blind_ticks * s->seconds_per_tick);
 	key_count(j, "subinterpreters", s->header.n_subinterpreters);
+	key_count(j, "images_removed", s->header.n_images_removed);
+	key_count(j, "lost_children", s->header.n_lost_children);
 	key_count(j, "rings_with_wrong_times", sum->n_time_broken);
 	key_count(j, "rings_with_wrong_calls", sum->n_calls_broken);
 	end(j, "}");

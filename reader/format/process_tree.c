@@ -354,6 +354,20 @@ static void put_corrections(FILE *to, const struct tree *t, size_t n_processes)
 	}
 }
 
+/* Adds them up in nanoseconds, with the earliest of all, from the first event of its process. */
+static void add_blind_ends(struct rebuild_summary *sum, const struct rebuild_summary *more,
+			   double tick_ns)
+{
+	double from_ns = (double)(more->blind_from_ticks - more->first_ticks) * tick_ns;
+
+	if (!more->n_blind_ends)
+		return;
+	if (!sum->n_blind_ends || from_ns < (double)sum->blind_from_ticks)
+		sum->blind_from_ticks = (uint64_t)from_ns;
+	sum->n_blind_ends += more->n_blind_ends;
+	sum->blind_ticks += (uint64_t)((double)more->blind_ticks * tick_ns);
+}
+
 /* Adds the counts of one source to those of all. */
 static void add_source(struct source *all, const struct source *s)
 {
@@ -365,11 +379,13 @@ static void add_source(struct source *all, const struct source *s)
 	all->n_bad += s->n_bad;
 	all->header.n_unnamed += s->header.n_unnamed;
 	all->header.n_subinterpreters += s->header.n_subinterpreters;
+	all->header.n_images_removed += s->header.n_images_removed;
+	all->header.n_lost_children += s->header.n_lost_children;
 	sum->n_lost_here += more->n_lost_here;
 	sum->n_closed += more->n_closed;
 	sum->n_gaps += more->n_gaps;
 	sum->gap_ticks += (uint64_t)((double)more->gap_ticks * s->seconds_per_tick * 1e9);
-	sum->n_blind_ends += more->n_blind_ends;
+	add_blind_ends(sum, more, s->seconds_per_tick * 1e9);
 	sum->n_time_broken += more->n_time_broken;
 	sum->n_calls_broken += more->n_calls_broken;
 	sum->n_running += more->n_running;

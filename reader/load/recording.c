@@ -104,13 +104,13 @@ static int correct(struct source *s, const struct request *q, struct profile *p,
 }
 
 /* Returns the CPU time of the process. NAN if neither its clock counts it nor the process runs. */
-static double cpu_seconds(const struct source *s)
+static double cpu_seconds(const struct source *s, const struct owner *o)
 {
 	clockid_t cpu;
 
 	if (s->header.clock == PYPROF_CLOCK_CPU || s->header.clock == PYPROF_CLOCK_THREAD)
 		return source_recorded_s(s);
-	if (s->live && clock_getcpuclockid((pid_t)s->header.pid, &cpu) == 0)
+	if (s->live && clock_getcpuclockid((pid_t)o->pid, &cpu) == 0)
 		return (double)pyprof_clock_ns(cpu) * 1e-9;
 	return NAN;
 }
@@ -164,7 +164,7 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 		err = check_copy(&a, &d, &names, &s->summary, error);
 	if (!err)
 		err = correct(s, q, p, error);
-	s->cpu_s = cpu_seconds(s);
+	s->cpu_s = cpu_seconds(s, &a.owner);
 	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
 	s->n_bad = d.n_bad + names.n_bad;
 	names_fini(&names);

@@ -246,8 +246,14 @@ int sources_find(struct names_list *l, const char *source)
 		return asprintf(&plain, "%s/" PYPROF_FILE_PREFIX "%s", sources_dir(), source) < 0
 			       ? -ENOMEM
 			       : add_name(l, plain);
-	for (size_t i = 0; i < n && !err; i++)
-		err = add_name(l, path[i]);
+	if (err)
+		return err;
+	for (size_t i = 0; i < n; i++) {
+		if (err)
+			free(path[i]);
+		else
+			err = add_name(l, path[i]);
+	}
 	free(path);
 	return err;
 }

@@ -74,7 +74,8 @@ static int parse_restriction(struct parsing *s, const char *text)
 	struct error error = { "" };
 	int err;
 
-	if (o->show.report.select.n_restrictions == sizeof(o->restriction) / sizeof(o->restriction[0]))
+	if (o->show.report.select.n_restrictions ==
+	    sizeof(o->restriction) / sizeof(o->restriction[0]))
 		return wrong("read --restrict: found one restriction too many, '%s', expected 64 "
 			     "at most",
 			     text);

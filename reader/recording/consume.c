@@ -176,6 +176,8 @@ static bool fold_one(struct consume *c, struct pyprof_table *t)
 
 static struct pyprof_table *table_for(struct consume *c, size_t i, struct pyprof_ring *ring)
 {
+	if (i > c->n_rings)
+		return NULL; /* there was no memory for the one before */
 	if (i == c->n_rings) {
 		struct pyprof_table *more = realloc(c->ring, (i + 1) * sizeof(*more));
 

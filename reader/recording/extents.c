@@ -19,18 +19,21 @@ const struct pyprof_extent *extents_next(struct extents *e, uint64_t file_bytes,
 					 uint64_t *used_bytes)
 {
 	uint64_t offset = pyprof_observe(e->link); /* C5 */
-	const struct pyprof_extent *x = (const struct pyprof_extent *)(e->base + offset);
+	const struct pyprof_extent *x;
 	uint64_t bytes, used;
 
 	if (!offset)
 		return NULL;
 	e->bad = true;
-	if (!is_within(offset, sizeof(*x), file_bytes) || x->kind != e->kind)
+	if (!is_within(offset, sizeof(*x), file_bytes))
+		return NULL;
+	x = (const struct pyprof_extent *)(e->base + offset);
+	if (x->kind != e->kind)
 		return NULL;
 	bytes = pyprof_get(&x->bytes);
 	/* All extents together cannot be longer than the file, so a circle ends. */
 	if (bytes < sizeof(*x) || !is_within(offset, bytes, file_bytes) ||
-	    bytes > file_bytes - e->sum_bytes)
+	    e->sum_bytes + bytes > file_bytes)
 		return NULL;
 	e->bad = false;
 	e->sum_bytes += bytes;

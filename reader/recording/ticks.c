@@ -169,7 +169,7 @@ static uint64_t latest_event(struct drain *d)
 }
 
 /* Returns the present time of a running process's clock, or 0. */
-static uint64_t clock_of(const struct pyprof_header *h)
+static uint64_t clock_of(const struct pyprof_header *h, const struct owner *o)
 {
 	clockid_t cpu;
 
@@ -179,7 +179,7 @@ static uint64_t clock_of(const struct pyprof_header *h)
 	case PYPROF_CLOCK_WALL:
 		return pyprof_clock_ns(CLOCK_MONOTONIC);
 	default:
-		return clock_getcpuclockid((pid_t)h->pid, &cpu) ? 0 : pyprof_clock_ns(cpu);
+		return clock_getcpuclockid((pid_t)o->pid, &cpu) ? 0 : pyprof_clock_ns(cpu);
 	}
 }
 
@@ -194,5 +194,5 @@ uint64_t ticks_end(struct drain *d)
 		return h->paused_ticks;
 	if (a->owner.state != OWNER_RUNS || !owner_may_write(&a->owner, a->path))
 		return later(latest_event(d), h->end_ticks);
-	return owner_is_of_this_boot(h) ? clock_of(h) : 0;
+	return owner_is_of_this_boot(h) ? clock_of(h, &a->owner) : 0;
 }
