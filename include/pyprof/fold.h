@@ -28,7 +28,7 @@
 enum {
 	PYPROF_FRAME_OPEN = 1, /* it ran already when recording began: time, but no call */
 	PYPROF_FRAME_C = 2,    /* a C function */
-	PYPROF_FRAME_BARE = 4, /* a direct call, or a resume */
+	PYPROF_FRAME_DIRECT = 4, /* a direct call, or a resume */
 	PYPROF_FRAME_RESUMED = 8,
 };
 
@@ -51,8 +51,8 @@ struct pyprof_fold {
 	uint32_t cap_depth, low_depth; /* the lowest depth since the owner set it */
 	uint32_t epoch;		       /* number of the current block, if entries can be undone */
 	struct pyprof_fold_state s;
-	const int32_t *weight;	       /* header.cost_weight */
-	uint32_t max_between, max_gap; /* header.* */
+	const int32_t *weight;	       /* header.overhead_weight */
+	uint32_t max_distance, max_idle; /* header.* */
 	/*
 	 * Enlarges what has reached its cap, for one more function, edge or frame. False: it
 	 * cannot, and the record is lost. Set by the owner of the tables.
@@ -209,20 +209,20 @@ static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *
 	return f->stack[at >= 0 ? at : top].slot;
 }
 
-static PYPROF_FOLD_INLINE void pyprof_fold_count_between(struct pyprof_fold *f,
+static PYPROF_FOLD_INLINE void pyprof_fold_count_distance(struct pyprof_fold *f,
 							 struct pyprof_fold_edge *e, uint64_t n)
 {
-	e->n_between += n;
-	f->s.n_between += n;
+	e->distance += n;
+	f->s.distance += n;
 }
 
-/* Returns the reuse distance of an edge in events, at most max_between. */
-static PYPROF_FOLD_INLINE uint64_t pyprof_fold_between(const struct pyprof_fold *f,
+/* Returns the reuse distance of an edge in events, at most max_distance. */
+static PYPROF_FOLD_INLINE uint64_t pyprof_fold_distance(const struct pyprof_fold *f,
 						       const struct pyprof_fold_edge *e)
 {
 	uint64_t n = f->s.n_records - e->last_record;
 
-	return n < f->max_between ? n : f->max_between;
+	return n < f->max_distance ? n : f->max_distance;
 }
 
 /*
@@ -245,9 +245,9 @@ static inline void pyprof_fold_settle_losses(struct pyprof_fold_state *s)
 	}
 }
 
-/* Pushes a frame. `gap`: the idle ticks that count, in events. */
+/* Pushes a frame. `idle`: the idle ticks that count, in events. */
 static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t number,
-						 uint32_t flags, bool through_c, uint64_t gap)
+						 uint32_t flags, bool through_c, uint64_t idle)
 {
 	uint32_t depth = f->s.depth;
 	uint32_t caller = pyprof_fold_caller(f, through_c);
@@ -275,7 +275,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	if (__builtin_expect(flags == PYPROF_FRAME_OPEN, 0))
 		f->s.n_found++;
 	else
-		pyprof_fold_count_between(f, edge, pyprof_fold_between(f, edge) + gap);
+		pyprof_fold_count_distance(f, edge, pyprof_fold_distance(f, edge) + idle);
 	edge->last_record = f->s.n_records;
 	pyprof_fold_change_fn(f, slot)->level++;
 	frame = &f->stack[depth];
@@ -288,39 +288,39 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 	frame->self_cost = 0;
 	frame->cost = f->s.cost;
 	frame->python = f->s.python;
-	frame->n_between = f->s.n_between;
+	frame->distance = f->s.distance;
 	f->s.depth = depth + 1;
 }
 
 /*
- * Sets of kinds that end a call, one bit each, and one bit each with PYPROF_FAR. ODD: ends that
- * need pyprof_fold_count_odd.
+ * Sets of kinds that end a call, one bit each, and one bit each with PYPROF_HIGH_OFFSET. ODD: ends that
+ * need pyprof_fold_count_rare.
  */
-#define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_FAR)
+#define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_HIGH_OFFSET)
 #define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(PYPROF_KINDS_EXCEPTION)
 #define PYPROF_ENDS_C PYPROF_ENDS(PYPROF_KINDS_END_OF_C)
-#define PYPROF_ENDS_ODD (PYPROF_ENDS_EXCEPTION | ~0u << PYPROF_FAR)
+#define PYPROF_ENDS_RARE (PYPROF_ENDS_EXCEPTION | ~0u << PYPROF_HIGH_OFFSET)
 
 /*
  * Counts the rare attributes of an ended call. `end`: bits 0..4 of the record that ended it.
  * Returns its extra weight.
  */
-static inline int64_t pyprof_fold_count_odd(const struct pyprof_fold *f, struct pyprof_fold_edge *e,
+static inline int64_t pyprof_fold_count_rare(const struct pyprof_fold *f, struct pyprof_fold_edge *e,
 					    uint32_t flags, unsigned end)
 {
-	bool bare = flags & PYPROF_FRAME_BARE, exception = PYPROF_ENDS_EXCEPTION >> end & 1;
+	bool bare = flags & PYPROF_FRAME_DIRECT, exception = PYPROF_ENDS_EXCEPTION >> end & 1;
 
 	e->n_exceptions += exception;
-	e->n_bare += bare;
+	e->n_direct += bare;
 	e->n_resumes += (flags & PYPROF_FRAME_RESUMED) != 0;
-	e->n_far += end >= PYPROF_FAR;
-	return (int64_t)(bare ? f->weight[PYPROF_COST_BARE] : 0) +
-	       (exception ? f->weight[PYPROF_COST_EXCEPTION] : 0);
+	e->n_high += end >= PYPROF_HIGH_OFFSET;
+	return (int64_t)(bare ? f->weight[PYPROF_OVERHEAD_DIRECT] : 0) +
+	       (exception ? f->weight[PYPROF_OVERHEAD_EXCEPTION] : 0);
 }
 
-/* Ends the innermost frame now. `end`: bits 0..4 of the record that ends it; `gap`: as above. */
+/* Ends the innermost frame now. `end`: bits 0..4 of the record that ends it; `idle`: as above. */
 static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsigned end,
-						     uint64_t gap)
+						     uint64_t idle)
 {
 	uint32_t depth = --f->s.depth;
 	const struct pyprof_fold_frame *frame = &f->stack[depth];
@@ -331,7 +331,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 	uint64_t total = f->s.now - frame->start;
 	uint64_t self = total - frame->inside;
 	uint64_t n = !(flags & PYPROF_FRAME_OPEN);
-	int64_t weight = f->weight[flags & PYPROF_FRAME_C ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	int64_t weight = f->weight[flags & PYPROF_FRAME_C ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
 
 	f->low_depth = depth < f->low_depth ? depth : f->low_depth;
 	parent->inside += total;
@@ -344,7 +344,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 		fn->total += total;
 		fn->cost += f->s.cost - frame->cost;
 		fn->python += f->s.python - frame->python;
-		fn->n_between_within += f->s.n_between - frame->n_between;
+		fn->distance_within += f->s.distance - frame->distance;
 	} else {
 		fn->n_recursive += n;
 	}
@@ -352,15 +352,15 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 		e->total += total;
 		e->cost += f->s.cost - frame->cost;
 		e->python += f->s.python - frame->python;
-		e->n_between_within += f->s.n_between - frame->n_between;
+		e->distance_within += f->s.distance - frame->distance;
 	} else {
 		e->n_recursive += n;
 	}
-	pyprof_fold_count_between(f, e, gap); /* the caller's overhead, as that of what follows */
-	if (__builtin_expect(PYPROF_ENDS_ODD >> end & 1 || flags & ~PYPROF_FRAME_C, 0)) {
+	pyprof_fold_count_distance(f, e, idle); /* the caller's overhead, as that of what follows */
+	if (__builtin_expect(PYPROF_ENDS_RARE >> end & 1 || flags & ~PYPROF_FRAME_C, 0)) {
 		if (!n)
 			return;
-		weight += pyprof_fold_count_odd(f, e, flags, end);
+		weight += pyprof_fold_count_rare(f, e, flags, end);
 		fn->n_recursive_resumes += flags & PYPROF_FRAME_RESUMED && fn->level;
 	}
 	parent->self_cost += (uint64_t)weight;
@@ -410,15 +410,15 @@ static __attribute__((noinline, unused)) void pyprof_fold_close(struct pyprof_fo
 
 /*
  * Counts a class call: it has no entry in the profile, but has overhead. Its weight is `n` of
- * PYPROF_OTHERS parts of a call of a C function.
+ * PYPROF_CLASS_UNITS parts of a call of a C function.
  */
-static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bool far)
+static inline void pyprof_fold_count_class_call(struct pyprof_fold *f, uint32_t n, bool far)
 {
 	struct pyprof_fold_frame *frame = &f->stack[(int32_t)f->s.depth - 1];
-	int64_t weight = (int64_t)n * f->weight[PYPROF_COST_C] / (int64_t)PYPROF_OTHERS;
+	int64_t weight = (int64_t)n * f->weight[PYPROF_OVERHEAD_C] / (int64_t)PYPROF_CLASS_UNITS;
 
-	pyprof_fold_change_fn(f, frame->slot)->n_others += n;
-	f->fn[frame->slot].n_far_others += far;
+	pyprof_fold_change_fn(f, frame->slot)->n_class_units += n;
+	f->fn[frame->slot].n_high_class_calls += far;
 	frame->self_cost += (uint64_t)weight;
 	f->s.cost += (uint64_t)weight;
 }
@@ -427,7 +427,7 @@ static inline void pyprof_fold_count_other(struct pyprof_fold *f, uint32_t n, bo
  * A blind interval takes no time from the running frames; the records that follow say which run
  * then. One that a recording begins with, in a forked child, has no known length.
  */
-static inline void pyprof_fold_gap(struct pyprof_fold *f, bool begins, uint64_t now)
+static inline void pyprof_fold_blind(struct pyprof_fold *f, bool begins, uint64_t now)
 {
 	bool later = (int64_t)(now - f->s.now) > 0;
 
@@ -435,9 +435,9 @@ static inline void pyprof_fold_gap(struct pyprof_fold *f, bool begins, uint64_t 
 		f->s.now = later ? now : f->s.now;
 		return;
 	}
-	f->s.n_gaps++;
+	f->s.n_blind_intervals++;
 	if (later && f->s.n_records)
-		f->s.gap_ticks += now - f->s.now;
+		f->s.blind_interval_ticks += now - f->s.now;
 }
 
 /* Records about the thread and its clock. */
@@ -446,12 +446,12 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 	uint64_t ticks = pyprof_record_ticks(r);
 
 	switch (pyprof_record_kind(r)) {
-	case PYPROF_GAP:
-		pyprof_fold_gap(f, pyprof_record_fn(r) == PYPROF_GAP_BEGINS, f->s.base + ticks);
+	case PYPROF_BLIND:
+		pyprof_fold_blind(f, pyprof_record_fn(r) == PYPROF_BLIND_BEGINS, f->s.base + ticks);
 		break;
 	case PYPROF_SYNC:
 		if (pyprof_record_fn(r))
-			pyprof_fold_count_other(f, pyprof_record_fn(r), r & PYPROF_FAR);
+			pyprof_fold_count_class_call(f, pyprof_record_fn(r), r & PYPROF_HIGH_OFFSET);
 		else
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;
@@ -472,9 +472,9 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 static inline uint32_t pyprof_fold_flags(unsigned kind)
 {
 	static const uint8_t flags[1u << PYPROF_KIND_BITS] = {
-		[PYPROF_BARE_CALL] = PYPROF_FRAME_BARE,
-		[PYPROF_RESUME] = PYPROF_FRAME_BARE | PYPROF_FRAME_RESUMED,
-		[PYPROF_THROW] = PYPROF_FRAME_BARE | PYPROF_FRAME_RESUMED,
+		[PYPROF_DIRECT_CALL] = PYPROF_FRAME_DIRECT,
+		[PYPROF_RESUME] = PYPROF_FRAME_DIRECT | PYPROF_FRAME_RESUMED,
+		[PYPROF_THROW] = PYPROF_FRAME_DIRECT | PYPROF_FRAME_RESUMED,
 		[PYPROF_C_CALL] = PYPROF_FRAME_C,
 		[PYPROF_OPEN] = PYPROF_FRAME_OPEN,
 	};
@@ -485,31 +485,31 @@ static inline uint32_t pyprof_fold_flags(unsigned kind)
 /*
  * Adds one record. Time never runs backwards: if the clock did, `now` stands still. Constants:
  * `through_c`: callees of a C function are counted for the Python function that called it, while
- * times stay unchanged; `gaps`: true if max_gap is not 0, to save the arithmetic otherwise.
+ * times stay unchanged; `counts_idle`: true if max_idle is not 0, to save the arithmetic otherwise.
  */
 static PYPROF_FOLD_INLINE void pyprof_fold_record_as(struct pyprof_fold *f, uint64_t r,
-						     bool through_c, bool gaps)
+						     bool through_c, bool counts_idle)
 {
 	unsigned kind = pyprof_record_kind(r);
 	uint32_t fn = pyprof_record_fn(r);
 	uint64_t at = f->s.base + pyprof_record_ticks(r);
-	unsigned end = r & (2 * PYPROF_FAR - 1);
-	uint64_t gap = at - f->s.now;
+	unsigned end = r & (2 * PYPROF_HIGH_OFFSET - 1);
+	uint64_t idle = at - f->s.now;
 
 	if (__builtin_expect(kind >= PYPROF_THREAD, 0)) {
 		pyprof_fold_control(f, r);
 		return;
 	}
 	f->s.n_records++;
-	if (__builtin_expect((int64_t)gap > 0, 1))
+	if (__builtin_expect((int64_t)idle > 0, 1))
 		f->s.now = at;
 	else
-		gap = 0;
-	gap = gaps ? (gap < f->max_gap ? gap : f->max_gap) >> PYPROF_GAP_SHIFT : 0;
+		idle = 0;
+	idle = counts_idle ? (idle < f->max_idle ? idle : f->max_idle) >> PYPROF_IDLE_SHIFT : 0;
 	if (PYPROF_KINDS_BEGIN >> kind & 1)
-		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c, gap);
+		pyprof_fold_enter(f, fn, pyprof_fold_flags(kind), through_c, idle);
 	else if (__builtin_expect(pyprof_fold_is_top(f, fn), 1))
-		pyprof_fold_leave_top(f, end, gap);
+		pyprof_fold_leave_top(f, end, idle);
 	else
 		pyprof_fold_leave_other(f, fn, end);
 }

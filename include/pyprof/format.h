@@ -50,12 +50,12 @@ enum pyprof_loss {
  * surrounding time is summed up with these weights, and the calibrated overhead is divided in
  * proportion to them.
  */
-enum pyprof_cost {
-	PYPROF_COST_PYTHON = 0, /* a call of a Python function, or a resume */
-	PYPROF_COST_C = 1,	/* ... of a C function */
-	PYPROF_COST_BARE = 2,	/* added to that for a direct call or a resume; may be negative */
-	PYPROF_COST_EXCEPTION = 3, /* added to either if an exception leaves it */
-	PYPROF_COSTS = 4,
+enum pyprof_overhead {
+	PYPROF_OVERHEAD_PYTHON = 0, /* a call of a Python function, or a resume */
+	PYPROF_OVERHEAD_C = 1,	/* ... of a C function */
+	PYPROF_OVERHEAD_DIRECT = 2,	/* added to that for a direct call or a resume; may be negative */
+	PYPROF_OVERHEAD_EXCEPTION = 3, /* added to either if an exception leaves it */
+	PYPROF_OVERHEADS = 4,
 };
 
 /*
@@ -75,8 +75,8 @@ struct pyprof_header {
 	uint64_t required;
 	uint64_t optional;
 	uint32_t block_bytes; /* a power of two, block header included */
-	uint16_t max_between; /* PYPROF_MAX_BETWEEN_* */
-	uint16_t max_gap;     /* PYPROF_MAX_GAP_* */
+	uint16_t max_distance; /* PYPROF_MAX_BETWEEN_* */
+	uint16_t max_idle;     /* PYPROF_MAX_GAP_* */
 	uint32_t pid;
 	uint32_t parent_pid;
 	uint32_t uid;
@@ -91,7 +91,7 @@ struct pyprof_header {
 	uint32_t builtins;		   /* 1: C functions are recorded */
 	uint64_t buffer_bytes;		   /* budget of the rings */
 	uint64_t bias_ps;		   /* PYSHIM_BIAS in picoseconds per event */
-	int32_t cost_weight[PYPROF_COSTS]; /* indexed by PYPROF_COST_*; about nanoseconds */
+	int32_t overhead_weight[PYPROF_OVERHEADS]; /* indexed by PYPROF_COST_*; about nanoseconds */
 	uint32_t has_bias;
 	uint32_t cmdline_bytes;		    /* the whole length, also if `cmdline` holds less */
 	char boot_id[40];		    /* the kernel's, NUL-terminated; "" unknown */
@@ -261,9 +261,9 @@ struct pyprof_fold_fn {
 	uint64_t cost;	      /* overhead, by weight, of calls that ended in `total` */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
 	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
-	uint64_t n_others; /* overhead of its class calls: numbers of PYPROF_SYNC added up ... */
-	uint64_t n_far_others;	   /* ... and how many class calls had PYPROF_FAR */
-	uint64_t n_between_within; /* n_between of the calls that began in `total` */
+	uint64_t n_class_units; /* overhead of its class calls: numbers of PYPROF_SYNC added up ... */
+	uint64_t n_high_class_calls;	   /* ... and how many class calls had PYPROF_HIGH_OFFSET */
+	uint64_t distance_within; /* distance of the calls that began in `total` */
 };
 
 /* An edge, of caller and callee. The claim holder writes it. */
@@ -281,25 +281,25 @@ struct pyprof_fold_edge {
 	uint64_t n_recursive;
 	uint64_t n_exceptions;	   /* calls that were left by an exception */
 	uint64_t n_resumes;	   /* of n_calls, those that resumed a suspended generator */
-	uint64_t n_bare;	   /* of n_calls, direct calls and resumes */
-	uint64_t n_far;		   /* of n_calls, those whose end had PYPROF_FAR */
+	uint64_t n_direct;	   /* of n_calls, direct calls and resumes */
+	uint64_t n_high;		   /* of n_calls, those whose end had PYPROF_HIGH_OFFSET */
 	uint64_t last_record;	   /* the fold's n_records when it was last taken */
-	uint64_t n_between;	   /* reuse distances of its events, added up: see below */
-	uint64_t n_between_within; /* as in fn; makes the size a power of two: index by shift */
+	uint64_t distance;	   /* reuse distances of its events, added up: see below */
+	uint64_t distance_within; /* as in fn; makes the size a power of two: index by shift */
 };
 
 /*
  * Overhead grows with the reuse distance (cache misses): with the events since the edge was last
- * taken, up to header.max_between, from where on nothing of it is cached any more. It also grows
- * with the idle ticks before an event, of which up to header.max_gap count, each as half an event.
+ * taken, up to header.max_distance, from where on nothing of it is cached any more. It also grows
+ * with the idle ticks before an event, of which up to header.max_idle count, each as half an event.
  * sys.monitoring keeps data for each code object and call site, a profile function next to nothing.
  * Measured: see docs/overhead.md.
  */
-#define PYPROF_MAX_BETWEEN_TRACEFUNC 100u
-#define PYPROF_MAX_BETWEEN_MONITORING 3000u
-#define PYPROF_MAX_GAP_TRACEFUNC 0u
-#define PYPROF_MAX_GAP_MONITORING 512u
-#define PYPROF_GAP_SHIFT 1
+#define PYPROF_MAX_DISTANCE_TRACEFUNC 100u
+#define PYPROF_MAX_DISTANCE_MONITORING 3000u
+#define PYPROF_MAX_IDLE_TRACEFUNC 0u
+#define PYPROF_MAX_IDLE_MONITORING 512u
+#define PYPROF_IDLE_SHIFT 1
 
 struct pyprof_fold_frame {
 	uint64_t start;
@@ -311,7 +311,7 @@ struct pyprof_fold_frame {
 	uint64_t self_cost;
 	uint64_t cost;	    /* the thread's value at the start ... */
 	uint64_t python;    /* ... as well ... */
-	uint64_t n_between; /* ... and this */
+	uint64_t distance; /* ... and this */
 };
 
 _Static_assert(sizeof(struct pyprof_fold_fn) == 88, "format");
@@ -342,11 +342,11 @@ struct pyprof_fold_state {
 	uint32_t n_found;     /* frames that ran already when recording began */
 	uint64_t first_ticks; /* clock reading of the ring's first record */
 	uint64_t skipped_ticks;
-	uint64_t n_gaps;
-	uint64_t gap_ticks;
+	uint64_t n_blind_intervals;
+	uint64_t blind_interval_ticks;
 	uint64_t cost;	    /* of all calls that have ended so far, by weight */
 	uint64_t python;    /* self time of Python functions so far */
-	uint64_t n_between; /* the edges' values added up */
+	uint64_t distance; /* the edges' values added up */
 };
 
 struct pyprof_fold_table {

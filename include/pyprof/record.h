@@ -13,7 +13,7 @@
  * no count, and a kill between two records leaves no torn record.
  *
  *	bits  0..3   kind, never 0
- *	bit   4      PYPROF_FAR
+ *	bit   4      PYPROF_HIGH_OFFSET
  *	bits  5..28  function number into the name table (a thread's number in PYPROF_THREAD)
  *	bits 29..63  ticks since the base: the block's base_ticks, moved on by PYPROF_SYNC
  */
@@ -39,37 +39,37 @@ enum pyprof_kind {
 	PYPROF_C_RETURN = 8,	/* ... returns */
 	PYPROF_C_EXCEPTION = 9, /* ... is left by an exception */
 	PYPROF_OPEN = 10, /* a frame that ran already when recording began: time, but no call */
-	PYPROF_BARE_CALL = 11, /* a direct call of a Python function: without a call-site event */
+	PYPROF_DIRECT_CALL = 11, /* a direct call of a Python function: without a call-site event */
 	PYPROF_THREAD = 12, /* the records that follow belong to this thread; its stack is empty */
 	/*
 	 * Number 0, after a long pause: base += tick field << PYPROF_SYNC_SHIFT. Another number: a
-	 * class call, with its overhead in parts of a call of object(); see PYPROF_OTHERS.
+	 * class call, with its overhead in parts of a call of object(); see PYPROF_CLASS_UNITS.
 	 */
 	PYPROF_SYNC = 13,
 	/*
-	 * Number 0: a blind interval since the thread's preceding record. PYPROF_GAP_BEGINS: one
+	 * Number 0: a blind interval since the thread's preceding record. PYPROF_BLIND_BEGINS: one
 	 * may begin here.
 	 */
-	PYPROF_GAP = 14,
+	PYPROF_BLIND = 14,
 	PYPROF_THREAD_END = 15, /* the thread has ended; frames still open end here */
 };
 
 /*
- * The number of a PYPROF_GAP where the program is taking the profile hook. If an event follows, the
- * program has not taken it. If a PYPROF_GAP follows, the program gave the hook back. If this is the
+ * The number of a PYPROF_BLIND where the program is taking the profile hook. If an event follows, the
+ * program has not taken it. If a PYPROF_BLIND follows, the program gave the hook back. If this is the
  * last record of a thread, the thread was not seen again.
  */
-#define PYPROF_GAP_BEGINS 1u
+#define PYPROF_BLIND_BEGINS 1u
 
 #define PYPROF_SYNC_SHIFT 24
-#define PYPROF_OTHERS 8u /* parts of a call of object() in which class calls are counted */
+#define PYPROF_CLASS_UNITS 8u /* parts of a call of object() in which class calls are counted */
 
 /*
  * Flag of an end, and of PYPROF_SYNC with a number: the event had a high offset. 3.12 and later
  * keep integers up to 256 or 1,024; for a bytecode offset beyond those they allocate one, which
  * takes time.
  */
-#define PYPROF_FAR (1u << PYPROF_KIND_BITS)
+#define PYPROF_HIGH_OFFSET (1u << PYPROF_KIND_BITS)
 
 static inline uint64_t pyprof_record(unsigned kind, uint32_t fn, uint64_t ticks)
 {
@@ -118,7 +118,7 @@ enum pyprof_overflow {
  * events of calls. The other kinds are about the thread and its clock.
  */
 #define PYPROF_KINDS_BEGIN                                                                       \
-	(1u << PYPROF_CALL | 1u << PYPROF_BARE_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
+	(1u << PYPROF_CALL | 1u << PYPROF_DIRECT_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
 	 1u << PYPROF_C_CALL | 1u << PYPROF_OPEN)
 #define PYPROF_KINDS_END                                                                          \
 	(1u << PYPROF_RETURN | 1u << PYPROF_YIELD | 1u << PYPROF_UNWIND | 1u << PYPROF_C_RETURN | \

@@ -245,12 +245,12 @@ static inline bool pyprof_table_take_over(struct pyprof_table *t, struct pyprof_
 /* --- folding ---------------------------------------------------------------------------------- */
 
 static PYPROF_FOLD_INLINE void pyprof_table_fold_records(struct pyprof_fold *v, const uint64_t *r,
-							 const uint64_t *end, bool gaps)
+							 const uint64_t *end, bool counts_idle)
 {
 	uint64_t record;
 
 	for (; r < end && (record = pyprof_take(r)); r++) {
-		pyprof_fold_record_as(v, record, false, gaps);
+		pyprof_fold_record_as(v, record, false, counts_idle);
 		PYPROF_TESTPOINT("fold-record");
 	}
 }
@@ -270,7 +270,7 @@ static inline void pyprof_table_fold(struct pyprof_table *t, const struct pyprof
 	v->epoch = (uint32_t)sequence;
 	v->low_depth = v->s.depth;
 	pyprof_fold_block(v, pyprof_get(&b->base_ticks), pyprof_get(&b->skipped_ticks));
-	if (v->max_gap)
+	if (v->max_idle)
 		pyprof_table_fold_records(v, b->record, end, true);
 	else
 		pyprof_table_fold_records(v, b->record, end, false);

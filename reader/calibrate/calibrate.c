@@ -383,7 +383,7 @@ static void print(const struct run *run, const struct calib *c, double distance)
 		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
 	printf("  more for each event since the last call of its kind: %.3f, of at most %u\n",
-	       c->cold * 1e9, run->source.header.max_between);
+	       c->cold * 1e9, run->source.header.max_distance);
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       c->error * 100, run->n_loops - LOOP_MIXED);
 	printf("  one number per event: %.4g s\n", calib_bias(c));

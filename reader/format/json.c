@@ -375,8 +375,8 @@ static void put_losses(struct json *j, const struct source *s)
 	key_count(j, "bad_places", s->n_bad);
 	key_count(j, "unnamed_functions", s->header.n_unnamed);
 	key_count(j, "missing_returns", sum->n_closed);
-	key_count(j, "gaps", sum->n_gaps);
-	key_seconds(j, "gaps_s", (double)sum->gap_ticks * s->seconds_per_tick);
+	key_count(j, "gaps", sum->n_blind_intervals);
+	key_seconds(j, "gaps_s", (double)sum->blind_interval_ticks * s->seconds_per_tick);
 	key_count(j, "blind_threads", sum->n_blind_ends);
 	key_seconds(j, "blind_s", (double)sum->blind_ticks * s->seconds_per_tick);
 	key_count(j, "subinterpreters", s->header.n_subinterpreters);

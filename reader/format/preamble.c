@@ -56,13 +56,13 @@ static void print_number(FILE *to, uint64_t n, struct words w)
 
 static void print_gaps(FILE *to, const struct source *s)
 {
-	uint64_t n = s->summary.n_gaps;
+	uint64_t n = s->summary.n_blind_intervals;
 
 	if (n)
 		fprintf(to,
 			"  %.3f s were not recorded, in %" PRIu64
 			" interval%s: the program used the profile hook itself\n",
-			(double)s->summary.gap_ticks * s->seconds_per_tick, n, n == 1 ? "" : "s");
+			(double)s->summary.blind_interval_ticks * s->seconds_per_tick, n, n == 1 ? "" : "s");
 }
 
 /* Failed checks: errors of pyshim or of the file, not of the program. */
@@ -340,7 +340,7 @@ static void print_total(FILE *to, const struct source *s)
 	double recorded_s = source_recorded_s(s), tick_s = s->seconds_per_tick;
 	double span_s = (double)sum->span_ticks * tick_s;
 	double skipped_s = (double)sum->skipped_ticks * tick_s;
-	double gap_s = (double)sum->gap_ticks * tick_s;
+	double gap_s = (double)sum->blind_interval_ticks * tick_s;
 	double outside_s = span_s - skipped_s - gap_s - s->bias.cost_s - s->self_s;
 	const char *before = ": ";
 

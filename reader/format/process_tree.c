@@ -383,8 +383,8 @@ static void add_source(struct source *all, const struct source *s)
 	all->header.n_lost_children += s->header.n_lost_children;
 	sum->n_lost_here += more->n_lost_here;
 	sum->n_closed += more->n_closed;
-	sum->n_gaps += more->n_gaps;
-	sum->gap_ticks += (uint64_t)((double)more->gap_ticks * s->seconds_per_tick * 1e9);
+	sum->n_blind_intervals += more->n_blind_intervals;
+	sum->blind_interval_ticks += (uint64_t)((double)more->blind_interval_ticks * s->seconds_per_tick * 1e9);
 	add_blind_ends(sum, more, s->seconds_per_tick * 1e9);
 	sum->n_time_broken += more->n_time_broken;
 	sum->n_calls_broken += more->n_calls_broken;

@@ -49,8 +49,8 @@ static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 	}
 	sum->n_events += s->n_records;
 	sum->n_threads += s->n_threads;
-	sum->n_gaps += s->n_gaps;
-	sum->gap_ticks += s->gap_ticks;
+	sum->n_blind_intervals += s->n_blind_intervals;
+	sum->blind_interval_ticks += s->blind_interval_ticks;
 	sum->n_unmatched += s->n_unmatched;
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
@@ -223,8 +223,8 @@ static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
 /* True if the program took the profile hook and no event was seen after that. */
 static bool ends_blind(uint64_t last_record)
 {
-	return pyprof_record_kind(last_record) == PYPROF_GAP &&
-	       pyprof_record_fn(last_record) == PYPROF_GAP_BEGINS;
+	return pyprof_record_kind(last_record) == PYPROF_BLIND &&
+	       pyprof_record_fn(last_record) == PYPROF_BLIND_BEGINS;
 }
 
 /*

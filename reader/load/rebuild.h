@@ -36,8 +36,8 @@ struct rebuild_summary {
 	uint64_t first_ticks, last_ticks; /* first and last event of all threads */
 	uint64_t span_ticks;		  /* sum over rings, first to last event ... */
 	uint64_t skipped_ticks;		  /* ... of it, the shim's work, left out of times */
-	uint64_t n_gaps;		  /* blind intervals that ended */
-	uint64_t gap_ticks;		  /* their sum over all threads */
+	uint64_t n_blind_intervals;		  /* blind intervals that ended */
+	uint64_t blind_interval_ticks;		  /* their sum over all threads */
 	uint64_t n_unnamed;	   /* functions in the records that have no name in the recording */
 	uint64_t n_blind_ends;	   /* rings that saw no events after the profile hook was taken */
 	uint64_t blind_from_ticks; /* the first time at which that happened */

@@ -4,7 +4,7 @@
 bool source_has_loss(const struct source *s)
 {
 	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
-		     s->summary.n_gaps + s->summary.n_blind_ends + s->summary.n_time_broken +
+		     s->summary.n_blind_intervals + s->summary.n_blind_ends + s->summary.n_time_broken +
 		     s->summary.n_calls_broken + s->header.n_subinterpreters +
 		     s->header.n_images_removed + s->header.n_lost_children;
 

@@ -14,9 +14,9 @@
 
 #define MAGIC "pyshim calibration 6"
 
-_Static_assert((int)CALIB_PYTHON == PYPROF_COST_PYTHON && (int)CALIB_C == PYPROF_COST_C &&
-		       (int)CALIB_BARE == PYPROF_COST_BARE &&
-		       (int)CALIB_EXCEPTION == PYPROF_COST_EXCEPTION,
+_Static_assert((int)CALIB_PYTHON == PYPROF_OVERHEAD_PYTHON && (int)CALIB_C == PYPROF_OVERHEAD_C &&
+		       (int)CALIB_BARE == PYPROF_OVERHEAD_DIRECT &&
+		       (int)CALIB_EXCEPTION == PYPROF_OVERHEAD_EXCEPTION,
 	       "the first kinds are those that recordings have weights of");
 
 #define CALL true

@@ -84,7 +84,7 @@ void calib_from_bias(struct calib *c, double seconds_per_event);
  * Number of CALIB_LARGE and CALIB_LARGE_SITE surcharges for an event in code of this size.
  *
  * monitoring: 0 to 1, the part of the code's offsets above 256. CPython allocates an integer for
- * these (3.15: above 1,024). A recording marks such events (PYPROF_FAR), so this is only a guess
+ * these (3.15: above 1,024). A recording marks such events (PYPROF_HIGH_OFFSET), so this is only a guess
  * where no marked event is known. Otherwise: KiB of code, at most 8, because 3.10 searches the line
  * of an event from the start of the code.
  */

@@ -57,7 +57,7 @@ static void add_largeness(struct calib_cost *to, const struct cost *c,
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
 	bool by_caller = is_c(c, e->callee);
 	double n = c->monitoring
-			   ? (double)e->n_far
+			   ? (double)e->n_high
 			   : (double)e->n_calls * largeness(c, by_caller ? e->caller : e->callee);
 
 	if (by_caller) {
@@ -69,13 +69,13 @@ static void add_largeness(struct calib_cost *to, const struct cost *c,
 		add_cost(to, n * (double)e->n_resumes / (double)e->n_calls, large->out_s,
 			 large->in_s);
 	if (c->monitoring)
-		add_cost(to, (double)(e->n_calls - e->n_bare) * c->high_sites[e->caller], 0,
+		add_cost(to, (double)(e->n_calls - e->n_direct) * c->high_sites[e->caller], 0,
 			 (site->in_s + site->out_s) / 2);
 }
 
 /*
  * Estimates for each function which part of its call-site events had a high offset. The recording
- * marks ends of calls (PYPROF_FAR), and ends of C functions and class calls have the offset of
+ * marks ends of calls (PYPROF_HIGH_OFFSET), and ends of C functions and class calls have the offset of
  * their call site. Functions without such calls get a guess from the size of their code.
  */
 static void find_high_sites(struct cost *c)
@@ -86,13 +86,13 @@ static void find_high_sites(struct cost *c)
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
 		if (is_c(c, e->callee)) {
-			n_high[e->caller] += (double)e->n_far;
+			n_high[e->caller] += (double)e->n_high;
 			n_all[e->caller] += (double)e->n_calls;
 		}
 	}
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
-		n_high[slot] += (double)c->fold->fn[slot].n_far_others;
-		n_all[slot] += (double)c->fold->fn[slot].n_others / PYPROF_OTHERS;
+		n_high[slot] += (double)c->fold->fn[slot].n_high_class_calls;
+		n_all[slot] += (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS;
 		c->high_sites[slot] =
 			n_all[slot] > 0 ? n_high[slot] / n_all[slot] : largeness(c, slot);
 		n_all[slot] = 0;
@@ -115,15 +115,15 @@ static double cost_of_class_calls(const struct cost *c, uint32_t slot)
 {
 	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
 
-	return (double)c->fold->fn[slot].n_others / PYPROF_OTHERS *
+	return (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS *
 		       c->calib->cost[CALIB_OTHER].out_s +
-	       (double)c->fold->fn[slot].n_far_others * (site->in_s + site->out_s);
+	       (double)c->fold->fn[slot].n_high_class_calls * (site->in_s + site->out_s);
 }
 
 /* Overhead of cache misses for these reuse distances: all of it is `out`. */
-static double cost_of_distance(const struct cost *c, uint64_t n_between)
+static double cost_of_distance(const struct cost *c, uint64_t distance)
 {
-	return (double)n_between * c->calib->cold;
+	return (double)distance * c->calib->cold;
 }
 
 /* --- counts of calls by kind: the last column of kinds.def ------------------------------------ */
@@ -140,7 +140,7 @@ static double count_c(const struct cost *c, const struct pyprof_fold_edge *e)
 
 static double count_direct(const struct cost *c, const struct pyprof_fold_edge *e)
 {
-	return starts_after_call_site(c, e->callee) ? 0 : (double)(e->n_bare - e->n_resumes);
+	return starts_after_call_site(c, e->callee) ? 0 : (double)(e->n_direct - e->n_resumes);
 }
 
 static double count_resumes(const struct cost *c, const struct pyprof_fold_edge *e)
@@ -200,10 +200,10 @@ static struct cost_rate cost_of_edge(const struct cost *c, const struct pyprof_f
 static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
 {
 	const int32_t *weight = c->fold->weight;
-	int32_t call = weight[is_c(c, e->callee) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	int32_t call = weight[is_c(c, e->callee) ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
 
-	return (double)e->n_calls * call + (double)e->n_bare * weight[PYPROF_COST_BARE] +
-	       (double)e->n_exceptions * weight[PYPROF_COST_EXCEPTION];
+	return (double)e->n_calls * call + (double)e->n_direct * weight[PYPROF_OVERHEAD_DIRECT] +
+	       (double)e->n_exceptions * weight[PYPROF_OVERHEAD_EXCEPTION];
 }
 
 /* --- overhead within calls -------------------------------------------------------------------- */
@@ -235,8 +235,8 @@ static void sum_direct(const struct cost *c, struct rate_sum *direct)
 {
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
 		double s = cost_of_class_calls(c, slot);
-		double weight = (double)c->fold->fn[slot].n_others / PYPROF_OTHERS *
-				c->fold->weight[PYPROF_COST_C];
+		double weight = (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS *
+				c->fold->weight[PYPROF_OVERHEAD_C];
 
 		add_to_rate(&direct[slot], &(struct cost_rate){ s, s }, weight);
 	}
@@ -305,7 +305,7 @@ int cost_init(struct cost *c)
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
-		c->out[e->caller] += cost_of_calls(c, e).out_s + cost_of_distance(c, e->n_between);
+		c->out[e->caller] += cost_of_calls(c, e).out_s + cost_of_distance(c, e->distance);
 		c->weight[e->callee] += (double)(int64_t)e->self_cost;
 		c->n_frames[e->callee] += (double)e->n_calls;
 	}
@@ -338,13 +338,13 @@ static double cost_of_bytecode(const struct cost *c, double python_s)
 
 /*
  * T(f) of docs/overhead.md, and the slow bytecode within. `in_s`: of the calls that are not
- * recursive. `cost`, `python`, `n_between`: weight, Python ticks and reuse distances within. All
+ * recursive. `cost`, `python`, `distance`: weight, Python ticks and reuse distances within. All
  * overhead of distance is counted for Python functions, because nearly all of it lies there.
  */
 static double cost_of_total(const struct cost *c, const struct cost_rate *rate, double in_s,
-			    bool own_is_c, uint64_t cost, uint64_t python, uint64_t n_between)
+			    bool own_is_c, uint64_t cost, uint64_t python, uint64_t distance)
 {
-	double within = (double)(int64_t)cost, cold = cost_of_distance(c, n_between);
+	double within = (double)(int64_t)cost, cold = cost_of_distance(c, distance);
 	double events = in_s + within * rate->all + cold;
 	double in_python = (own_is_c ? 0 : in_s) + within * rate->python + cold;
 
@@ -364,7 +364,7 @@ static void state_cost(const struct cost *c, const struct pyprof_fold_edge *e,
 	if (e->n_calls)
 		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
 	counts->total_cost_s = cost_of_total(c, &c->rate[e->callee], in_s, c_callee, e->cost,
-					     e->python, e->n_between_within);
+					     e->python, e->distance_within);
 }
 
 /* --- functions and edges ---------------------------------------------------------------------- */
@@ -426,7 +426,7 @@ struct profile_counts *cost_functions(const struct cost *c)
 			sum[slot].total_cost_s =
 				cost_of_total(c, &c->rate[slot], n > 0 ? in_s[slot] * outer / n : 0,
 					      is_c(c, slot), fn->cost, fn->python,
-					      fn->n_between_within);
+					      fn->distance_within);
 	}
 out:
 	free(self);

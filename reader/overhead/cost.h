@@ -35,7 +35,7 @@ struct cost {
 
 	/* Owned, and indexed by slot of the function. */
 	double *out;	    /* seconds: `out` overhead of the calls that it made */
-	double *weight;	    /* weight of the same calls, in units of header.cost_weight */
+	double *weight;	    /* weight of the same calls, in units of header.overhead_weight */
 	double *n_frames;   /* calls of it, which divide `out` where nothing has a weight */
 	double *high_sites; /* estimated part of its call-site events with a high offset */
 	/*

@@ -23,9 +23,9 @@ int consume_open(struct consume *c, const struct attach *a)
 
 	memset(c, 0, sizeof(*c));
 	c->block_bytes = a->header.block_bytes;
-	memcpy(c->cost_weight, a->header.cost_weight, sizeof(c->cost_weight));
-	c->max_between = a->header.max_between;
-	c->max_gap = a->header.max_gap;
+	memcpy(c->overhead_weight, a->header.overhead_weight, sizeof(c->overhead_weight));
+	c->max_distance = a->header.max_distance;
+	c->max_idle = a->header.max_idle;
 	c->self = PYPROF_CONSUMER(getpid(), owner_process_start((uint32_t)getpid()));
 	/* The file grows. Bytes beyond its end are not accessed before they exist. */
 	c->map_bytes = a->bytes + EXTRA_BYTES;
@@ -138,9 +138,9 @@ static bool fold_claimed(struct consume *c, struct pyprof_table *t, const struct
 	if (sequence != t->folded + 1)
 		return true; /* another process has folded it */
 	t->view.grow = cannot_grow;
-	t->view.weight = c->cost_weight;
-	t->view.max_between = c->max_between;
-	t->view.max_gap = c->max_gap;
+	t->view.weight = c->overhead_weight;
+	t->view.max_distance = c->max_distance;
+	t->view.max_idle = c->max_idle;
 	n_lost = t->view.s.n_lost;
 	pyprof_table_fold(t, b, sequence, c->block_bytes);
 	if (t->view.s.n_lost != n_lost) { /* the table is too small: undo it */

@@ -28,8 +28,8 @@ struct consume {
 	uint64_t bytes; /* length of the file at the last fstat */
 	int fd;
 	uint32_t block_bytes;
-	int32_t cost_weight[PYPROF_COSTS];
-	uint32_t max_between, max_gap;
+	int32_t overhead_weight[PYPROF_OVERHEADS];
+	uint32_t max_distance, max_idle;
 	uint64_t self; /* PYPROF_CONSUMER of this process */
 	struct pyprof_table *ring;
 	size_t n_rings;

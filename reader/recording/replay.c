@@ -53,7 +53,7 @@ static int change_thread(struct replay *out, uint32_t thread)
 }
 
 static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_batch *batch,
-					 bool by_thread, bool through_c, bool gaps)
+					 bool by_thread, bool through_c, bool counts_idle)
 {
 	struct pyprof_fold *f = &out->f;
 	int err = 0;
@@ -64,7 +64,7 @@ static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_
 
 		if (by_thread && pyprof_record_kind(record) == PYPROF_THREAD)
 			err = change_thread(out, pyprof_record_fn(record));
-		pyprof_fold_record_as(f, record, through_c, gaps);
+		pyprof_fold_record_as(f, record, through_c, counts_idle);
 	}
 	if (batch->n)
 		out->last_record = batch->record[batch->n - 1];
@@ -81,8 +81,8 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 		if (q->by_thread && !out->f.s.n_records && !out->thread)
 			out->thread = batch.thread;
 		if (q->by_thread || q->through_c)
-			err = feed_batch(out, &batch, q->by_thread, q->through_c, out->f.max_gap);
-		else if (out->f.max_gap)
+			err = feed_batch(out, &batch, q->by_thread, q->through_c, out->f.max_idle);
+		else if (out->f.max_idle)
 			feed_batch(out, &batch, false, false, true);
 		else
 			feed_batch(out, &batch, false, false, false);
@@ -119,7 +119,7 @@ static int catch_up(struct replay *out, struct drain_ring *r, struct tables_sour
 		if (drain_next(r, &batch) != DRAIN_BATCH)
 			err = -EAGAIN;
 		else
-			feed_batch(out, &batch, false, false, out->f.max_gap);
+			feed_batch(out, &batch, false, false, out->f.max_idle);
 		at = err ? at : batch.sequence;
 		err = err ? err : tables_apply_late(&out->f, s, at);
 	}
@@ -182,9 +182,9 @@ static int init(struct replay *out, const struct pyprof_header *h)
 
 	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
 	err = tables_init(&out->f);
-	out->f.weight = h->cost_weight;
-	out->f.max_between = h->max_between;
-	out->f.max_gap = h->max_gap;
+	out->f.weight = h->overhead_weight;
+	out->f.max_distance = h->max_distance;
+	out->f.max_idle = h->max_idle;
 	return err;
 }
 

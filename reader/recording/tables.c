@@ -112,8 +112,8 @@ int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
 
 	*to = (struct pyprof_fold){ .s = from->s,
 				    .weight = from->weight,
-				    .max_between = from->max_between,
-				    .max_gap = from->max_gap };
+				    .max_distance = from->max_distance,
+				    .max_idle = from->max_idle };
 	to->fn = malloc(fn_bytes);
 	to->edge = malloc(edge_bytes);
 	if (!to->fn || !to->edge) {
@@ -441,7 +441,7 @@ static bool is_possible(const struct pyprof_fold_edge *e)
 {
 	return e->n_calls <= MAX_CALLS && e->n_recursive <= e->n_calls &&
 	       e->n_exceptions <= e->n_calls && e->n_resumes <= e->n_calls &&
-	       e->n_bare <= e->n_calls && e->n_far <= e->n_calls;
+	       e->n_direct <= e->n_calls && e->n_high <= e->n_calls;
 }
 
 /*

@@ -127,11 +127,11 @@ void *hook_put_class_call_slow(uint32_t n, unsigned far, void *result)
 
 /*
  * 3.12 and later instrument code before its first run. Returns that one-off overhead, in parts of a
- * call of object() (PYPROF_OTHERS). Measured: see docs/measured/2026-11-overhead.md.
+ * call of object() (PYPROF_CLASS_UNITS). Measured: see docs/measured/2026-11-overhead.md.
  */
 static uint32_t first_run_overhead(PyObject *code)
 {
-	uint32_t n = 4 * PYPROF_OTHERS + pycode_bytes(code) / 4;
+	uint32_t n = 4 * PYPROF_CLASS_UNITS + pycode_bytes(code) / 4;
 
 	return n < PYPROF_FN_MAX ? n : PYPROF_FN_MAX;
 }

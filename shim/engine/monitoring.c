@@ -80,7 +80,7 @@ HOOK_INLINE bool has_high_offset(const PyObject *offset)
  */
 HOOK_INLINE PyObject *enter_start(PyObject *code, enum hook_clock clock)
 {
-	unsigned kind = PYPROF_BARE_CALL ^ (unsigned)thread_self.start_xor;
+	unsigned kind = PYPROF_DIRECT_CALL ^ (unsigned)thread_self.start_xor;
 
 	thread_self.start_xor = 0;
 	return enter(kind, code, clock);
@@ -92,32 +92,32 @@ HOOK_INLINE PyObject *enter_start(PyObject *code, enum hook_clock clock)
  */
 HOOK_INLINE PyObject *python_called(void)
 {
-	thread_self.start_xor = PYPROF_BARE_CALL ^ PYPROF_CALL;
+	thread_self.start_xor = PYPROF_DIRECT_CALL ^ PYPROF_CALL;
 	return NONE;
 }
 
 /*
- * The overhead of a class call, in parts of a call of object() (PYPROF_OTHERS). It is larger for
+ * The overhead of a class call, in parts of a call of object() (PYPROF_CLASS_UNITS). It is larger for
  * classes with a quick path, which the interpreter does not take when it reports the call.
  * super().f() then makes an object and a bound method. Measured: see
  * docs/measured/2026-11-overhead.md.
  */
-#define OVERHEAD_OF_SUPER (PYPROF_OTHERS * 29 / 8)
-#define OVERHEAD_OF_STR (2 * PYPROF_OTHERS)
-#define OVERHEAD_OF_INSTANCE (PYPROF_OTHERS * 5 / 2)
-#define OVERHEAD_OF_VECTORCALL (PYPROF_OTHERS + 1)
+#define OVERHEAD_OF_SUPER (PYPROF_CLASS_UNITS * 29 / 8)
+#define OVERHEAD_OF_STR (2 * PYPROF_CLASS_UNITS)
+#define OVERHEAD_OF_INSTANCE (PYPROF_CLASS_UNITS * 5 / 2)
+#define OVERHEAD_OF_VECTORCALL (PYPROF_CLASS_UNITS + 1)
 
 static uint32_t class_call_overhead(const PyObject *called)
 {
 	if (pyapi_type(called) != py.PyType_Type)
-		return PYPROF_OTHERS;
+		return PYPROF_CLASS_UNITS;
 	if (called == py.PySuper_Type)
 		return OVERHEAD_OF_SUPER;
 	if (called == py.PyUnicode_Type && pyapi_str_is_slow())
 		return OVERHEAD_OF_STR;
 	if (pyapi_type_has_vectorcall(called))
 		return OVERHEAD_OF_VECTORCALL;
-	return pyapi_type_initialises_quickly(called) ? OVERHEAD_OF_INSTANCE : PYPROF_OTHERS;
+	return pyapi_type_initialises_quickly(called) ? OVERHEAD_OF_INSTANCE : PYPROF_CLASS_UNITS;
 }
 
 /*
@@ -132,7 +132,7 @@ static __attribute__((noinline)) PyObject *unlisted_called(unsigned kind, PyObje
 	thread_self.start_xor = 0;
 	if (kind == PYPROF_C_CALL)
 		return NONE;
-	return hook_put_class_call(class_call_overhead(called), kind & PYPROF_FAR, NONE);
+	return hook_put_class_call(class_call_overhead(called), kind & PYPROF_HIGH_OFFSET, NONE);
 }
 
 HOOK_INLINE PyObject *leave(unsigned kind, PyObject *code, enum hook_clock clock)
@@ -200,7 +200,7 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 /* High offsets take a separate branch, to keep the common path short. */
 #define END(what, kind, ...)                                    \
 	return __builtin_expect(has_high_offset(args[1]), 0)    \
-		       ? what((kind) | PYPROF_FAR, __VA_ARGS__) \
+		       ? what((kind) | PYPROF_HIGH_OFFSET, __VA_ARGS__) \
 		       : what(kind, __VA_ARGS__);
 
 #define CALLBACKS(suffix, clock)                                                                \

@@ -25,7 +25,7 @@ static HOOK_COLD void *enter_slow(PyObject *frame, PyObject *code, uint32_t fn)
 	if (!fn)
 		fn = hook_code(code, &now);
 	if (fn & INTERN_GENERATOR)
-		kind = pyapi_frame_resumed(frame) ? PYPROF_RESUME : PYPROF_BARE_CALL;
+		kind = pyapi_frame_resumed(frame) ? PYPROF_RESUME : PYPROF_DIRECT_CALL;
 	if (!now)
 		now = hook_now(HOOK_CLOCK_OTHER);
 	return hook_put(kind, fn & ~INTERN_FLAGS, now, true, NULL);

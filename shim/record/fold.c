@@ -221,9 +221,9 @@ static bool bring_up_to_date(struct pyprof_table *t)
 	uint64_t offset = pyprof_get(&t->ring->fold);
 
 	t->view.grow = grow;
-	t->view.weight = region.header->cost_weight;
-	t->view.max_between = region.header->max_between;
-	t->view.max_gap = region.header->max_gap;
+	t->view.weight = region.header->overhead_weight;
+	t->view.max_distance = region.header->max_distance;
+	t->view.max_idle = region.header->max_idle;
 	/*
 	 * The fold offset was damaged if the view has a table already: its contents do not fit into
 	 * a first one.

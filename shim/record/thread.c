@@ -167,7 +167,7 @@ static void catch_up(uint64_t now, bool entering)
 	s->blind = false;
 	put_pause();
 	if (blind)
-		put_about_thread(PYPROF_GAP, 0, now);
+		put_about_thread(PYPROF_BLIND, 0, now);
 	put_thread(now);
 	recording_upcalls.open_frames(entering, now);
 }
@@ -241,7 +241,7 @@ static void thread_exit(void *arg)
 		return;
 	at = end_of_thread();
 	if (recording.state == RECORDING_ON && s->taken) { /* the running calls ended unseen */
-		put_end(PYPROF_GAP, 0);
+		put_end(PYPROF_BLIND, 0);
 		put_end(PYPROF_THREAD, s->number & 0xffffff);
 	}
 	put_thread_end(at);
@@ -522,7 +522,7 @@ void thread_mark_taken(void)
 
 	if (!s->ring || s->taken || recording.state != RECORDING_ON)
 		return;
-	put_about_thread(PYPROF_GAP, PYPROF_GAP_BEGINS, clock_read());
+	put_about_thread(PYPROF_BLIND, PYPROF_BLIND_BEGINS, clock_read());
 	s->stop = s->next; /* see thread_end_blind() */
 	s->taken = true;
 }

@@ -19,7 +19,7 @@ struct thread_self {
 	uint64_t *stop; /* next == stop: take the slow path; both NULL before the first event */
 	uint64_t base;	/* clock reading at tick 0 */
 	/*
-	 * PYPROF_CALL ^ PYPROF_BARE_CALL after a call-site event, until the event that it
+	 * PYPROF_CALL ^ PYPROF_DIRECT_CALL after a call-site event, until the event that it
 	 * announces; else 0.
 	 */
 	uint64_t start_xor;
@@ -36,7 +36,7 @@ struct thread_self {
 	uint64_t state;	       /* pyapi_state_id() of the PyThreadState of these events */
 	bool named;
 	bool blind;	/* a blind interval is to be recorded with the next event */
-	bool taken;	/* PYPROF_GAP_BEGINS is recorded, and the program may have the hook */
+	bool taken;	/* PYPROF_BLIND_BEGINS is recorded, and the program may have the hook */
 	bool not_event; /* the current record is not an event: its loss is not counted */
 };
 

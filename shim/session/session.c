@@ -62,9 +62,9 @@ static void set_cost_weights(struct pyprof_header *h)
 	static const int32_t tracefunc_311[] = { 75, 43, 10, 10 };
 	bool monitored = recording.engine == PYPROF_ENGINE_MONITORING;
 
-	h->max_between = monitored ? PYPROF_MAX_BETWEEN_MONITORING : PYPROF_MAX_BETWEEN_TRACEFUNC;
-	h->max_gap = monitored ? PYPROF_MAX_GAP_MONITORING : PYPROF_MAX_GAP_TRACEFUNC;
-	memcpy(h->cost_weight,
+	h->max_distance = monitored ? PYPROF_MAX_DISTANCE_MONITORING : PYPROF_MAX_DISTANCE_TRACEFUNC;
+	h->max_idle = monitored ? PYPROF_MAX_IDLE_MONITORING : PYPROF_MAX_IDLE_TRACEFUNC;
+	memcpy(h->overhead_weight,
 	       monitored		? monitoring
 	       : py.version >= 0x030b00 ? tracefunc_311
 	       : py.version >= 0x030a00 ? tracefunc_310

@@ -66,7 +66,7 @@ static size_t roll_offset(size_t size, size_t align)
 
 static uint64_t roll_record(void)
 {
-	return pyprof_record(1 + roll(2 * PYPROF_FAR - 1),
+	return pyprof_record(1 + roll(2 * PYPROF_HIGH_OFFSET - 1),
 			     roll(8) ? roll(12) : roll(1u << PYPROF_FN_BITS),
 			     roll(4) ? roll(1000) : state >> PYPROF_TICK_SHIFT);
 }

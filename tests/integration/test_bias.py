@@ -456,7 +456,7 @@ def test_rare_calls_have_more_overhead(python, run_shim, tmp_path, abi, buffer):
         # Each call follows a loop longer than the limit. The return follows almost at once.
         assert 200 * 256 <= lost["slowly"] - expected["slowly"] <= 2 * 200 * 256
         assert 0 < lost["often"] - expected["often"] <= 2 * 500 * 256
-        patch(recording, abi["header.max_gap"], bytes(2))
+        patch(recording, abi["header.max_idle"], bytes(2))
     lost = lost_by(recording, tmp_path, cold=0.1)
     for name, events in expected.items():
         if buffer == "64M" or not reported:  # otherwise it is folded with the time

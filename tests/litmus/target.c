@@ -190,7 +190,7 @@ void target_fill(uint32_t fn, uint32_t n_fns)
 void target_fill_with_gaps(void)
 {
 	do
-		target_put(PYPROF_GAP, 0);
+		target_put(PYPROF_BLIND, 0);
 	while (!is_full());
 }
 

@@ -25,7 +25,7 @@ struct kind {
 
 static const struct kind python = { PYPROF_NAME_CODE, PYPROF_CALL, PYPROF_RETURN },
 			 raises = { PYPROF_NAME_CODE, PYPROF_CALL, PYPROF_UNWIND },
-			 bare = { PYPROF_NAME_CODE, PYPROF_BARE_CALL, PYPROF_RETURN },
+			 bare = { PYPROF_NAME_CODE, PYPROF_DIRECT_CALL, PYPROF_RETURN },
 			 resume = { PYPROF_NAME_CODE, PYPROF_RESUME, PYPROF_YIELD },
 			 thrown = { PYPROF_NAME_CODE, PYPROF_THROW, PYPROF_UNWIND },
 			 c = { PYPROF_NAME_C, PYPROF_C_CALL, PYPROF_C_RETURN },
@@ -53,17 +53,17 @@ static struct recording truth, recorded;
 static struct thread thread[N_THREADS];
 
 /* Inside and outside overhead in proportion to the weights, because weights divide it. */
-static const struct cost proportional[PYPROF_COSTS] = {
-	[PYPROF_COST_PYTHON] = { 30, 60 },
-	[PYPROF_COST_C] = { 10, 20 },
-	[PYPROF_COST_BARE] = { -5, -10 },
-	[PYPROF_COST_EXCEPTION] = { 15, 30 },
+static const struct cost proportional[PYPROF_OVERHEADS] = {
+	[PYPROF_OVERHEAD_PYTHON] = { 30, 60 },
+	[PYPROF_OVERHEAD_C] = { 10, 20 },
+	[PYPROF_OVERHEAD_DIRECT] = { -5, -10 },
+	[PYPROF_OVERHEAD_EXCEPTION] = { 15, 30 },
 };
-static const int32_t weights[PYPROF_COSTS] = { 90, 30, -15, 45 };
-static struct cost cost[PYPROF_COSTS];
+static const int32_t weights[PYPROF_OVERHEADS] = { 90, 30, -15, 45 };
+static struct cost cost[PYPROF_OVERHEADS];
 static int bytecode;		      /* slowdown of Python functions */
 static int cold;		      /* ns of cache-miss overhead per event of reuse distance */
-static struct cost more[CALIB_KINDS]; /* indexed by the kinds after PYPROF_COSTS */
+static struct cost more[CALIB_KINDS]; /* indexed by the kinds after PYPROF_OVERHEADS */
 static uint32_t code_bytes[N_FNS + 1];
 static bool is_far[N_FNS + 1]; /* its events have high offsets, with sys.monitoring */
 static bool far_sites; /* these functions make C calls, so their call sites are known to be high */
@@ -128,7 +128,7 @@ static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, ui
 
 static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t caller)
 {
-	struct cost sum = cost[is_c(k) ? PYPROF_COST_C : PYPROF_COST_PYTHON];
+	struct cost sum = cost[is_c(k) ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
 	const struct cost *exception = &cost[CALIB_EXCEPTION];
 	const struct cost *resumed = &more[CALIB_RESUME], *without_site = &cost[CALIB_BARE];
 	const struct cost *of_c = &more[CALIB_EXCEPTION_C];
@@ -145,7 +145,7 @@ static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t calle
 /* Counts an event. Returns the part of the time since the last event that counts. */
 static unsigned gap_before(struct thread *t)
 {
-	uint64_t n = t->now - t->last_time, most = recorded.header->max_gap;
+	uint64_t n = t->now - t->last_time, most = recorded.header->max_idle;
 
 	t->n_records++;
 	t->last_time = t->now;
@@ -197,7 +197,7 @@ static void end(struct thread *t)
 	uint32_t fn = t->frame[t->depth--].fn, caller = t->depth ? t->frame[t->depth].fn : 0;
 	struct cost each = t->frame[t->depth + 1].cost;
 	unsigned late = t->frame[t->depth + 1].cold;
-	unsigned far = is_far[is_c(&kind) ? caller : fn] ? PYPROF_FAR : 0;
+	unsigned far = is_far[is_c(&kind) ? caller : fn] ? PYPROF_HIGH_OFFSET : 0;
 
 	t->now += (uint64_t)(each.in - each.in / 3);
 	late += gap_before(t) * (unsigned)cold;
@@ -213,14 +213,14 @@ static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
 	end(t);
 }
 
-/* Puts a class call of `n` overhead units (PYPROF_OTHERS is a call of object()). It has no time. */
+/* Puts a class call of `n` overhead units (PYPROF_CLASS_UNITS is a call of object()). It has no time. */
 static void call_other(struct thread *t, unsigned n)
 {
 	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
 
-	t->now += n * (unsigned)more[CALIB_OTHER].out / PYPROF_OTHERS;
+	t->now += n * (unsigned)more[CALIB_OTHER].out / PYPROF_CLASS_UNITS;
 	recording_put(&recorded, &t->ring,
-		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_FAR : PYPROF_SYNC, n,
+		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_HIGH_OFFSET : PYPROF_SYNC, n,
 		      full ? t->now : t->ring.block->base_ticks);
 }
 
@@ -283,8 +283,8 @@ static void simulation_init(void)
 	recording_init(&recorded);
 	name_functions(&truth);
 	name_functions(&recorded);
-	memcpy(recorded.header->cost_weight, weights, sizeof(weights));
-	recorded.header->max_between = MAX_BETWEEN;
+	memcpy(recorded.header->overhead_weight, weights, sizeof(weights));
+	recorded.header->max_distance = MAX_BETWEEN;
 	memcpy(cost, proportional, sizeof(cost));
 	memset(thread, 0, sizeof(thread));
 	memset(more, 0, sizeof(more));
@@ -292,7 +292,7 @@ static void simulation_init(void)
 	memset(is_far, 0, sizeof(is_far));
 	far_sites = false;
 	memset(is_generator, 0, sizeof(is_generator));
-	more[CALIB_RESUME] = proportional[PYPROF_COST_BARE];
+	more[CALIB_RESUME] = proportional[PYPROF_OVERHEAD_DIRECT];
 	bytecode = 1;
 	cold = 0;
 	seed = 20260101;
@@ -315,7 +315,7 @@ static struct calib calibration(void)
 	struct calib calib = { .bytecode = bytecode, .cold = cold * 1e-9 };
 
 	for (int i = 0; i < CALIB_KINDS; i++) {
-		const struct cost *each = i < PYPROF_COSTS ? &cost[i] : &more[i];
+		const struct cost *each = i < PYPROF_OVERHEADS ? &cost[i] : &more[i];
 
 		calib.cost[i].in_s = each->in * 1e-9;
 		calib.cost[i].out_s = each->out * 1e-9;

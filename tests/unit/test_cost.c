@@ -82,9 +82,9 @@ static void fold(struct recording *r, struct recording_ring *ring, int n_left)
 	table->cap_edges = edges;
 	table->cap_depth = depth;
 	ck_assert(pyprof_table_take_over(&t, table, bytes));
-	t.view.weight = r->header->cost_weight;
-	t.view.max_between = r->header->max_between;
-	t.view.max_gap = r->header->max_gap;
+	t.view.weight = r->header->overhead_weight;
+	t.view.max_distance = r->header->max_distance;
+	t.view.max_idle = r->header->max_idle;
 	ring->shared->fold = recording_offset(r, table);
 	while (b->sequence + (uint64_t)n_left <= ring->block->sequence) {
 		pyprof_table_fold(&t, b, b->sequence, RECORDING_BLOCK_BYTES);
@@ -372,17 +372,17 @@ static void make_class_calls(void)
 
 	more[CALIB_OTHER].out = 48;
 	call(t, 2, python, 5);
-	call_other(t, PYPROF_OTHERS);
+	call_other(t, PYPROF_CLASS_UNITS);
 	for (unsigned i = 0; i < 40; i++) {
 		begin(t, 4, python);
 		work(t, 11);
-		call_other(t, PYPROF_OTHERS / 2 * (1 + i % 3));
+		call_other(t, PYPROF_CLASS_UNITS / 2 * (1 + i % 3));
 		begin(t, 8, python);
-		call_other(t, 2 * PYPROF_OTHERS);
+		call_other(t, 2 * PYPROF_CLASS_UNITS);
 		call(t, 1, python, 30);
 		work(t, 70);
 		end(t);
-		call_other(t, 5 * PYPROF_OTHERS);
+		call_other(t, 5 * PYPROF_CLASS_UNITS);
 		end(t);
 	}
 }
@@ -408,7 +408,7 @@ START_TEST(class_calls_are_charged_to_the_caller_that_causes_them)
 		begin(t, 1, python);
 		work(t, 100);
 		if (caller == 8)
-			call_other(t, 3 * PYPROF_OTHERS);
+			call_other(t, 3 * PYPROF_CLASS_UNITS);
 		end(t);
 		end(t);
 	}
@@ -425,7 +425,7 @@ START_TEST(class_calls_from_large_code_cost_more)
 	begin(&thread[0], 4, python);
 	work(&thread[0], 100);
 	for (int i = 0; i < 6; i++) {
-		call_other(&thread[0], PYPROF_OTHERS * 5 / 2);
+		call_other(&thread[0], PYPROF_CLASS_UNITS * 5 / 2);
 		thread[0].now += 8 + 12;
 	}
 	end(&thread[0]);
@@ -441,10 +441,10 @@ END_TEST
  */
 START_TEST(functions_keep_the_inside_overhead_of_their_own_calls)
 {
-	const int32_t other[PYPROF_COSTS] = { 45, 60, -15, 45 };
+	const int32_t other[PYPROF_OVERHEADS] = { 45, 60, -15, 45 };
 	struct thread *t = &thread[0];
 
-	memcpy(recorded.header->cost_weight, other, sizeof(other));
+	memcpy(recorded.header->overhead_weight, other, sizeof(other));
 	for (int i = 0; i < 20; i++) {
 		begin(t, 4, python);
 		begin(t, 5, python);
@@ -473,14 +473,14 @@ static void begin_found(struct thread *t, uint32_t fn)
 
 /*
  * A loop makes three calls, one of them every tenth time, so its reuse distance is longer. The work
- * between two events is less, or more, than `max_gap`.
+ * between two events is less, or more, than `max_idle`.
  */
 START_TEST(cache_misses_grow_with_the_reuse_distance)
 {
 	struct thread *t = &thread[0];
 
 	cold = 6;
-	recorded.header->max_gap = _i ? 200 : 0;
+	recorded.header->max_idle = _i ? 200 : 0;
 	begin(t, 4, python);
 	for (int i = 0; i < 2000; i++) {
 		work(t, 30);
@@ -555,7 +555,7 @@ START_TEST(random_programs_with_cache_misses_are_corrected)
 	size_t n_edges = 0, n_exact = 0;
 
 	cold = 2;
-	recorded.header->max_gap = _i & 2 ? 100 : 0;
+	recorded.header->max_idle = _i & 2 ? 100 : 0;
 	seed += (uint64_t)_i;
 	wander_all(only_kind, true);
 	if (_i % 2)
@@ -639,11 +639,11 @@ END_TEST
  */
 START_TEST(wrong_weights_change_divided_times_only)
 {
-	const int32_t other[PYPROF_COSTS] = { 90, 40, -15, 45 };
+	const int32_t other[PYPROF_OVERHEADS] = { 90, 40, -15, 45 };
 	double self = 0, true_self = 0;
 
 	seed += (uint64_t)_i;
-	memcpy(recorded.header->cost_weight, other, sizeof(other));
+	memcpy(recorded.header->overhead_weight, other, sizeof(other));
 	wander_all(any_kind, true);
 	correct();
 	check_profile(1.0 / 3);
@@ -661,7 +661,7 @@ START_TEST(missing_weights_divide_overhead_by_calls)
 {
 	struct profile_counts edges = { 0 };
 
-	memset(recorded.header->cost_weight, 0, sizeof(weights));
+	memset(recorded.header->overhead_weight, 0, sizeof(weights));
 	wander_all(only_kind, true);
 	correct();
 	for (size_t i = 0; i < is.n_fns; i++) {

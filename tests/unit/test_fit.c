@@ -43,8 +43,8 @@ static void setup(void)
 	seed = 20260101;
 	memset(&c, 0, sizeof(c));
 	for (int k = 0; k < CALIB_KINDS; k++) {
-		c.cost[k].in_s = k == PYPROF_COST_EXCEPTION ? 50e-9 : 5e-9;
-		c.cost[k].out_s = k == PYPROF_COST_EXCEPTION ? 0 : 45e-9;
+		c.cost[k].in_s = k == PYPROF_OVERHEAD_EXCEPTION ? 50e-9 : 5e-9;
+		c.cost[k].out_s = k == PYPROF_OVERHEAD_EXCEPTION ? 0 : 45e-9;
 	}
 	truth = c;
 	truth.cold = COLD_S;
@@ -97,7 +97,7 @@ START_TEST(programs_override_a_wrong_calibration_loop)
 	for (int i = 0; i < N; i++) {
 		make(&program[i], &truth);
 		for (int k = 0; k < FIT_UNKNOWNS; k++) {
-			double less = k == PYPROF_COST_PYTHON || k == PYPROF_COST_C ? 0 : 0.9;
+			double less = k == PYPROF_OVERHEAD_PYTHON || k == PYPROF_OVERHEAD_C ? 0 : 0.9;
 
 			program[i].added_s -= less * program[i].by[k] * cost(&truth, k);
 			program[i].known_s -= less * program[i].by[k] * cost(&c, k);
@@ -105,7 +105,7 @@ START_TEST(programs_override_a_wrong_calibration_loop)
 		}
 	}
 	ck_assert_double_le(fit(&c, true, program, N), 0.02);
-	found = cost(&c, PYPROF_COST_PYTHON);
+	found = cost(&c, PYPROF_OVERHEAD_PYTHON);
 	ck_assert_msg(fabs(found - 50e-9) < 5e-9, "%g s", found);
 }
 END_TEST
@@ -140,7 +140,7 @@ END_TEST
 START_TEST(a_single_program_changes_little)
 {
 	memset(program[0].by, 0, sizeof(program[0].by));
-	program[0].by[PYPROF_COST_PYTHON] = program[0].by[PYPROF_COST_C] = 1000;
+	program[0].by[PYPROF_OVERHEAD_PYTHON] = program[0].by[PYPROF_OVERHEAD_C] = 1000;
 	program[0].known_s = 100e-6;
 	program[0].added_s = 110e-6;
 	fit(&c, _i, program, 1);
@@ -149,7 +149,7 @@ START_TEST(a_single_program_changes_little)
 	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].out_s, c.cost[CALIB_C].out_s, 1e-15);
 	ck_assert_double_eq_tol(c.cost[CALIB_BARE].out_s, 45e-9, 1e-15);
 	/* The expected cache-miss overhead depends on the overhead of a call and on the engine. */
-	ck_assert_double_eq_tol(c.cold, (_i ? 0.0008 : 0.005) * cost(&c, PYPROF_COST_PYTHON),
+	ck_assert_double_eq_tol(c.cold, (_i ? 0.0008 : 0.005) * cost(&c, PYPROF_OVERHEAD_PYTHON),
 				1e-15);
 }
 END_TEST

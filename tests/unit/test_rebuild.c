@@ -318,7 +318,7 @@ START_TEST(calls_end_where_a_thread_lost_its_hook)
 {
 	r.header->engine = PYPROF_ENGINE_TRACEFUNC;
 	hang_beside_another();
-	put(PYPROF_GAP, PYPROF_GAP_BEGINS, 10);
+	put(PYPROF_BLIND, PYPROF_BLIND_BEGINS, 10);
 	check_hang(10);
 	ck_assert_uint_eq(summary.n_blind_ends, 1);
 }
@@ -329,7 +329,7 @@ START_TEST(only_calls_open_at_the_end_count_as_running)
 {
 	put(PYPROF_CALL, F, 0);
 	put(PYPROF_CALL, G, 10);
-	put(PYPROF_GAP, 0, 20);
+	put(PYPROF_BLIND, 0, 20);
 	put(PYPROF_THREAD, 0, 20);
 	put(PYPROF_OPEN, F, 20);
 	put(PYPROF_RETURN, F, 30);

@@ -100,9 +100,9 @@ static void check_costs(double large)
 {
 	double python = sum_of(LOOP_PYTHON);
 
-	check_cost(PYPROF_COST_PYTHON, truth[LOOP_PYTHON].in_s, truth[LOOP_PYTHON].out_s);
-	check_cost(PYPROF_COST_C, truth[LOOP_C].in_s, truth[LOOP_C].out_s);
-	check_cost(PYPROF_COST_EXCEPTION, sum_of(LOOP_EXCEPTION) - python, 0);
+	check_cost(PYPROF_OVERHEAD_PYTHON, truth[LOOP_PYTHON].in_s, truth[LOOP_PYTHON].out_s);
+	check_cost(PYPROF_OVERHEAD_C, truth[LOOP_C].in_s, truth[LOOP_C].out_s);
+	check_cost(PYPROF_OVERHEAD_EXCEPTION, sum_of(LOOP_EXCEPTION) - python, 0);
 	check_difference(CALIB_RESUME, LOOP_RESUME, LOOP_PYTHON, 1);
 	check_cost(CALIB_EXCEPTION_C,
 		   sum_of(LOOP_EXCEPTION_C) - sum_of(LOOP_C) - (sum_of(LOOP_EXCEPTION) - python),
@@ -126,7 +126,7 @@ START_TEST(overheads_with_monitoring_are_found)
 	make(0, 1);
 	solve(&c, &rounds, true);
 	check_costs(1);
-	check_difference(PYPROF_COST_BARE, LOOP_BARE, LOOP_PYTHON, 1);
+	check_difference(PYPROF_OVERHEAD_DIRECT, LOOP_BARE, LOOP_PYTHON, 1);
 	check_cost(CALIB_OTHER, 0, sum_of(LOOP_OTHER));
 	ck_assert_double_eq(c.bytecode, 1);
 }
@@ -138,7 +138,7 @@ START_TEST(overheads_with_a_trace_function_are_found)
 	make(0, 1);
 	solve(&c, &rounds, false);
 	check_costs(calib_largeness(false, 2000));
-	check_cost(PYPROF_COST_BARE, 0, 0);
+	check_cost(PYPROF_OVERHEAD_DIRECT, 0, 0);
 	check_cost(CALIB_OTHER, 0, 0);
 	ck_assert_double_eq(c.bytecode, 1);
 }

@@ -22,7 +22,7 @@ static struct pyprof_block *block[N_BLOCKS + 1];
 static struct pyprof_ring ring;
 static struct pyprof_fold_table *memory;
 static uint64_t memory_bytes;
-static const int32_t weight[PYPROF_COSTS] = { 18, 11, -5, 7 };
+static const int32_t weight[PYPROF_OVERHEADS] = { 18, 11, -5, 7 };
 
 /* --- a consistent stream of events, from a fixed seed ----------------------------------------- */
 
@@ -36,7 +36,7 @@ static uint32_t roll(uint32_t n)
 
 static unsigned far(void)
 {
-	return roll(3) ? 0 : PYPROF_FAR;
+	return roll(3) ? 0 : PYPROF_HIGH_OFFSET;
 }
 
 static void make_blocks(void)
@@ -108,8 +108,8 @@ static void take_over(struct pyprof_table *t)
 	ck_assert(pyprof_table_take_over(t, memory, memory_bytes));
 	t->view.grow = no_room;
 	t->view.weight = weight;
-	t->view.max_between = 50;
-	t->view.max_gap = 20;
+	t->view.max_distance = 50;
+	t->view.max_idle = 20;
 }
 
 static void fold_whole(struct pyprof_table *t, int i)
@@ -149,8 +149,8 @@ static void reference_to(int n)
 	ck_assert(pyprof_table_take_over(&reference, reference_memory, memory_bytes));
 	reference.view.grow = no_room;
 	reference.view.weight = weight;
-	reference.view.max_between = 50;
-	reference.view.max_gap = 20;
+	reference.view.max_distance = 50;
+	reference.view.max_idle = 20;
 	for (int i = 1; i <= n; i++)
 		fold_whole(&reference, i);
 }
@@ -470,7 +470,7 @@ static void complete(void)
 static void start_without_memory(struct pyprof_table *t, int i)
 {
 	take_over(t);
-	t->view.max_between = t->view.max_gap = 0;
+	t->view.max_distance = t->view.max_idle = 0;
 	for (int k = 1; k <= i; k++)
 		fold_whole(t, k);
 }
@@ -478,7 +478,7 @@ static void start_without_memory(struct pyprof_table *t, int i)
 static void check_is_as_of(int i)
 {
 	reference_to(0);
-	reference.view.max_between = reference.view.max_gap = 0;
+	reference.view.max_distance = reference.view.max_idle = 0;
 	for (int k = 1; k <= i; k++)
 		fold_whole(&reference, k);
 	assert_same(&f, &reference.view);

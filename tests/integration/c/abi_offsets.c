@@ -18,7 +18,7 @@ int main(void)
 	FIELD(header, required);
 	FIELD(header, optional);
 	FIELD(header, block_bytes);
-	FIELD(header, max_gap);
+	FIELD(header, max_idle);
 	FIELD(header, pid);
 	FIELD(header, process_start);
 	FIELD(header, clock);
