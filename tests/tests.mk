@@ -28,7 +28,7 @@ $(UNIT_TESTS): $(BUILD)/tests/%: $(OBJ)/tests/unit/%.o $(READER_LIB) $(OBJ)/flag
 # Fuzz targets, linked with libFuzzer's main or with a main that replays inputs. The latter does not
 # need clang.
 FUZZ_TARGETS := recording pstats
-FUZZ_LDFLAGS := -Wl,--wrap=calib_processor
+FUZZ_LDFLAGS := -Wl,--wrap=calibration_processor
 REPLAYS := $(FUZZ_TARGETS:%=$(BUILD)/fuzz/replay_%) $(BUILD)/fuzz/scribble
 
 $(OBJ)/tests/fuzz/%.o: tests/fuzz/%.c $(OBJ)/flags

@@ -26,8 +26,8 @@
 #define PYPROF_FOLD_INLINE inline __attribute__((always_inline))
 
 enum {
-	PYPROF_FRAME_OPEN = 1, /* it ran already when recording began: time, but no call */
-	PYPROF_FRAME_C = 2,    /* a C function */
+	PYPROF_FRAME_OPEN = 1,	 /* it ran already when recording began: time, but no call */
+	PYPROF_FRAME_C = 2,	 /* a C function */
 	PYPROF_FRAME_DIRECT = 4, /* a direct call, or a resume */
 	PYPROF_FRAME_RESUMED = 8,
 };
@@ -51,7 +51,7 @@ struct pyprof_fold {
 	uint32_t cap_depth, low_depth; /* the lowest depth since the owner set it */
 	uint32_t epoch;		       /* number of the current block, if entries can be undone */
 	struct pyprof_fold_state s;
-	const int32_t *weight;	       /* header.overhead_weight */
+	const int32_t *weight;		 /* header.overhead_weight */
 	uint32_t max_distance, max_idle; /* header.* */
 	/*
 	 * Enlarges what has reached its cap, for one more function, edge or frame. False: it
@@ -210,7 +210,7 @@ static PYPROF_FOLD_INLINE uint32_t pyprof_fold_caller(const struct pyprof_fold *
 }
 
 static PYPROF_FOLD_INLINE void pyprof_fold_count_distance(struct pyprof_fold *f,
-							 struct pyprof_fold_edge *e, uint64_t n)
+							  struct pyprof_fold_edge *e, uint64_t n)
 {
 	e->distance += n;
 	f->s.distance += n;
@@ -218,7 +218,7 @@ static PYPROF_FOLD_INLINE void pyprof_fold_count_distance(struct pyprof_fold *f,
 
 /* Returns the reuse distance of an edge in events, at most max_distance. */
 static PYPROF_FOLD_INLINE uint64_t pyprof_fold_distance(const struct pyprof_fold *f,
-						       const struct pyprof_fold_edge *e)
+							const struct pyprof_fold_edge *e)
 {
 	uint64_t n = f->s.n_records - e->last_record;
 
@@ -293,8 +293,8 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
 }
 
 /*
- * Sets of kinds that end a call, one bit each, and one bit each with PYPROF_HIGH_OFFSET. ODD: ends that
- * need pyprof_fold_count_rare.
+ * Sets of kinds that end a call, one bit each, and one bit each with PYPROF_HIGH_OFFSET. ODD: ends
+ * that need pyprof_fold_count_rare.
  */
 #define PYPROF_ENDS(kinds) ((uint32_t)(kinds) | (uint32_t)(kinds) << PYPROF_HIGH_OFFSET)
 #define PYPROF_ENDS_EXCEPTION PYPROF_ENDS(PYPROF_KINDS_EXCEPTION)
@@ -305,8 +305,9 @@ static PYPROF_FOLD_INLINE void pyprof_fold_enter(struct pyprof_fold *f, uint32_t
  * Counts the rare attributes of an ended call. `end`: bits 0..4 of the record that ended it.
  * Returns its extra weight.
  */
-static inline int64_t pyprof_fold_count_rare(const struct pyprof_fold *f, struct pyprof_fold_edge *e,
-					    uint32_t flags, unsigned end)
+static inline int64_t pyprof_fold_count_rare(const struct pyprof_fold *f,
+					     struct pyprof_fold_edge *e, uint32_t flags,
+					     unsigned end)
 {
 	bool bare = flags & PYPROF_FRAME_DIRECT, exception = PYPROF_ENDS_EXCEPTION >> end & 1;
 
@@ -331,7 +332,8 @@ static PYPROF_FOLD_INLINE void pyprof_fold_leave_top(struct pyprof_fold *f, unsi
 	uint64_t total = f->s.now - frame->start;
 	uint64_t self = total - frame->inside;
 	uint64_t n = !(flags & PYPROF_FRAME_OPEN);
-	int64_t weight = f->weight[flags & PYPROF_FRAME_C ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
+	int64_t weight =
+		f->weight[flags & PYPROF_FRAME_C ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
 
 	f->low_depth = depth < f->low_depth ? depth : f->low_depth;
 	parent->inside += total;
@@ -451,7 +453,8 @@ static __attribute__((noinline, unused)) void pyprof_fold_control(struct pyprof_
 		break;
 	case PYPROF_SYNC:
 		if (pyprof_record_fn(r))
-			pyprof_fold_count_class_call(f, pyprof_record_fn(r), r & PYPROF_HIGH_OFFSET);
+			pyprof_fold_count_class_call(f, pyprof_record_fn(r),
+						     r & PYPROF_HIGH_OFFSET);
 		else
 			f->s.base += ticks << PYPROF_SYNC_SHIFT;
 		break;

@@ -52,8 +52,9 @@ enum pyprof_loss {
  */
 enum pyprof_overhead {
 	PYPROF_OVERHEAD_PYTHON = 0, /* a call of a Python function, or a resume */
-	PYPROF_OVERHEAD_C = 1,	/* ... of a C function */
-	PYPROF_OVERHEAD_DIRECT = 2,	/* added to that for a direct call or a resume; may be negative */
+	PYPROF_OVERHEAD_C = 1,	    /* ... of a C function */
+	PYPROF_OVERHEAD_DIRECT =
+		2, /* added to that for a direct call or a resume; may be negative */
 	PYPROF_OVERHEAD_EXCEPTION = 3, /* added to either if an exception leaves it */
 	PYPROF_OVERHEADS = 4,
 };
@@ -74,23 +75,23 @@ struct pyprof_header {
 	uint32_t header_bytes;
 	uint64_t required;
 	uint64_t optional;
-	uint32_t block_bytes; /* a power of two, block header included */
+	uint32_t block_bytes;  /* a power of two, block header included */
 	uint16_t max_distance; /* PYPROF_MAX_BETWEEN_* */
 	uint16_t max_idle;     /* PYPROF_MAX_GAP_* */
 	uint32_t pid;
 	uint32_t parent_pid;
 	uint32_t uid;
-	uint32_t forked;		   /* 1: this recording began in a forked child */
-	uint64_t process_start;		   /* field 22 of /proc/PID/stat: identifies a reused PID */
-	uint64_t start_ticks;		   /* one pair of clocks, read close together ... */
-	uint64_t start_mono_ns;		   /* ... CLOCK_MONOTONIC */
-	uint64_t start_realtime_ns;	   /* CLOCK_REALTIME, for a human */
-	uint32_t clock;			   /* enum pyprof_clock */
-	uint32_t engine;		   /* enum pyprof_engine */
-	uint32_t overflow;		   /* enum pyprof_overflow */
-	uint32_t builtins;		   /* 1: C functions are recorded */
-	uint64_t buffer_bytes;		   /* budget of the rings */
-	uint64_t bias_ps;		   /* PYSHIM_BIAS in picoseconds per event */
+	uint32_t forked;	    /* 1: this recording began in a forked child */
+	uint64_t process_start;	    /* field 22 of /proc/PID/stat: identifies a reused PID */
+	uint64_t start_ticks;	    /* one pair of clocks, read close together ... */
+	uint64_t start_mono_ns;	    /* ... CLOCK_MONOTONIC */
+	uint64_t start_realtime_ns; /* CLOCK_REALTIME, for a human */
+	uint32_t clock;		    /* enum pyprof_clock */
+	uint32_t engine;	    /* enum pyprof_engine */
+	uint32_t overflow;	    /* enum pyprof_overflow */
+	uint32_t builtins;	    /* 1: C functions are recorded */
+	uint64_t buffer_bytes;	    /* budget of the rings */
+	uint64_t bias_ps;	    /* PYSHIM_BIAS in picoseconds per event */
 	int32_t overhead_weight[PYPROF_OVERHEADS]; /* indexed by PYPROF_COST_*; about nanoseconds */
 	uint32_t has_bias;
 	uint32_t cmdline_bytes;		    /* the whole length, also if `cmdline` holds less */
@@ -261,9 +262,10 @@ struct pyprof_fold_fn {
 	uint64_t cost;	      /* overhead, by weight, of calls that ended in `total` */
 	uint64_t python;      /* self time of Python functions in `total`, its own included */
 	uint64_t n_recursive_resumes; /* of n_recursive, resumes */
-	uint64_t n_class_units; /* overhead of its class calls: numbers of PYPROF_SYNC added up ... */
-	uint64_t n_high_class_calls;	   /* ... and how many class calls had PYPROF_HIGH_OFFSET */
-	uint64_t distance_within; /* distance of the calls that began in `total` */
+	uint64_t
+		n_class_units; /* overhead of its class calls: numbers of PYPROF_SYNC added up ... */
+	uint64_t n_high_class_calls; /* ... and how many class calls had PYPROF_HIGH_OFFSET */
+	uint64_t distance_within;    /* distance of the calls that began in `total` */
 };
 
 /* An edge, of caller and callee. The claim holder writes it. */
@@ -279,12 +281,12 @@ struct pyprof_fold_edge {
 	uint64_t cost;	 /* as in struct pyprof_fold_fn ... */
 	uint64_t python; /* ... as well */
 	uint64_t n_recursive;
-	uint64_t n_exceptions;	   /* calls that were left by an exception */
-	uint64_t n_resumes;	   /* of n_calls, those that resumed a suspended generator */
-	uint64_t n_direct;	   /* of n_calls, direct calls and resumes */
-	uint64_t n_high;		   /* of n_calls, those whose end had PYPROF_HIGH_OFFSET */
-	uint64_t last_record;	   /* the fold's n_records when it was last taken */
-	uint64_t distance;	   /* reuse distances of its events, added up: see below */
+	uint64_t n_exceptions;	  /* calls that were left by an exception */
+	uint64_t n_resumes;	  /* of n_calls, those that resumed a suspended generator */
+	uint64_t n_direct;	  /* of n_calls, direct calls and resumes */
+	uint64_t n_high;	  /* of n_calls, those whose end had PYPROF_HIGH_OFFSET */
+	uint64_t last_record;	  /* the fold's n_records when it was last taken */
+	uint64_t distance;	  /* reuse distances of its events, added up: see below */
 	uint64_t distance_within; /* as in fn; makes the size a power of two: index by shift */
 };
 
@@ -309,8 +311,8 @@ struct pyprof_fold_frame {
 	uint32_t number; /* ... and its number */
 	uint32_t flags;	 /* PYPROF_FRAME_* */
 	uint64_t self_cost;
-	uint64_t cost;	    /* the thread's value at the start ... */
-	uint64_t python;    /* ... as well ... */
+	uint64_t cost;	   /* the thread's value at the start ... */
+	uint64_t python;   /* ... as well ... */
 	uint64_t distance; /* ... and this */
 };
 
@@ -344,8 +346,8 @@ struct pyprof_fold_state {
 	uint64_t skipped_ticks;
 	uint64_t n_blind_intervals;
 	uint64_t blind_interval_ticks;
-	uint64_t cost;	    /* of all calls that have ended so far, by weight */
-	uint64_t python;    /* self time of Python functions so far */
+	uint64_t cost;	   /* of all calls that have ended so far, by weight */
+	uint64_t python;   /* self time of Python functions so far */
 	uint64_t distance; /* the edges' values added up */
 };
 

@@ -55,9 +55,9 @@ enum pyprof_kind {
 };
 
 /*
- * The number of a PYPROF_BLIND where the program is taking the profile hook. If an event follows, the
- * program has not taken it. If a PYPROF_BLIND follows, the program gave the hook back. If this is the
- * last record of a thread, the thread was not seen again.
+ * The number of a PYPROF_BLIND where the program is taking the profile hook. If an event follows,
+ * the program has not taken it. If a PYPROF_BLIND follows, the program gave the hook back. If this
+ * is the last record of a thread, the thread was not seen again.
  */
 #define PYPROF_BLIND_BEGINS 1u
 
@@ -117,7 +117,7 @@ enum pyprof_overflow {
  * Classes of kinds: sets with a bit for each kind. PYPROF_KINDS_BEGIN and PYPROF_KINDS_END hold the
  * events of calls. The other kinds are about the thread and its clock.
  */
-#define PYPROF_KINDS_BEGIN                                                                       \
+#define PYPROF_KINDS_BEGIN                                                                         \
 	(1u << PYPROF_CALL | 1u << PYPROF_DIRECT_CALL | 1u << PYPROF_RESUME | 1u << PYPROF_THROW | \
 	 1u << PYPROF_C_CALL | 1u << PYPROF_OPEN)
 #define PYPROF_KINDS_END                                                                          \

@@ -32,14 +32,14 @@ __asm__(".pushsection .rodata\n"
 extern const char program_text[] __asm__("program_text");
 
 struct run {
-	const struct calibration *c;
+	const struct calibrate_request *c;
 	char folder[64]; /* for the recordings */
 	char shim[96];	 /* link to libpyshim.so in it */
 	int n_loops;	 /* that program.py has run; 0 before the first process */
 	struct source source;
 	struct slices slices;
 	struct rounds rounds;
-	struct calib_quality quality;
+	struct calibration_quality quality;
 };
 
 static int fail(const char *verb, const char *object, const char *found, const char *expected)
@@ -239,8 +239,9 @@ static int read_loops(const struct run *run, const struct profile *p, struct sli
 		if (loop < 0)
 			continue;
 		found[loop] = true;
-		to->at[loop][k].total_s = (fn->counts.total_s + fn->counts.total_cost_s) / n_calls;
-		to->at[loop][k].cost_s = fn->counts.total_cost_s / n_calls;
+		to->at[loop][k].total_s =
+			(fn->counts.total_s + fn->counts.total_overhead_s) / n_calls;
+		to->at[loop][k].overhead_s = fn->counts.total_overhead_s / n_calls;
 		if (loop < LOOP_MIXED)
 			to->at[loop][k].callee_s =
 				self_of(fn, p, loop_facts[loop].callee) / n_calls;
@@ -301,15 +302,15 @@ static void forget_recording(const struct run *run)
 
 /* --- fitting to programs ---------------------------------------------------------------------- */
 
-/* Reads the recording of the last round again, with this calibration: sets cost_s of slices. */
-static int read_corrected(struct run *run, const struct calib *c, struct slices_run *costs)
+/* Reads the recording of the last round again, with this calibration: sets overhead_s of slices. */
+static int read_corrected(struct run *run, const struct calibration *c, struct slices_run *costs)
 {
 	char path[128];
 	struct request q = { .bias = REQUEST_BIAS_FILE, .bias_file = path };
 	int err;
 
 	snprintf(path, sizeof(path), "%s/costs", run->folder);
-	err = calib_save(c, path);
+	err = calibration_save(c, path);
 	if (err)
 		fail("write", path, strerror(-err), "space for a calibration");
 	else
@@ -328,14 +329,14 @@ static double overhead_of(const struct slices_run *costs, int loop)
 {
 	const struct slice *s = slices_fastest(costs, loop);
 
-	return s ? s->cost_s : 0;
+	return s ? s->overhead_s : 0;
 }
 
 /*
  * Evaluates the model for each mixed program: with the overhead so far (`known_s`), and its
  * derivative with respect to each unknown (`by`), by a small step.
  */
-static int find_model(struct run *run, const struct calib *c, struct fit_program *program)
+static int find_model(struct run *run, const struct calibration *c, struct fit_program *program)
 {
 	struct slices_run known = run->slices.run[run->slices.n_rounds - 1][SLICES_RECORDED];
 	struct slices_run costs = known;
@@ -344,7 +345,7 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 	for (int i = LOOP_MIXED; i < run->n_loops && !err; i++)
 		program[i - LOOP_MIXED].known_s = overhead_of(&known, i);
 	for (int k = 0; k < FIT_UNKNOWNS && !err; k++) {
-		struct calib tried = *c;
+		struct calibration tried = *c;
 
 		fit_add(&tried, k, step_of(k));
 		err = read_corrected(run, &tried, &costs);
@@ -357,36 +358,37 @@ static int find_model(struct run *run, const struct calib *c, struct fit_program
 
 /* --- printing and keeping --------------------------------------------------------------------- */
 
-static double part_of(uint64_t n, const struct calib_quality *q)
+static double part_of(uint64_t n, const struct calibration_quality *q)
 {
 	return q->n_slices ? (double)n / (double)q->n_slices : 0;
 }
 
-static void print_quality(const struct calib_quality *q, uint64_t n_rounds)
+static void print_quality(const struct calibration_quality *q, uint64_t n_rounds)
 {
 	printf("  calibrated: %" PRIu64
 	       " rounds, %.0f %% of slices disturbed by other work: %.0f %% waited, "
 	       "%.0f %% slower, %.0f %% crowded\n",
-	       n_rounds, calib_disturbed(q) * 100, part_of(q->n_waited, q) * 100,
+	       n_rounds, calibration_disturbed(q) * 100, part_of(q->n_waited, q) * 100,
 	       part_of(q->n_slower, q) * 100, part_of(q->n_crowded, q) * 100);
 }
 
-static void print(const struct run *run, const struct calib *c, double distance)
+static void print(const struct run *run, const struct calibration *c, double distance)
 {
 	printf("CPython %s, %s, clock %s, %s\n", c->key.python, c->key.engine, c->key.clock,
 	       c->key.processor);
 	printf("nanoseconds a call, of %" PRIu64 " rounds of %" PRIu64 " calls:\n\n", c->n_rounds,
 	       c->n_calls);
 	printf("  %-38s %8s %8s %8s\n", "", "inside", "outside", "spread");
-	for (int i = 0; i < CALIB_KINDS; i++)
-		printf("  %-38s %8.1f %8.1f %8.1f\n", calib_kind[i].title, c->cost[i].in_s * 1e9,
-		       c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
+	for (int i = 0; i < OVERHEAD_KINDS; i++)
+		printf("  %-38s %8.1f %8.1f %8.1f\n", overhead_kind[i].title,
+		       c->overhead[i].in_s * 1e9, c->overhead[i].out_s * 1e9,
+		       c->overhead[i].spread_s * 1e9);
 	printf("\n  bytecode while recording: %.3f times as long\n", c->bytecode);
 	printf("  more for each event since the last call of its kind: %.3f, of at most %u\n",
 	       c->cold * 1e9, run->source.header.max_distance);
 	printf("  off by %.1f %% of what recording adds, at the median of %d small programs\n",
 	       c->error * 100, run->n_loops - LOOP_MIXED);
-	printf("  one number per event: %.4g s\n", calib_bias(c));
+	printf("  one number per event: %.4g s\n", calibration_bias(c));
 	print_quality(&c->quality, c->n_rounds);
 	if (distance > SOLVE_UNREST)
 		printf("  the fastest rounds differ by %.1f %%: better calibrate again %s\n",
@@ -395,9 +397,9 @@ static void print(const struct run *run, const struct calib *c, double distance)
 					       : "when the machine is less busy with other things");
 }
 
-static int write_kept(const struct calib *c, const char *path)
+static int write_kept(const struct calibration *c, const char *path)
 {
-	int err = path ? calib_save(c, path) : -ENOENT;
+	int err = path ? calibration_save(c, path) : -ENOENT;
 
 	if (err)
 		return fail("keep", path ? path : "the calibration", strerror(-err),
@@ -408,8 +410,8 @@ static int write_kept(const struct calib *c, const char *path)
 
 static int refuse(const struct run *run, const char *path)
 {
-	const struct calib_quality *q = &run->quality;
-	struct calib kept;
+	const struct calibration_quality *q = &run->quality;
+	struct calibration kept;
 	double load = 0;
 
 	getloadavg(&load, 1);
@@ -417,15 +419,16 @@ static int refuse(const struct run *run, const char *path)
 		"pyshim-read: keep the calibration: %.0f %% of its slices were disturbed by other work and "
 		"%d rounds undisturbed (load %.1f, steal %.0f %%), expected at most %.0f %% and at least "
 		"%d: calibrate again when this machine is quiet, or add --keep-anyway%s\n",
-		calib_disturbed(q) * 100, run->rounds.n_fewest, load, q->steal * 100,
+		calibration_disturbed(q) * 100, run->rounds.n_fewest, load, q->steal * 100,
 		SLICES_MOST_DISTURBED * 100, SOLVE_ENOUGH,
-		path && !calib_load(&kept, path) ? "; the one that was kept before stays" : "");
+		path && !calibration_load(&kept, path) ? "; the one that was kept before stays"
+						       : "");
 	return -1;
 }
 
-static int keep(const struct run *run, const struct calib *c)
+static int keep(const struct run *run, const struct calibration *c)
 {
-	char *path = calib_path(&c->key);
+	char *path = calibration_path(&c->key);
 	int err;
 
 	if (c->quality.trusted || run->c->keep_anyway)
@@ -456,11 +459,11 @@ static int run_round(struct run *run)
 /* reference_s of the calibration that is kept, if it is trusted, else 0. */
 static double known_reference(const struct run *run)
 {
-	char *path = calib_path(&run->source.calib.key);
-	struct calib kept;
+	char *path = calibration_path(&run->source.calibration.key);
+	struct calibration kept;
 	double s = 0;
 
-	if (path && !calib_load(&kept, path) && kept.quality.trusted)
+	if (path && !calibration_load(&kept, path) && kept.quality.trusted)
 		s = kept.quality.reference_s;
 	free(path);
 	return s;
@@ -500,23 +503,23 @@ static int run_rounds(struct run *run)
 }
 
 /* Estimates the overhead from the loops, then fits it to the programs. */
-static int work_out(struct run *run, struct calib *c)
+static int work_out(struct run *run, struct calibration *c)
 {
 	bool monitoring = run->source.header.engine == PYPROF_ENGINE_MONITORING;
 	struct fit_program program[MAX_LOOPS - LOOP_MIXED] = { 0 };
 	const struct rounds *r = &run->rounds;
 	int err;
 
-	c->key = run->source.calib.key;
+	c->key = run->source.calibration.key;
 	c->made = time(NULL);
 	c->n_rounds = (uint64_t)r->n;
 	c->quality = run->quality;
 	solve(c, r, monitoring);
 	for (int i = LOOP_MIXED; i < run->n_loops; i++) {
-		double bare = solve_bare(r, i);
+		double native = solve_native(r, i);
 
-		program[i - LOOP_MIXED].bare_s = bare;
-		program[i - LOOP_MIXED].added_s = solve_total(r, i) - bare;
+		program[i - LOOP_MIXED].native_s = native;
+		program[i - LOOP_MIXED].added_s = solve_total(r, i) - native;
 	}
 	err = find_model(run, c, program);
 	if (!err)
@@ -524,10 +527,10 @@ static int work_out(struct run *run, struct calib *c)
 	return err;
 }
 
-int calibrate(const struct calibration *c)
+int calibrate(const struct calibrate_request *c)
 {
 	static struct run run; /* megabytes */
-	struct calib result = { .n_calls = c->n_calls };
+	struct calibration result = { .n_calls = c->n_calls };
 	int err;
 
 	run.c = c;

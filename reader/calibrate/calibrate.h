@@ -16,7 +16,7 @@
 #define CALIBRATE_MIN_CALLS 1000
 #define CALIBRATE_MAX_CALLS 10000000
 
-struct calibration {
+struct calibrate_request {
 	uint64_t n_calls;   /* of each loop in each round; CALIBRATE_MIN_CALLS to _MAX_CALLS */
 	const char *python; /* the interpreter, found in PATH */
 	bool keep_anyway;   /* also keep a calibration that other work disturbed too much */
@@ -27,6 +27,6 @@ struct calibration {
  * after an error, whose message is already on standard error. A calibration that is not kept is an
  * error too.
  */
-int calibrate(const struct calibration *c);
+int calibrate(const struct calibrate_request *c);
 
 #endif

@@ -25,21 +25,21 @@
 #define PASSES 20
 
 /*
- * Prior of calib.cold, as parts of a Python call: the expected value, and its deviation. From
+ * Prior of calibration.cold, as parts of a Python call: the expected value, and its deviation. From
  * calibrations of 3.8 to 3.13: docs/measured/2026-11-overhead.md.
  */
 static const struct {
 	double part, prior;
 } per_distance[] = { [false] = { 0.005, 0.002 }, [true] = { 0.0008, 0.0003 } }; /* monitoring */
 
-void fit_add(struct calib *c, int unknown, double s)
+void fit_add(struct calibration *c, int unknown, double s)
 {
 	if (unknown == FIT_COLD)
 		c->cold += s;
-	else if (calib_kind[unknown].callee_pays)
-		c->cost[unknown].in_s += s;
+	else if (overhead_kind[unknown].callee_pays)
+		c->overhead[unknown].in_s += s;
 	else
-		c->cost[unknown].out_s += s;
+		c->overhead[unknown].out_s += s;
 }
 
 /*
@@ -72,10 +72,10 @@ static void solve_by_cholesky(double a[FIT_UNKNOWNS][FIT_UNKNOWNS], double x[FIT
  * Overhead of a Python call, in seconds: the unit of priors. It is the fitted one of the last pass,
  * because a loop estimate that is too low would also make its own prior too low.
  */
-static double call_overhead(const struct calib *c, const double *x)
+static double call_overhead(const struct calibration *c, const double *x)
 {
-	const struct calib_cost *python = &c->cost[CALIB_PYTHON];
-	double s = python->in_s + python->out_s + x[CALIB_PYTHON];
+	const struct overhead *python = &c->overhead[OVERHEAD_PYTHON];
+	double s = python->in_s + python->out_s + x[OVERHEAD_PYTHON];
 
 	return !(s > LEAST_CALL) ? LEAST_CALL : s > MOST_CALL ? MOST_CALL : s;
 }
@@ -83,16 +83,16 @@ static double call_overhead(const struct calib *c, const double *x)
 /* Scale of a program's residual, in 1/seconds: 1 / max(added, native / 10). */
 static double weight_of(const struct fit_program *p)
 {
-	double least = LEAST_ADDED * p->bare_s;
+	double least = LEAST_ADDED * p->native_s;
 
 	return 1 / (p->added_s > least ? p->added_s : least);
 }
 
 /* Prior of a kind: the expected deviation, in seconds. */
-static double prior_of(const struct calib *c, int kind, double call)
+static double prior_of(const struct calibration *c, int kind, double call)
 {
-	double own = PRIOR * fabs(c->cost[kind].in_s + c->cost[kind].out_s);
-	double least = (calib_kind[kind].is_call ? PRIOR : PRIOR_EXTRA) * call;
+	double own = PRIOR * fabs(c->overhead[kind].in_s + c->overhead[kind].out_s);
+	double least = (overhead_kind[kind].is_call ? PRIOR : PRIOR_EXTRA) * call;
 
 	return own > least ? own : least;
 }
@@ -102,14 +102,14 @@ static double prior_of(const struct calib *c, int kind, double call)
  * priors, residuals by `sigma`. `huber`: weight of each program, at most 1. `x` holds the solution
  * of the last pass before, and the new one after.
  */
-static void least_squares(const struct calib *c, bool monitoring, const struct fit_program *p,
+static void least_squares(const struct calibration *c, bool monitoring, const struct fit_program *p,
 			  int n, double sigma, const double *huber, double *x)
 {
 	double a[FIT_UNKNOWNS][FIT_UNKNOWNS] = { 0 }, call = call_overhead(c, x);
 	double prior = per_distance[monitoring].prior * call;
 
 	memset(x, 0, FIT_UNKNOWNS * sizeof(*x));
-	for (int k = 0; k < CALIB_KINDS; k++)
+	for (int k = 0; k < OVERHEAD_KINDS; k++)
 		a[k][k] = 1 / (prior_of(c, k, call) * prior_of(c, k, call));
 	a[FIT_COLD][FIT_COLD] = 1 / (prior * prior);
 	x[FIT_COLD] = (per_distance[monitoring].part * call - c->cold) * a[FIT_COLD][FIT_COLD];
@@ -156,7 +156,7 @@ static double median_residual(const struct fit_program *p, int n, const double *
  * Least squares with Huber's weights (Huber, 1964), repeated: programs with a residual of more than
  * HUBER_SIGMAS sigma count linearly instead of by the square.
  */
-double fit(struct calib *c, bool monitoring, const struct fit_program *p, int n)
+double fit(struct calibration *c, bool monitoring, const struct fit_program *p, int n)
 {
 	double x[FIT_UNKNOWNS] = { 0 }, huber[FIT_MAX_PROGRAMS], sigma = LEAST_SIGMA, median = 0;
 

@@ -139,8 +139,8 @@ static double slower_than(double reference_s, double known_s)
 struct criteria {
 	const struct slices *s;
 	enum slices_crowding crowding;
-	double slower;		       /* factor from the trusted calibration, at least 1 */
-	struct calib_quality *quality; /* counts all slices */
+	double slower;			     /* factor from the trusted calibration, at least 1 */
+	struct calibration_quality *quality; /* counts all slices */
 };
 
 static const struct slice *faster(const struct slice *a, const struct slice *b)
@@ -162,14 +162,14 @@ const struct slice *slices_fastest(const struct slices_run *run, int loop)
 static void put(struct round *to, int side, int loop, const struct slice *s)
 {
 	if (side == SLICES_BARE) {
-		to->bare[loop] = s ? s->total_s : INFINITY;
+		to->native[loop] = s ? s->total_s : INFINITY;
 		return;
 	}
 	to->total[loop] = s ? s->total_s : INFINITY;
 	to->callee[loop] = s ? s->callee_s : 0;
 }
 
-static void count(struct calib_quality *q, enum slices_disturbance d)
+static void count(struct calibration_quality *q, enum slices_disturbance d)
 {
 	q->n_slices++;
 	q->n_waited += d == SLICES_WAITED;
@@ -222,7 +222,7 @@ static int select_side(const struct criteria *x, int side, int loop, struct roun
 	return n_undisturbed;
 }
 
-static void add_up_load(const struct slices *s, struct calib_quality *quality)
+static void add_up_load(const struct slices *s, struct calibration_quality *quality)
 {
 	int n = s->n_rounds * SLICES_SIDES;
 
@@ -235,13 +235,13 @@ static void add_up_load(const struct slices *s, struct calib_quality *quality)
 }
 
 void slices_select(const struct slices *s, double known_s, struct rounds *r,
-		   struct calib_quality *quality)
+		   struct calibration_quality *quality)
 {
 	struct criteria x = { .s = s, .quality = quality };
 	double n_undisturbed[SLICES_SIDES * MAX_LOOPS];
 	int n = SLICES_SIDES * s->n_loops;
 
-	*quality = (struct calib_quality){ .known = true, .reference_s = reference_of(s) };
+	*quality = (struct calibration_quality){ .known = true, .reference_s = reference_of(s) };
 	x.crowding = slices_compare_crowded(s);
 	x.slower = slower_than(quality->reference_s, known_s);
 	r->n = s->n_rounds;
@@ -251,8 +251,8 @@ void slices_select(const struct slices *s, double known_s, struct rounds *r,
 	qsort(n_undisturbed, (size_t)n, sizeof(*n_undisturbed), compare);
 	r->n_fewest = n ? (int)n_undisturbed[n / LEFT_OUT] : 0;
 	add_up_load(s, quality);
-	quality->trusted =
-		r->n_fewest >= SOLVE_ENOUGH && calib_disturbed(quality) <= SLICES_MOST_DISTURBED;
+	quality->trusted = r->n_fewest >= SOLVE_ENOUGH &&
+			   calibration_disturbed(quality) <= SLICES_MOST_DISTURBED;
 }
 
 bool slices_are_late(int n_rounds, double elapsed_s, double own_s)

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "machine.h"
-#include "overhead/calib.h"
+#include "overhead/calibration.h"
 #include "solve.h"
 
 #define SLICES_MAX 20		  /* of a loop in a round */
@@ -29,7 +29,7 @@ struct slice {
 	uint64_t n_running;  /* threads that run on the whole machine, this one too; 0: unknown */
 	double total_s;	     /* a call, native or recorded */
 	double callee_s;     /* of it, the callee's self time; recorded only */
-	double cost_s;	     /* of it, the overhead that the calibration states; recorded only */
+	double overhead_s;   /* of it, the overhead that the calibration states; recorded only */
 };
 
 /* One process: all loops, native or recorded. */
@@ -81,7 +81,7 @@ const struct slice *slices_fastest(const struct slices_run *run, int loop);
  * `known_s`: reference_s of an earlier calibration that is trusted, or 0.
  */
 void slices_select(const struct slices *s, double known_s, struct rounds *r,
-		   struct calib_quality *quality);
+		   struct calibration_quality *quality);
 
 /*
  * True if these rounds, at least SOLVE_ROUNDS, took more than SLICES_LATE times as long as

@@ -54,13 +54,13 @@ static double half_iqr(const struct timed *sorted, int n)
 }
 
 /* Native times by speed. Returns the number of rounds with a time. */
-static int sort_bare(const struct rounds *r, int loop, struct timed *sorted)
+static int sort_native(const struct rounds *r, int loop, struct timed *sorted)
 {
 	int n = 0;
 
 	for (int i = 0; i < r->n; i++) {
-		if (!isinf(r->at[i].bare[loop]))
-			sorted[n++] = (struct timed){ r->at[i].bare[loop], 0 };
+		if (!isinf(r->at[i].native[loop]))
+			sorted[n++] = (struct timed){ r->at[i].native[loop], 0 };
 	}
 	qsort(sorted, (size_t)n, sizeof(*sorted), compare);
 	return n;
@@ -79,11 +79,11 @@ static int sort_total(const struct rounds *r, int loop, struct timed *sorted)
 	return n;
 }
 
-double solve_bare(const struct rounds *r, int loop)
+double solve_native(const struct rounds *r, int loop)
 {
 	struct timed sorted[SOLVE_MAX_ROUNDS];
 
-	sort_bare(r, loop, sorted);
+	sort_native(r, loop, sorted);
 	return mean_of_fastest(sorted).s;
 }
 
@@ -106,7 +106,7 @@ double solve_unrest(const struct rounds *r)
 	int n = 0;
 
 	for (int loop = 0; loop < r->n_loops; loop++) {
-		sort_bare(r, loop, sorted);
+		sort_native(r, loop, sorted);
 		distance[n++].s = distance_of_fastest(sorted);
 		sort_total(r, loop, sorted);
 		distance[n++].s = distance_of_fastest(sorted);
@@ -135,11 +135,11 @@ int solve_rounds(const struct rounds *r, int most)
  */
 static double slow_bytecode_s(const struct rounds *r, bool monitoring)
 {
-	double bare = solve_bare(r, LOOP_PLAIN), total = solve_total(r, LOOP_PLAIN);
+	double native = solve_native(r, LOOP_PLAIN), total = solve_total(r, LOOP_PLAIN);
 
-	return monitoring || total < LEAST_SLOWER * bare
+	return monitoring || total < LEAST_SLOWER * native
 		       ? 0
-		       : (total - bare) / loop_facts[LOOP_PLAIN].n_outside;
+		       : (total - native) / loop_facts[LOOP_PLAIN].n_outside;
 }
 
 /*
@@ -149,8 +149,8 @@ static double slow_bytecode_s(const struct rounds *r, bool monitoring)
  */
 static double bytecode_factor(const struct rounds *r)
 {
-	double times = (solve_total(r, LOOP_WORK) / solve_bare(r, LOOP_WORK) +
-			solve_total(r, LOOP_TEXT) / solve_bare(r, LOOP_TEXT)) /
+	double times = (solve_total(r, LOOP_WORK) / solve_native(r, LOOP_WORK) +
+			solve_total(r, LOOP_TEXT) / solve_native(r, LOOP_TEXT)) /
 		       2;
 
 	return times > 1 ? times : 1;
@@ -161,49 +161,50 @@ static double bytecode_factor(const struct rounds *r)
  * the bytecodes that are slower by `slow_s`. `body` is y, the native time of the callee; that of a
  * C function counts as one plain bytecode.
  */
-static struct calib_cost cost_of(const struct rounds *r, enum loop loop, double slow_s)
+static struct overhead overhead_of(const struct rounds *r, enum loop loop, double slow_s)
 {
 	const struct loop_facts *facts = &loop_facts[loop];
-	struct timed bare[SOLVE_MAX_ROUNDS], total[SOLVE_MAX_ROUNDS];
-	double body = solve_bare(r, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
+	struct timed native[SOLVE_MAX_ROUNDS], total[SOLVE_MAX_ROUNDS];
+	double body = solve_native(r, LOOP_PLAIN) / loop_facts[LOOP_PLAIN].n_outside *
 		      (facts->n_inside ? facts->n_inside : 1);
-	int n_bare = sort_bare(r, loop, bare), n_total = sort_total(r, loop, total);
+	int n_native = sort_native(r, loop, native), n_total = sort_total(r, loop, total);
 	double callee = mean_of_fastest(total).callee_s;
 
-	return (struct calib_cost){ .in_s = callee - body - facts->n_inside * slow_s,
-				    .out_s = mean_of_fastest(total).s - callee -
-					     (mean_of_fastest(bare).s - body) -
-					     facts->n_outside * slow_s,
-				    .spread_s = half_iqr(bare, n_bare) + half_iqr(total, n_total) };
+	return (struct overhead){ .in_s = callee - body - facts->n_inside * slow_s,
+				  .out_s = mean_of_fastest(total).s - callee -
+					   (mean_of_fastest(native).s - body) -
+					   facts->n_outside * slow_s,
+				  .spread_s =
+					  half_iqr(native, n_native) + half_iqr(total, n_total) };
 }
 
-static struct calib_cost minus(struct calib_cost a, struct calib_cost b)
+static struct overhead minus(struct overhead a, struct overhead b)
 {
-	return (struct calib_cost){ .in_s = a.in_s - b.in_s,
-				    .out_s = a.out_s - b.out_s,
-				    .spread_s = a.spread_s + b.spread_s };
+	return (struct overhead){ .in_s = a.in_s - b.in_s,
+				  .out_s = a.out_s - b.out_s,
+				  .spread_s = a.spread_s + b.spread_s };
 }
 
 /* For class calls: they have no self time, so all of their overhead is `out`. */
-static struct calib_cost all_outside(struct calib_cost a)
+static struct overhead all_outside(struct overhead a)
 {
-	return (struct calib_cost){ .out_s = a.in_s + a.out_s, .spread_s = a.spread_s };
+	return (struct overhead){ .out_s = a.in_s + a.out_s, .spread_s = a.spread_s };
 }
 
-static struct calib_cost all_inside(struct calib_cost a)
+static struct overhead all_inside(struct overhead a)
 {
-	return (struct calib_cost){ .in_s = a.in_s + a.out_s, .spread_s = a.spread_s };
+	return (struct overhead){ .in_s = a.in_s + a.out_s, .spread_s = a.spread_s };
 }
 
 /* Surcharge of the measured code, of largeness `large` -> that of code of largeness 1. */
-static struct calib_cost divided_by(struct calib_cost a, double large)
+static struct overhead divided_by(struct overhead a, double large)
 {
-	return (struct calib_cost){ .in_s = a.in_s / large,
-				    .out_s = a.out_s / large,
-				    .spread_s = a.spread_s / large };
+	return (struct overhead){ .in_s = a.in_s / large,
+				  .out_s = a.out_s / large,
+				  .spread_s = a.spread_s / large };
 }
 
-/* Columns of overhead/kinds.def for the estimate; overhead/calib.c has the others. */
+/* Columns of overhead/kinds.def for the estimate; overhead/calibration.c has the others. */
 struct estimate {
 	enum loop loop;
 	unsigned less; /* set of kinds, a bit each */
@@ -215,43 +216,43 @@ struct estimate {
 #define ANY false
 #define MONITORING true
 #define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
-	[CALIB_##id] = { loop, less, attributed, engines },
-static const struct estimate estimates[CALIB_KINDS] = {
+	[OVERHEAD_##id] = { loop, less, attributed, engines },
+static const struct estimate estimates[OVERHEAD_KINDS] = {
 #include "overhead/kinds.def"
 };
 #undef KIND
 
 /* Kinds that are subtracted have earlier rows, so `c` has them already. */
-static struct calib_cost estimate(const struct estimate *from, const struct calib *c,
-				  const struct rounds *r, double slow_s, double large)
+static struct overhead estimate(const struct estimate *from, const struct calibration *c,
+				const struct rounds *r, double slow_s, double large)
 {
-	struct calib_cost cost = cost_of(r, from->loop, slow_s);
+	struct overhead overhead = overhead_of(r, from->loop, slow_s);
 
-	for (int k = 0; k < CALIB_KINDS; k++) {
+	for (int k = 0; k < OVERHEAD_KINDS; k++) {
 		if (from->less >> k & 1)
-			cost = minus(cost, c->cost[k]);
+			overhead = minus(overhead, c->overhead[k]);
 	}
 	switch (from->attributed) {
 	case INSIDE:
-		return all_inside(cost);
+		return all_inside(overhead);
 	case OUTSIDE:
-		return all_outside(cost);
+		return all_outside(overhead);
 	case BY_SIZE:
-		return divided_by(cost, large);
+		return divided_by(overhead, large);
 	case AS_MEASURED:
 		break;
 	}
-	return cost;
+	return overhead;
 }
 
-void solve(struct calib *c, const struct rounds *r, bool monitoring)
+void solve(struct calibration *c, const struct rounds *r, bool monitoring)
 {
-	double large = monitoring ? 1 : calib_largeness(monitoring, LARGE_BYTES);
+	double large = monitoring ? 1 : calibration_largeness(monitoring, LARGE_BYTES);
 	double slow_s = slow_bytecode_s(r, monitoring);
 
 	c->bytecode = slow_s > 0 ? bytecode_factor(r) : 1;
-	for (int k = 0; k < CALIB_KINDS; k++) {
+	for (int k = 0; k < OVERHEAD_KINDS; k++) {
 		if (monitoring || !estimates[k].monitoring_only)
-			c->cost[k] = estimate(&estimates[k], c, r, slow_s, large);
+			c->overhead[k] = estimate(&estimates[k], c, r, slow_s, large);
 	}
 }

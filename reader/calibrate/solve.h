@@ -12,7 +12,7 @@
 #include <stdbool.h>
 
 #include "fit.h"
-#include "overhead/calib.h"
+#include "overhead/calibration.h"
 
 #define SOLVE_ROUNDS 15
 #define SOLVE_MAX_ROUNDS 45 /* on a machine with other work */
@@ -41,7 +41,7 @@ extern const struct loop_facts loop_facts[LOOP_MIXED];
 
 /* Seconds a call, of the fastest slice that counts. INFINITY: all slices were disturbed. */
 struct round {
-	double bare[MAX_LOOPS];	  /* native */
+	double native[MAX_LOOPS]; /* native */
 	double total[MAX_LOOPS];  /* recorded */
 	double callee[MAX_LOOPS]; /* of total, the callee's self time */
 };
@@ -57,7 +57,7 @@ struct rounds {
  * Seconds a call of this loop on a quiet machine, native and recorded: the mean of the second to
  * the fifth fastest round. At least SOLVE_FASTEST rounds must have a time.
  */
-double solve_bare(const struct rounds *r, int loop);
+double solve_native(const struct rounds *r, int loop);
 double solve_total(const struct rounds *r, int loop);
 
 /*
@@ -77,6 +77,6 @@ int solve_rounds(const struct rounds *r, int most);
  * Sets the overhead of each kind with its spread, and the factor of slow bytecode. `monitoring`:
  * the engine is that of 3.12 and later.
  */
-void solve(struct calib *c, const struct rounds *r, bool monitoring);
+void solve(struct calibration *c, const struct rounds *r, bool monitoring);
 
 #endif

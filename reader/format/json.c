@@ -223,8 +223,8 @@ static void put_times(struct json *j, const struct profile_counts *c)
 {
 	key_seconds(j, "tottime", c->self_s);
 	key_seconds(j, "cumtime", c->total_s);
-	key_seconds(j, "raw_tottime", c->self_s + c->self_cost_s);
-	key_seconds(j, "raw_cumtime", c->total_s + c->total_cost_s);
+	key_seconds(j, "raw_tottime", c->self_s + c->self_overhead_s);
+	key_seconds(j, "raw_cumtime", c->total_s + c->total_overhead_s);
 }
 
 static void put_caller(struct json *j, const struct profile *p, const struct profile_edge *edge)
@@ -258,8 +258,8 @@ static void put_function(struct json *j, const struct profile *p, const struct p
 	put_times(j, c);
 	key_seconds(j, "percall_tottime", per_call(c->self_s, c->n_calls));
 	key_seconds(j, "percall_cumtime", per_call(c->total_s, c->n_primitive));
-	/* bias.h: a self time that was less than its overhead is reported as 0. */
-	key_bool(j, "tottime_is_bound", c->self_s == 0 && c->self_cost_s > 0);
+	/* correct.h: a self time that was less than its overhead is reported as 0. */
+	key_bool(j, "tottime_is_bound", c->self_s == 0 && c->self_overhead_s > 0);
 	put_key(j, "callers");
 	begin(j, "[");
 	for (size_t i = 0; i < fn->n_callers; i++)
@@ -303,7 +303,7 @@ static void put_report(struct json *j, const struct json_report *r, const size_t
 	key_count(j, "total_calls", total->n_calls);
 	key_count(j, "primitive_calls", total->n_primitive);
 	key_seconds(j, "total_tt", total->self_s);
-	key_seconds(j, "raw_total_tt", total->self_s + sum.self_cost_s);
+	key_seconds(j, "raw_total_tt", total->self_s + sum.self_overhead_s);
 	put_key(j, "functions");
 	begin(j, "[");
 	for (size_t i = 0; i < n && !ferror_unlocked(j->to); i++)
@@ -389,7 +389,7 @@ static void put_losses(struct json *j, const struct source *s)
 }
 
 /* `quality` is null if it is unknown: the calibration is one number, or its file is older. */
-static void put_quality(struct json *j, const struct calib_quality *q)
+static void put_quality(struct json *j, const struct calibration_quality *q)
 {
 	put_key(j, "quality");
 	if (!q->known) {
@@ -408,11 +408,11 @@ static void put_quality(struct json *j, const struct calib_quality *q)
 	end(j, "}");
 }
 
-static void put_calibration(struct json *j, const struct calib *c)
+static void put_calibration(struct json *j, const struct calibration *c)
 {
 	put_key(j, "calibration");
 	begin(j, "{");
-	key_seconds(j, "bias", calib_bias(c));
+	key_seconds(j, "bias", calibration_bias(c));
 	key_seconds(j, "bytecode", c->bytecode);
 	key_seconds(j, "cold", c->cold);
 	key_seconds(j, "error", c->error);
@@ -421,12 +421,12 @@ static void put_calibration(struct json *j, const struct calib *c)
 	put_quality(j, &c->quality);
 	put_key(j, "costs");
 	begin(j, "{");
-	for (int i = 0; i < CALIB_KINDS; i++) {
-		put_key(j, calib_kind[i].name);
+	for (int i = 0; i < OVERHEAD_KINDS; i++) {
+		put_key(j, overhead_kind[i].name);
 		begin(j, "{");
-		key_seconds(j, "in_s", c->cost[i].in_s);
-		key_seconds(j, "out_s", c->cost[i].out_s);
-		key_seconds(j, "spread_s", c->cost[i].spread_s);
+		key_seconds(j, "in_s", c->overhead[i].in_s);
+		key_seconds(j, "out_s", c->overhead[i].out_s);
+		key_seconds(j, "spread_s", c->overhead[i].spread_s);
 		end(j, "}");
 	}
 	end(j, "}");
@@ -447,11 +447,11 @@ static void put_correction(struct json *j, const struct source *s)
 	begin(j, "{");
 	key_seconds(j, "scale", s->bias.scale);
 	key_seconds(j, "raw_s", s->bias.raw_s);
-	key_seconds(j, "cost_s", s->bias.cost_s);
+	key_seconds(j, "cost_s", s->bias.overhead_s);
 	key_count(j, "n_bounded", s->bias.n_bounded);
 	key_seconds(j, "moved_s", s->bias.moved_s);
 	key_seconds(j, "left_s", s->bias.left_s);
-	put_calibration(j, &s->calib);
+	put_calibration(j, &s->calibration);
 	end(j, "}");
 }
 

@@ -62,7 +62,8 @@ static void print_gaps(FILE *to, const struct source *s)
 		fprintf(to,
 			"  %.3f s were not recorded, in %" PRIu64
 			" interval%s: the program used the profile hook itself\n",
-			(double)s->summary.blind_interval_ticks * s->seconds_per_tick, n, n == 1 ? "" : "s");
+			(double)s->summary.blind_interval_ticks * s->seconds_per_tick, n,
+			n == 1 ? "" : "s");
 }
 
 /* Failed checks: errors of pyshim or of the file, not of the program. */
@@ -197,7 +198,7 @@ static void print_age(FILE *to, int64_t made)
 		fprintf(to, "%.0f days old", days);
 }
 
-static void print_bounds(FILE *to, const struct bias_result *b)
+static void print_bounds(FILE *to, const struct correct_result *b)
 {
 	double moved_s = fabs(b->moved_s) < 5e-7 ? 0 : b->moved_s; /* not -0.000000 */
 
@@ -218,7 +219,7 @@ static void print_bounds(FILE *to, const struct bias_result *b)
 
 static void print_correction(FILE *to, const struct source *s)
 {
-	const struct bias_result *b = &s->bias;
+	const struct correct_result *b = &s->bias;
 
 	switch (s->correction) {
 	case CORRECTION_MISSING:
@@ -230,27 +231,28 @@ static void print_correction(FILE *to, const struct source *s)
 		return;
 	case CORRECTION_NUMBER:
 	case CORRECTION_RECORDED:
-		fprintf(to, "  times corrected by %.4g s per event%s", calib_bias(&s->calib),
+		fprintf(to, "  times corrected by %.4g s per event%s",
+			calibration_bias(&s->calibration),
 			s->correction == CORRECTION_NUMBER ? "" : " (PYSHIM_BIAS)");
 		break;
 	case CORRECTION_FILE:
 	case CORRECTION_KEPT:
 		fputs("  times corrected by the calibration that is ", to);
-		print_age(to, s->calib.made);
+		print_age(to, s->calibration.made);
 		break;
 	}
-	fprintf(to, ": %.3f s of overhead subtracted from %.3f s", b->cost_s, b->raw_s);
-	if (b->scale == 1 && s->calib.error > 0)
+	fprintf(to, ": %.3f s of overhead subtracted from %.3f s", b->overhead_s, b->raw_s);
+	if (b->scale == 1 && s->calibration.error > 0)
 		fprintf(to, " (median error for small programs: %.0f %% of the overhead)",
-			s->calib.error * 100);
+			s->calibration.error * 100);
 	if (b->scale != 1)
 		fprintf(to, " (calibrated overhead times %.3f, to match --bare-time)", b->scale);
 	fputc('\n', to);
-	if (s->calib.quality.known && !s->calib.quality.trusted)
+	if (s->calibration.quality.known && !s->calibration.quality.trusted)
 		fprintf(to,
 			"  this calibration was kept although other work disturbed %.0f %% of its slices: "
 			"times may be wrong (calibrate again on an idle machine)\n",
-			calib_disturbed(&s->calib.quality) * 100);
+			calibration_disturbed(&s->calibration.quality) * 100);
 	print_bounds(to, b);
 }
 
@@ -341,7 +343,7 @@ static void print_total(FILE *to, const struct source *s)
 	double span_s = (double)sum->span_ticks * tick_s;
 	double skipped_s = (double)sum->skipped_ticks * tick_s;
 	double gap_s = (double)sum->blind_interval_ticks * tick_s;
-	double outside_s = span_s - skipped_s - gap_s - s->bias.cost_s - s->self_s;
+	double outside_s = span_s - skipped_s - gap_s - s->bias.overhead_s - s->self_s;
 	const char *before = ": ";
 
 	if (s->header.clock == PYPROF_CLOCK_COUNT || !preamble_differ(s->self_s, recorded_s))
@@ -352,7 +354,7 @@ static void print_total(FILE *to, const struct source *s)
 		before = "; ";
 	}
 	print_part(to, &before, skipped_s, "of the shim's own work, not included");
-	print_part(to, &before, s->bias.cost_s, "of overhead, subtracted");
+	print_part(to, &before, s->bias.overhead_s, "of overhead, subtracted");
 	print_part(to, &before, gap_s, "not recorded");
 	print_part(to, &before, outside_s,
 		   "outside of functions, for example at the exit of the interpreter");

@@ -336,7 +336,7 @@ static void put_head(FILE *to, const struct tree *t, size_t n_processes)
 static void put_corrections(FILE *to, const struct tree *t, size_t n_processes)
 {
 	size_t n_missing = count(t, is_missing), n_corrected = count(t, is_corrected);
-	double cost_s = 0, raw_s = 0;
+	double overhead_s = 0, raw_s = 0;
 
 	if (n_missing) {
 		fputs("  raw times: no calibration fits (pyshim-read --calibrate 100000 makes one)",
@@ -344,12 +344,12 @@ static void put_corrections(FILE *to, const struct tree *t, size_t n_processes)
 		put_share(to, n_missing, n_processes);
 	}
 	for (size_t i = 0; i < t->n; i++) {
-		cost_s += is_corrected(&t->source[i]) ? t->source[i].bias.cost_s : 0;
+		overhead_s += is_corrected(&t->source[i]) ? t->source[i].bias.overhead_s : 0;
 		raw_s += is_corrected(&t->source[i]) ? t->source[i].bias.raw_s : 0;
 	}
 	if (n_corrected) {
-		fprintf(to, "  times corrected: %.3f s of overhead subtracted from %.3f s", cost_s,
-			raw_s);
+		fprintf(to, "  times corrected: %.3f s of overhead subtracted from %.3f s",
+			overhead_s, raw_s);
 		put_share(to, n_corrected, n_processes);
 	}
 }
@@ -384,7 +384,8 @@ static void add_source(struct source *all, const struct source *s)
 	sum->n_lost_here += more->n_lost_here;
 	sum->n_closed += more->n_closed;
 	sum->n_blind_intervals += more->n_blind_intervals;
-	sum->blind_interval_ticks += (uint64_t)((double)more->blind_interval_ticks * s->seconds_per_tick * 1e9);
+	sum->blind_interval_ticks +=
+		(uint64_t)((double)more->blind_interval_ticks * s->seconds_per_tick * 1e9);
 	add_blind_ends(sum, more, s->seconds_per_tick * 1e9);
 	sum->n_time_broken += more->n_time_broken;
 	sum->n_calls_broken += more->n_calls_broken;

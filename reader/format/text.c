@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The text report: preambles, tables of the process tree and of threads, and the reports of
- * report.h. On a terminal it fits the window, where nobody has said how much is wanted.
+ * report.h. On a terminal it fits the window if no restriction is given.
  */
 #include "writers.h"
 

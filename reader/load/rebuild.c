@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "overhead/cost.h"
+#include "overhead/model.h"
 #include "pyprof/fold.h"
 #include "recording/replay.h"
 #include "recording/ticks.h"
@@ -16,8 +16,8 @@ struct rebuild {
 	struct drain *drain;
 	struct names *names;
 	double seconds_per_tick;
-	uint64_t end;		   /* ticks_end() */
-	const struct calib *calib; /* NULL: none */
+	uint64_t end;			       /* ticks_end() */
+	const struct calibration *calibration; /* NULL: none */
 	const struct request *request;
 	struct replay_request replay;
 	/* Indexed like names.fn: 0, 1, ... among those with one file, line and name. NULL: all 0. */
@@ -151,11 +151,11 @@ static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t 
 
 /* --- into the profile ------------------------------------------------------------------------- */
 
-static int add_functions(const struct rebuild *r, const struct cost *c, struct profile *p,
+static int add_functions(const struct rebuild *r, const struct model *c, struct profile *p,
 			 size_t *place)
 {
 	const struct pyprof_fold *f = c->fold;
-	struct profile_counts *sum = cost_functions(c);
+	struct profile_counts *sum = model_functions(c);
 	int err = sum ? leave_out_function_resumes(r, f, sum) : -ENOMEM;
 
 	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
@@ -175,21 +175,21 @@ static int add_functions(const struct rebuild *r, const struct cost *c, struct p
 static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, struct profile *p)
 {
 	size_t *place = malloc((f->s.n_fns + 1ull) * sizeof(*place));
-	struct cost c = {
+	struct model c = {
 		.fold = f,
 		.names = r->names,
-		.calib = r->calib,
+		.calibration = r->calibration,
 		.monitoring = r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING,
 		.seconds_per_tick = r->seconds_per_tick,
 	};
-	int err = cost_init(&c);
+	int err = model_init(&c);
 
 	if (!err)
 		err = place ? add_functions(r, &c, p, place) : -ENOMEM;
 
 	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
-		struct profile_counts counts = cost_edge(&c, e);
+		struct profile_counts counts = model_edge(&c, e);
 
 		leave_out_edge_resumes(r, e, &counts);
 		if (!e->caller || place[e->callee] == SIZE_MAX || place[e->caller] == SIZE_MAX)
@@ -199,7 +199,7 @@ static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, stru
 		err = profile_edge_add(p, place[e->caller], place[e->callee], &counts);
 	}
 	free(place);
-	cost_fini(&c);
+	model_fini(&c);
 	return err;
 }
 
@@ -422,7 +422,8 @@ static int add_ring(void *arg, struct replay *ring)
 }
 
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calib *calib, const struct request *q, struct rebuild_summary *summary)
+	    const struct calibration *calibration, const struct request *q,
+	    struct rebuild_summary *summary)
 {
 	int err;
 	struct rebuild r = { .profile = p,
@@ -430,7 +431,7 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 			     .names = names,
 			     .seconds_per_tick = seconds_per_tick,
 			     .end = ticks_end(d),
-			     .calib = calib,
+			     .calibration = calibration,
 			     .request = q,
 			     .replay = { .by_thread = request_splits_threads(q) || q->lists_threads,
 					 .through_c = q->no_builtins },

@@ -2,7 +2,7 @@
 /*
  * Tables to profile: adds up the tables of all rings, checks two laws of conservation and sums up
  * what is known beside the profile. Owns the threads in its summary. load/recording.c calls it from
- * one thread. It must not print, nor subtract overhead (bias.h does). Functions that share file,
+ * one thread. It must not print, nor subtract overhead (correct.h does). Functions that share file,
  * line and name become one, as in pstats.
  */
 #ifndef READER_REBUILD_H
@@ -10,7 +10,7 @@
 
 #include <stdint.h>
 
-#include "overhead/calib.h"
+#include "overhead/calibration.h"
 #include "profile/profile.h"
 #include "recording/drain.h"
 #include "recording/names.h"
@@ -36,8 +36,8 @@ struct rebuild_summary {
 	uint64_t first_ticks, last_ticks; /* first and last event of all threads */
 	uint64_t span_ticks;		  /* sum over rings, first to last event ... */
 	uint64_t skipped_ticks;		  /* ... of it, the shim's work, left out of times */
-	uint64_t n_blind_intervals;		  /* blind intervals that ended */
-	uint64_t blind_interval_ticks;		  /* their sum over all threads */
+	uint64_t n_blind_intervals;	  /* blind intervals that ended */
+	uint64_t blind_interval_ticks;	  /* their sum over all threads */
 	uint64_t n_unnamed;	   /* functions in the records that have no name in the recording */
 	uint64_t n_blind_ends;	   /* rings that saw no events after the profile hook was taken */
 	uint64_t blind_from_ticks; /* the first time at which that happened */
@@ -60,6 +60,7 @@ void rebuild_summary_fini(struct rebuild_summary *summary);
  * more functions meanwhile. 0 or -errno. Call rebuild_summary_fini in either case.
  */
 int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calib *calib, const struct request *q, struct rebuild_summary *summary);
+	    const struct calibration *calibration, const struct request *q,
+	    struct rebuild_summary *summary);
 
 #endif

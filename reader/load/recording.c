@@ -13,7 +13,7 @@
 #include "recording/names.h"
 #include "recording/ticks.h"
 
-static void key_of(struct calib_key *key, const struct pyprof_header *h)
+static void key_of(struct calibration_key *key, const struct pyprof_header *h)
 {
 	snprintf(key->python, sizeof(key->python), "%s", h->python);
 	error_make_printable(key->python);
@@ -21,21 +21,21 @@ static void key_of(struct calib_key *key, const struct pyprof_header *h)
 	snprintf(key->shim, sizeof(key->shim), "%s", h->shim);
 	error_make_printable(key->shim);
 	snprintf(key->clock, sizeof(key->clock), "%s", pyprof_clock_names(h->clock)->key);
-	calib_processor(key->processor, sizeof(key->processor));
+	calibration_processor(key->processor, sizeof(key->processor));
 }
 
-static bool same_key(const struct calib_key *a, const struct calib_key *b)
+static bool same_key(const struct calibration_key *a, const struct calibration_key *b)
 {
 	return !strcmp(a->python, b->python) && !strcmp(a->engine, b->engine) &&
 	       !strcmp(a->shim, b->shim) && !strcmp(a->processor, b->processor) &&
 	       !strcmp(a->clock, b->clock);
 }
 
-static void find_kept(struct source *s, const struct calib_key *key)
+static void find_kept(struct source *s, const struct calibration_key *key)
 {
-	char *path = calib_path(key);
+	char *path = calibration_path(key);
 
-	if (path && !calib_load(&s->calib, path) && same_key(&s->calib.key, key))
+	if (path && !calibration_load(&s->calibration, path) && same_key(&s->calibration.key, key))
 		s->correction = CORRECTION_KEPT;
 	free(path);
 }
@@ -44,7 +44,7 @@ static void find_kept(struct source *s, const struct calib_key *key)
 static int choose_calibration(struct source *s, const struct request *q, struct error *error)
 {
 	const struct pyprof_header *h = &s->header;
-	struct calib_key key = { .python = "" };
+	struct calibration_key key = { .python = "" };
 	int err;
 
 	key_of(&key, h);
@@ -52,10 +52,10 @@ static int choose_calibration(struct source *s, const struct request *q, struct 
 	if (q->bias == REQUEST_BIAS_NONE || h->clock == PYPROF_CLOCK_COUNT) {
 		s->correction = CORRECTION_UNWANTED;
 	} else if (q->bias == REQUEST_BIAS_SECONDS) {
-		calib_from_bias(&s->calib, q->bias_s);
+		calibration_from_bias(&s->calibration, q->bias_s);
 		s->correction = CORRECTION_NUMBER;
 	} else if (q->bias == REQUEST_BIAS_FILE) {
-		err = calib_load(&s->calib, q->bias_file);
+		err = calibration_load(&s->calibration, q->bias_file);
 		if (err)
 			return error_set(
 				error, err,
@@ -64,12 +64,12 @@ static int choose_calibration(struct source *s, const struct request *q, struct 
 				q->bias_file, err == -EINVAL ? "no calibration" : strerror(-err));
 		s->correction = CORRECTION_FILE;
 	} else if (h->has_bias) {
-		calib_from_bias(&s->calib, (double)h->bias_ps * 1e-12);
+		calibration_from_bias(&s->calibration, (double)h->bias_ps * 1e-12);
 		s->correction = CORRECTION_RECORDED;
 	} else {
 		find_kept(s, &key);
 	}
-	s->calib.key = key;
+	s->calibration.key = key;
 	return 0;
 }
 
@@ -89,11 +89,12 @@ static int correct(struct source *s, const struct request *q, struct profile *p,
 				 "expected one (pyshim-read --calibrate 100000 makes it)");
 	if (!is_corrected(s))
 		return 0;
-	err = bias_apply(p, q->bare_s, &s->bias);
+	err = correct_apply(p, q->bare_s, &s->bias);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
-		struct bias_result of_thread; /* not used: the report states that of all threads */
+		struct correct_result
+			of_thread; /* not used: the report states that of all threads */
 
-		err = bias_apply(&s->summary.thread[i].profile, 0, &of_thread);
+		err = correct_apply(&s->summary.thread[i].profile, 0, &of_thread);
 	}
 	if (err == -ERANGE)
 		error_set(
@@ -159,7 +160,7 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 		err = names_read(&names, &a);
 	if (!err)
 		err = rebuild(p, &d, &names, s->seconds_per_tick,
-			      is_corrected(s) ? &s->calib : NULL, q, &s->summary);
+			      is_corrected(s) ? &s->calibration : NULL, q, &s->summary);
 	if (!err)
 		err = check_copy(&a, &d, &names, &s->summary, error);
 	if (!err)

@@ -4,9 +4,10 @@
 bool source_has_loss(const struct source *s)
 {
 	uint64_t n = s->n_bad + s->summary.n_lost_here + s->summary.n_closed + s->header.n_unnamed +
-		     s->summary.n_blind_intervals + s->summary.n_blind_ends + s->summary.n_time_broken +
-		     s->summary.n_calls_broken + s->header.n_subinterpreters +
-		     s->header.n_images_removed + s->header.n_lost_children;
+		     s->summary.n_blind_intervals + s->summary.n_blind_ends +
+		     s->summary.n_time_broken + s->summary.n_calls_broken +
+		     s->header.n_subinterpreters + s->header.n_images_removed +
+		     s->header.n_lost_children;
 
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		n += s->n_lost[i];

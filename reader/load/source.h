@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "overhead/bias.h"
-#include "overhead/calib.h"
+#include "overhead/correct.h"
+#include "overhead/calibration.h"
 #include "rebuild.h"
 #include "recording/owner.h"
 
@@ -36,8 +36,8 @@ struct source {
 	double self_s; /* sum of self times of all threads, as reported */
 	double cpu_s;  /* CPU time of the process, or NAN */
 	enum correction correction;
-	struct calib calib; /* its key is the recording's */
-	struct bias_result bias;
+	struct calibration calibration; /* its key is the recording's */
+	struct correct_result bias;
 	bool live;
 	enum owner_state state; /* of the recorded process */
 	char *name;		/* printable */

@@ -26,7 +26,7 @@ struct options {
 	size_t n_sources;
 	struct request request;
 	bool calibrate;
-	struct calibration calibration;
+	struct calibrate_request calibration;
 	bool strict, force, wait, list, clean, browse;
 };
 

@@ -250,8 +250,8 @@ void profile_counts_add(struct profile_counts *to, const struct profile_counts *
 	to->n_exceptions += more->n_exceptions;
 	to->self_s += more->self_s;
 	to->total_s += more->total_s;
-	to->self_cost_s += more->self_cost_s;
-	to->total_cost_s += more->total_cost_s;
+	to->self_overhead_s += more->self_overhead_s;
+	to->total_overhead_s += more->total_overhead_s;
 }
 
 static size_t edge_hash(size_t caller, size_t callee)

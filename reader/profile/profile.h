@@ -53,11 +53,11 @@ struct profile_counts {
 	double self_s;	       /* seconds */
 	double total_s;	       /* seconds */
 	/*
-	 * The overhead within the times above, in seconds. After bias_apply, the overhead that was
-	 * subtracted from them.
+	 * The overhead within the times above, in seconds. After correct_apply, the overhead that
+	 * was subtracted from them.
 	 */
-	double self_cost_s;
-	double total_cost_s;
+	double self_overhead_s;
+	double total_overhead_s;
 };
 
 /* One caller of a function, and its share of the function's numbers. */

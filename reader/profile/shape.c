@@ -93,10 +93,10 @@ static size_t nearest_caller(const struct profile *p, size_t fn)
 	return fn;
 }
 
-static void add_times(struct profile_counts *to, double self_s, double self_cost_s)
+static void add_times(struct profile_counts *to, double self_s, double self_overhead_s)
 {
 	to->self_s += self_s;
-	to->self_cost_s += self_cost_s;
+	to->self_overhead_s += self_overhead_s;
 }
 
 /* Adds the self time of a C function to its callers, to each the time that it spent there. */
@@ -113,16 +113,16 @@ static void give_time(struct shape *s, const struct profile_fn *c)
 			continue;
 		if (e->only_calls)
 			add_times(&s->extra[to], c->counts.self_s * share,
-				  c->counts.self_cost_s * share);
+				  c->counts.self_overhead_s * share);
 		else
-			add_times(&s->extra[to], e->counts.self_s, e->counts.self_cost_s);
+			add_times(&s->extra[to], e->counts.self_s, e->counts.self_overhead_s);
 	}
 }
 
 /* Returns the time in callees as recorded, so with overhead. */
 static double time_below(const struct profile_counts *c)
 {
-	double below = c->total_s + c->total_cost_s - c->self_s - c->self_cost_s;
+	double below = c->total_s + c->total_overhead_s - c->self_s - c->self_overhead_s;
 
 	return below > 0 ? below : 0;
 }
@@ -158,11 +158,11 @@ static int add_caller(struct shape *s, size_t callee, const struct profile_edge 
 	if (e->only_calls)
 		return profile_edge_add_calls(&s->to, s->map[caller], s->map[callee],
 					      counts.n_calls);
-	if (s->extra[callee].self_s != 0 || s->extra[callee].self_cost_s != 0) {
+	if (s->extra[callee].self_s != 0 || s->extra[callee].self_overhead_s != 0) {
 		double share = share_of(fn, e);
 
 		add_times(&counts, s->extra[callee].self_s * share,
-			  s->extra[callee].self_cost_s * share);
+			  s->extra[callee].self_overhead_s * share);
 	}
 	return profile_edge_add(&s->to, s->map[caller], s->map[callee], &counts);
 }
@@ -173,7 +173,7 @@ static int add_python(struct shape *s, size_t fn)
 
 	if (!err)
 		add_times(&s->to.fn[s->map[fn]].counts, s->extra[fn].self_s,
-			  s->extra[fn].self_cost_s);
+			  s->extra[fn].self_overhead_s);
 	return err;
 }
 

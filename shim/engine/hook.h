@@ -65,8 +65,8 @@ HOOK_INLINE void *hook_put(unsigned kind, uint32_t fn, uint64_t now, bool enteri
 }
 
 /*
- * Records a class call, whose overhead is `n` parts of a call of object() (PYPROF_CLASS_UNITS). `far`: 0
- * or PYPROF_HIGH_OFFSET. It carries no time, so the clock is not read.
+ * Records a class call, whose overhead is `n` parts of a call of object() (PYPROF_CLASS_UNITS).
+ * `far`: 0 or PYPROF_HIGH_OFFSET. It carries no time, so the clock is not read.
  */
 HOOK_COLD void *hook_put_class_call_slow(uint32_t n, unsigned far, void *result);
 

@@ -97,8 +97,8 @@ HOOK_INLINE PyObject *python_called(void)
 }
 
 /*
- * The overhead of a class call, in parts of a call of object() (PYPROF_CLASS_UNITS). It is larger for
- * classes with a quick path, which the interpreter does not take when it reports the call.
+ * The overhead of a class call, in parts of a call of object() (PYPROF_CLASS_UNITS). It is larger
+ * for classes with a quick path, which the interpreter does not take when it reports the call.
  * super().f() then makes an object and a bound method. Measured: see
  * docs/measured/2026-11-overhead.md.
  */
@@ -198,8 +198,8 @@ HOOK_INLINE PyObject *called(unsigned kind, PyObject *what, PyObject *first, enu
 	}
 
 /* High offsets take a separate branch, to keep the common path short. */
-#define END(what, kind, ...)                                    \
-	return __builtin_expect(has_high_offset(args[1]), 0)    \
+#define END(what, kind, ...)                                            \
+	return __builtin_expect(has_high_offset(args[1]), 0)            \
 		       ? what((kind) | PYPROF_HIGH_OFFSET, __VA_ARGS__) \
 		       : what(kind, __VA_ARGS__);
 

@@ -62,7 +62,8 @@ static void set_cost_weights(struct pyprof_header *h)
 	static const int32_t tracefunc_311[] = { 75, 43, 10, 10 };
 	bool monitored = recording.engine == PYPROF_ENGINE_MONITORING;
 
-	h->max_distance = monitored ? PYPROF_MAX_DISTANCE_MONITORING : PYPROF_MAX_DISTANCE_TRACEFUNC;
+	h->max_distance =
+		monitored ? PYPROF_MAX_DISTANCE_MONITORING : PYPROF_MAX_DISTANCE_TRACEFUNC;
 	h->max_idle = monitored ? PYPROF_MAX_IDLE_MONITORING : PYPROF_MAX_IDLE_TRACEFUNC;
 	memcpy(h->overhead_weight,
 	       monitored		? monitoring

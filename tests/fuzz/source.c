@@ -9,7 +9,7 @@
 #include "format/report.h"
 #include "fuzz.h"
 #include "load/sources.h"
-#include "overhead/calib.h"
+#include "overhead/calibration.h"
 #include "pstats/pstats.h"
 #include "pstats/pstats_read.h"
 
@@ -130,13 +130,13 @@ void fuzz_source(const char *name, unsigned choice)
 	profile_fini(&sum.profile);
 }
 
-void __wrap_calib_processor(char *name, size_t cap);
+void __wrap_calibration_processor(char *name, size_t cap);
 
 /*
  * The processor's name is not part of the input, and reading /proc/cpuinfo takes longer than the
  * rest.
  */
-void __wrap_calib_processor(char *name, size_t cap)
+void __wrap_calibration_processor(char *name, size_t cap)
 {
 	snprintf(name, cap, "fuzzed");
 }

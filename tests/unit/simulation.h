@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "overhead/calib.h"
+#include "overhead/calibration.h"
 #include "recording.h"
 
 #define N_FNS 12u /* numbers 1 .. */
@@ -31,7 +31,7 @@ static const struct kind python = { PYPROF_NAME_CODE, PYPROF_CALL, PYPROF_RETURN
 			 c = { PYPROF_NAME_C, PYPROF_C_CALL, PYPROF_C_RETURN },
 			 c_raises = { PYPROF_NAME_C, PYPROF_C_CALL, PYPROF_C_EXCEPTION };
 
-struct cost {
+struct simulated {
 	int in, out;
 };
 
@@ -41,7 +41,7 @@ struct thread {
 	struct {
 		uint32_t fn;
 		struct kind kind;
-		struct cost cost;
+		struct simulated cost;
 		unsigned cold; /* cache-miss overhead, added after the call */
 	} frame[MAX_DEPTH + 1];
 	uint64_t last_time;
@@ -53,17 +53,17 @@ static struct recording truth, recorded;
 static struct thread thread[N_THREADS];
 
 /* Inside and outside overhead in proportion to the weights, because weights divide it. */
-static const struct cost proportional[PYPROF_OVERHEADS] = {
+static const struct simulated proportional[PYPROF_OVERHEADS] = {
 	[PYPROF_OVERHEAD_PYTHON] = { 30, 60 },
 	[PYPROF_OVERHEAD_C] = { 10, 20 },
 	[PYPROF_OVERHEAD_DIRECT] = { -5, -10 },
 	[PYPROF_OVERHEAD_EXCEPTION] = { 15, 30 },
 };
 static const int32_t weights[PYPROF_OVERHEADS] = { 90, 30, -15, 45 };
-static struct cost cost[PYPROF_OVERHEADS];
-static int bytecode;		      /* slowdown of Python functions */
-static int cold;		      /* ns of cache-miss overhead per event of reuse distance */
-static struct cost more[CALIB_KINDS]; /* indexed by the kinds after PYPROF_OVERHEADS */
+static struct simulated cost[PYPROF_OVERHEADS];
+static int bytecode; /* slowdown of Python functions */
+static int cold;     /* ns of cache-miss overhead per event of reuse distance */
+static struct simulated more[OVERHEAD_KINDS]; /* indexed by the kinds after PYPROF_OVERHEADS */
 static uint32_t code_bytes[N_FNS + 1];
 static bool is_far[N_FNS + 1]; /* its events have high offsets, with sys.monitoring */
 static bool far_sites; /* these functions make C calls, so their call sites are known to be high */
@@ -100,44 +100,48 @@ static bool is_exception(const struct kind *k)
 }
 
 /* Code sizes are chosen so that all results are whole numbers. */
-static void add_cost(struct cost *to, double n, int in, int out)
+static void add_overhead(struct simulated *to, double n, int in, int out)
 {
 	to->in += (int)(n * in);
 	to->out += (int)(n * out);
 }
 
-static void add_more(struct cost *sum, const struct kind *k, uint32_t callee, uint32_t caller)
+static void add_more(struct simulated *sum, const struct kind *k, uint32_t callee, uint32_t caller)
 {
 	bool monitoring = recorded.header->engine == PYPROF_ENGINE_MONITORING;
-	double of_callee = monitoring ? is_far[callee] : calib_largeness(false, code_bytes[callee]);
-	double of_caller = monitoring ? is_far[caller] : calib_largeness(false, code_bytes[caller]);
-	double of_site = far_sites ? of_caller : calib_largeness(true, code_bytes[caller]);
-	const struct cost *large = &more[CALIB_LARGE], *site = &more[CALIB_LARGE_SITE];
+	double of_callee =
+		monitoring ? is_far[callee] : calibration_largeness(false, code_bytes[callee]);
+	double of_caller =
+		monitoring ? is_far[caller] : calibration_largeness(false, code_bytes[caller]);
+	double of_site = far_sites ? of_caller : calibration_largeness(true, code_bytes[caller]);
+	const struct simulated *large = &more[OVERHEAD_LARGE], *site = &more[OVERHEAD_LARGE_SITE];
 
 	if (is_c(k)) {
-		add_cost(sum, of_caller, site->in, site->out);
-		add_cost(sum, callee == METHOD, more[CALIB_METHOD].in, more[CALIB_METHOD].out);
+		add_overhead(sum, of_caller, site->in, site->out);
+		add_overhead(sum, callee == METHOD, more[OVERHEAD_METHOD].in,
+			     more[OVERHEAD_METHOD].out);
 		return;
 	}
-	add_cost(sum, of_callee, large->in, large->out);
+	add_overhead(sum, of_callee, large->in, large->out);
 	if (is_resume(k))
-		add_cost(sum, of_callee, large->out, large->in);
+		add_overhead(sum, of_callee, large->out, large->in);
 	if (monitoring && !is_bare(k))
-		add_cost(sum, of_site, 0, (site->in + site->out) / 2);
+		add_overhead(sum, of_site, 0, (site->in + site->out) / 2);
 }
 
-static struct cost cost_of(const struct kind *k, uint32_t callee, uint32_t caller)
+static struct simulated overhead_of(const struct kind *k, uint32_t callee, uint32_t caller)
 {
-	struct cost sum = cost[is_c(k) ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
-	const struct cost *exception = &cost[CALIB_EXCEPTION];
-	const struct cost *resumed = &more[CALIB_RESUME], *without_site = &cost[CALIB_BARE];
-	const struct cost *of_c = &more[CALIB_EXCEPTION_C];
+	struct simulated sum = cost[is_c(k) ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
+	const struct simulated *exception = &cost[OVERHEAD_EXCEPTION];
+	const struct simulated *resumed = &more[OVERHEAD_RESUME],
+			       *without_site = &cost[OVERHEAD_DIRECT];
+	const struct simulated *of_c = &more[OVERHEAD_EXCEPTION_C];
 	bool begins_bare = is_bare(k) && !is_resume(k) && !is_generator[callee];
 
-	add_cost(&sum, is_exception(k), exception->in, exception->out);
-	add_cost(&sum, is_resume(k), resumed->in, resumed->out);
-	add_cost(&sum, is_exception(k) && is_c(k), of_c->in, of_c->out);
-	add_cost(&sum, begins_bare, without_site->in, without_site->out);
+	add_overhead(&sum, is_exception(k), exception->in, exception->out);
+	add_overhead(&sum, is_resume(k), resumed->in, resumed->out);
+	add_overhead(&sum, is_exception(k) && is_c(k), of_c->in, of_c->out);
+	add_overhead(&sum, begins_bare, without_site->in, without_site->out);
 	add_more(&sum, k, callee, caller);
 	return sum;
 }
@@ -176,7 +180,7 @@ static void work(struct thread *t, uint64_t ns)
 static void begin(struct thread *t, uint32_t fn, struct kind kind)
 {
 	uint32_t caller = t->depth ? t->frame[t->depth].fn : 0;
-	struct cost each = cost_of(&kind, fn, caller);
+	struct simulated each = overhead_of(&kind, fn, caller);
 	unsigned n;
 
 	t->now += (uint64_t)(each.out / 3);
@@ -195,7 +199,7 @@ static void end(struct thread *t)
 {
 	struct kind kind = t->frame[t->depth].kind;
 	uint32_t fn = t->frame[t->depth--].fn, caller = t->depth ? t->frame[t->depth].fn : 0;
-	struct cost each = t->frame[t->depth + 1].cost;
+	struct simulated each = t->frame[t->depth + 1].cost;
 	unsigned late = t->frame[t->depth + 1].cold;
 	unsigned far = is_far[is_c(&kind) ? caller : fn] ? PYPROF_HIGH_OFFSET : 0;
 
@@ -213,15 +217,19 @@ static void call(struct thread *t, uint32_t fn, struct kind kind, uint64_t ns)
 	end(t);
 }
 
-/* Puts a class call of `n` overhead units (PYPROF_CLASS_UNITS is a call of object()). It has no time. */
+/*
+ * Puts a class call of `n` overhead units (PYPROF_CLASS_UNITS is a call of object()). It has no
+ * time.
+ */
 static void call_other(struct thread *t, unsigned n)
 {
 	bool full = !t->ring.block || t->ring.n == RECORDING_BLOCK_RECORDS;
 
-	t->now += n * (unsigned)more[CALIB_OTHER].out / PYPROF_CLASS_UNITS;
+	t->now += n * (unsigned)more[OVERHEAD_CLASS_CALL].out / PYPROF_CLASS_UNITS;
 	recording_put(&recorded, &t->ring,
-		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_HIGH_OFFSET : PYPROF_SYNC, n,
-		      full ? t->now : t->ring.block->base_ticks);
+		      is_far[t->frame[t->depth].fn] ? PYPROF_SYNC | PYPROF_HIGH_OFFSET
+						    : PYPROF_SYNC,
+		      n, full ? t->now : t->ring.block->base_ticks);
 }
 
 /* Returns the kind of name that a function has. */
@@ -292,7 +300,7 @@ static void simulation_init(void)
 	memset(is_far, 0, sizeof(is_far));
 	far_sites = false;
 	memset(is_generator, 0, sizeof(is_generator));
-	more[CALIB_RESUME] = proportional[PYPROF_OVERHEAD_DIRECT];
+	more[OVERHEAD_RESUME] = proportional[PYPROF_OVERHEAD_DIRECT];
 	bytecode = 1;
 	cold = 0;
 	seed = 20260101;
@@ -310,17 +318,17 @@ static void simulation_fini(void)
 }
 
 /* Returns the calibration that matches the simulated overhead. */
-static struct calib calibration(void)
+static struct calibration calibration(void)
 {
-	struct calib calib = { .bytecode = bytecode, .cold = cold * 1e-9 };
+	struct calibration calibration = { .bytecode = bytecode, .cold = cold * 1e-9 };
 
-	for (int i = 0; i < CALIB_KINDS; i++) {
-		const struct cost *each = i < PYPROF_OVERHEADS ? &cost[i] : &more[i];
+	for (int i = 0; i < OVERHEAD_KINDS; i++) {
+		const struct simulated *each = i < PYPROF_OVERHEADS ? &cost[i] : &more[i];
 
-		calib.cost[i].in_s = each->in * 1e-9;
-		calib.cost[i].out_s = each->out * 1e-9;
+		calibration.overhead[i].in_s = each->in * 1e-9;
+		calibration.overhead[i].out_s = each->out * 1e-9;
 	}
-	return calib;
+	return calibration;
 }
 
 #endif

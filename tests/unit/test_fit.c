@@ -12,7 +12,7 @@
 #define COLD_S 0.04e-9 /* expected with monitoring: 0.0008 of a Python call */
 
 static struct fit_program program[N];
-static struct calib c, truth;
+static struct calibration c, truth;
 static uint64_t seed;
 
 static double roll(double below)
@@ -21,19 +21,19 @@ static double roll(double below)
 	return (double)(seed >> 33) / (double)(1ull << 31) * below;
 }
 
-static double cost(const struct calib *from, int k)
+static double cost(const struct calibration *from, int k)
 {
-	return k == FIT_COLD ? from->cold : from->cost[k].in_s + from->cost[k].out_s;
+	return k == FIT_COLD ? from->cold : from->overhead[k].in_s + from->overhead[k].out_s;
 }
 
 /* Makes a program with random numbers of calls of each kind. */
-static void make(struct fit_program *p, const struct calib *true_costs)
+static void make(struct fit_program *p, const struct calibration *true_overheads)
 {
-	p->bare_s = 1e-3;
+	p->native_s = 1e-3;
 	p->added_s = p->known_s = 0;
 	for (int k = 0; k < FIT_UNKNOWNS; k++) {
 		p->by[k] = roll(k == FIT_COLD ? 3e7 : 5000);
-		p->added_s += p->by[k] * cost(true_costs, k);
+		p->added_s += p->by[k] * cost(true_overheads, k);
 		p->known_s += p->by[k] * cost(&c, k);
 	}
 }
@@ -42,9 +42,9 @@ static void setup(void)
 {
 	seed = 20260101;
 	memset(&c, 0, sizeof(c));
-	for (int k = 0; k < CALIB_KINDS; k++) {
-		c.cost[k].in_s = k == PYPROF_OVERHEAD_EXCEPTION ? 50e-9 : 5e-9;
-		c.cost[k].out_s = k == PYPROF_OVERHEAD_EXCEPTION ? 0 : 45e-9;
+	for (int k = 0; k < OVERHEAD_KINDS; k++) {
+		c.overhead[k].in_s = k == PYPROF_OVERHEAD_EXCEPTION ? 50e-9 : 5e-9;
+		c.overhead[k].out_s = k == PYPROF_OVERHEAD_EXCEPTION ? 0 : 45e-9;
 	}
 	truth = c;
 	truth.cold = COLD_S;
@@ -52,7 +52,7 @@ static void setup(void)
 		make(&program[i], &truth);
 }
 
-static void check_costs(double part)
+static void check_overheads(double part)
 {
 	for (int k = 0; k < FIT_UNKNOWNS; k++) {
 		double differs = fabs(cost(&c, k) - cost(&truth, k));
@@ -67,9 +67,9 @@ START_TEST(correct_overheads_do_not_change)
 	double error = fit(&c, true, program, N);
 
 	ck_assert_double_le(error, 1e-6);
-	check_costs(1e-4);
-	ck_assert_double_eq(c.cost[CALIB_PYTHON].in_s, 5e-9);
-	ck_assert_double_eq(c.cost[CALIB_EXCEPTION].out_s, 0);
+	check_overheads(1e-4);
+	ck_assert_double_eq(c.overhead[OVERHEAD_PYTHON].in_s, 5e-9);
+	ck_assert_double_eq(c.overhead[OVERHEAD_EXCEPTION].out_s, 0);
 }
 END_TEST
 
@@ -80,7 +80,7 @@ START_TEST(a_wrong_overhead_is_corrected)
 	for (int i = 0; i < N; i++)
 		make(&program[i], &truth);
 	ck_assert_double_le(fit(&c, true, program, N), 0.01);
-	check_costs(0.1);
+	check_overheads(0.1);
 }
 END_TEST
 
@@ -93,11 +93,12 @@ START_TEST(programs_override_a_wrong_calibration_loop)
 	static const double off_s[] = { -45e-9, -30e-9, 50e-9, 100e-9 };
 	double found;
 
-	c.cost[CALIB_PYTHON].out_s += off_s[_i];
+	c.overhead[OVERHEAD_PYTHON].out_s += off_s[_i];
 	for (int i = 0; i < N; i++) {
 		make(&program[i], &truth);
 		for (int k = 0; k < FIT_UNKNOWNS; k++) {
-			double less = k == PYPROF_OVERHEAD_PYTHON || k == PYPROF_OVERHEAD_C ? 0 : 0.9;
+			double less =
+				k == PYPROF_OVERHEAD_PYTHON || k == PYPROF_OVERHEAD_C ? 0 : 0.9;
 
 			program[i].added_s -= less * program[i].by[k] * cost(&truth, k);
 			program[i].known_s -= less * program[i].by[k] * cost(&c, k);
@@ -119,7 +120,7 @@ START_TEST(cache_miss_overhead_is_fitted_to_programs)
 	for (int i = 0; i < N; i++)
 		make(&program[i], &truth);
 	ck_assert_double_le(fit(&c, true, program, N), 0.01);
-	check_costs(0.1);
+	check_overheads(0.1);
 }
 END_TEST
 
@@ -132,7 +133,7 @@ START_TEST(outliers_change_little)
 	for (int i = 0; i < N / 10; i++)
 		program[i].added_s *= 3;
 	ck_assert_double_le(fit(&c, true, program, N), 0.05);
-	check_costs(0.2);
+	check_overheads(0.2);
 }
 END_TEST
 
@@ -144,10 +145,11 @@ START_TEST(a_single_program_changes_little)
 	program[0].known_s = 100e-6;
 	program[0].added_s = 110e-6;
 	fit(&c, _i, program, 1);
-	ck_assert_double_gt(c.cost[CALIB_PYTHON].out_s, 46e-9);
-	ck_assert_double_lt(c.cost[CALIB_PYTHON].out_s, 50.1e-9);
-	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].out_s, c.cost[CALIB_C].out_s, 1e-15);
-	ck_assert_double_eq_tol(c.cost[CALIB_BARE].out_s, 45e-9, 1e-15);
+	ck_assert_double_gt(c.overhead[OVERHEAD_PYTHON].out_s, 46e-9);
+	ck_assert_double_lt(c.overhead[OVERHEAD_PYTHON].out_s, 50.1e-9);
+	ck_assert_double_eq_tol(c.overhead[OVERHEAD_PYTHON].out_s, c.overhead[OVERHEAD_C].out_s,
+				1e-15);
+	ck_assert_double_eq_tol(c.overhead[OVERHEAD_DIRECT].out_s, 45e-9, 1e-15);
 	/* The expected cache-miss overhead depends on the overhead of a call and on the engine. */
 	ck_assert_double_eq_tol(c.cold, (_i ? 0.0008 : 0.005) * cost(&c, PYPROF_OVERHEAD_PYTHON),
 				1e-15);
@@ -169,7 +171,7 @@ START_TEST(absurd_measurements_give_finite_overheads)
 	memset(&c, 0, sizeof(c));
 	memset(program, 0, sizeof(program));
 	for (int i = 0; i < N; i++) {
-		program[i].bare_s = 1e-6;
+		program[i].native_s = 1e-6;
 		program[i].added_s = i % 2 ? -1e-3 : 1;
 	}
 	fit(&c, true, program, N);
@@ -184,7 +186,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, correct_overheads_do_not_change);
-	tcase_add_loop_test(t, a_wrong_overhead_is_corrected, 0, CALIB_KINDS);
+	tcase_add_loop_test(t, a_wrong_overhead_is_corrected, 0, OVERHEAD_KINDS);
 	tcase_add_loop_test(t, programs_override_a_wrong_calibration_loop, 0, 4);
 	tcase_add_loop_test(t, cache_miss_overhead_is_fitted_to_programs, 0, 3);
 	tcase_add_test(t, outliers_change_little);

@@ -18,7 +18,7 @@
 
 static struct slices s;
 static struct rounds rounds;
-static struct calib_quality quality;
+static struct calibration_quality quality;
 
 static const struct slice quiet = {
 	.elapsed_s = SLICE_S,
@@ -110,13 +110,13 @@ START_TEST(a_quiet_machine_uses_every_slice)
 	ck_assert_int_eq(rounds.n, ROUNDS);
 	ck_assert_int_eq(rounds.n_loops, LOOPS);
 	ck_assert_int_eq(rounds.n_fewest, ROUNDS);
-	ck_assert_double_eq(rounds.at[3].bare[2], 48e-9);
+	ck_assert_double_eq(rounds.at[3].native[2], 48e-9);
 	ck_assert_double_eq(rounds.at[4].total[2], 49e-9);
 	ck_assert_double_eq(rounds.at[4].callee[2], 11e-9);
-	ck_assert_double_eq(rounds.at[4].bare[2], CALL_S);
+	ck_assert_double_eq(rounds.at[4].native[2], CALL_S);
 	ck_assert(quality.known && quality.trusted);
 	ck_assert_uint_eq(quality.n_slices, ROUNDS * SLICES_SIDES * LOOPS * SLICES_MAX);
-	ck_assert_double_eq(calib_disturbed(&quality), 0);
+	ck_assert_double_eq(calibration_disturbed(&quality), 0);
 	ck_assert_double_eq_tol(quality.reference_s, REFERENCE_S, 1e-12);
 }
 END_TEST
@@ -131,7 +131,7 @@ START_TEST(disturbed_slices_are_not_the_fastest)
 	slice[0].n_switches = 1;
 	slice[1].reference_s = REFERENCE_S * 2;
 	select_all(0);
-	ck_assert_double_eq(rounds.at[0].bare[0], CALL_S);
+	ck_assert_double_eq(rounds.at[0].native[0], CALL_S);
 	ck_assert_uint_eq(quality.n_waited, 1);
 	ck_assert_uint_eq(quality.n_slower, 1);
 	ck_assert_int_eq(rounds.n_fewest, ROUNDS);
@@ -166,7 +166,7 @@ START_TEST(too_few_rounds_with_a_quiet_slice_are_not_trusted)
 	select_all(0);
 	ck_assert_int_eq(rounds.n_fewest, 9);
 	ck_assert(!quality.trusted);
-	ck_assert(calib_disturbed(&quality) < 0.05);
+	ck_assert(calibration_disturbed(&quality) < 0.05);
 }
 END_TEST
 
@@ -175,7 +175,7 @@ START_TEST(an_always_disturbed_loop_still_has_a_time)
 {
 	wait_in(0, ROUNDS - SOLVE_FASTEST + 1, SLICES_BARE, 3);
 	select_all(0);
-	ck_assert_double_eq(rounds.at[0].bare[3], DISTURBED_S);
+	ck_assert_double_eq(rounds.at[0].native[3], DISTURBED_S);
 	wait_in(0, ROUNDS - SOLVE_FASTEST, SLICES_RECORDED, 3);
 	select_all(0);
 	ck_assert(isinf(rounds.at[0].total[3]));
@@ -195,7 +195,7 @@ START_TEST(more_than_half_disturbed_is_not_trusted)
 		slice_at(run / SLICES_SIDES, run % SLICES_SIDES, loop, slice)->n_switches = 2;
 	}
 	select_all(0);
-	ck_assert_double_eq(calib_disturbed(&quality), 0.5);
+	ck_assert_double_eq(calibration_disturbed(&quality), 0.5);
 	ck_assert(quality.trusted);
 	slice_at(0, 0, 0, SLICES_MAX - 1)->n_switches = 1;
 	select_all(0);
@@ -232,7 +232,7 @@ START_TEST(each_loop_has_its_own_reference)
 		slice_at(round, SLICES_RECORDED, 2, slice)->reference_s = REFERENCE_S * 1.3;
 	}
 	select_all(0);
-	ck_assert_double_eq(calib_disturbed(&quality), 0);
+	ck_assert_double_eq(calibration_disturbed(&quality), 0);
 }
 END_TEST
 
@@ -260,8 +260,8 @@ START_TEST(a_harmless_crowd_disturbs_nothing)
 	ck_assert_int_eq(slices_compare_crowded(&s), SLICES_HARMLESS);
 	slice_at(0, SLICES_BARE, 0, SLICES_MAX - 1)->total_s = DISTURBED_S;
 	select_all(0);
-	ck_assert_double_eq(calib_disturbed(&quality), 0);
-	ck_assert_double_eq(rounds.at[0].bare[0], DISTURBED_S);
+	ck_assert_double_eq(calibration_disturbed(&quality), 0);
+	ck_assert_double_eq(rounds.at[0].native[0], DISTURBED_S);
 	ck_assert(quality.trusted);
 }
 END_TEST
@@ -272,8 +272,8 @@ START_TEST(a_harmful_crowd_disturbs_slices)
 	ck_assert_int_eq(slices_compare_crowded(&s), SLICES_HARMFUL);
 	slice_at(0, SLICES_BARE, 0, SLICES_MAX - 1)->total_s = DISTURBED_S;
 	select_all(0);
-	ck_assert_double_eq(calib_disturbed(&quality), 0.25);
-	ck_assert_double_eq(rounds.at[0].bare[0], CALL_S);
+	ck_assert_double_eq(calibration_disturbed(&quality), 0.25);
+	ck_assert_double_eq(rounds.at[0].native[0], CALL_S);
 	ck_assert(quality.trusted);
 	crowd(11, 1.05);
 	select_all(0);
@@ -292,7 +292,7 @@ START_TEST(an_unknown_crowd_is_not_trusted)
 	slice_at(0, SLICES_BARE, 0, 0)->total_s = DISTURBED_S;
 	slice_at(0, SLICES_BARE, 0, 0)->n_switches = 1;
 	select_all(0);
-	ck_assert_double_eq(rounds.at[0].bare[0], CALL_S);
+	ck_assert_double_eq(rounds.at[0].native[0], CALL_S);
 	ck_assert_uint_eq(quality.n_crowded, quality.n_slices - 1);
 	ck_assert_int_eq(rounds.n_fewest, 0);
 	ck_assert(!quality.trusted);

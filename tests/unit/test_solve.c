@@ -14,21 +14,21 @@
 #define BYTECODE_S 2.5e-9 /* a fast bytecode in a native run */
 #define NEAR_S 1e-9
 
-struct cost {
+struct model {
 	double in_s, out_s;
 };
 
 /* The overhead of a call in each loop, without slow bytecode. */
-static const struct cost truth[LOOP_MIXED] = {
+static const struct model truth[LOOP_MIXED] = {
 	[LOOP_PYTHON] = { 6e-9, 40e-9 },  [LOOP_LARGE] = { 16e-9, 52e-9 },
 	[LOOP_C] = { 20e-9, 17e-9 },	  [LOOP_SITE] = { 32e-9, 38e-9 },
-	[LOOP_METHOD] = { 25e-9, 13e-9 }, [LOOP_OTHER] = { 0, 35e-9 },
-	[LOOP_BARE] = { 9e-9, 16e-9 },	  [LOOP_RESUME] = { 15e-9, 14e-9 },
+	[LOOP_METHOD] = { 25e-9, 13e-9 }, [LOOP_CLASS] = { 0, 35e-9 },
+	[LOOP_DIRECT] = { 9e-9, 16e-9 },  [LOOP_RESUME] = { 15e-9, 14e-9 },
 	[LOOP_EXCEPTION] = { 0, 68e-9 },  [LOOP_EXCEPTION_C] = { 0, 95e-9 },
 };
 
 static struct rounds rounds;
-static struct calib c;
+static struct calibration c;
 
 static double callee_of(int loop)
 {
@@ -41,19 +41,19 @@ static void make(double slow_s, double times)
 	for (int r = 0; r < rounds.n; r++) {
 		for (int i = 0; i < LOOP_MIXED; i++) {
 			const struct loop_facts *facts = &loop_facts[i];
-			double bare = facts->n_outside * BYTECODE_S + callee_of(i);
+			double native = facts->n_outside * BYTECODE_S + callee_of(i);
 			double callee = callee_of(i) + truth[i].in_s + facts->n_inside * slow_s;
 
 			if (i == LOOP_PLAIN)
-				bare -= callee_of(i);
-			rounds.at[r].bare[i] = bare;
+				native -= callee_of(i);
+			rounds.at[r].native[i] = native;
 			rounds.at[r].callee[i] = callee;
-			rounds.at[r].total[i] = bare - callee_of(i) + callee + truth[i].out_s +
+			rounds.at[r].total[i] = native - callee_of(i) + callee + truth[i].out_s +
 						facts->n_outside * slow_s;
 			if (i == LOOP_PLAIN)
-				rounds.at[r].total[i] = bare + facts->n_outside * slow_s;
+				rounds.at[r].total[i] = native + facts->n_outside * slow_s;
 			if (i == LOOP_WORK || i == LOOP_TEXT)
-				rounds.at[r].total[i] = bare * times;
+				rounds.at[r].total[i] = native * times;
 		}
 	}
 }
@@ -68,27 +68,27 @@ static void scale(double *times, double by)
 static void disturb(int n_slow)
 {
 	for (int r = 0; r < n_slow; r++) {
-		scale(rounds.at[r].bare, 1.6);
+		scale(rounds.at[r].native, 1.6);
 		scale(rounds.at[rounds.n - 1 - r].total, 1.6);
 		scale(rounds.at[rounds.n - 1 - r].callee, 1.6);
 	}
-	scale(rounds.at[rounds.n / 2].bare, 0.9);
+	scale(rounds.at[rounds.n / 2].native, 0.9);
 	scale(rounds.at[rounds.n / 2 - 1].total, 0.9);
 	scale(rounds.at[rounds.n / 2 - 1].callee, 0.9);
 }
 
-static void check_cost(int kind, double in_s, double out_s)
+static void check_overhead(int kind, double in_s, double out_s)
 {
-	ck_assert_msg(fabs(c.cost[kind].in_s - in_s) < NEAR_S &&
-			      fabs(c.cost[kind].out_s - out_s) < NEAR_S,
-		      "%s: %g in, %g out, expected %g, %g", calib_kind[kind].name,
-		      c.cost[kind].in_s, c.cost[kind].out_s, in_s, out_s);
+	ck_assert_msg(fabs(c.overhead[kind].in_s - in_s) < NEAR_S &&
+			      fabs(c.overhead[kind].out_s - out_s) < NEAR_S,
+		      "%s: %g in, %g out, expected %g, %g", overhead_kind[kind].name,
+		      c.overhead[kind].in_s, c.overhead[kind].out_s, in_s, out_s);
 }
 
 static void check_difference(int kind, enum loop loop, enum loop from, double large)
 {
-	check_cost(kind, (truth[loop].in_s - truth[from].in_s) / large,
-		   (truth[loop].out_s - truth[from].out_s) / large);
+	check_overhead(kind, (truth[loop].in_s - truth[from].in_s) / large,
+		       (truth[loop].out_s - truth[from].out_s) / large);
 }
 
 static double sum_of(enum loop loop)
@@ -96,20 +96,20 @@ static double sum_of(enum loop loop)
 	return truth[loop].in_s + truth[loop].out_s;
 }
 
-static void check_costs(double large)
+static void check_overheads(double large)
 {
 	double python = sum_of(LOOP_PYTHON);
 
-	check_cost(PYPROF_OVERHEAD_PYTHON, truth[LOOP_PYTHON].in_s, truth[LOOP_PYTHON].out_s);
-	check_cost(PYPROF_OVERHEAD_C, truth[LOOP_C].in_s, truth[LOOP_C].out_s);
-	check_cost(PYPROF_OVERHEAD_EXCEPTION, sum_of(LOOP_EXCEPTION) - python, 0);
-	check_difference(CALIB_RESUME, LOOP_RESUME, LOOP_PYTHON, 1);
-	check_cost(CALIB_EXCEPTION_C,
-		   sum_of(LOOP_EXCEPTION_C) - sum_of(LOOP_C) - (sum_of(LOOP_EXCEPTION) - python),
-		   0);
-	check_difference(CALIB_METHOD, LOOP_METHOD, LOOP_C, 1);
-	check_difference(CALIB_LARGE, LOOP_LARGE, LOOP_PYTHON, large);
-	check_difference(CALIB_LARGE_SITE, LOOP_SITE, LOOP_C, large);
+	check_overhead(PYPROF_OVERHEAD_PYTHON, truth[LOOP_PYTHON].in_s, truth[LOOP_PYTHON].out_s);
+	check_overhead(PYPROF_OVERHEAD_C, truth[LOOP_C].in_s, truth[LOOP_C].out_s);
+	check_overhead(PYPROF_OVERHEAD_EXCEPTION, sum_of(LOOP_EXCEPTION) - python, 0);
+	check_difference(OVERHEAD_RESUME, LOOP_RESUME, LOOP_PYTHON, 1);
+	check_overhead(
+		OVERHEAD_EXCEPTION_C,
+		sum_of(LOOP_EXCEPTION_C) - sum_of(LOOP_C) - (sum_of(LOOP_EXCEPTION) - python), 0);
+	check_difference(OVERHEAD_METHOD, LOOP_METHOD, LOOP_C, 1);
+	check_difference(OVERHEAD_LARGE, LOOP_LARGE, LOOP_PYTHON, large);
+	check_difference(OVERHEAD_LARGE_SITE, LOOP_SITE, LOOP_C, large);
 }
 
 static void setup(void)
@@ -125,9 +125,9 @@ START_TEST(overheads_with_monitoring_are_found)
 {
 	make(0, 1);
 	solve(&c, &rounds, true);
-	check_costs(1);
-	check_difference(PYPROF_OVERHEAD_DIRECT, LOOP_BARE, LOOP_PYTHON, 1);
-	check_cost(CALIB_OTHER, 0, sum_of(LOOP_OTHER));
+	check_overheads(1);
+	check_difference(PYPROF_OVERHEAD_DIRECT, LOOP_DIRECT, LOOP_PYTHON, 1);
+	check_overhead(OVERHEAD_CLASS_CALL, 0, sum_of(LOOP_CLASS));
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST
@@ -137,9 +137,9 @@ START_TEST(overheads_with_a_trace_function_are_found)
 {
 	make(0, 1);
 	solve(&c, &rounds, false);
-	check_costs(calib_largeness(false, 2000));
-	check_cost(PYPROF_OVERHEAD_DIRECT, 0, 0);
-	check_cost(CALIB_OTHER, 0, 0);
+	check_overheads(calibration_largeness(false, 2000));
+	check_overhead(PYPROF_OVERHEAD_DIRECT, 0, 0);
+	check_overhead(OVERHEAD_CLASS_CALL, 0, 0);
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST
@@ -149,7 +149,7 @@ START_TEST(the_factor_of_slow_bytecode_is_found)
 {
 	make(1e-9, 1.25);
 	solve(&c, &rounds, false);
-	check_costs(calib_largeness(false, 2000));
+	check_overheads(calibration_largeness(false, 2000));
 	ck_assert_double_eq_tol(c.bytecode, 1.25, 1e-9);
 }
 END_TEST
@@ -160,8 +160,8 @@ START_TEST(slow_rounds_do_not_change_the_overheads)
 	make(0, 1);
 	disturb(_i);
 	solve(&c, &rounds, true);
-	check_costs(1);
-	ck_assert_double_eq_tol(solve_bare(&rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
+	check_overheads(1);
+	ck_assert_double_eq_tol(solve_native(&rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
 	ck_assert_double_eq_tol(solve_total(&rounds, LOOP_PLAIN), 24 * BYTECODE_S, 1e-12);
 }
 END_TEST
@@ -171,12 +171,12 @@ START_TEST(the_spread_is_half_the_interquartile_range)
 {
 	make(0, 1);
 	for (int r = 0; r < rounds.n; r++) {
-		rounds.at[r].bare[LOOP_PYTHON] = (100 + r) * 1e-9;
+		rounds.at[r].native[LOOP_PYTHON] = (100 + r) * 1e-9;
 		rounds.at[r].total[LOOP_PYTHON] = (200 + 2 * ((r * 7) % rounds.n)) * 1e-9;
 	}
 	solve(&c, &rounds, true);
-	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].spread_s, (11 - 3 + 2 * (11 - 3)) / 2. * 1e-9,
-				1e-15);
+	ck_assert_double_eq_tol(c.overhead[OVERHEAD_PYTHON].spread_s,
+				(11 - 3 + 2 * (11 - 3)) / 2. * 1e-9, 1e-15);
 }
 END_TEST
 
@@ -249,15 +249,15 @@ START_TEST(rounds_without_a_time_do_not_count)
 {
 	make(0, 1);
 	for (int r = 0; r < rounds.n - SOLVE_FASTEST; r++) {
-		rounds.at[r].bare[LOOP_C] = INFINITY;
+		rounds.at[r].native[LOOP_C] = INFINITY;
 		rounds.at[rounds.n - 1 - r].total[LOOP_PYTHON] = INFINITY;
 		rounds.at[rounds.n - 1 - r].callee[LOOP_PYTHON] = 0;
 	}
 	ck_assert_double_eq_tol(solve_unrest(&rounds), 0, 1e-9);
 	solve(&c, &rounds, true);
-	check_costs(1);
-	ck_assert_double_eq_tol(c.cost[CALIB_PYTHON].spread_s, 0, 1e-15);
-	ck_assert_double_eq_tol(c.cost[CALIB_C].spread_s, 0, 1e-15);
+	check_overheads(1);
+	ck_assert_double_eq_tol(c.overhead[OVERHEAD_PYTHON].spread_s, 0, 1e-15);
+	ck_assert_double_eq_tol(c.overhead[OVERHEAD_C].spread_s, 0, 1e-15);
 }
 END_TEST
 
@@ -268,7 +268,7 @@ START_TEST(the_largest_number_of_rounds_is_solved)
 	make(0, 1);
 	disturb(SOLVE_MAX_ROUNDS - SOLVE_FASTEST);
 	solve(&c, &rounds, true);
-	check_costs(1);
+	check_overheads(1);
 }
 END_TEST
 

@@ -9,29 +9,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "overhead/calib.h"
+#include "overhead/calibration.h"
 #include "tests/run.h"
 
 static char folder[64];
 static char path[256];
 
-static struct calib sample(void)
+static struct calibration sample(void)
 {
-	return (struct calib){
+	return (struct calibration){
 		.key = { .python = "3.12.1 (main, Jan  1 2024, 10:00:00) [GCC 12.2.0]",
 			 .engine = "monitoring",
 			 .shim = "pyshim 0.1.0",
 			 .processor = "A Processor @ 2.60GHz",
 			 .clock = "tsc" },
-		.cost = { { 8.125e-9, 30.5e-9, 1e-9 },
-			  { 17e-9, 18.25e-9, 0 },
-			  { -3e-9, -13.5e-9, 2e-9 },
-			  { 40e-9, 0, 5e-9 },
-			  { 3e-9, 1e-9, 0 },
-			  { 0, 2e-9, 0 },
-			  { 0, 31e-9, 2e-9 },
-			  { 6e-9, 1e-9, 0 },
-			  { 4e-9, 5e-9, 0 } },
+		.overhead = { { 8.125e-9, 30.5e-9, 1e-9 },
+			      { 17e-9, 18.25e-9, 0 },
+			      { -3e-9, -13.5e-9, 2e-9 },
+			      { 40e-9, 0, 5e-9 },
+			      { 3e-9, 1e-9, 0 },
+			      { 0, 2e-9, 0 },
+			      { 0, 31e-9, 2e-9 },
+			      { 6e-9, 1e-9, 0 },
+			      { 4e-9, 5e-9, 0 } },
 		.bytecode = 1.25,
 		.cold = 0.0625e-9,
 		.error = 0.0625,
@@ -65,7 +65,8 @@ static void teardown(void)
 	ck_assert_int_eq(system(command), 0);
 }
 
-static void check_equal_quality(const struct calib_quality *a, const struct calib_quality *b)
+static void check_equal_quality(const struct calibration_quality *a,
+				const struct calibration_quality *b)
 {
 	ck_assert_int_eq(a->known, b->known);
 	ck_assert_int_eq(a->trusted, b->trusted);
@@ -78,17 +79,17 @@ static void check_equal_quality(const struct calib_quality *a, const struct cali
 	ck_assert_double_eq_tol(a->reference_s, b->reference_s, 1e-15);
 }
 
-static void check_equal(const struct calib *a, const struct calib *b)
+static void check_equal(const struct calibration *a, const struct calibration *b)
 {
 	ck_assert_str_eq(a->key.python, b->key.python);
 	ck_assert_str_eq(a->key.engine, b->key.engine);
 	ck_assert_str_eq(a->key.shim, b->key.shim);
 	ck_assert_str_eq(a->key.processor, b->key.processor);
 	ck_assert_str_eq(a->key.clock, b->key.clock);
-	for (int i = 0; i < CALIB_KINDS; i++) {
-		ck_assert_double_eq_tol(a->cost[i].in_s, b->cost[i].in_s, 1e-15);
-		ck_assert_double_eq_tol(a->cost[i].out_s, b->cost[i].out_s, 1e-15);
-		ck_assert_double_eq_tol(a->cost[i].spread_s, b->cost[i].spread_s, 1e-15);
+	for (int i = 0; i < OVERHEAD_KINDS; i++) {
+		ck_assert_double_eq_tol(a->overhead[i].in_s, b->overhead[i].in_s, 1e-15);
+		ck_assert_double_eq_tol(a->overhead[i].out_s, b->overhead[i].out_s, 1e-15);
+		ck_assert_double_eq_tol(a->overhead[i].spread_s, b->overhead[i].spread_s, 1e-15);
 	}
 	ck_assert_double_eq_tol(a->bytecode, b->bytecode, 1e-9);
 	ck_assert_double_eq_tol(a->cold, b->cold, 1e-15);
@@ -101,51 +102,51 @@ static void check_equal(const struct calib *a, const struct calib *b)
 
 START_TEST(a_saved_calibration_loads_with_equal_values)
 {
-	struct calib saved = sample(), loaded;
+	struct calibration saved = sample(), loaded;
 
-	ck_assert_int_eq(calib_save(&saved, path), 0);
-	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), 0);
+	ck_assert_int_eq(calibration_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
 	saved.made++; /* saving again replaces the file */
-	ck_assert_int_eq(calib_save(&saved, path), 0);
-	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), 0);
+	ck_assert_int_eq(calibration_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
 }
 END_TEST
 
 START_TEST(an_untrusted_calibration_loads_as_untrusted)
 {
-	struct calib saved = sample(), loaded;
+	struct calibration saved = sample(), loaded;
 
 	saved.quality.trusted = false;
-	ck_assert_int_eq(calib_save(&saved, path), 0);
-	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), 0);
+	ck_assert_int_eq(calibration_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
-	ck_assert_double_eq_tol(calib_disturbed(&loaded.quality), 0.1, 1e-9);
+	ck_assert_double_eq_tol(calibration_disturbed(&loaded.quality), 0.1, 1e-9);
 }
 END_TEST
 
 START_TEST(keys_of_the_longest_texts_load)
 {
-	struct calib saved = sample(), loaded;
+	struct calibration saved = sample(), loaded;
 
 	memset(saved.key.python, 'p', sizeof(saved.key.python) - 1);
 	memset(saved.key.shim, 's', sizeof(saved.key.shim) - 1);
 	memset(saved.key.processor, 'c', sizeof(saved.key.processor) - 1);
-	ck_assert_int_eq(calib_save(&saved, path), 0);
-	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), 0);
+	ck_assert_int_eq(calibration_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
 }
 END_TEST
 
 START_TEST(missing_folders_are_created_private)
 {
-	struct calib saved = sample(), loaded;
+	struct calibration saved = sample(), loaded;
 	struct stat st;
 
 	snprintf(path, sizeof(path), "%s/a/b/c", folder);
-	ck_assert_int_eq(calib_save(&saved, path), 0);
-	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), 0);
+	ck_assert_int_eq(calibration_load(&loaded, path), 0);
 	snprintf(path, sizeof(path), "%s/a", folder);
 	ck_assert_int_eq(stat(path, &st), 0);
 	ck_assert_uint_eq(st.st_mode & 0777, 0700);
@@ -154,26 +155,26 @@ END_TEST
 
 START_TEST(unusable_paths_are_errors)
 {
-	struct calib c = sample();
+	struct calibration c = sample();
 
-	ck_assert_int_eq(calib_load(&c, path), -ENOENT);
-	ck_assert_int_eq(calib_load(&c, folder), -EINVAL);
-	ck_assert_int_eq(calib_save(&c, folder), -EISDIR);
-	ck_assert_int_eq(calib_save(&c, "/dev/null/x"), -ENOTDIR);
+	ck_assert_int_eq(calibration_load(&c, path), -ENOENT);
+	ck_assert_int_eq(calibration_load(&c, folder), -EINVAL);
+	ck_assert_int_eq(calibration_save(&c, folder), -EISDIR);
+	ck_assert_int_eq(calibration_save(&c, "/dev/null/x"), -ENOTDIR);
 }
 END_TEST
 
 /* A failed write leaves the old file, and no partial one. */
 START_TEST(a_failed_save_keeps_the_old_file)
 {
-	struct calib saved = sample(), loaded;
+	struct calibration saved = sample(), loaded;
 	char blocked[300];
 
-	ck_assert_int_eq(calib_save(&saved, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), 0);
 	snprintf(blocked, sizeof(blocked), "%s.%ld", path, (long)getpid());
 	ck_assert_int_eq(mkdir(blocked, 0700), 0);
-	ck_assert_int_eq(calib_save(&saved, path), -EISDIR);
-	ck_assert_int_eq(calib_load(&loaded, path), 0);
+	ck_assert_int_eq(calibration_save(&saved, path), -EISDIR);
+	ck_assert_int_eq(calibration_load(&loaded, path), 0);
 	check_equal(&loaded, &saved);
 }
 END_TEST
@@ -183,12 +184,12 @@ END_TEST
 static int load_text(const char *text)
 {
 	FILE *f = fopen(path, "w");
-	struct calib c;
+	struct calibration c;
 
 	ck_assert(f != NULL);
 	fputs(text, f);
 	fclose(f);
-	return calib_load(&c, path);
+	return calibration_load(&c, path);
 }
 
 #define HEAD "pyshim calibration 6\n"
@@ -238,14 +239,14 @@ END_TEST
 /* Older files do not say how much the calibration was disturbed. */
 START_TEST(files_without_quality_load_as_unknown)
 {
-	struct calib c;
+	struct calibration c;
 
 	ck_assert_int_eq(load_text(HEAD COSTS "bytecode 1\n"), 0);
-	ck_assert_int_eq(calib_load(&c, path), 0);
+	ck_assert_int_eq(calibration_load(&c, path), 0);
 	ck_assert(!c.quality.known && !c.quality.trusted);
-	ck_assert_double_eq(calib_disturbed(&c.quality), 0);
-	ck_assert_int_eq(calib_save(&c, path), 0); /* saving must not change it */
-	ck_assert_int_eq(calib_load(&c, path), 0);
+	ck_assert_double_eq(calibration_disturbed(&c.quality), 0);
+	ck_assert_int_eq(calibration_save(&c, path), 0); /* saving must not change it */
+	ck_assert_int_eq(calibration_load(&c, path), 0);
 	ck_assert(!c.quality.known);
 }
 END_TEST
@@ -263,23 +264,23 @@ END_TEST
 
 START_TEST(paths_are_below_the_configuration_folder)
 {
-	struct calib c = sample();
+	struct calibration c = sample();
 	char *first, *other;
 
 	setenv("XDG_CONFIG_HOME", "/config", 1);
-	first = calib_path(&c.key);
+	first = calibration_path(&c.key);
 	ck_assert(!strncmp(first, "/config/pyshim/calibration-", 27));
-	other = calib_path(&c.key);
+	other = calibration_path(&c.key);
 	ck_assert_str_eq(first, other);
 	free(other);
 	setenv("XDG_CONFIG_HOME", "relative", 1); /* the XDG standard says to ignore it */
 	setenv("HOME", "/home/x", 1);
-	other = calib_path(&c.key);
+	other = calibration_path(&c.key);
 	ck_assert(!strncmp(other, "/home/x/.config/pyshim/calibration-", 35));
 	free(other);
 	unsetenv("XDG_CONFIG_HOME");
 	unsetenv("HOME");
-	ck_assert(calib_path(&c.key) == NULL);
+	ck_assert(calibration_path(&c.key) == NULL);
 	free(first);
 }
 END_TEST
@@ -287,7 +288,7 @@ END_TEST
 /* Moving a character from one part of the key to the next changes the path too. */
 START_TEST(each_part_of_the_key_changes_the_path)
 {
-	struct calib c[7];
+	struct calibration c[7];
 	char *kept[7];
 
 	setenv("XDG_CONFIG_HOME", "/config", 1);
@@ -301,7 +302,7 @@ START_TEST(each_part_of_the_key_changes_the_path)
 	strcat(c[6].key.python, "m");
 	memmove(c[6].key.engine, c[6].key.engine + 1, strlen(c[6].key.engine));
 	for (int i = 0; i < 7; i++) {
-		kept[i] = calib_path(&c[i].key);
+		kept[i] = calibration_path(&c[i].key);
 		for (int k = 0; k < i; k++)
 			ck_assert_str_ne(kept[i], kept[k]);
 	}
@@ -312,14 +313,14 @@ END_TEST
 
 START_TEST(a_single_bias_is_the_overhead_of_all_calls)
 {
-	struct calib c;
+	struct calibration c;
 
-	calib_from_bias(&c, 25e-9);
-	ck_assert_double_eq_tol(calib_bias(&c), 25e-9, 1e-18);
-	ck_assert_double_eq_tol(c.cost[0].in_s + c.cost[0].out_s, 50e-9, 1e-18);
-	ck_assert_double_eq_tol(c.cost[1].in_s + c.cost[1].out_s, 50e-9, 1e-18);
-	ck_assert_double_eq(c.cost[2].in_s, 0);
-	ck_assert_double_eq(c.cost[3].in_s, 0);
+	calibration_from_bias(&c, 25e-9);
+	ck_assert_double_eq_tol(calibration_bias(&c), 25e-9, 1e-18);
+	ck_assert_double_eq_tol(c.overhead[0].in_s + c.overhead[0].out_s, 50e-9, 1e-18);
+	ck_assert_double_eq_tol(c.overhead[1].in_s + c.overhead[1].out_s, 50e-9, 1e-18);
+	ck_assert_double_eq(c.overhead[2].in_s, 0);
+	ck_assert_double_eq(c.overhead[3].in_s, 0);
 	ck_assert_double_eq(c.bytecode, 1);
 }
 END_TEST
@@ -328,10 +329,10 @@ START_TEST(the_processor_name_is_cut_to_the_buffer)
 {
 	char name[128] = "", small[4];
 
-	calib_processor(name, sizeof(name));
+	calibration_processor(name, sizeof(name));
 	ck_assert_uint_gt(strlen(name), 0);
 	ck_assert(!strpbrk(name, "\n"));
-	calib_processor(small, sizeof(small));
+	calibration_processor(small, sizeof(small));
 	ck_assert_uint_eq(strlen(small), strlen(name) < 3 ? strlen(name) : 3);
 }
 END_TEST

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Subtracts the overhead of recording from the times of a profile: docs/overhead.md, "How it is
- * shared out". cost.h has stated the overhead beside each time before.
+ * shared out". model.h has stated the overhead beside each time before.
  *
  * Called by load/recording.c, for the profile of a recording and for those of its threads. Owns no
  * memory after the call. It must not read files or print.
  */
-#ifndef READER_BIAS_H
-#define READER_BIAS_H
+#ifndef READER_CORRECT_H
+#define READER_CORRECT_H
 
 #include "profile/profile.h"
 
 /* The correction of one profile. Times are in seconds. */
-struct bias_result {
-	double scale;  /* factor of the calibrated overhead; 1 where no native time was given */
-	double raw_s;  /* sum of all self times before the correction */
-	double cost_s; /* overhead that was subtracted from it */
+struct correct_result {
+	double scale;	   /* factor of the calibrated overhead; 1 where no native time was given */
+	double raw_s;	   /* sum of all self times before the correction */
+	double overhead_s; /* overhead that was subtracted from it */
 	/*
 	 * Functions whose self time is less than their overhead, also after deficits of their
 	 * callees were subtracted. They are reported as 0, a lower bound. The deficit is taken from
@@ -27,15 +27,16 @@ struct bias_result {
 };
 
 /*
- * Subtracts `self_cost_s` from `self_s` and `total_cost_s` from `total_s`, of every function and
- * every caller edge. Afterwards these fields hold the overhead that was really subtracted.
+ * Subtracts `self_overhead_s` from `self_s` and `total_overhead_s` from `total_s`, of every
+ * function and every caller edge. Afterwards these fields hold the overhead that was really
+ * subtracted.
  *
- * `bare_s`: seconds of a native run. The overhead is scaled so that the self times add up to it.
- * 0: use the overhead as calibrated.
+ * `bare_s`: seconds of a native run. The overhead is scaled so that the self times add up to it. 0:
+ * use the overhead as calibrated.
  *
  * 0 or -ENOMEM. -ERANGE: `bare_s` is given, and the profile has no overhead to scale or takes less
  * time than `bare_s`. After an error the profile is unchanged.
  */
-int bias_apply(struct profile *p, double bare_s, struct bias_result *result);
+int correct_apply(struct profile *p, double bare_s, struct correct_result *result);
 
 #endif

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "bias.h"
+#include "correct.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
 #define MAX_ROUNDS 64 /* of moving deficits to callers: those left after it count as `left_s` */
 
-static int choose_scale(const struct profile *p, double bare_s, struct bias_result *result)
+static int choose_scale(const struct profile *p, double bare_s, struct correct_result *result)
 {
-	double cost = 0;
+	double overhead_s = 0;
 
 	for (size_t i = 0; i < p->n_fns; i++) {
 		result->raw_s += p->fn[i].counts.self_s;
-		cost += p->fn[i].counts.self_cost_s;
+		overhead_s += p->fn[i].counts.self_overhead_s;
 	}
 	result->scale = 1;
 	if (bare_s > 0) {
-		if (!(cost > 0) || bare_s > result->raw_s)
+		if (!(overhead_s > 0) || bare_s > result->raw_s)
 			return -ERANGE;
-		result->scale = (result->raw_s - bare_s) / cost;
+		result->scale = (result->raw_s - bare_s) / overhead_s;
 	}
 	return 0;
 }
@@ -63,7 +63,7 @@ static bool move_once(const struct profile *p, double *self, bool *bounded, doub
 }
 
 /* Repeats that until no self time is negative, or MAX_ROUNDS times. */
-static int move_deficits(const struct profile *p, double *self, struct bias_result *result)
+static int move_deficits(const struct profile *p, double *self, struct correct_result *result)
 {
 	bool *bounded = calloc(p->n_fns + 1, sizeof(*bounded));
 	double deficits = 0;
@@ -93,12 +93,12 @@ static int move_deficits(const struct profile *p, double *self, struct bias_resu
  */
 static void correct(struct profile_counts *c, double self, double scale)
 {
-	double total = c->total_s - c->total_cost_s * scale;
+	double total = c->total_s - c->total_overhead_s * scale;
 
 	if (total < self)
 		total = self < c->total_s ? self : c->total_s;
-	c->self_cost_s = c->self_s - self;
-	c->total_cost_s = c->total_s - total;
+	c->self_overhead_s = c->self_s - self;
+	c->total_overhead_s = c->total_s - total;
 	c->self_s = self;
 	c->total_s = total;
 }
@@ -110,46 +110,46 @@ static void correct(struct profile_counts *c, double self, double scale)
 static void correct_callers(struct profile_fn *fn, double self, double scale)
 {
 	double rest = fn->counts.self_s, sum = 0;
-	double rest_cost = fn->counts.self_cost_s;
+	double rest_overhead = fn->counts.self_overhead_s;
 
 	for (size_t i = 0; i < fn->n_callers; i++) {
 		const struct profile_counts *c = &fn->caller[i].counts;
-		double left = c->self_s - c->self_cost_s * scale;
+		double left = c->self_s - c->self_overhead_s * scale;
 
 		rest -= c->self_s;
-		rest_cost -= c->self_cost_s;
+		rest_overhead -= c->self_overhead_s;
 		sum += left > 0 ? left : 0;
 	}
-	rest -= rest_cost * scale;
+	rest -= rest_overhead * scale;
 	if (rest > 1e-12)
 		sum += rest;
 	for (size_t i = 0; i < fn->n_callers; i++) {
 		struct profile_counts *c = &fn->caller[i].counts;
-		double left = c->self_s - c->self_cost_s * scale;
+		double left = c->self_s - c->self_overhead_s * scale;
 
 		correct(c, left > 0 && sum > 0 ? left * self / sum : 0, scale);
 	}
 }
 
-int bias_apply(struct profile *p, double bare_s, struct bias_result *result)
+int correct_apply(struct profile *p, double bare_s, struct correct_result *result)
 {
 	double *self = calloc(p->n_fns + 1, sizeof(*self));
 	int err;
 
-	*result = (struct bias_result){ 0 };
+	*result = (struct correct_result){ 0 };
 	if (!self)
 		return -ENOMEM;
 	err = choose_scale(p, bare_s, result);
 	for (size_t i = 0; i < p->n_fns && !err; i++)
-		self[i] = p->fn[i].counts.self_s - p->fn[i].counts.self_cost_s * result->scale;
+		self[i] = p->fn[i].counts.self_s - p->fn[i].counts.self_overhead_s * result->scale;
 	if (!err)
 		err = move_deficits(p, self, result);
 	if (!err) {
-		result->cost_s = result->raw_s;
+		result->overhead_s = result->raw_s;
 		for (size_t i = 0; i < p->n_fns; i++) {
 			correct_callers(&p->fn[i], self[i], result->scale);
 			correct(&p->fn[i].counts, self[i], result->scale);
-			result->cost_s -= self[i];
+			result->overhead_s -= self[i];
 		}
 	}
 	free(self);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * bias_apply(): subtracts the overhead from a profile's times, and moves negative times to callers.
+ * correct_apply(): subtracts the overhead from a profile's times, and moves negative times to
+ * callers.
  */
 #include <check.h>
 #include <errno.h>
 #include <string.h>
 
-#include "overhead/bias.h"
+#include "overhead/correct.h"
 #include "tests/run.h"
 
 static struct profile is;
-static struct bias_result result;
+static struct correct_result result;
 
 static void setup(void)
 {
@@ -27,13 +28,14 @@ static struct text text(const char *s)
 	return (struct text){ s, strlen(s) };
 }
 
-static size_t add(const char *name, double self, double self_cost, double total, double total_cost)
+static size_t add(const char *name, double self, double self_cost, double total,
+		  double total_overhead)
 {
 	struct profile_counts counts = { .n_calls = 10,
 					 .self_s = self,
-					 .self_cost_s = self_cost,
+					 .self_overhead_s = self_cost,
 					 .total_s = total,
-					 .total_cost_s = total_cost };
+					 .total_overhead_s = total_overhead };
 	size_t i = profile_fn_add(&is, text("a.py"), 1, text(name), text(""));
 
 	profile_counts_add(&is.fn[i].counts, &counts);
@@ -44,9 +46,9 @@ static void add_edge(size_t caller, size_t callee, uint64_t n, double self, doub
 {
 	struct profile_counts counts = { .n_calls = n,
 					 .self_s = self,
-					 .self_cost_s = self_cost,
+					 .self_overhead_s = self_cost,
 					 .total_s = self,
-					 .total_cost_s = self_cost };
+					 .total_overhead_s = self_cost };
 
 	ck_assert_int_eq(profile_edge_add(&is, caller, callee, &counts), 0);
 }
@@ -54,7 +56,7 @@ static void add_edge(size_t caller, size_t callee, uint64_t n, double self, doub
 static void check_corrected(size_t i, double self, double self_cost, double total)
 {
 	ck_assert_double_eq_tol(is.fn[i].counts.self_s, self, 1e-9);
-	ck_assert_double_eq_tol(is.fn[i].counts.self_cost_s, self_cost, 1e-9);
+	ck_assert_double_eq_tol(is.fn[i].counts.self_overhead_s, self_cost, 1e-9);
 	ck_assert_double_eq_tol(is.fn[i].counts.total_s, total, 1e-9);
 }
 
@@ -77,7 +79,7 @@ START_TEST(deficits_move_to_callers)
 
 	add_edge(a, leaf, 7, 2, 3.5);
 	add_edge(b, leaf, 3, 1, 1.5);
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 	check_corrected(leaf, 0, 3, 0);
 	check_corrected(a, 10 - 1 - 1.4, 2.4, 9);
 	check_corrected(b, 20 - 1 - 0.6, 1.6, 18.4); /* not 17: that is less than its self time */
@@ -86,7 +88,7 @@ START_TEST(deficits_move_to_callers)
 	ck_assert_double_eq(result.left_s, 0);
 	ck_assert_double_eq_tol(sum_of_self(), 33 - 7, 1e-9);
 	ck_assert_double_eq_tol(result.raw_s, 33, 1e-9);
-	ck_assert_double_eq_tol(result.cost_s, 7, 1e-9);
+	ck_assert_double_eq_tol(result.overhead_s, 7, 1e-9);
 	ck_assert_double_eq(is.fn[leaf].caller[0].counts.self_s, 0);
 	ck_assert_double_eq(is.fn[leaf].caller[1].counts.self_s, 0);
 }
@@ -110,7 +112,7 @@ START_TEST(deficits_move_up_through_recursion_to_the_root)
 	add_edge(fn[0], fn[1], 5, 0.5, 1);
 	add_edge(fn[1], fn[1], 5, 0.5, 1);
 	add_edge(fn[1], fn[2], 10, 1, 4);
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 	check_corrected(fn[2], 0, 1, 0);
 	check_corrected(fn[1], 0, 1, 0);
 	check_corrected(fn[0], 5, 5, 9);
@@ -128,7 +130,7 @@ START_TEST(deficits_of_a_recursion_move_to_the_outer_caller)
 
 	add_edge(a, fib, 1, 0.01, 0.01);
 	add_edge(fib, fib, 100000, 1.99, 4.99);
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 	check_corrected(fib, 0, 2, 0);
 	check_corrected(a, 7, 3, 7);
 	ck_assert_double_eq(result.left_s, 0);
@@ -142,7 +144,7 @@ START_TEST(deficits_without_a_caller_are_reported)
 	       leaf = add("leaf", 1, 5, 1, 5);
 
 	add_edge(a, leaf, 10, 1, 5);
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 	check_corrected(lone, 0, 1, 0);
 	check_corrected(leaf, 0, 1, 0);
 	check_corrected(a, 0, 1, 0);
@@ -150,7 +152,7 @@ START_TEST(deficits_without_a_caller_are_reported)
 	ck_assert_double_eq_tol(result.moved_s, 1, 1e-9);
 	ck_assert_double_eq_tol(result.left_s, 2 + 3, 1e-9);
 	ck_assert_double_eq_tol(sum_of_self(), 3 - 8 + result.left_s, 1e-9);
-	ck_assert_double_eq_tol(result.cost_s, 3, 1e-9);
+	ck_assert_double_eq_tol(result.overhead_s, 3, 1e-9);
 }
 END_TEST
 
@@ -161,7 +163,7 @@ START_TEST(deficits_in_a_call_cycle_terminate)
 
 	add_edge(a, b, 10, 1, 2);
 	add_edge(b, a, 10, 1, 3);
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 	check_corrected(a, 0, 1, 0);
 	check_corrected(b, 0, 1, 0);
 	ck_assert_double_eq_tol(result.left_s, 3, 1e-9);
@@ -174,10 +176,10 @@ START_TEST(callers_self_times_add_up_to_the_functions)
 	size_t a = add("a", 5, 0, 5, 0), f = add("f", 8, 2, 8, 2);
 
 	add_edge(a, f, 5, 4, 1); /* the rest came from the root */
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 	check_corrected(f, 6, 2, 6);
 	ck_assert_double_eq_tol(is.fn[f].caller[0].counts.self_s, 3, 1e-9);
-	ck_assert_double_eq_tol(is.fn[f].caller[0].counts.self_cost_s, 1, 1e-9);
+	ck_assert_double_eq_tol(is.fn[f].caller[0].counts.self_overhead_s, 1, 1e-9);
 }
 END_TEST
 
@@ -185,7 +187,7 @@ START_TEST(a_native_time_scales_the_overhead_down)
 {
 	size_t a = add("a", 10, 2, 14, 4), b = add("b", 4, 2, 4, 2);
 
-	ck_assert_int_eq(bias_apply(&is, 12, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 12, &result), 0);
 	ck_assert_double_eq_tol(result.scale, 0.5, 1e-12);
 	check_corrected(a, 9, 1, 12);
 	check_corrected(b, 3, 1, 3);
@@ -202,7 +204,7 @@ START_TEST(a_native_time_scales_the_overhead_up)
 	size_t a = add("a", 10, 2, 14, 4), leaf = add("leaf", 4, 2, 4, 2);
 
 	add_edge(a, leaf, 10, 4, 2);
-	ck_assert_int_eq(bias_apply(&is, 2, &result), 0);
+	ck_assert_int_eq(correct_apply(&is, 2, &result), 0);
 	ck_assert_double_eq_tol(result.scale, 3, 1e-12);
 	check_corrected(leaf, 0, 4, 0);
 	check_corrected(a, 2, 8, 2);
@@ -214,19 +216,19 @@ START_TEST(impossible_native_times_are_refused)
 {
 	size_t a = add("a", 10, 2, 10, 2);
 
-	ck_assert_int_eq(bias_apply(&is, 10.5, &result), -ERANGE);
+	ck_assert_int_eq(correct_apply(&is, 10.5, &result), -ERANGE);
 	ck_assert_double_eq(result.raw_s, 10);
 	check_corrected(a, 10, 2, 10); /* as it was */
-	is.fn[a].counts.self_cost_s = 0;
-	ck_assert_int_eq(bias_apply(&is, 5, &result), -ERANGE);
+	is.fn[a].counts.self_overhead_s = 0;
+	ck_assert_int_eq(correct_apply(&is, 5, &result), -ERANGE);
 }
 END_TEST
 
 START_TEST(an_empty_profile_has_no_overhead)
 {
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
-	ck_assert_double_eq(result.cost_s, 0);
-	ck_assert_int_eq(bias_apply(&is, 1, &result), -ERANGE);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
+	ck_assert_double_eq(result.overhead_s, 0);
+	ck_assert_int_eq(correct_apply(&is, 1, &result), -ERANGE);
 }
 END_TEST
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "calib.h"
+#include "calibration.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -14,9 +14,10 @@
 
 #define MAGIC "pyshim calibration 6"
 
-_Static_assert((int)CALIB_PYTHON == PYPROF_OVERHEAD_PYTHON && (int)CALIB_C == PYPROF_OVERHEAD_C &&
-		       (int)CALIB_BARE == PYPROF_OVERHEAD_DIRECT &&
-		       (int)CALIB_EXCEPTION == PYPROF_OVERHEAD_EXCEPTION,
+_Static_assert((int)OVERHEAD_PYTHON == PYPROF_OVERHEAD_PYTHON &&
+		       (int)OVERHEAD_C == PYPROF_OVERHEAD_C &&
+		       (int)OVERHEAD_DIRECT == PYPROF_OVERHEAD_DIRECT &&
+		       (int)OVERHEAD_EXCEPTION == PYPROF_OVERHEAD_EXCEPTION,
 	       "the first kinds are those that recordings have weights of");
 
 #define CALL true
@@ -24,41 +25,41 @@ _Static_assert((int)CALIB_PYTHON == PYPROF_OVERHEAD_PYTHON && (int)CALIB_C == PY
 #define CALLEE true
 #define CALLER false
 #define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
-	[CALIB_##id] = { name, title, prior, payer },
-const struct calib_kind calib_kind[CALIB_KINDS] = {
+	[OVERHEAD_##id] = { name, title, prior, payer },
+const struct overhead_kind overhead_kind[OVERHEAD_KINDS] = {
 #include "kinds.def"
 };
 #undef KIND
 
-void calib_from_bias(struct calib *c, double seconds_per_event)
+void calibration_from_bias(struct calibration *c, double seconds_per_event)
 {
-	struct calib_cost each = { .in_s = seconds_per_event, .out_s = seconds_per_event };
+	struct overhead each = { .in_s = seconds_per_event, .out_s = seconds_per_event };
 
 	memset(c, 0, sizeof(*c));
-	c->cost[0] = c->cost[1] = each;
+	c->overhead[0] = c->overhead[1] = each;
 	c->bytecode = 1;
 }
 
-double calib_largeness(bool monitoring, uint32_t code_bytes)
+double calibration_largeness(bool monitoring, uint32_t code_bytes)
 {
 	if (monitoring)
 		return code_bytes > 256 ? 1 - 256.0 / code_bytes : 0;
 	return code_bytes < 8192 ? code_bytes / 1024.0 : 8;
 }
 
-double calib_bias(const struct calib *c)
+double calibration_bias(const struct calibration *c)
 {
-	return (c->cost[0].in_s + c->cost[0].out_s) / 2;
+	return (c->overhead[0].in_s + c->overhead[0].out_s) / 2;
 }
 
-double calib_disturbed(const struct calib_quality *q)
+double calibration_disturbed(const struct calibration_quality *q)
 {
 	uint64_t n = q->n_waited + q->n_slower + q->n_crowded;
 
 	return q->n_slices ? (double)n / (double)q->n_slices : 0;
 }
 
-void calib_processor(char *name, size_t cap)
+void calibration_processor(char *name, size_t cap)
 {
 	FILE *f = fopen("/proc/cpuinfo", "re");
 	char line[512], *value;
@@ -87,7 +88,7 @@ static uint64_t hash_text(uint64_t h, const char *text)
 	return (h ^ '\n') * 0x100000001b3ull;
 }
 
-char *calib_path(const struct calib_key *key)
+char *calibration_path(const struct calibration_key *key)
 {
 	const char *config = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
 	uint64_t h = 0xcbf29ce484222325ull;
@@ -108,7 +109,7 @@ char *calib_path(const struct calib_key *key)
 	return n < 0 ? NULL : path;
 }
 
-static void read_quality(struct calib_quality *q, const char *name, const char *value)
+static void read_quality(struct calibration_quality *q, const char *name, const char *value)
 {
 	if (!strcmp(name, "trusted")) {
 		q->known = true;
@@ -131,7 +132,7 @@ static void read_quality(struct calib_quality *q, const char *name, const char *
 }
 
 /* A line "name value". Unknown names are ignored: newer versions may add some. */
-static void read_line(struct calib *c, const char *name, const char *value)
+static void read_line(struct calibration *c, const char *name, const char *value)
 {
 	const struct {
 		const char *name;
@@ -150,10 +151,10 @@ static void read_line(struct calib *c, const char *name, const char *value)
 		if (!strcmp(name, texts[i].name))
 			snprintf(texts[i].text, texts[i].cap, "%s", value);
 	}
-	for (int i = 0; i < CALIB_KINDS; i++) {
-		if (!strcmp(name, calib_kind[i].name) &&
+	for (int i = 0; i < OVERHEAD_KINDS; i++) {
+		if (!strcmp(name, overhead_kind[i].name) &&
 		    sscanf(value, "%lf %lf %lf", &in, &out, &spread) == 3)
-			c->cost[i] = (struct calib_cost){ in * 1e-9, out * 1e-9, spread * 1e-9 };
+			c->overhead[i] = (struct overhead){ in * 1e-9, out * 1e-9, spread * 1e-9 };
 	}
 	if (!strcmp(name, "bytecode"))
 		c->bytecode = strtod(value, NULL);
@@ -170,7 +171,7 @@ static void read_line(struct calib *c, const char *name, const char *value)
 	read_quality(&c->quality, name, value);
 }
 
-static int is_sensible_quality(const struct calib_quality *q)
+static int is_sensible_quality(const struct calibration_quality *q)
 {
 	return q->n_waited <= q->n_slices && q->n_slower <= q->n_slices - q->n_waited &&
 	       q->n_crowded <= q->n_slices - q->n_waited - q->n_slower && q->others >= 0 &&
@@ -179,12 +180,12 @@ static int is_sensible_quality(const struct calib_quality *q)
 }
 
 /* A file outside of these limits is not a calibration: its numbers must not make times infinite. */
-static int is_sensible(const struct calib *c)
+static int is_sensible(const struct calibration *c)
 {
-	for (int i = 0; i < CALIB_KINDS; i++) {
-		const struct calib_cost *cost = &c->cost[i];
+	for (int i = 0; i < OVERHEAD_KINDS; i++) {
+		const struct overhead *each = &c->overhead[i];
 
-		if (!(cost->in_s > -1 && cost->in_s < 1 && cost->out_s > -1 && cost->out_s < 1))
+		if (!(each->in_s > -1 && each->in_s < 1 && each->out_s > -1 && each->out_s < 1))
 			return 0;
 	}
 	if (!is_sensible_quality(&c->quality))
@@ -193,7 +194,7 @@ static int is_sensible(const struct calib *c)
 	       c->error >= 0 && c->error < 1000;
 }
 
-int calib_load(struct calib *c, const char *path)
+int calibration_load(struct calibration *c, const char *path)
 {
 	FILE *f = fopen(path, "re");
 	char line[512];
@@ -203,8 +204,8 @@ int calib_load(struct calib *c, const char *path)
 	if (!f)
 		return -errno;
 	c->cold = NAN; /* a file without it is not sensible; the same for in_s */
-	for (int i = 0; i < CALIB_KINDS; i++)
-		c->cost[i].in_s = NAN;
+	for (int i = 0; i < OVERHEAD_KINDS; i++)
+		c->overhead[i].in_s = NAN;
 	if (!fgets(line, sizeof(line), f) || strcmp(line, MAGIC "\n"))
 		err = -EINVAL;
 	while (!err && fgets(line, sizeof(line), f)) {
@@ -234,7 +235,7 @@ static int make_folder_of(const char *path)
 	return err;
 }
 
-static void write_quality(FILE *f, const struct calib_quality *q)
+static void write_quality(FILE *f, const struct calibration_quality *q)
 {
 	fprintf(f,
 		"trusted %s\nslices %" PRIu64 "\nwaited %" PRIu64 "\nslower %" PRIu64
@@ -243,7 +244,7 @@ static void write_quality(FILE *f, const struct calib_quality *q)
 		q->others, q->steal, q->reference_s * 1e9);
 }
 
-int calib_save(const struct calib *c, const char *path)
+int calibration_save(const struct calibration *c, const char *path)
 {
 	char *temporary;
 	int err = make_folder_of(path);
@@ -261,9 +262,10 @@ int calib_save(const struct calib *c, const char *path)
 			      "made %" PRId64 "\ncalls %" PRIu64 "\nrounds %" PRIu64 "\n",
 			c->key.python, c->key.engine, c->key.shim, c->key.processor, c->key.clock,
 			c->made, c->n_calls, c->n_rounds);
-		for (int i = 0; i < CALIB_KINDS; i++)
-			fprintf(f, "%s %.3f %.3f %.3f\n", calib_kind[i].name, c->cost[i].in_s * 1e9,
-				c->cost[i].out_s * 1e9, c->cost[i].spread_s * 1e9);
+		for (int i = 0; i < OVERHEAD_KINDS; i++)
+			fprintf(f, "%s %.3f %.3f %.3f\n", overhead_kind[i].name,
+				c->overhead[i].in_s * 1e9, c->overhead[i].out_s * 1e9,
+				c->overhead[i].spread_s * 1e9);
 		fprintf(f, "cold %.5f\nbytecode %.4f\nerror %.4f\n", c->cold * 1e9, c->bytecode,
 			c->error);
 		if (c->quality.known)

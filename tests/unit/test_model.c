@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Subtracting the recording overhead. rebuild() and bias_apply() get a program that was recorded
+ * Subtracting the recording overhead. rebuild() and correct_apply() get a program that was recorded
  * with a known overhead. The result must equal the profile of the same program without overhead.
  */
 #include <check.h>
 #include <math.h>
 
 #include "load/rebuild.h"
-#include "overhead/bias.h"
+#include "overhead/correct.h"
 #include "pyprof/table.h"
 #include "recording/attach.h"
 #include "recording/drain.h"
@@ -19,7 +19,7 @@
 
 static struct profile is, should;
 static struct rebuild_summary summary;
-static struct bias_result result;
+static struct correct_result result;
 
 /* --- the two profiles ------------------------------------------------------------------------- */
 
@@ -37,7 +37,7 @@ static void teardown(void)
 	simulation_fini();
 }
 
-static void read_back(struct recording *r, const struct calib *calib, struct profile *p)
+static void read_back(struct recording *r, const struct calibration *calibration, struct profile *p)
 {
 	static const struct request everything;
 	struct attach a;
@@ -47,7 +47,7 @@ static void read_back(struct recording *r, const struct calib *calib, struct pro
 	ck_assert_int_eq(attach_open(&a, recording_save(r)), 0);
 	ck_assert_int_eq(drain_init(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
-	ck_assert_int_eq(rebuild(p, &d, &names, 1e-9, calib, &everything, &summary), 0);
+	ck_assert_int_eq(rebuild(p, &d, &names, 1e-9, calibration, &everything, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken + summary.n_calls_broken, 0);
 	ck_assert_uint_eq(d.n_bad + names.n_bad, 0);
 	names_fini(&names);
@@ -56,11 +56,11 @@ static void read_back(struct recording *r, const struct calib *calib, struct pro
 	unlink(r->path);
 }
 
-static void correct_by(struct calib calib)
+static void correct_by(struct calibration calibration)
 {
 	read_back(&truth, NULL, &should);
-	read_back(&recorded, &calib, &is);
-	ck_assert_int_eq(bias_apply(&is, 0, &result), 0);
+	read_back(&recorded, &calibration, &is);
+	ck_assert_int_eq(correct_apply(&is, 0, &result), 0);
 }
 
 static void correct(void)
@@ -109,10 +109,10 @@ static const struct profile_counts *edge_of(const struct profile *p, const struc
 }
 
 /* Corrected times may differ from the true ones by `part` of the time that was added. */
-static void check_time(double is_s, double should_s, double cost_s, double part, const char *what,
-		       const char *name)
+static void check_time(double is_s, double should_s, double overhead_s, double part,
+		       const char *what, const char *name)
 {
-	double differs = fabs(is_s - should_s) * 1e9, raw = is_s + cost_s;
+	double differs = fabs(is_s - should_s) * 1e9, raw = is_s + overhead_s;
 	double allowed = fabs(raw - should_s) * 1e9 * part + TOLERANCE_NS;
 
 	ck_assert_msg(differs <= allowed, "%s of %s: %.6f ns, expected %.6f within %.6f", what,
@@ -124,8 +124,8 @@ static void check_counts(const struct profile_counts *a, const struct profile_co
 {
 	ck_assert_uint_eq(a->n_calls, b->n_calls);
 	ck_assert_uint_eq(a->n_primitive, b->n_primitive);
-	check_time(a->self_s, b->self_s, a->self_cost_s, self_part, "self", name);
-	check_time(a->total_s, b->total_s, a->total_cost_s, total_part, "total", name);
+	check_time(a->self_s, b->self_s, a->self_overhead_s, self_part, "self", name);
+	check_time(a->total_s, b->total_s, a->total_overhead_s, total_part, "total", name);
 }
 
 /* Self times of functions must be exact. `part` applies to times that are divided among callers. */
@@ -162,7 +162,7 @@ static void one_caller(struct kind kind, uint32_t callee, double part)
 	end(t);
 	correct();
 	check_profile(part);
-	ck_assert_double_gt(result.cost_s, 0);
+	ck_assert_double_gt(result.overhead_s, 0);
 	ck_assert_uint_eq(result.n_bounded, 0);
 }
 
@@ -294,8 +294,8 @@ static void make_large(uint32_t fn, uint32_t bytes)
 static void large_code(uint32_t engine, struct kind kind, uint32_t callee)
 {
 	recorded.header->engine = engine;
-	more[CALIB_LARGE] = (struct cost){ 40, 16 };
-	more[CALIB_LARGE_SITE] = (struct cost){ 8, 24 };
+	more[OVERHEAD_LARGE] = (struct simulated){ 40, 16 };
+	more[OVERHEAD_LARGE_SITE] = (struct simulated){ 8, 24 };
 	make_large(4, 1024);
 	make_large(1, 512);
 	is_far[4] = is_far[1] = true;
@@ -327,22 +327,22 @@ END_TEST
 
 START_TEST(c_methods_cost_more_than_c_functions)
 {
-	more[CALIB_METHOD] = (struct cost){ 5, 9 };
+	more[OVERHEAD_METHOD] = (struct simulated){ 5, 9 };
 	one_caller(c, METHOD, 0);
-	ck_assert_double_eq_tol(result.cost_s, (50 * (15 + 29) + 30) * 1e-9, 1e-13);
+	ck_assert_double_eq_tol(result.overhead_s, (50 * (15 + 29) + 30) * 1e-9, 1e-13);
 }
 END_TEST
 
 START_TEST(resumes_have_an_overhead_of_their_own)
 {
-	more[CALIB_RESUME] = (struct cost){ 3, -21 };
+	more[OVERHEAD_RESUME] = (struct simulated){ 3, -21 };
 	one_caller(_i ? thrown : resume, 1, 0);
 }
 END_TEST
 
 START_TEST(c_exceptions_have_an_overhead_of_their_own)
 {
-	more[CALIB_EXCEPTION_C] = (struct cost){ 7, -5 };
+	more[OVERHEAD_EXCEPTION_C] = (struct simulated){ 7, -5 };
 	one_caller(_i ? raises : c_raises, _i ? 1 : 3, 0);
 }
 END_TEST
@@ -370,7 +370,7 @@ static void make_class_calls(void)
 {
 	struct thread *t = &thread[0];
 
-	more[CALIB_OTHER].out = 48;
+	more[OVERHEAD_CLASS_CALL].out = 48;
 	call(t, 2, python, 5);
 	call_other(t, PYPROF_CLASS_UNITS);
 	for (unsigned i = 0; i < 40; i++) {
@@ -402,7 +402,7 @@ START_TEST(class_calls_are_charged_to_the_caller_that_causes_them)
 {
 	struct thread *t = &thread[0];
 
-	more[CALIB_OTHER].out = 48;
+	more[OVERHEAD_CLASS_CALL].out = 48;
 	for (uint32_t caller = 4; caller <= 8; caller += 4) {
 		begin(t, caller, python);
 		begin(t, 1, python);
@@ -420,7 +420,7 @@ END_TEST
 START_TEST(class_calls_from_large_code_cost_more)
 {
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
-	more[CALIB_LARGE_SITE] = (struct cost){ 8, 12 };
+	more[OVERHEAD_LARGE_SITE] = (struct simulated){ 8, 12 };
 	is_far[4] = true;
 	begin(&thread[0], 4, python);
 	work(&thread[0], 100);
@@ -429,7 +429,7 @@ START_TEST(class_calls_from_large_code_cost_more)
 		thread[0].now += 8 + 12;
 	}
 	end(&thread[0]);
-	more[CALIB_OTHER].out = 0;
+	more[OVERHEAD_CLASS_CALL].out = 0;
 	correct();
 	check_profile(0);
 }
@@ -517,12 +517,12 @@ END_TEST
 
 START_TEST(largeness_grows_with_the_bytes_of_code)
 {
-	ck_assert_double_eq(calib_largeness(true, 0), 0);
-	ck_assert_double_eq(calib_largeness(true, 256), 0);
-	ck_assert_double_eq(calib_largeness(true, 512), 0.5);
-	ck_assert_double_eq(calib_largeness(false, 0), 0);
-	ck_assert_double_eq(calib_largeness(false, 1536), 1.5);
-	ck_assert_double_eq(calib_largeness(false, UINT32_MAX), 8);
+	ck_assert_double_eq(calibration_largeness(true, 0), 0);
+	ck_assert_double_eq(calibration_largeness(true, 256), 0);
+	ck_assert_double_eq(calibration_largeness(true, 512), 0.5);
+	ck_assert_double_eq(calibration_largeness(false, 0), 0);
+	ck_assert_double_eq(calibration_largeness(false, 1536), 1.5);
+	ck_assert_double_eq(calibration_largeness(false, UINT32_MAX), 8);
 }
 END_TEST
 
@@ -576,7 +576,7 @@ START_TEST(random_programs_with_cache_misses_are_corrected)
 				continue;
 			n_exact++;
 			check_time(edge->total_s, edge_of(&should, &should.fn[k], caller)->total_s,
-				   edge->total_cost_s, 0, "total", "an edge");
+				   edge->total_overhead_s, 0, "total", "an edge");
 		}
 	}
 	ck_assert_uint_gt(n_exact, n_edges / 2);
@@ -599,8 +599,8 @@ START_TEST(random_programs_with_high_offsets_are_corrected)
 {
 	seed += (uint64_t)_i;
 	recorded.header->engine = PYPROF_ENGINE_MONITORING;
-	more[CALIB_LARGE] = (struct cost){ 9, 6 };
-	more[CALIB_LARGE_SITE] = (struct cost){ 14, 12 };
+	more[OVERHEAD_LARGE] = (struct simulated){ 9, 6 };
+	more[OVERHEAD_LARGE_SITE] = (struct simulated){ 14, 12 };
 	far_sites = true;
 	for (uint32_t fn = 1; fn <= N_FNS; fn++)
 		is_far[fn] = name_of(fn) == PYPROF_NAME_CODE && roll(2);
@@ -652,7 +652,7 @@ START_TEST(wrong_weights_change_divided_times_only)
 		true_self += should.fn[i].counts.self_s;
 	}
 	ck_assert_double_eq_tol(self, true_self, 1e-12);
-	ck_assert_double_eq_tol(result.raw_s - result.cost_s, true_self, 1e-12);
+	ck_assert_double_eq_tol(result.raw_s - result.overhead_s, true_self, 1e-12);
 }
 END_TEST
 
@@ -684,7 +684,7 @@ START_TEST(a_program_without_calls_keeps_its_time)
 	correct();
 	ck_assert_double_eq_tol(is.fn[0].counts.self_s, 1e-3, 1e-12);
 	ck_assert_double_eq_tol(is.fn[0].counts.total_s, 1e-3, 1e-12);
-	ck_assert_double_eq_tol(result.cost_s, (_i - 1) * 1e-3 + 30e-9, 1e-12);
+	ck_assert_double_eq_tol(result.overhead_s, (_i - 1) * 1e-3 + 30e-9, 1e-12);
 }
 END_TEST
 
@@ -702,7 +702,7 @@ START_TEST(frames_without_calls_have_no_overhead)
 	correct();
 	ck_assert_uint_eq(summary.n_open, 2);
 	/* The running call counts with the overhead of a complete one. */
-	ck_assert_double_eq_tol(result.raw_s - result.cost_s, 605e-9 - 30e-9, 1e-13);
+	ck_assert_double_eq_tol(result.raw_s - result.overhead_s, 605e-9 - 30e-9, 1e-13);
 	ck_assert_double_eq_tol(is.fn[0].counts.self_s, 505e-9 - 30e-9, 1e-13);
 }
 END_TEST

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "cost.h"
+#include "model.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -9,34 +9,36 @@
 
 /* --- overhead of calls ------------------------------------------------------------------------ */
 
-static bool is_c(const struct cost *c, uint32_t slot)
+static bool is_c(const struct model *c, uint32_t slot)
 {
 	return slot && names_fn(c->names, c->fold->fn[slot].number)->kind == PYPROF_NAME_C;
 }
 
 /* cProfile's label of a C function says that it is a method of a C type. */
-static bool is_method(const struct cost *c, uint32_t slot)
+static bool is_method(const struct model *c, uint32_t slot)
 {
 	const struct text *name = &names_fn(c->names, c->fold->fn[slot].number)->name;
 
 	return is_c(c, slot) && name->n > 8 && !memcmp(name->bytes, "<method ", 8);
 }
 
-static void add_cost(struct calib_cost *to, double n, double in_s, double out_s)
+static void add_overhead(struct overhead *to, double n, double in_s, double out_s)
 {
 	to->in_s += n * in_s;
 	to->out_s += n * out_s;
 }
 
-static void add_kind(struct calib_cost *to, const struct cost *c, double n, int kind)
+static void add_kind(struct overhead *to, const struct model *c, double n, int kind)
 {
-	add_cost(to, n, c->calib->cost[kind].in_s, c->calib->cost[kind].out_s);
+	add_overhead(to, n, c->calibration->overhead[kind].in_s,
+		     c->calibration->overhead[kind].out_s);
 }
 
-static double largeness(const struct cost *c, uint32_t slot)
+static double largeness(const struct model *c, uint32_t slot)
 {
-	return slot ? calib_largeness(c->monitoring,
-				      names_fn(c->names, c->fold->fn[slot].number)->code_bytes)
+	return slot ? calibration_largeness(
+			      c->monitoring,
+			      names_fn(c->names, c->fold->fn[slot].number)->code_bytes)
 		    : 0;
 }
 
@@ -50,35 +52,35 @@ static double largeness(const struct cost *c, uint32_t slot)
  * - Call sites report Python functions only from 3.12 on: one event, half of a C function's two. It
  *   comes before the call, so its overhead is `out`.
  */
-static void add_largeness(struct calib_cost *to, const struct cost *c,
+static void add_largeness(struct overhead *to, const struct model *c,
 			  const struct pyprof_fold_edge *e)
 {
-	const struct calib_cost *large = &c->calib->cost[CALIB_LARGE];
-	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
+	const struct overhead *large = &c->calibration->overhead[OVERHEAD_LARGE];
+	const struct overhead *site = &c->calibration->overhead[OVERHEAD_LARGE_SITE];
 	bool by_caller = is_c(c, e->callee);
 	double n = c->monitoring
 			   ? (double)e->n_high
 			   : (double)e->n_calls * largeness(c, by_caller ? e->caller : e->callee);
 
 	if (by_caller) {
-		add_cost(to, n, site->in_s, site->out_s);
+		add_overhead(to, n, site->in_s, site->out_s);
 		return;
 	}
-	add_cost(to, n, large->in_s, large->out_s);
+	add_overhead(to, n, large->in_s, large->out_s);
 	if (e->n_resumes)
-		add_cost(to, n * (double)e->n_resumes / (double)e->n_calls, large->out_s,
-			 large->in_s);
+		add_overhead(to, n * (double)e->n_resumes / (double)e->n_calls, large->out_s,
+			     large->in_s);
 	if (c->monitoring)
-		add_cost(to, (double)(e->n_calls - e->n_direct) * c->high_sites[e->caller], 0,
-			 (site->in_s + site->out_s) / 2);
+		add_overhead(to, (double)(e->n_calls - e->n_direct) * c->high_sites[e->caller], 0,
+			     (site->in_s + site->out_s) / 2);
 }
 
 /*
  * Estimates for each function which part of its call-site events had a high offset. The recording
- * marks ends of calls (PYPROF_HIGH_OFFSET), and ends of C functions and class calls have the offset of
- * their call site. Functions without such calls get a guess from the size of their code.
+ * marks ends of calls (PYPROF_HIGH_OFFSET), and ends of C functions and class calls have the offset
+ * of their call site. Functions without such calls get a guess from the size of their code.
  */
-static void find_high_sites(struct cost *c)
+static void find_high_sites(struct model *c)
 {
 	double *n_high = c->high_sites, *n_all = c->n_frames; /* memory for the counts */
 
@@ -104,82 +106,82 @@ static void find_high_sites(struct cost *c)
  * event is the first start, which has no call-site event just before it. Both together have the
  * overhead of an ordinary call, so the surcharge for a direct call does not apply.
  */
-static bool starts_after_call_site(const struct cost *c, uint32_t slot)
+static bool starts_after_call_site(const struct model *c, uint32_t slot)
 {
 	return c->monitoring &&
 	       names_fn(c->names, c->fold->fn[slot].number)->flags & PYPROF_NAME_GENERATOR;
 }
 
 /* Class calls that a function made: all of their overhead is `out`. */
-static double cost_of_class_calls(const struct cost *c, uint32_t slot)
+static double overhead_of_class_calls(const struct model *c, uint32_t slot)
 {
-	const struct calib_cost *site = &c->calib->cost[CALIB_LARGE_SITE];
+	const struct overhead *site = &c->calibration->overhead[OVERHEAD_LARGE_SITE];
 
 	return (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS *
-		       c->calib->cost[CALIB_OTHER].out_s +
+		       c->calibration->overhead[OVERHEAD_CLASS_CALL].out_s +
 	       (double)c->fold->fn[slot].n_high_class_calls * (site->in_s + site->out_s);
 }
 
 /* Overhead of cache misses for these reuse distances: all of it is `out`. */
-static double cost_of_distance(const struct cost *c, uint64_t distance)
+static double overhead_of_distance(const struct model *c, uint64_t distance)
 {
-	return (double)distance * c->calib->cold;
+	return (double)distance * c->calibration->cold;
 }
 
 /* --- counts of calls by kind: the last column of kinds.def ------------------------------------ */
 
-static double count_python(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_python(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	return is_c(c, e->callee) ? 0 : (double)e->n_calls;
 }
 
-static double count_c(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_c(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	return is_c(c, e->callee) ? (double)e->n_calls : 0;
 }
 
-static double count_direct(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_direct(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	return starts_after_call_site(c, e->callee) ? 0 : (double)(e->n_direct - e->n_resumes);
 }
 
-static double count_resumes(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_resumes(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	(void)c;
 	return (double)e->n_resumes;
 }
 
-static double count_exceptions(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_exceptions(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	(void)c;
 	return (double)e->n_exceptions;
 }
 
-static double count_c_exceptions(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_c_exceptions(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	return is_c(c, e->callee) ? (double)e->n_exceptions : 0;
 }
 
-static double count_methods(const struct cost *c, const struct pyprof_fold_edge *e)
+static double count_methods(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	return is_method(c, e->callee) ? (double)e->n_calls : 0;
 }
 
-typedef double count_kind(const struct cost *c, const struct pyprof_fold_edge *e);
+typedef double count_kind(const struct model *c, const struct pyprof_fold_edge *e);
 
 #define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
-	[CALIB_##id] = count,
-static count_kind *const count_of_kind[CALIB_KINDS] = {
+	[OVERHEAD_##id] = count,
+static count_kind *const count_of_kind[OVERHEAD_KINDS] = {
 #include "kinds.def"
 };
 #undef KIND
 
 /* The overhead of all calls of an edge, except class calls and reuse distance. */
-static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof_fold_edge *e)
+static struct overhead overhead_of_calls(const struct model *c, const struct pyprof_fold_edge *e)
 {
-	struct calib_cost sum = { 0 };
+	struct overhead sum = { 0 };
 
-	for (int k = 0; k < CALIB_KINDS; k++) {
+	for (int k = 0; k < OVERHEAD_KINDS; k++) {
 		if (count_of_kind[k])
 			add_kind(&sum, c, count_of_kind[k](c, e), k);
 	}
@@ -188,16 +190,17 @@ static struct calib_cost cost_of_calls(const struct cost *c, const struct pyprof
 }
 
 /* The same, `in` and `out` together. `python`: the part that lies in Python self times. */
-static struct cost_rate cost_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
+static struct model_rate overhead_of_edge(const struct model *c, const struct pyprof_fold_edge *e)
 {
-	struct calib_cost cost = cost_of_calls(c, e);
+	struct overhead overhead = overhead_of_calls(c, e);
 	bool c_callee = is_c(c, e->callee), c_caller = e->caller && is_c(c, e->caller);
 
-	return (struct cost_rate){ cost.in_s + cost.out_s,
-				   (c_callee ? 0 : cost.in_s) + (c_caller ? 0 : cost.out_s) };
+	return (struct model_rate){ overhead.in_s + overhead.out_s,
+				    (c_callee ? 0 : overhead.in_s) +
+					    (c_caller ? 0 : overhead.out_s) };
 }
 
-static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge *e)
+static double weight_of_edge(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	const int32_t *weight = c->fold->weight;
 	int32_t call = weight[is_c(c, e->callee) ? PYPROF_OVERHEAD_C : PYPROF_OVERHEAD_PYTHON];
@@ -209,45 +212,45 @@ static double weight_of_edge(const struct cost *c, const struct pyprof_fold_edge
 /* --- overhead within calls -------------------------------------------------------------------- */
 
 struct rate_sum {
-	struct cost_rate cost;
+	struct model_rate overhead;
 	double weight;
 };
 
-static void add_to_rate(struct rate_sum *sum, const struct cost_rate *cost, double weight)
+static void add_to_rate(struct rate_sum *sum, const struct model_rate *overhead, double weight)
 {
-	sum->cost.all += cost->all;
-	sum->cost.python += cost->python;
+	sum->overhead.all += overhead->all;
+	sum->overhead.python += overhead->python;
 	sum->weight += weight;
 }
 
-static void set_rate(struct cost_rate *rate, const struct rate_sum *sum)
+static void set_rate(struct model_rate *rate, const struct rate_sum *sum)
 {
 	if (sum->weight > 0)
-		*rate = (struct cost_rate){ sum->cost.all / sum->weight,
-					    sum->cost.python / sum->weight };
+		*rate = (struct model_rate){ sum->overhead.all / sum->weight,
+					     sum->overhead.python / sum->weight };
 }
 
 /*
  * Overhead and weight of the calls that each function makes itself, in direct[slot]. The sum of all
  * functions is direct[0].
  */
-static void sum_direct(const struct cost *c, struct rate_sum *direct)
+static void sum_direct(const struct model *c, struct rate_sum *direct)
 {
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
-		double s = cost_of_class_calls(c, slot);
+		double s = overhead_of_class_calls(c, slot);
 		double weight = (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS *
 				c->fold->weight[PYPROF_OVERHEAD_C];
 
-		add_to_rate(&direct[slot], &(struct cost_rate){ s, s }, weight);
+		add_to_rate(&direct[slot], &(struct model_rate){ s, s }, weight);
 	}
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
-		struct cost_rate cost = cost_of_edge(c, e);
+		struct model_rate overhead = overhead_of_edge(c, e);
 
-		add_to_rate(&direct[e->caller], &cost, weight_of_edge(c, e));
+		add_to_rate(&direct[e->caller], &overhead, weight_of_edge(c, e));
 	}
 	for (uint32_t slot = 1; slot <= c->fold->s.n_fns; slot++)
-		add_to_rate(&direct[0], &direct[slot].cost, direct[slot].weight);
+		add_to_rate(&direct[0], &direct[slot].overhead, direct[slot].weight);
 }
 
 /*
@@ -256,23 +259,23 @@ static void sum_direct(const struct cost *c, struct rate_sum *direct)
  * rate of the sweep before. So the rates of leaves are exact after one sweep, those of their
  * callers after two. Rates of recursive functions converge.
  */
-static void sweep_rates(struct cost *c, const struct rate_sum *direct, struct rate_sum *sum)
+static void sweep_rates(struct model *c, const struct rate_sum *direct, struct rate_sum *sum)
 {
 	memcpy(sum, direct, (c->fold->s.n_fns + 1ull) * sizeof(*sum));
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
-		const struct cost_rate *rate = &c->rate[e->callee];
+		const struct model_rate *rate = &c->rate[e->callee];
 		double within = (double)(int64_t)e->cost;
 
 		add_to_rate(&sum[e->caller],
-			    &(struct cost_rate){ within * rate->all, within * rate->python },
+			    &(struct model_rate){ within * rate->all, within * rate->python },
 			    within);
 	}
 	for (uint32_t slot = 1; slot <= c->fold->s.n_fns; slot++)
 		set_rate(&c->rate[slot], &sum[slot]);
 }
 
-static int find_rates(struct cost *c)
+static int find_rates(struct model *c)
 {
 	size_t n = c->fold->s.n_fns + 1ull;
 	struct rate_sum *direct = calloc(2 * n, sizeof(*direct));
@@ -288,7 +291,7 @@ static int find_rates(struct cost *c)
 	return 0;
 }
 
-int cost_init(struct cost *c)
+int model_init(struct model *c)
 {
 	size_t n = c->fold->s.n_fns + 1ull;
 
@@ -299,29 +302,30 @@ int cost_init(struct cost *c)
 	c->weight = c->out + n;
 	c->n_frames = c->weight + n;
 	c->high_sites = c->n_frames + n;
-	if (!c->calib)
+	if (!c->calibration)
 		return 0;
 	find_high_sites(c);
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &c->fold->edge[i];
 
-		c->out[e->caller] += cost_of_calls(c, e).out_s + cost_of_distance(c, e->distance);
+		c->out[e->caller] +=
+			overhead_of_calls(c, e).out_s + overhead_of_distance(c, e->distance);
 		c->weight[e->callee] += (double)(int64_t)e->self_cost;
 		c->n_frames[e->callee] += (double)e->n_calls;
 	}
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++)
-		c->out[slot] += cost_of_class_calls(c, slot);
+		c->out[slot] += overhead_of_class_calls(c, slot);
 	return find_rates(c);
 }
 
-void cost_fini(struct cost *c)
+void model_fini(struct model *c)
 {
 	free(c->out);
 	free(c->rate);
 }
 
 /* An edge's share of the `out` overhead of the calls that its callee made. */
-static double cost_of_callees(const struct cost *c, const struct pyprof_fold_edge *e)
+static double overhead_of_callees(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	if (c->weight[e->callee] != 0)
 		return c->out[e->callee] * (double)(int64_t)e->self_cost / c->weight[e->callee];
@@ -331,9 +335,9 @@ static double cost_of_callees(const struct cost *c, const struct pyprof_fold_edg
 }
 
 /* The part of a Python self time, without other overhead, by which slow bytecode lengthens it. */
-static double cost_of_bytecode(const struct cost *c, double python_s)
+static double overhead_of_bytecode(const struct model *c, double python_s)
 {
-	return python_s > 0 ? python_s * (1 - 1 / c->calib->bytecode) : 0;
+	return python_s > 0 ? python_s * (1 - 1 / c->calibration->bytecode) : 0;
 }
 
 /*
@@ -341,35 +345,35 @@ static double cost_of_bytecode(const struct cost *c, double python_s)
  * recursive. `cost`, `python`, `distance`: weight, Python ticks and reuse distances within. All
  * overhead of distance is counted for Python functions, because nearly all of it lies there.
  */
-static double cost_of_total(const struct cost *c, const struct cost_rate *rate, double in_s,
-			    bool own_is_c, uint64_t cost, uint64_t python, uint64_t distance)
+static double overhead_of_total(const struct model *c, const struct model_rate *rate, double in_s,
+				bool own_is_c, uint64_t cost, uint64_t python, uint64_t distance)
 {
-	double within = (double)(int64_t)cost, cold = cost_of_distance(c, distance);
+	double within = (double)(int64_t)cost, cold = overhead_of_distance(c, distance);
 	double events = in_s + within * rate->all + cold;
 	double in_python = (own_is_c ? 0 : in_s) + within * rate->python + cold;
 
-	return events + cost_of_bytecode(c, (double)python * c->seconds_per_tick - in_python);
+	return events + overhead_of_bytecode(c, (double)python * c->seconds_per_tick - in_python);
 }
 
-static void state_cost(const struct cost *c, const struct pyprof_fold_edge *e,
-		       struct profile_counts *counts)
+static void state_overhead(const struct model *c, const struct pyprof_fold_edge *e,
+			   struct profile_counts *counts)
 {
-	double in_s = cost_of_calls(c, e).in_s;
-	double self = in_s + cost_of_callees(c, e);
+	double in_s = overhead_of_calls(c, e).in_s;
+	double self = in_s + overhead_of_callees(c, e);
 	bool c_callee = is_c(c, e->callee);
 
-	counts->self_cost_s = self;
+	counts->self_overhead_s = self;
 	if (!c_callee)
-		counts->self_cost_s += cost_of_bytecode(c, counts->self_s - self);
+		counts->self_overhead_s += overhead_of_bytecode(c, counts->self_s - self);
 	if (e->n_calls)
 		in_s *= (double)(e->n_calls - e->n_recursive) / (double)e->n_calls;
-	counts->total_cost_s = cost_of_total(c, &c->rate[e->callee], in_s, c_callee, e->cost,
-					     e->python, e->distance_within);
+	counts->total_overhead_s = overhead_of_total(c, &c->rate[e->callee], in_s, c_callee,
+						     e->cost, e->python, e->distance_within);
 }
 
 /* --- functions and edges ---------------------------------------------------------------------- */
 
-struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_edge *e)
+struct profile_counts model_edge(const struct model *c, const struct pyprof_fold_edge *e)
 {
 	struct profile_counts counts = {
 		.n_calls = e->n_calls,
@@ -379,13 +383,13 @@ struct profile_counts cost_edge(const struct cost *c, const struct pyprof_fold_e
 		.total_s = (double)e->total * c->seconds_per_tick,
 	};
 
-	if (c->calib)
-		state_cost(c, e, &counts);
+	if (c->calibration)
+		state_overhead(c, e, &counts);
 	return counts;
 }
 
 /* Sums the edges into each slot. `self` is in ticks; `in_s` is the `in` overhead of the calls. */
-static void sum_edges(const struct cost *c, struct profile_counts *sum, uint64_t *self,
+static void sum_edges(const struct model *c, struct profile_counts *sum, uint64_t *self,
 		      double *in_s)
 {
 	for (uint32_t i = 1; i <= c->fold->s.n_edges; i++) {
@@ -394,14 +398,14 @@ static void sum_edges(const struct cost *c, struct profile_counts *sum, uint64_t
 		sum[e->callee].n_calls += e->n_calls;
 		sum[e->callee].n_exceptions += e->n_exceptions;
 		self[e->callee] += e->self;
-		if (c->calib) {
-			sum[e->callee].self_cost_s += cost_edge(c, e).self_cost_s;
-			in_s[e->callee] += cost_of_calls(c, e).in_s;
+		if (c->calibration) {
+			sum[e->callee].self_overhead_s += model_edge(c, e).self_overhead_s;
+			in_s[e->callee] += overhead_of_calls(c, e).in_s;
 		}
 	}
 }
 
-struct profile_counts *cost_functions(const struct cost *c)
+struct profile_counts *model_functions(const struct model *c)
 {
 	struct profile_counts *sum = calloc(c->fold->s.n_fns + 1ull, sizeof(*sum));
 	uint64_t *self = calloc(c->fold->s.n_fns + 1ull, sizeof(*self));
@@ -422,11 +426,11 @@ struct profile_counts *cost_functions(const struct cost *c)
 		sum[slot].n_primitive = sum[slot].n_calls - n_recursive;
 		sum[slot].self_s = (double)self[slot] * c->seconds_per_tick;
 		sum[slot].total_s = (double)fn->total * c->seconds_per_tick;
-		if (c->calib)
-			sum[slot].total_cost_s =
-				cost_of_total(c, &c->rate[slot], n > 0 ? in_s[slot] * outer / n : 0,
-					      is_c(c, slot), fn->cost, fn->python,
-					      fn->distance_within);
+		if (c->calibration)
+			sum[slot].total_overhead_s =
+				overhead_of_total(c, &c->rate[slot],
+						  n > 0 ? in_s[slot] * outer / n : 0, is_c(c, slot),
+						  fn->cost, fn->python, fn->distance_within);
 	}
 out:
 	free(self);
