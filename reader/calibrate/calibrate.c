@@ -19,6 +19,7 @@
 #include "fit.h"
 #include "load/recording.h"
 #include "machine.h"
+#include "recording/runfolder.h"
 #include "slices.h"
 #include "solve.h"
 
@@ -33,9 +34,9 @@ extern const char program_text[] __asm__("program_text");
 
 struct run {
 	const struct calibrate_request *c;
-	char folder[64]; /* for the recordings */
-	char shim[96];	 /* link to libpyshim.so in it */
-	int n_loops;	 /* that program.py has run; 0 before the first process */
+	char *folder; /* for the recordings */
+	char *shim;   /* a link to libpyshim.so in it */
+	int n_loops;  /* that program.py has run; 0 before the first process */
 	struct source source;
 	struct slices slices;
 	struct rounds rounds;
@@ -63,24 +64,22 @@ static int make_folder(struct run *run)
 		return fail("find", "libpyshim.so",
 			    "found none beside this program and in its LIBDIR",
 			    "it where `make` or `make install` puts it");
-	/* The launcher's form of name: it says to pyshim-read --clean which process made it. */
-	snprintf(run->folder, sizeof(run->folder), "/dev/shm/pyshim.%d.%llu.XXXXXX", (int)getpid(),
-		 (unsigned long long)owner_namespace());
-	if (!mkdtemp(run->folder)) {
-		err = fail("make", run->folder, strerror(errno), "a folder for recordings");
-	} else {
-		snprintf(run->shim, sizeof(run->shim), "%s/libpyshim.so", run->folder);
-		if (symlink(shim, run->shim) < 0)
-			err = fail("link", run->shim, strerror(errno), "a name for libpyshim.so");
-	}
+	run->folder = runfolder_make("/dev/shm");
+	if (!run->folder)
+		err = fail("make", "a folder in /dev/shm", strerror(errno),
+			   "a folder for recordings");
+	else if (!(run->shim = runfolder_link(run->folder, shim)))
+		err = fail("link", run->folder, strerror(errno), "a name for libpyshim.so");
 	free(shim);
 	return err;
 }
 
-static void remove_folder(const struct run *run)
+static void remove_folder(struct run *run)
 {
-	unlink(run->shim);
-	rmdir(run->folder);
+	if (run->folder)
+		runfolder_remove(run->folder);
+	free(run->shim);
+	free(run->folder);
 }
 
 static _Noreturn void become_target(const struct run *run, bool recorded, int out)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recording/command.h"
+
 #ifndef PYSHIM_VERSION
 #define PYSHIM_VERSION "unknown"
 #endif
@@ -316,7 +318,7 @@ static void put_report(struct json *j, const struct json_report *r, const size_t
 
 static void put_command(struct json *j, const struct pyprof_header *h)
 {
-	size_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
+	size_t n = command_bytes(h);
 
 	put_key(j, "command");
 	begin(j, "[");

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "recording/command.h"
+
 /* The text for a count of one, and for other counts. */
 struct words {
 	const char *one, *many;
@@ -26,25 +28,6 @@ static const struct words lost_events[PYPROF_LOST_CAUSES] = {
 const char preamble_shared_clock[] =
 	"  the time of each thread includes that of the others: the clock is that of the process "
 	"(PYSHIM_CLOCK=thread separates them)";
-
-void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes)
-{
-	size_t n = h->cmdline_bytes < sizeof(h->cmdline) ? h->cmdline_bytes : sizeof(h->cmdline);
-	size_t end = n ? n - 1 : 0;
-
-	if (bytes && end > bytes) {
-		end = bytes > 3 ? bytes - 3 : 0;
-		while (end && ((unsigned char)h->cmdline[end] & 0xc0) == 0x80)
-			end--; /* to the start of a character */
-	}
-	for (size_t i = 0; i < end; i++) {
-		unsigned char c = (unsigned char)h->cmdline[i];
-
-		fputc(c ? c < ' ' || c == 127 ? '?' : c : ' ', to);
-	}
-	if (end + 1 < n)
-		fputs("...", to);
-}
 
 static void print_number(FILE *to, uint64_t n, struct words w)
 {
@@ -399,7 +382,7 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 		fprintf(to, "  includes %" PRIu64 " forked process%s that ended before it\n",
 			h->n_processes - 1, h->n_processes == 2 ? "" : "es");
 	fputs("  command: ", to);
-	preamble_print_command(to, h, 0);
+	command_print(to, h, 0);
 	fprintf(to, "\n  %.3f s recorded, %" PRIu64 " event%s, %zu thread%s, %s\n",
 		source_recorded_s(s), sum->n_events, sum->n_events == 1 ? "" : "s", sum->n_threads,
 		sum->n_threads == 1 ? "" : "s", pyprof_clock_names(h->clock)->title);

@@ -31,8 +31,6 @@ void preamble_print_losses(FILE *to, const struct source *s);
 void preamble_warn(FILE *to, const struct source *s);
 /* Calls that ran before the first event, and at the end. */
 void preamble_print_running(FILE *to, const struct source *s);
-/* The command, `bytes` of it at most (0: all of it), without a newline. */
-void preamble_print_command(FILE *to, const struct pyprof_header *h, size_t bytes);
 
 /* --check: calls and returns without a counterpart, and the conservation laws. */
 void preamble_print_checks(FILE *to, const struct source *s);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recording/command.h"
+
 #define COMMAND_BYTES 100u /* of a command, if the width of lines is not known */
 #define LEAST_BYTES 10u	   /* of a command, in narrow lines */
 #define BEFORE_COMMAND 73u /* columns */
@@ -200,7 +202,7 @@ static void put_command(FILE *to, const struct tree *t, size_t i, size_t depth)
 	    same_command(&s->header, &t->source[t->parent[i]].header))
 		fputs("(forked)", to);
 	else
-		preamble_print_command(to, &s->header, room_for_command(t, indent));
+		command_print(to, &s->header, room_for_command(t, indent));
 	fputc('\n', to);
 }
 

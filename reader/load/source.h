@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "overhead/correct.h"
 #include "overhead/calibration.h"
+#include "overhead/correct.h"
 #include "rebuild.h"
 #include "recording/owner.h"
 

@@ -13,6 +13,8 @@
 #include <unistd.h>
 
 #include "attach.h"
+#include "command.h"
+#include "runfolder.h"
 
 #define NOT_BEGUN_S 60 /* a file that has no header after this time will not get one */
 #define COMMAND_BYTES 200
@@ -44,7 +46,7 @@ static int is_recording_name(const struct dirent *e)
 /* The launcher makes a folder for each command that it runs: pyshim.PID.NAMESPACE.XXXXXX ... */
 static int is_run_name(const struct dirent *e)
 {
-	return !strncmp(e->d_name, "pyshim.", 7) && e->d_name[7] >= '0' && e->d_name[7] <= '9';
+	return runfolder_is_name(e->d_name);
 }
 
 /* ... and in it, if root's command may record as other users, another one: run.RANDOM */
@@ -200,18 +202,6 @@ static void print_printable(FILE *to, const char *text)
 	free(copy);
 }
 
-static void print_command(FILE *to, const struct pyprof_header *h)
-{
-	char text[COMMAND_BYTES + 1];
-	size_t n = h->cmdline_bytes < sizeof(text) ? h->cmdline_bytes : sizeof(text);
-
-	n -= n > 0; /* leaves out the last NUL, or makes room for one */
-	for (size_t i = 0; i < n; i++)
-		text[i] = h->cmdline[i] ? h->cmdline[i] : ' ';
-	text[n] = '\0';
-	print_printable(to, text);
-}
-
 static void print_one(FILE *to, const struct entry *e)
 {
 	/* Prints the occupied space, which is less than the length if there are holes. */
@@ -222,7 +212,7 @@ static void print_one(FILE *to, const struct entry *e)
 	if (*e->fault)
 		fprintf(to, "(%s)", e->fault);
 	else
-		print_command(to, &e->a.header);
+		command_print(to, &e->a.header, COMMAND_BYTES);
 	if (is_foreign(&e->st))
 		fprintf(to, "  (user %u)", (unsigned)e->st.st_uid);
 	fputc('\n', to);
@@ -338,36 +328,25 @@ int list_print(FILE *to, const char *dir, bool force)
 	return err;
 }
 
-/*
- * Finds the launcher that made a folder: pyshim.PID.NAMESPACE.XXXXXX, or pyshim.PID.XXXXXX of an
- * earlier version. False: the name is another one.
- */
+/* Finds the launcher that made a folder. False: its name is another one. */
 static bool find_launcher(struct owner *o, const char *dir)
 {
-	const char *name = strrchr(dir, '/') + 1;
-	uint64_t pid_namespace = 0;
-	unsigned pid = 0;
-	int end = 0;
+	uint64_t pid_namespace;
+	uint32_t pid;
 
-	if (sscanf(name, "pyshim.%u.%" SCNu64 ".%n", &pid, &pid_namespace, &end) < 2 || !end) {
-		pid_namespace = 0;
-		if (sscanf(name, "pyshim.%u.%n", &pid, &end) < 1 || !end)
-			return false;
-	}
+	if (!runfolder_maker(strrchr(dir, '/') + 1, &pid, &pid_namespace))
+		return false;
 	owner_find_process(o, pid, 0, pid_namespace);
-	return pid && strlen(name + end) == 6; /* the random part that mkdtemp made */
+	return true;
 }
 
 static int clean_folder(struct pass *p, const char *dir)
 {
 	int err = each_recording(p, dir);
-	char *link;
 
-	if (err || asprintf(&link, "%s/libpyshim.so", dir) < 0)
+	if (err)
 		return err;
-	unlink(link);
-	free(link);
-	if (rmdir(dir) == 0)
+	if (runfolder_remove(dir) == 0)
 		say_removed(p->to, dir);
 	return 0;
 }

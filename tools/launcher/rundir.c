@@ -17,30 +17,13 @@
 
 #include "recording/attach.h"
 #include "recording/owner.h"
+#include "recording/runfolder.h"
 #include "say.h"
 
 #define MAX_NAMES 1000 /* of one PID; the shim has the same limit */
 #define MAX_DEPTH 100  /* of folders in the folder of a run */
 
 /* --- making it -------------------------------------------------------------------------------- */
-
-/*
- * A new folder in `parent`, or NULL with errno. Its name has the launcher's PID and PID namespace:
- * `pyshim-read --clean` finds its owner by these.
- */
-static char *make_folder(const char *parent)
-{
-	char *path;
-
-	if (asprintf(&path, "%s/pyshim.%d.%" PRIu64 ".XXXXXX", parent, (int)getpid(),
-		     owner_namespace()) < 0)
-		return NULL;
-	if (!mkdtemp(path)) {
-		free(path);
-		return NULL;
-	}
-	return path;
-}
 
 /* True if the command can still record there after it has become another user. */
 static bool is_for_all(const char *parent)
@@ -78,18 +61,15 @@ static int find_preload(struct rundir *d, const char *shim)
 		d->preload = strdup(shim);
 		return d->preload ? 0 : -ENOMEM;
 	}
-	d->link_folder = make_folder("/dev/shm");
+	d->link_folder = runfolder_make("/dev/shm");
 	if (!d->link_folder)
-		d->link_folder = make_folder("/tmp");
+		d->link_folder = runfolder_make("/tmp");
 	if (!d->link_folder)
 		return -errno;
 	if (is_for_all("/dev/shm") && chmod(d->link_folder, 0711) < 0)
 		return -errno;
-	if (asprintf(&d->preload, "%s/libpyshim.so", d->link_folder) < 0) {
-		d->preload = NULL;
-		return -ENOMEM;
-	}
-	return symlink(shim, d->preload) < 0 ? -errno : 0;
+	d->preload = runfolder_link(d->link_folder, shim);
+	return d->preload ? 0 : -errno;
 }
 
 int rundir_open(struct rundir *d, const char *shim)
@@ -105,7 +85,7 @@ int rundir_open(struct rundir *d, const char *shim)
 		    d->parent);
 		return -1;
 	}
-	d->path = make_folder(d->parent);
+	d->path = runfolder_make(d->parent);
 	if (!d->path) {
 		say("make a folder in %s: %s, expected a folder that can hold recordings "
 		    "(PYSHIM_DIR names another)",
