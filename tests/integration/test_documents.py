@@ -52,11 +52,10 @@ def test_every_option_of_help_is_in_the_manual():
     assert {"--" + o for o in ("format", "output", "sort", "version", "help")} <= HELP
 
 
-@pytest.mark.parametrize("option", sorted(MANUAL - HELP) or ["none"])
-def test_manual_options_missing_in_help_are_unknown(option):
+def test_manual_options_missing_in_help_are_unknown():
     """The manual may describe options that the program does not have yet, but --help may not."""
-    if option != "none":
-        assert re.match(": (unrecognized|invalid) option", complaint_about(READER, option))
+    for option in {"--nonsense"} | MANUAL - HELP:
+        assert re.match(": (unrecognized|invalid) option", complaint_about(READER, option)), option
 
 
 @pytest.mark.parametrize("option", sorted(HELP))

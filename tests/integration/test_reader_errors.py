@@ -351,7 +351,7 @@ def test_truncated_pstats_files_are_refused(tmp_path):
         for n in range(1, len(data), 1 + len(data) // 1500):
             cut.write_bytes(data[:n])
             assert "cut" in complaint(run_reader(cut)), (path, n)
-    assert read("-q", path).out
+        assert read("-q", path).out
 
 
 def test_overwritten_pstats_files_are_survived(tmp_path):
