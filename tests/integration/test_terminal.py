@@ -9,6 +9,7 @@ import os
 import pty
 import re
 import resource
+import select
 import struct
 import subprocess
 import termios
@@ -59,31 +60,57 @@ def report(long_work):
     return done.out
 
 
+def lead_session(command, out, size, env, report, release):
+    """The first process of the terminal: runs the command, reports its status, and stays until all
+    has been read. When it ends the kernel hangs the terminal up, and unread output may be lost.
+    """
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
+    tty.setraw(1)  # unchanged bytes
+    os.write(1, b"!")
+    pid = os.fork()
+    if pid == 0:
+        if out:
+            os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+        os.execve(command[0], command, env)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.write(report, bytes([status & 0xff]))
+    os.read(release, 1)
+    os._exit(0)
+
+
 def on_terminal(args, *, out=None, size=(0, 0), **env):
     """Runs a command in the foreground of a terminal with this many lines and columns (0: unknown).
     Returns its output and the time of the first output.
     """
+    reported, report = os.pipe()
+    released, release = os.pipe()
     pid, fd = pty.fork()
     if pid == 0:
-        fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("4H", *size, 0, 0))
-        tty.setraw(1)  # unchanged bytes
-        os.write(1, b"!")
-        if out:
-            os.dup2(os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
-        os.execve(args[0], list(map(str, args)), _environment({"TERM": "xterm-256color", **env}))
-    shown, began, first = b"", None, None
-    try:
-        while data := os.read(fd, 65536):
+        try:
+            lead_session(list(map(str, args)), out, size,
+                         _environment({"TERM": "xterm-256color", **env}), report, released)
+        finally:
+            os._exit(1)
+    os.close(report)
+    shown, began, first, status = b"", None, None, None
+    while True:
+        ready = select.select([fd] + [reported] * (status is None), [], [], 0.05)[0]
+        if fd in ready:
+            data = os.read(fd, 65536)
             if began is None:
                 assert data[:1] == b"!"
                 began, data = time.monotonic(), data[1:]
             if data and first is None:
                 first = time.monotonic() - began
             shown += data
-    except OSError:  # the other side is closed
-        pass
-    os.close(fd)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, shown
+        elif ready:
+            status = os.read(reported, 1)
+        elif status is not None:
+            break
+    for end in release, released, reported, fd:
+        os.close(end)
+    os.waitpid(pid, 0)
+    assert status == b"\0", (status, shown)
     return shown, first
 
 
@@ -173,8 +200,10 @@ def test_a_long_table_is_cut_to_the_window(many, options, size):
     whole = read(*options, many).out
     shown = report_on_terminal([READER, *options, many], size=size)
     assert lines_on(size[1], shown) < size[0]
-    body, rest = re.fullmatch(rb"(.*\n)   (\d+ more rows: -r \. lists all(?:, -r \d+ the first \d+)?)"
-                              rb"\n\n\n", shown, flags=re.S).groups()
+    match = re.fullmatch(rb"(.*\n)   (\d+ more rows: -r \. lists all(?:, -r \d+ the first \d+)?)"
+                         rb"\n\n\n", shown, flags=re.S)
+    assert match, shown
+    body, rest = match.groups()
     assert whole.startswith(body)
     pattern = rb"(?m)^.*\(f\d+x*\) *(?:->|<-)" if b"Function" in whole else rb"(?m)^ +\d.*\(f\d+x*\)$"
     n = len(re.findall(pattern, body))
