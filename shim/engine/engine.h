@@ -24,7 +24,6 @@ struct engine_wait {
 
 struct engine {
 	uint32_t id; /* enum pyprof_engine */
-	const char *name;
 	/*
 	 * Called once in each interpreter that is initialised, before the other functions. False:
 	 * the engine cannot be used.

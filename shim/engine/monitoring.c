@@ -538,7 +538,6 @@ static void stop(void)
 
 const struct engine engine_monitoring = {
 	.id = PYPROF_ENGINE_MONITORING,
-	.name = "monitoring",
 	.prepare = prepare,
 	.arm = arm,
 	.start = start,

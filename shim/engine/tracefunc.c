@@ -269,7 +269,6 @@ static void stop(void)
 
 const struct engine engine_tracefunc = {
 	.id = PYPROF_ENGINE_TRACEFUNC,
-	.name = "tracefunc",
 	.prepare = prepare,
 	.arm = arm,
 	.start = start,

@@ -128,7 +128,7 @@ void start_interpreter(void)
 		ok = engine->arm(&wait);
 	py.PyErr_Clear();
 	pyapi_pending_restore(&pending);
-	log_debug("CPython %s, engine %s: %s", py.Py_GetVersion(), engine->name,
+	log_debug("CPython %s, engine %s: %s", py.Py_GetVersion(), pyprof_engine_name(engine->id),
 		  ok ? "ready" : "cannot be used, off");
 }
 

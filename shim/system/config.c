@@ -117,40 +117,53 @@ static bool read_bias(void)
 	return true;
 }
 
+/* The clock and the source of events. */
+static bool read_source(void)
+{
+	const struct choice clock[] = {
+		{ pyprof_clock_names(PYPROF_CLOCK_WALL)->setting, CONFIG_CLOCK_WALL },
+		{ pyprof_clock_names(PYPROF_CLOCK_CPU)->setting, CONFIG_CLOCK_CPU },
+		{ pyprof_clock_names(PYPROF_CLOCK_THREAD)->setting, CONFIG_CLOCK_THREAD },
+		{ pyprof_clock_names(PYPROF_CLOCK_COUNT)->setting, CONFIG_CLOCK_COUNT },
+		{ 0 }
+	};
+	const struct choice engine[] = {
+		{ "auto", CONFIG_ENGINE_AUTO },
+		{ pyprof_engine_name(PYPROF_ENGINE_TRACEFUNC), CONFIG_ENGINE_TRACEFUNC },
+		{ pyprof_engine_name(PYPROF_ENGINE_MONITORING), CONFIG_ENGINE_MONITORING },
+		{ 0 }
+	};
+	int chosen_clock, chosen_engine;
+
+	if (!choose("PYSHIM_CLOCK", clock, "wall, cpu or thread", &chosen_clock) ||
+	    !choose("PYSHIM_ENGINE", engine, "auto, tracefunc or monitoring", &chosen_engine))
+		return false;
+	config.clock = (enum config_clock)chosen_clock;
+	config.engine = (enum config_engine)chosen_engine;
+	return true;
+}
+
 bool config_read(void)
 {
 	static const struct choice overflow[] = { { "fold", PYPROF_OVERFLOW_FOLD },
 						  { "block", PYPROF_OVERFLOW_BLOCK },
 						  { "drop", PYPROF_OVERFLOW_DROP },
 						  { 0 } };
-	static const struct choice clock[] = { { "wall", CONFIG_CLOCK_WALL },
-					       { "cpu", CONFIG_CLOCK_CPU },
-					       { "thread", CONFIG_CLOCK_THREAD },
-					       { "count", CONFIG_CLOCK_COUNT },
-					       { 0 } };
 	static const struct choice start[] = { { "main", CONFIG_START_MAIN },
 					       { "init", CONFIG_START_INIT },
 					       { "off", CONFIG_START_OFF },
 					       { 0 } };
-	static const struct choice engine[] = { { "auto", CONFIG_ENGINE_AUTO },
-						{ "tracefunc", CONFIG_ENGINE_TRACEFUNC },
-						{ "monitoring", CONFIG_ENGINE_MONITORING },
-						{ 0 } };
 	static const struct choice fork[] = { { "follow", 1 }, { "off", 0 }, { 0 } };
 	static const struct choice builtins[] = { { "1", 1 }, { "0", 0 }, { 0 } };
-	int chosen_clock, chosen_start, chosen_engine, chosen_fork, chosen_builtins;
+	int chosen_start, chosen_fork, chosen_builtins;
 
 	if (!read_bytes("PYSHIM_BUFFER", 64u << 20, &config.buffer_bytes) || !read_bias() ||
 	    !choose("PYSHIM_OVERFLOW", overflow, "fold, block or drop", &config.overflow) ||
-	    !choose("PYSHIM_CLOCK", clock, "wall, cpu or thread", &chosen_clock) ||
-	    !choose("PYSHIM_START", start, "main, init or off", &chosen_start) ||
-	    !choose("PYSHIM_ENGINE", engine, "auto, tracefunc or monitoring", &chosen_engine) ||
+	    !read_source() || !choose("PYSHIM_START", start, "main, init or off", &chosen_start) ||
 	    !choose("PYSHIM_FORK", fork, "follow or off", &chosen_fork) ||
 	    !choose("PYSHIM_BUILTINS", builtins, "1 or 0", &chosen_builtins))
 		return false;
-	config.clock = (enum config_clock)chosen_clock;
 	config.start = (enum config_start)chosen_start;
-	config.engine = (enum config_engine)chosen_engine;
 	config.fork_follow = chosen_fork;
 	config.builtins = chosen_builtins;
 	config.dir = getenv("PYSHIM_DIR");
