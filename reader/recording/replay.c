@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "tables.h"
+#include "trees.h"
 
 #define MAX_TRIES 1000
 #define MAX_WORKERS 16
@@ -71,6 +72,14 @@ static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_
 	return err;
 }
 
+static int feed_tree(struct replay *out, const struct drain_batch *batch)
+{
+	pyprof_tree_block(&out->tree, batch->base_ticks, batch->skipped_ticks);
+	out->tree.epoch++;
+	return pyprof_tree_records(&out->tree, batch->record, batch->record + batch->n) ? 0
+											: -ENOMEM;
+}
+
 static int feed_blocks(struct replay *out, struct drain_ring *r, const struct replay_request *q)
 {
 	struct drain_batch batch;
@@ -86,6 +95,8 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 			feed_batch(out, &batch, false, false, true);
 		else
 			feed_batch(out, &batch, false, false, false);
+		if (q->contexts && !err)
+			err = feed_tree(out, &batch);
 	}
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
@@ -132,6 +143,7 @@ static int catch_up(struct replay *out, struct drain_ring *r, struct tables_sour
 void replay_fini(struct replay *ring)
 {
 	tables_fini(&ring->f);
+	trees_fini(&ring->tree);
 	while (ring->n_before)
 		tables_fini(&ring->before[--ring->n_before].f);
 	free(ring->before);
@@ -209,6 +221,18 @@ int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
 	return 0;
 }
 
+/* Makes the tree of a ring, with what its fold table has. */
+static int begin_tree(struct replay *out)
+{
+	int err = trees_init(&out->tree);
+
+	out->tree.max_distance = out->f.max_distance;
+	out->tree.max_idle = out->f.max_idle;
+	if (!err && out->f.s.n_records)
+		err = trees_take_over(&out->tree, &out->f);
+	return err;
+}
+
 /* -EAGAIN if a live target has folded more meanwhile. */
 static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 		const struct replay_request *q)
@@ -219,6 +243,8 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 	if (!r->first_block && !r->folded_at_start) /* no thread has written to this ring */
 		return 0;
 	err = r->folded_at_start ? replay_table(out, r, table) : init(out, &r->attach->header);
+	if (!err && q->contexts)
+		err = begin_tree(out);
 	if (!err)
 		err = feed_blocks(out, r, q);
 	if (err)

@@ -12,6 +12,7 @@
 
 #include "drain.h"
 #include "pyprof/fold.h"
+#include "pyprof/tree.h"
 
 /*
  * Stands for a thread's number (1, 2, ...) if several threads used a ring one after the other and
@@ -23,6 +24,7 @@
 struct replay_request {
 	bool through_c; /* calls by C functions count for the Python caller of these: fold.h */
 	bool by_thread; /* each thread gets tables of its own */
+	bool contexts;	/* `tree` is made too */
 };
 
 /* The part of a ring that belongs to one thread. */
@@ -43,6 +45,7 @@ struct replay {
 	uint32_t thread;
 	struct replay_piece *before;
 	size_t n_before;
+	struct pyprof_tree tree; /* the calling contexts, if requested; calls at its end are open */
 };
 
 /*

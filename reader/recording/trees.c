@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "trees.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/seed.h"
+
+#ifndef FIRST_NODES /* fuzzing sets a small number, which is faster and tests growing */
+#define FIRST_NODES 1024u
+#endif
+#define MAX_NODES (1u << 30)
+#define MAX_LAST_RECORDS (1u << 16) /* more functions share entries */
+
+static bool resize_nodes(struct pyprof_tree *t, uint32_t cap)
+{
+	struct pyprof_node *node = realloc(t->node, cap * sizeof(*node));
+
+	if (!node)
+		return false;
+	t->node = node;
+	t->cap = cap;
+	return true;
+}
+
+static bool resize_index(struct pyprof_tree *t, uint32_t size)
+{
+	uint32_t *old = t->index, n_old = old ? t->index_mask + 1 : 0;
+	uint32_t *index = calloc(size, sizeof(*index));
+
+	if (!index)
+		return false;
+	t->index = index;
+	t->index_mask = size - 1;
+	t->n_indexed = 0;
+	for (uint32_t i = 0; i < n_old; i++) {
+		if (old[i])
+			pyprof_tree_index(t, old[i]);
+	}
+	free(old);
+	return true;
+}
+
+/* Functions keep their entries: the upper half continues what the lower half knows. */
+static bool resize_last_record(struct pyprof_tree *t, uint32_t size)
+{
+	uint32_t n = t->last_record ? t->last_mask + 1 : 0;
+	uint32_t *last = realloc(t->last_record, size * sizeof(*last));
+
+	if (!last)
+		return false;
+	for (uint32_t i = n; i < size; i++)
+		last[i] = n ? last[i - n] : 0;
+	t->last_record = last;
+	t->last_mask = size - 1;
+	return true;
+}
+
+static bool grow(struct pyprof_tree *t)
+{
+	if (t->s.n_nodes == t->cap &&
+	    (t->cap >= MAX_NODES || !resize_nodes(t, t->cap * 2) ||
+	     (t->last_mask < MAX_LAST_RECORDS - 1 && !resize_last_record(t, t->cap))))
+		return false;
+	return pyprof_tree_has_index(t) || resize_index(t, (t->index_mask + 1) * 2);
+}
+
+int trees_init(struct pyprof_tree *t)
+{
+	*t = (struct pyprof_tree){ .grow = grow };
+	t->multiplier = seed_odd[0];
+	if (!resize_nodes(t, FIRST_NODES) || !resize_index(t, 64) ||
+	    !resize_last_record(t, FIRST_NODES))
+		return -ENOMEM;
+	pyprof_tree_plant(t);
+	return 0;
+}
+
+void trees_fini(struct pyprof_tree *t)
+{
+	free(t->node);
+	free(t->index);
+	free(t->last_record);
+	*t = (struct pyprof_tree){ 0 };
+}
+
+/* --- a fold table ----------------------------------------------------------------------------- */
+
+static bool add_folded(struct pyprof_tree *t, const struct pyprof_fold *f)
+{
+	uint32_t folded = pyprof_tree_child(t, t->s.base_node, TREES_FOLDED);
+
+	for (uint32_t i = 1; folded && i <= f->s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+		uint32_t n = pyprof_tree_child(t, folded, f->fn[e->callee].number);
+		struct pyprof_node *x = &t->node[n];
+
+		if (!n)
+			return false;
+		x->n_calls += e->n_calls;
+		x->self += e->self;
+		x->distance += e->distance;
+		x->n_direct += (uint32_t)e->n_direct;
+		x->n_resumes += (uint32_t)e->n_resumes;
+		x->n_exceptions += (uint32_t)e->n_exceptions;
+		x->n_high += (uint32_t)e->n_high;
+	}
+	return folded != 0;
+}
+
+static uint32_t fn_of_frame(const struct pyprof_fold_frame *frame)
+{
+	return frame->number | (frame->flags & PYPROF_FRAME_C ? PYPROF_NODE_C : 0) |
+	       (frame->flags & PYPROF_FRAME_OPEN ? PYPROF_NODE_OPEN : 0);
+}
+
+/* A fold table counts a call when it ends, a tree when it begins. */
+static bool add_running(struct pyprof_tree *t, const struct pyprof_fold *f)
+{
+	for (uint32_t i = 0; i < f->s.depth; i++) {
+		const struct pyprof_fold_frame *frame = &f->stack[i];
+		uint64_t until = i + 1 < f->s.depth ? f->stack[i + 1].start : f->s.now;
+		uint32_t n = pyprof_tree_child(t, t->s.current, fn_of_frame(frame));
+		struct pyprof_node *x = &t->node[n];
+
+		if (!n)
+			return false;
+		x->n_calls += !(frame->flags & PYPROF_FRAME_OPEN);
+		x->n_direct += (frame->flags & PYPROF_FRAME_DIRECT) != 0;
+		x->n_resumes += (frame->flags & PYPROF_FRAME_RESUMED) != 0;
+		x->self += until - frame->start - frame->inside;
+		pyprof_tree_move_to(t, n);
+	}
+	return true;
+}
+
+int trees_take_over(struct pyprof_tree *t, const struct pyprof_fold *f)
+{
+	bool ok = pyprof_tree_begin_thread(t, f->s.thread) && add_folded(t, f) && add_running(t, f);
+
+	t->s.base = f->s.base;
+	t->s.now = f->s.now;
+	t->s.n_records = f->s.n_records;
+	t->s.first_ticks = f->s.first_ticks;
+	t->s.skipped_ticks = f->s.skipped_ticks;
+	return ok ? 0 : -ENOMEM;
+}
