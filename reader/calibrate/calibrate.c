@@ -280,7 +280,7 @@ static int read_recording(struct run *run, const struct request *q, struct slice
 	profile_init(&p);
 	memset(&run->source, 0, sizeof(run->source));
 	if (!err)
-		err = recording_read(&run->source, path, q, &p, &error);
+		err = recording_read(&run->source, path, q, &p, NULL, &error);
 	if (!err && read_loops(run, &p, to))
 		err = -EINVAL;
 	profile_fini(&p);

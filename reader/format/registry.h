@@ -10,6 +10,7 @@
 #include "show.h"
 
 #define FORMAT_HOLDS_ONE 1u	/* one report only: not with --threads and --each */
+#define FORMAT_CONTEXTS 4u	/* it shows calling contexts: sources must be recordings */
 #define FORMAT_LISTS_THREADS 2u /* it names the threads of each source */
 
 struct format {

@@ -54,7 +54,7 @@ static int split_by_thread(struct reading *r, size_t at, struct error *error)
 
 	if (!s->summary.n_listed)
 		return 0;
-	profile_fini(&r->report[--r->n_reports].sum.profile);
+	sources_sum_fini(&r->report[--r->n_reports].sum);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
 		struct rebuild_thread *t = &s->summary.thread[i];
 		struct reading_report *one = add_report(r, at, t, error);
@@ -108,7 +108,7 @@ int reading_init(struct reading *r, const struct request *q, const struct names_
 void reading_fini(struct reading *r)
 {
 	for (size_t i = 0; i < r->n_reports; i++)
-		profile_fini(&r->report[i].sum.profile);
+		sources_sum_fini(&r->report[i].sum);
 	for (size_t i = 0; i < r->n_sources; i++)
 		sources_fini(&r->source[i]);
 	free(r->report);

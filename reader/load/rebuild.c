@@ -2,10 +2,13 @@
 #include "rebuild.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "add_tree.h"
+#include "labels.h"
 #include "overhead/model.h"
 #include "pyprof/fold.h"
 #include "recording/replay.h"
@@ -20,9 +23,8 @@ struct rebuild {
 	const struct calibration *calibration; /* NULL: none */
 	const struct request *request;
 	struct replay_request replay;
-	/* Indexed like names.fn: 0, 1, ... among those with one file, line and name. NULL: all 0. */
-	uint32_t *ordinal;
-	size_t n_ordinals;
+	struct labels labels;
+	struct add_tree tree; /* how to add the calling contexts */
 	struct profile listed; /* index of the summary's threads: the number is a function's line */
 	struct rebuild_summary *summary;
 	bool any;		 /* first_ticks is set */
@@ -96,59 +98,6 @@ static int leave_out_function_resumes(const struct rebuild *r, const struct pypr
 	return 0;
 }
 
-/* Numbers the functions that share file, line and name. */
-static int find_ordinals(struct rebuild *r)
-{
-	const struct names *names = r->names;
-	struct profile seen;
-	uint32_t *n_seen = calloc(names->fn.n + 1, sizeof(*n_seen));
-	int err = 0;
-
-	profile_init(&seen);
-	free(r->ordinal);
-	r->ordinal = calloc(names->fn.n + 1, sizeof(*r->ordinal));
-	r->n_ordinals = names->fn.n;
-	if (!n_seen || !r->ordinal)
-		err = -ENOMEM;
-	for (size_t i = 0; i < names->fn.n && !err; i++) {
-		const struct name *n = &names->fn.name[i];
-		size_t at;
-
-		if (n->kind != PYPROF_NAME_CODE)
-			continue;
-		at = profile_caller_add(&seen, n->file, n->line, n->name);
-		if (at == SIZE_MAX)
-			err = -ENOMEM;
-		else
-			r->ordinal[i] = n_seen[at]++;
-	}
-	profile_fini(&seen);
-	free(n_seen);
-	return err;
-}
-
-static size_t add_function(const struct rebuild *r, struct profile *p, uint32_t number)
-{
-	const struct name *n = names_fn(r->names, number);
-	size_t at = names_find(r->names, number), place;
-	bool theirs = r->request->cprofile_labels && n->cprofiles.n;
-	struct text name = theirs ? n->cprofiles : n->name;
-	char *apart = NULL;
-	int bytes;
-
-	if (at < r->n_ordinals && r->ordinal[at]) {
-		apart = malloc(name.n + sizeof("#4294967296"));
-		if (!apart)
-			return SIZE_MAX;
-		memcpy(apart, name.bytes, name.n);
-		bytes = sprintf(apart + name.n, "#%u", r->ordinal[at] + 1);
-		name = (struct text){ apart, name.n + (size_t)bytes };
-	}
-	place = profile_fn_add(p, n->file, n->line, name, n->qualname);
-	free(apart);
-	return place;
-}
-
 /* --- into the profile ------------------------------------------------------------------------- */
 
 static int add_functions(const struct rebuild *r, const struct model *c, struct profile *p,
@@ -162,7 +111,7 @@ static int add_functions(const struct rebuild *r, const struct model *c, struct 
 		place[slot] = SIZE_MAX;
 		if (!sum[slot].n_calls && sum[slot].self_s == 0 && sum[slot].total_s == 0)
 			continue;
-		place[slot] = add_function(r, p, f->fn[slot].number);
+		place[slot] = labels_add(&r->labels, r->names, p, f->fn[slot].number);
 		if (place[slot] == SIZE_MAX)
 			err = -ENOMEM;
 		else
@@ -314,6 +263,24 @@ void rebuild_summary_fini(struct rebuild_summary *summary)
 	summary->thread = NULL;
 }
 
+bool rebuild_is_thread(const struct rebuild_thread *t, const char *id)
+{
+	char number[16], native[16];
+
+	snprintf(number, sizeof(number), "#%" PRIu32, t->number);
+	snprintf(native, sizeof(native), "%" PRId32, t->native_id);
+	return !strcmp(id, number) || (t->native_id && !strcmp(id, native)) ||
+	       (*id && !strcmp(id, t->name));
+}
+
+static bool wants_thread(void *arg, uint32_t number)
+{
+	struct rebuild *r = arg;
+	size_t at = list_thread(r, number);
+
+	return at == SIZE_MAX || rebuild_is_thread(&r->summary->thread[at], r->request->thread);
+}
+
 /* --- rings ------------------------------------------------------------------------------------ */
 
 static void count_unnamed(struct rebuild *r, const struct pyprof_fold *f)
@@ -328,8 +295,8 @@ static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 	int err = refresh_names(r, f);
 
 	count_unnamed(r, f);
-	if (!err && r->request->by_code && r->n_ordinals < r->names->fn.n)
-		err = find_ordinals(r);
+	if (!err)
+		err = labels_update(&r->labels, r->names);
 	if (!err && f->fn)
 		err = add_tables(r, f, r->profile);
 	if (!err)
@@ -418,11 +385,32 @@ static int add_ring(void *arg, struct replay *ring)
 	if (!err)
 		err = add_piece(r, &ring->f, ring->thread);
 	add_lost(r, ring, sum->n_lost_here - n_lost);
+	if (!err)
+		err = add_tree(&r->tree, &ring->tree, ring->f.s.now, !ring->ended && !blind);
 	return err;
 }
 
-int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calibration *calibration, const struct request *q,
+/* Prepares the contexts for the trees of a recording. */
+static int begin_contexts(struct rebuild *r, struct contexts *c)
+{
+	const struct request *q = r->request;
+
+	if (!c)
+		return 0;
+	r->tree = (struct add_tree){ .contexts = c,
+				     .names = r->names,
+				     .labels = &r->labels,
+				     .seconds_per_tick = r->seconds_per_tick,
+				     .true_calls = q->true_calls,
+				     .process = add_tree_process(c, &r->drain->attach->header),
+				     .wants_thread = q->thread ? wants_thread : NULL,
+				     .arg = r };
+	r->replay.contexts = true;
+	return r->tree.process ? 0 : -ENOMEM;
+}
+
+int rebuild(struct profile *p, struct contexts *contexts, struct drain *d, struct names *names,
+	    double seconds_per_tick, const struct calibration *calibration, const struct request *q,
 	    struct rebuild_summary *summary)
 {
 	int err;
@@ -433,15 +421,18 @@ int rebuild(struct profile *p, struct drain *d, struct names *names, double seco
 			     .end = ticks_end(d),
 			     .calibration = calibration,
 			     .request = q,
+			     .labels = { .by_code = q->by_code, .cprofile = q->cprofile_labels },
 			     .replay = { .by_thread = request_splits_threads(q) || q->lists_threads,
 					 .through_c = q->no_builtins },
 			     .summary = summary };
 
 	memset(summary, 0, sizeof(*summary));
 	profile_init(&r.listed);
-	err = replay_rings(d, &r.replay, add_ring, &r);
+	err = begin_contexts(&r, contexts);
+	if (!err)
+		err = replay_rings(d, &r.replay, add_ring, &r);
 	measure_blind_ends(&r);
-	free(r.ordinal);
+	labels_fini(&r.labels);
 	profile_fini(&r.listed);
 	return err;
 }

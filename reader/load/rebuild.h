@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "overhead/calibration.h"
+#include "profile/contexts.h"
 #include "profile/profile.h"
 #include "recording/drain.h"
 #include "recording/names.h"
@@ -54,13 +55,16 @@ struct rebuild_summary {
 /* Frees the threads of the summary. */
 void rebuild_summary_fini(struct rebuild_summary *summary);
 
+/* True if `id` is the native id, #number or name of the thread. Several threads may match. */
+bool rebuild_is_thread(const struct rebuild_thread *t, const char *id);
+
 /*
- * Adds all rings to `p`. A tick lasts `seconds_per_tick` seconds. With a calibration (NULL: none),
+ * Adds all rings to `p`, and their calling contexts to `contexts` (NULL: not wanted). A tick lasts `seconds_per_tick` seconds. With a calibration (NULL: none),
  * states the overhead within each time beside it. Reads `names` again if a live target has named
  * more functions meanwhile. 0 or -errno. Call rebuild_summary_fini in either case.
  */
-int rebuild(struct profile *p, struct drain *d, struct names *names, double seconds_per_tick,
-	    const struct calibration *calibration, const struct request *q,
+int rebuild(struct profile *p, struct contexts *contexts, struct drain *d, struct names *names,
+	    double seconds_per_tick, const struct calibration *calibration, const struct request *q,
 	    struct rebuild_summary *summary);
 
 #endif

@@ -79,7 +79,7 @@ static bool is_corrected(const struct source *s)
 }
 
 static int correct(struct source *s, const struct request *q, struct profile *p,
-		   struct error *error)
+		   struct contexts *contexts, struct error *error)
 {
 	int err;
 
@@ -90,6 +90,8 @@ static int correct(struct source *s, const struct request *q, struct profile *p,
 	if (!is_corrected(s))
 		return 0;
 	err = correct_apply(p, q->bare_s, &s->bias);
+	if (!err && contexts)
+		err = contexts_correct(contexts, p);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
 		struct correct_result
 			of_thread; /* not used: the report states that of all threads */
@@ -136,7 +138,7 @@ static int check_copy(const struct attach *a, const struct drain *d, const struc
 }
 
 int recording_read(struct source *s, const char *path, const struct request *q, struct profile *p,
-		   struct error *error)
+		   struct contexts *contexts, struct error *error)
 {
 	struct attach a;
 	struct names names = { 0 };
@@ -159,12 +161,12 @@ int recording_read(struct source *s, const char *path, const struct request *q, 
 	if (!err)
 		err = names_read(&names, &a);
 	if (!err)
-		err = rebuild(p, &d, &names, s->seconds_per_tick,
+		err = rebuild(p, contexts, &d, &names, s->seconds_per_tick,
 			      is_corrected(s) ? &s->calibration : NULL, q, &s->summary);
 	if (!err)
 		err = check_copy(&a, &d, &names, &s->summary, error);
 	if (!err)
-		err = correct(s, q, p, error);
+		err = correct(s, q, p, contexts, error);
 	s->cpu_s = cpu_seconds(s, &a.owner);
 	memcpy(s->n_lost, d.n_lost, sizeof(s->n_lost));
 	s->n_bad = d.n_bad + names.n_bad;

@@ -39,6 +39,8 @@ struct request {
 	bool strip_dirs;	 /* file names without folders */
 	const char *relative_to; /* sources in this folder are named relative to it; or NULL */
 
+	bool contexts; /* the calling contexts too: sources must be recordings */
+
 	/* Correction of times. */
 	enum request_bias bias;
 	double bias_s; /* overhead per event, in seconds */

@@ -65,17 +65,41 @@ static int add_profile(struct sum *sum, const char *name, struct profile *one, s
 	return err;
 }
 
+/* Adds contexts and empties them. */
+static int add_contexts(struct sum *sum, const char *name, struct contexts *one,
+			struct error *error)
+{
+	int err = 0;
+
+	if (!sum->contexts.node) {
+		sum->contexts = *one;
+		*one = (struct contexts){ .n_nodes = 0 };
+	} else if (contexts_merge(&sum->contexts, one)) {
+		err = cannot_read(error, name, strerror(ENOMEM));
+	}
+	contexts_fini(one);
+	return err;
+}
+
 static int add_recording(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
+	struct contexts contexts = { .n_nodes = 0 };
 	struct profile one;
-	int err;
+	int err = 0;
 
 	profile_init(&one);
-	err = recording_read(s, name, sum->request, &one, error);
+	if (sum->request->contexts && contexts_init(&contexts))
+		err = cannot_read(error, s->name, strerror(ENOMEM));
+	if (!err)
+		err = recording_read(s, name, sum->request, &one,
+				     sum->request->contexts ? &contexts : NULL, error);
 	s->self_s = profile_total(&one).self_s;
 	if (!err)
-		return add_profile(sum, s->name, &one, error);
+		err = add_profile(sum, s->name, &one, error);
+	if (!err)
+		err = add_contexts(sum, s->name, &contexts, error);
 	profile_fini(&one);
+	contexts_fini(&contexts);
 	return err;
 }
 
@@ -114,6 +138,10 @@ static int add_whole(struct source *s, const char *name, struct sum *sum, struct
 		err = cannot_read(error, s->name,
 				  "found a report in JSON, expected a recording or a pstats file "
 				  "(-f pstats writes one)");
+	else if (sum->request->contexts)
+		err = cannot_read(error, s->name,
+				  "found a pstats file, expected a recording: only recordings have "
+				  "calling contexts");
 	else
 		err = add_pstats(s, bytes, n_bytes, sum, error);
 	free(bytes);
@@ -128,19 +156,9 @@ int sources_add_thread(struct sum *sum, struct rebuild_thread *t, const char *na
 	return add_profile(sum, name, &t->profile, error);
 }
 
-bool sources_is_thread(const struct rebuild_thread *t, const char *id)
-{
-	char number[16], native[16];
-
-	snprintf(number, sizeof(number), "#%" PRIu32, t->number);
-	snprintf(native, sizeof(native), "%" PRId32, t->native_id);
-	return !strcmp(id, number) || (t->native_id && !strcmp(id, native)) ||
-	       (*id && !strcmp(id, t->name));
-}
-
 bool sources_is_chosen(const struct request *q, const struct rebuild_thread *t)
 {
-	return q->thread && sources_is_thread(t, q->thread);
+	return q->thread && rebuild_is_thread(t, q->thread);
 }
 
 static int add_threads(struct source *s, const char *name, struct sum *sum, struct error *error)
@@ -150,9 +168,11 @@ static int add_threads(struct source *s, const char *name, struct sum *sum, stru
 
 	profile_init(&whole.profile);
 	err = add_whole(s, name, &whole, error);
-	profile_fini(&whole.profile);
+	if (!err)
+		err = add_contexts(sum, s->name, &whole.contexts, error);
+	sources_sum_fini(&whole);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
-		if (!sources_is_thread(&s->summary.thread[i], sum->request->thread))
+		if (!rebuild_is_thread(&s->summary.thread[i], sum->request->thread))
 			continue;
 		err = sources_add_thread(sum, &s->summary.thread[i], s->name, error);
 		sum->n_threads++;
@@ -199,11 +219,29 @@ void sources_fini(struct source *s)
 	*s = (struct source){ .name = NULL };
 }
 
-int sources_shape(struct sum *sum, struct error *error)
+void sources_sum_fini(struct sum *sum)
+{
+	profile_fini(&sum->profile);
+	contexts_fini(&sum->contexts);
+}
+
+static int shape_contexts(struct sum *sum)
 {
 	int err = 0;
 
-	if (sum->request->no_builtins) {
+	if (sum->request->no_builtins)
+		err = contexts_no_builtins(&sum->contexts);
+	if (sum->request->strip_dirs && !err)
+		err = contexts_strip_dirs(&sum->contexts);
+	contexts_finish(&sum->contexts);
+	return err;
+}
+
+int sources_shape(struct sum *sum, struct error *error)
+{
+	int err = shape_contexts(sum);
+
+	if (sum->request->no_builtins && !err) {
 		err = shape_no_builtins(&sum->profile);
 		sum->total = profile_total(&sum->profile);
 	}

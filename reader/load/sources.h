@@ -20,6 +20,7 @@ struct names_list {
 /* The sum of sources. */
 struct sum {
 	struct profile profile;
+	struct contexts contexts; /* if requested; contexts_finish has been called */
 	struct profile_counts total; /* in pstats' order, because float sums depend on it */
 	const struct request *request;
 	size_t n_sources;
@@ -46,8 +47,8 @@ void sources_free(struct names_list *l);
 int sources_read(struct source *s, const char *name, struct sum *sum, struct error *error);
 void sources_fini(struct source *s);
 
-/* True if `id` is the native id, #number or name of the thread. Several threads may match. */
-bool sources_is_thread(const struct rebuild_thread *t, const char *id);
+/* Frees the profile and the contexts. */
+void sources_sum_fini(struct sum *sum);
 
 /* True if the request names this thread. */
 bool sources_is_chosen(const struct request *q, const struct rebuild_thread *t);

@@ -247,6 +247,15 @@ static int check_browse(const struct parsing *s)
 	return -1;
 }
 
+static int wrong_several(const char *format, const char *option)
+{
+	fprintf(stderr,
+		"pyshim-read: read --format: found %s with %s, expected text or json: a %s file "
+		"holds one report\n",
+		format, option, format);
+	return EXIT_USAGE;
+}
+
 static int check_together(const struct parsing *s)
 {
 	const struct request *q = &s->o->request;
@@ -256,9 +265,11 @@ static int check_together(const struct parsing *s)
 		return wrong("read --thread: found '%s' with --threads, expected one of them",
 			     q->thread);
 	if (several && s->o->format->flags & FORMAT_HOLDS_ONE)
-		return wrong("read --format: found pstats with %s, expected text or json: a pstats "
-			     "file holds one report",
-			     several);
+		return wrong_several(s->o->format->name, several);
+	if (q->no_subcalls && s->o->format->flags & FORMAT_CONTEXTS)
+		return wrong("read --format: found %s with --no-subcalls, expected a format of "
+			     "functions: it shows who called whom",
+			     s->o->format->name);
 	if ((q->threads || q->thread) && q->bare_s > 0)
 		return wrong("read --bare-time: found it with %s, expected a report on all threads",
 			     q->thread ? "--thread" : "--threads");
@@ -303,6 +314,7 @@ int options_parse(struct options *o, int argc, char **argv)
 	status = check_together(&s);
 	if (status >= 0)
 		return status;
+	o->request.contexts = o->format->flags & FORMAT_CONTEXTS;
 	o->request.lists_threads = o->format->flags & FORMAT_LISTS_THREADS;
 	o->show.report.select.restriction = o->restriction;
 	return -1;

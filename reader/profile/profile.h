@@ -135,6 +135,15 @@ int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 /* Does the same if only the number of calls is known. The edge keeps the mark `only_calls`. */
 int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls);
 
+/* Returns a path without its folders. */
+struct text profile_base_name(struct text path);
+
+/* True for a C function, by its key. */
+static inline bool profile_fn_is_c(const struct profile_fn *fn)
+{
+	return fn->file.n == 1 && *fn->file.bytes == '~' && !fn->line;
+}
+
 /*
  * Removes the folders of file names, as Stats.strip_dirs does. Functions whose keys become equal
  * are added up. If callers of one function get equal keys, the last one replaces the others, as in

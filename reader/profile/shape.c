@@ -13,11 +13,6 @@ struct shape {
 	struct profile_counts *extra; /* by function: self times of the C functions it called */
 };
 
-static bool is_c(const struct profile_fn *fn)
-{
-	return fn->file.n == 1 && *fn->file.bytes == '~' && !fn->line;
-}
-
 static int shape_init(struct shape *s, const struct profile *p)
 {
 	profile_init(&s->to);
@@ -82,7 +77,7 @@ static size_t nearest_caller(const struct profile *p, size_t fn)
 	size_t at = fn;
 
 	for (int i = 0; i < MAX_CHAIN; i++) {
-		if (!is_c(&p->fn[at]))
+		if (!profile_fn_is_c(&p->fn[at]))
 			return at;
 		if (!p->fn[at].n_callers)
 			return p->fn[at].listed ? SIZE_MAX : fn;
@@ -183,17 +178,17 @@ int shape_no_builtins(struct profile *p)
 	int err = shape_init(&s, p);
 
 	for (size_t i = 0; i < p->n_listed && !err; i++) {
-		if (is_c(&p->fn[p->listed[i]]))
+		if (profile_fn_is_c(&p->fn[p->listed[i]]))
 			give_time(&s, &p->fn[p->listed[i]]);
 	}
 	for (size_t i = 0; i < p->n_listed && !err; i++) {
-		if (!is_c(&p->fn[p->listed[i]]))
+		if (!profile_fn_is_c(&p->fn[p->listed[i]]))
 			err = add_python(&s, p->listed[i]);
 	}
 	for (size_t i = 0; i < p->n_listed && !err; i++) {
 		const struct profile_fn *fn = &p->fn[p->listed[i]];
 
-		for (size_t k = 0; !is_c(fn) && k < fn->n_callers && !err; k++)
+		for (size_t k = 0; !profile_fn_is_c(fn) && k < fn->n_callers && !err; k++)
 			err = add_caller(&s, p->listed[i], &fn->caller[k]);
 	}
 	return shape_finish(&s, p, err);

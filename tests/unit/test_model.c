@@ -47,7 +47,7 @@ static void read_back(struct recording *r, const struct calibration *calibration
 	ck_assert_int_eq(attach_open(&a, recording_save(r)), 0);
 	ck_assert_int_eq(drain_init(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
-	ck_assert_int_eq(rebuild(p, &d, &names, 1e-9, calibration, &everything, &summary), 0);
+	ck_assert_int_eq(rebuild(p, NULL, &d, &names, 1e-9, calibration, &everything, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken + summary.n_calls_broken, 0);
 	ck_assert_uint_eq(d.n_bad + names.n_bad, 0);
 	names_fini(&names);

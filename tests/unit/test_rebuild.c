@@ -55,7 +55,7 @@ static void read_back(void)
 	ck_assert_int_eq(attach_open(&a, recording_save(&r)), 0);
 	ck_assert_int_eq(drain_init(&d, &a), 0);
 	ck_assert_int_eq(names_read(&names, &a), 0);
-	ck_assert_int_eq(rebuild(&p, &d, &names, 1e-9, NULL, &request, &summary), 0);
+	ck_assert_int_eq(rebuild(&p, NULL, &d, &names, 1e-9, NULL, &request, &summary), 0);
 	ck_assert_uint_eq(summary.n_time_broken, 0);
 	ck_assert_uint_eq(summary.n_calls_broken, 0);
 	n_lost = d.n_lost[PYPROF_LOST_BUDGET];
