@@ -38,7 +38,7 @@ endif
 ifeq ($(FUZZ),1)
 BUILD := $(BUILD)/libfuzzer
 SAN_FLAGS += -fsanitize=fuzzer-no-link
-FUZZ_CPPFLAGS := -DFIRST_ENTRIES=16u
+FUZZ_CPPFLAGS := -DFIRST_ENTRIES=16u -DFIRST_NODES=16u
 endif
 # KILLPOINTS=1 builds a shim that a test can kill at named places, in a tree of its own as well.
 ifeq ($(KILLPOINTS),1)

@@ -24,7 +24,7 @@ struct rebuild {
 	const struct request *request;
 	struct replay_request replay;
 	struct labels labels;
-	struct add_tree tree; /* how to add the calling contexts */
+	struct add_tree tree;  /* how to add the calling contexts */
 	struct profile listed; /* index of the summary's threads: the number is a function's line */
 	struct rebuild_summary *summary;
 	bool any;		 /* first_ticks is set */

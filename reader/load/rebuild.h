@@ -59,9 +59,10 @@ void rebuild_summary_fini(struct rebuild_summary *summary);
 bool rebuild_is_thread(const struct rebuild_thread *t, const char *id);
 
 /*
- * Adds all rings to `p`, and their calling contexts to `contexts` (NULL: not wanted). A tick lasts `seconds_per_tick` seconds. With a calibration (NULL: none),
- * states the overhead within each time beside it. Reads `names` again if a live target has named
- * more functions meanwhile. 0 or -errno. Call rebuild_summary_fini in either case.
+ * Adds all rings to `p`, and their calling contexts to `contexts` (NULL: not wanted). A tick lasts
+ * `seconds_per_tick` seconds. With a calibration (NULL: none), states the overhead within each time
+ * beside it. Reads `names` again if a live target has named more functions meanwhile. 0 or -errno.
+ * Call rebuild_summary_fini in either case.
  */
 int rebuild(struct profile *p, struct contexts *contexts, struct drain *d, struct names *names,
 	    double seconds_per_tick, const struct calibration *calibration, const struct request *q,

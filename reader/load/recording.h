@@ -17,7 +17,6 @@
  * -errno with `error` set; `p` may then hold a part of it. The caller frees the summary in `s`.
  */
 int recording_read(struct source *s, const char *path, const struct request *q, struct profile *p,
-		   struct contexts *contexts,
-		   struct error *error);
+		   struct contexts *contexts, struct error *error);
 
 #endif

@@ -20,7 +20,7 @@ struct names_list {
 /* The sum of sources. */
 struct sum {
 	struct profile profile;
-	struct contexts contexts; /* if requested; contexts_finish has been called */
+	struct contexts contexts;    /* if requested; contexts_finish has been called */
 	struct profile_counts total; /* in pstats' order, because float sums depend on it */
 	const struct request *request;
 	size_t n_sources;

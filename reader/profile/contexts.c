@@ -108,7 +108,7 @@ void contexts_count(struct contexts *c, uint32_t node, const struct context *mor
 
 /* --- other trees ------------------------------------------------------------------------------ */
 
-/* Adds the own time of a function that is left out to its caller, of which it is no call. */
+/* Adds the own time of a function that is left out to its caller. Its calls are not counted. */
 static void give_time(struct contexts *c, uint32_t node, const struct context *from)
 {
 	c->node[node].self_s += from->self_s;

@@ -37,7 +37,7 @@ struct context {
 
 struct contexts {
 	struct profile names;  /* files, lines and names of functions and levels; no numbers */
-	struct context *node;  /* node[0] is the root; NULL: there are none */
+	struct context *node;  /* node[0] is the root; NULL: an empty struct */
 	uint32_t n_nodes, cap; /* at most CONTEXTS_MAX */
 	uint32_t *index;       /* open addressing by (parent, fn, level); entries are node + 1 */
 	uint32_t cap_index;
