@@ -449,6 +449,7 @@ enum drain_result drain_ring_last(struct drain_ring *r, size_t i, uint64_t *tabl
 /*
  * Waits until the target has folded all blocks up to `until`. A target that was faster several
  * times will do so soon, and the table alone is enough then. Returns early if it stops folding.
+ * Naps at least once: otherwise all tries may pass while the target waits for a processor.
  */
 static void wait_for_target(const struct drain_ring *r)
 {
@@ -456,12 +457,12 @@ static void wait_for_target(const struct drain_ring *r)
 	uint64_t folded = pyprof_get(&r->ring->folded), now;
 	int n_still = 0;
 
-	while (folded < r->until && n_still < MAX_STILL) {
+	do {
 		nanosleep(&nap, NULL);
 		now = pyprof_get(&r->ring->folded);
 		n_still = now == folded ? n_still + 1 : 0;
 		folded = now;
-	}
+	} while (folded < r->until && n_still < MAX_STILL);
 }
 
 int drain_ring_restart(struct drain_ring *r, uint64_t *table)
