@@ -22,9 +22,11 @@
 #include "system/process.h"
 #include "system/sandbox.h"
 
-#define FIRST_BYTES (64u << 10)
+#define FIRST_BYTES (40u << 10) /* header, the first names, rings and block */
+#define STEP_BYTES (64u << 10)
 #define MAX_STEP_BYTES (4u << 20)
 #define REFUSAL_NS 1000000000ull
+#define MAX_INTERRUPTED 100 /* calls of fallocate(2) that a signal may interrupt */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
@@ -81,11 +83,15 @@ static int reserve_by_writing(int fd, uint64_t from, uint64_t to)
 
 static int reserve(int fd, uint64_t from, uint64_t to)
 {
+	int err = EINTR;
+
 	if (!allowed_size(to))
 		return -EFBIG;
 	if (process_is_filtered())
 		return reserve_by_writing(fd, from, to);
-	return -posix_fallocate(fd, (off_t)from, (off_t)(to - from));
+	for (int tries = 0; err == EINTR && tries < MAX_INTERRUPTED; tries++)
+		err = posix_fallocate(fd, (off_t)from, (off_t)(to - from));
+	return -err;
 }
 
 /* --- the address range ------------------------------------------------------------------------ */
@@ -258,7 +264,6 @@ static void set_mode(int fd, const struct stat *st)
 
 static int prepare_file(struct region *r, int fd)
 {
-	static bool looked;
 	struct stat st;
 	int err = reserve(fd, 0, FIRST_BYTES);
 
@@ -270,9 +275,6 @@ static int prepare_file(struct region *r, int fd)
 	r->device = st.st_dev;
 	r->inode = st.st_ino;
 	set_mode(fd, &st);
-	if (!looked)
-		share_open(fd);
-	looked = true;
 	err = map(r, fd);
 	if (!err)
 		set_first_length(r, fd);
@@ -285,7 +287,12 @@ static int prepare_file(struct region *r, int fd)
  */
 static void log_failure(const struct region *r, bool forked, int err)
 {
-	if (config.has_dir && !forked)
+	if (config.has_dir && !forked && err == -EDQUOT)
+		log_error("create a recording in %s: found that recordings take half of it or an "
+			  "eighth of the memory, expected less (pyshim-read --clean); the program "
+			  "runs unprofiled",
+			  config.dir);
+	else if (config.has_dir && !forked)
 		log_error("create %s: %s, expected that PYSHIM_DIR can hold it; the program runs "
 			  "unprofiled",
 			  r->path, strerror(-err));
@@ -294,15 +301,19 @@ static void log_failure(const struct region *r, bool forked, int err)
 }
 
 /*
- * Creates the file, but not if a limit forbids its first bytes: under a filter it could not be
- * removed again.
+ * Creates the file, but not if a limit or the share of recordings forbids its first bytes: under a
+ * filter it could not be removed again.
  */
 static int create_file(struct region *r, const struct pyprof_header *preset)
 {
-	if (allowed_size(FIRST_BYTES))
+	int err = !allowed_size(FIRST_BYTES)	      ? -EFBIG
+		  : !share_has_recording(FIRST_BYTES) ? -EDQUOT
+						      : 0;
+
+	if (!err)
 		return filename_create(r->path, sizeof(r->path), preset);
 	strncpy(r->path, config.dir, sizeof(r->path) - 1);
-	return -EFBIG;
+	return err;
 }
 
 int region_create(const struct pyprof_header *preset)
@@ -485,11 +496,11 @@ static int reserve_mapped(uint64_t from, uint64_t to)
 /* Returns the size to reserve. Rings grow by an eighth, so that the number of steps stays small. */
 static uint64_t step_to(uint64_t need, bool for_ring)
 {
-	uint64_t step = for_ring ? region.reserved_bytes / 8 : FIRST_BYTES;
+	uint64_t step = for_ring ? region.reserved_bytes / 8 : STEP_BYTES;
 	uint64_t to;
 
-	if (step < FIRST_BYTES)
-		step = FIRST_BYTES;
+	if (step < STEP_BYTES)
+		step = STEP_BYTES;
 	if (step > MAX_STEP_BYTES)
 		step = MAX_STEP_BYTES;
 	step = step / PYPROF_EXTENT_ALIGN * PYPROF_EXTENT_ALIGN;

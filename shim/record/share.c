@@ -24,6 +24,10 @@
 #define UNLIMITED (1ull << 60)
 #define UNASKED_PARTS 256
 
+/* Parts of file system and memory, one of which all recordings may take before a new one begins. */
+#define FILE_PARTS 2
+#define MEMORY_PARTS 8
+
 struct space {
 	uint64_t total, free; /* bytes; total 0: unknown */
 };
@@ -277,16 +281,42 @@ static uint64_t memory_free(void)
 
 /* --- the shares ------------------------------------------------------------------------------ */
 
-void share_open(int fd)
+static void look_once(void)
 {
+	static bool looked;
 	struct statfs fs;
 
-	is_tmpfs = true;
+	if (looked)
+		return;
+	looked = is_tmpfs = true;
 	if (process_is_filtered())
 		mount_bytes = size_by_mounts();
-	else if (fstatfs(fd, &fs) == 0)
+	else if (statfs(config.dir, &fs) == 0)
 		is_tmpfs = fs.f_type == TMPFS_MAGIC;
 	find_groups();
+}
+
+static bool exceeds(uint64_t own, uint64_t free, unsigned parts)
+{
+	return own > (free + own) / parts;
+}
+
+bool share_has_recording(uint64_t bytes)
+{
+	struct space s;
+	uint64_t own, memory;
+
+	look_once();
+	s = ask_file_system();
+	if (!s.total || !is_tmpfs)
+		return true;
+	own = s.total - s.free + bytes; /* of all files */
+	memory = memory_free();
+	if (!exceeds(own, s.free, FILE_PARTS) && !exceeds(own, memory, MEMORY_PARTS))
+		return true;
+	own = recordings_bytes();
+	return !own || (!exceeds(own + bytes, s.free, FILE_PARTS) &&
+			!exceeds(own + bytes, memory, MEMORY_PARTS));
 }
 
 uint64_t share_max_length(void)

@@ -2,7 +2,8 @@
 /*
  * The share of space that the rings of all recordings may take together: a quarter of the space for
  * them in the file system, and a sixteenth of the memory that a control group (or the machine) has
- * left. Names and tables do not ask: they are small, and a recording must have them.
+ * left. Names and tables do not ask: they are small, and a recording must have them. But no new
+ * recording begins when all together take half of the space, or an eighth of the memory.
  *
  * Any thread with the GIL. Opens files for a moment; must not allocate anything that outlives the
  * call.
@@ -14,14 +15,15 @@
 #include <stdint.h>
 
 /*
- * Called once per process image: reads the limits, and the file system of a recording, whose file
- * is `fd`.
+ * True if a recording of `bytes` may begin beside others. Short programs, each of which leaves its
+ * recording, would fill the file system otherwise. Called first: reads the limits of this process
+ * image.
  */
-void share_open(int fd);
+bool share_has_recording(uint64_t bytes);
 
 /*
- * Returns the largest length in bytes for a file, at share_open: half of the free space. Untouched
- * pages of the file take no space, but mlockall(2) in the program touches them all.
+ * Returns the largest length in bytes for a file: half of the free space. Untouched pages of the
+ * file take no space, but mlockall(2) in the program touches them all.
  */
 uint64_t share_max_length(void);
 

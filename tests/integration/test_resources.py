@@ -275,6 +275,15 @@ def run_c(args):
     assert done.status == 0, done.err.decode()
 
 
+@few
+def test_a_signal_while_space_is_reserved_does_not_end_the_recording(chosen, run_shim, shim_dir, tmp_path):
+    library = tmp_path / "interrupted.so"
+    run_c(["cc", "-shared", "-fPIC", C_SOURCES / "interrupted.c", "-o", library])
+    run_shim([chosen.exe, "-c", "def f(): pass\nf(); f()"], env={"LD_PRELOAD": "%s %s" % (library, SHIM)})
+    stats = read_stats(*shim_dir.glob("pyprof.*"))
+    assert [v[1] for f, v in stats.items() if f[2] == "f"] == [2]
+
+
 @pytest.fixture(scope="session")
 def take_keys(tmp_path_factory):
     out = tmp_path_factory.mktemp("keys") / "take_keys.so"

@@ -7,6 +7,7 @@ rights.
 import contextlib
 import os
 import random
+import re
 import shutil
 import struct
 import subprocess
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import FILTERED, PYTHONS, SHIM, read_stats, run_bare
+from conftest import FILTERED, PYTHONS, READER, SHIM, read_stats, run_bare
 from test_resources import namespace
 
 ONE_OF_EACH = list({p.version[:2]: p for p in PYTHONS}.values())
@@ -100,6 +101,33 @@ def test_recordings_leave_half_of_64_mib_free(chosen, program, tmp_path):
         assert calls(recordings, "f", "made_0", "made_399") == (3000000, 2, 2)
     else:
         assert calls(recordings, "f", "g", "made_399") == (n * 400000, n, n)
+
+
+SHORT = """\
+mount -t tmpfs -o size=2m tmpfs /dev/shm
+for i in $(seq 50); do LD_PRELOAD='%(shim)s' "$@" || exit; done
+du -B1 -d0 /dev/shm | cut -f 1
+df -B1 --output=avail /dev/shm | tail -n 1
+LD_PRELOAD='%(shim)s' PYSHIM_DIR=/dev/shm "$@"
+'%(reader)s' --clean >/dev/null
+LD_PRELOAD='%(shim)s' "$@"
+ls /dev/shm
+"""
+
+
+@some
+def test_short_programs_leave_half_of_a_small_file_system(chosen):
+    """Each leaves a recording. When these take half, no other begins until they are removed."""
+    if not namespace():
+        pytest.skip("no mount namespace is permitted here")
+    text = SHORT % {"shim": SHIM, "reader": READER}
+    done = run_bare([*namespace(), "sh", "-c", text, "sh", chosen.exe, "-S", "-c", "pass"])
+    used, free, *names = done.out.split()
+    assert (1 << 20) - (64 << 10) < int(used) <= 1 << 20 <= int(free)
+    assert done.status == 0 and re.fullmatch(
+        rb"pyshim\[\d+\]: create a recording in /dev/shm: found that recordings take half of it or an eighth of "
+        rb"the memory, expected less \(pyshim-read --clean\); the program runs unprofiled\n", done.err), done
+    assert len(names) == 1 and names[0].startswith(b"pyprof.")
 
 
 # Memory control groups
