@@ -122,6 +122,7 @@ void target_prepare(void)
 	snprintf(path, sizeof(path), "%s/pyprof.%d", folder, (int)getpid());
 	config = (struct config){ .buffer_bytes = 64 << 10,
 				  .dir = folder,
+				  .has_dir = true, /* says why there is no recording */
 				  .overflow = PYPROF_OVERFLOW_FOLD,
 				  .clock = CONFIG_CLOCK_COUNT };
 	py.Py_GetVersion = version;
