@@ -416,10 +416,10 @@ static int refuse(const struct run *run, const char *path)
 	getloadavg(&load, 1);
 	fprintf(stderr,
 		"pyshim-read: keep the calibration: %.0f %% of its slices were disturbed by other work and "
-		"%d rounds undisturbed (load %.1f, steal %.0f %%), expected at most %.0f %% and at least "
-		"%d: calibrate again when this machine is quiet, or add --keep-anyway%s\n",
+		"%d rounds undisturbed (load %.1f, steal %.0f %%, throttled %.0f %%), "
+		"expected at most %.0f %% and at least %d: calibrate again when this machine is quiet, or add --keep-anyway%s\n",
 		calibration_disturbed(q) * 100, run->rounds.n_fewest, load, q->steal * 100,
-		SLICES_MOST_DISTURBED * 100, SOLVE_ENOUGH,
+		q->throttled * 100, SLICES_MOST_DISTURBED * 100, SOLVE_ENOUGH,
 		path && !calibration_load(&kept, path) ? "; the one that was kept before stays"
 						       : "");
 	return -1;

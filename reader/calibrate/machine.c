@@ -3,7 +3,11 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "pyprof/clock.h"
+#include "quota.h"
 
 bool machine_parse(struct machine_time *m, const char *line, double tick_s)
 {
@@ -24,12 +28,16 @@ bool machine_read(struct machine_time *m)
 	FILE *f = fopen("/proc/stat", "re");
 	long ticks = sysconf(_SC_CLK_TCK);
 	char line[256] = "";
+	bool ok;
 
 	if (f && !fgets(line, sizeof(line), f))
 		*line = '\0';
 	if (f)
 		fclose(f);
-	return machine_parse(m, line, ticks > 0 ? 1.0 / (double)ticks : 0.01);
+	ok = machine_parse(m, line, ticks > 0 ? 1.0 / (double)ticks : 0.01);
+	m->now_s = (double)pyprof_clock_ns(CLOCK_MONOTONIC) * 1e-9;
+	m->throttled_s = quota_read("/sys/fs/cgroup", "/proc/self/cgroup");
+	return ok;
 }
 
 static double part(double s, double all_s)
@@ -42,10 +50,13 @@ static double part(double s, double all_s)
 struct machine_load machine_compare(const struct machine_time *before,
 				    const struct machine_time *after, double own_s)
 {
-	double all_s = after->all_s - before->all_s;
+	double all_s = after->all_s - before->all_s, busy_s = after->busy_s - before->busy_s;
+	double steal_s = after->steal_s - before->steal_s;
 
 	return (struct machine_load){
-		.others = part(after->busy_s - before->busy_s - own_s, all_s),
-		.steal = part(after->steal_s - before->steal_s, all_s),
+		.others = part(busy_s - own_s, all_s),
+		.steal = part(steal_s, busy_s + steal_s),
+		.throttled = part(after->throttled_s - before->throttled_s,
+				  after->now_s - before->now_s),
 	};
 }

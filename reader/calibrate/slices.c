@@ -10,7 +10,7 @@
  */
 #define MOST_WAITED 0.02  /* part of a slice in which the process did not run */
 #define MOST_SLOWER 1.15  /* factor of the reference's time, from that on a quiet machine */
-#define MOST_STEAL 0.1	  /* part of a run that the hypervisor gave to other machines */
+#define MOST_STEAL 0.1	  /* part of a run's work that the hypervisor let wait for other machines */
 #define MOST_CROWD 0.25	  /* part of the processors that others may use without sharing a core */
 #define QUIET_PART 10	  /* one in 10 references is faster than that of a quiet machine */
 #define MOST_CROWDED 1.03 /* factor by which crowded slices may be slower, and be harmless */
@@ -30,6 +30,10 @@ enum slices_disturbance slices_judge(const struct slice *s, const struct machine
 {
 	double others = s->n_running ? (double)s->n_running - 1 : 0;
 
+	/*
+	 * A slice that a quota stopped lacks much of its time. The others of its run are as fast as
+	 * without a quota, so load->throttled is not judged.
+	 */
 	if (s->n_switches || s->elapsed_s - s->cpu_s > MOST_WAITED * s->elapsed_s ||
 	    load->steal > MOST_STEAL)
 		return SLICES_WAITED;
@@ -231,6 +235,7 @@ static void add_up_load(const struct slices *s, struct calibration_quality *qual
 
 		quality->others += load->others / n;
 		quality->steal += load->steal / n;
+		quality->throttled += load->throttled / n;
 	}
 }
 

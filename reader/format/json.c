@@ -406,6 +406,7 @@ static void put_quality(struct json *j, const struct calibration_quality *q)
 	key_count(j, "n_crowded", q->n_crowded);
 	key_seconds(j, "others", q->others);
 	key_seconds(j, "steal", q->steal);
+	key_seconds(j, "throttled", q->throttled);
 	key_seconds(j, "reference_s", q->reference_s);
 	end(j, "}");
 }

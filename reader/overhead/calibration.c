@@ -127,6 +127,8 @@ static void read_quality(struct calibration_quality *q, const char *name, const 
 		q->others = strtod(value, NULL);
 	if (!strcmp(name, "steal"))
 		q->steal = strtod(value, NULL);
+	if (!strcmp(name, "throttled"))
+		q->throttled = strtod(value, NULL);
 	if (!strcmp(name, "reference"))
 		q->reference_s = strtod(value, NULL) * 1e-9;
 }
@@ -175,8 +177,8 @@ static int is_sensible_quality(const struct calibration_quality *q)
 {
 	return q->n_waited <= q->n_slices && q->n_slower <= q->n_slices - q->n_waited &&
 	       q->n_crowded <= q->n_slices - q->n_waited - q->n_slower && q->others >= 0 &&
-	       q->others <= 1 && q->steal >= 0 && q->steal <= 1 && q->reference_s >= 0 &&
-	       q->reference_s < 1;
+	       q->others <= 1 && q->steal >= 0 && q->steal <= 1 && q->throttled >= 0 &&
+	       q->throttled <= 1 && q->reference_s >= 0 && q->reference_s < 1;
 }
 
 /* A file outside of these limits is not a calibration: its numbers must not make times infinite. */
@@ -239,9 +241,9 @@ static void write_quality(FILE *f, const struct calibration_quality *q)
 {
 	fprintf(f,
 		"trusted %s\nslices %" PRIu64 "\nwaited %" PRIu64 "\nslower %" PRIu64
-		"\ncrowded %" PRIu64 "\nothers %.4f\nsteal %.4f\nreference %.1f\n",
+		"\ncrowded %" PRIu64 "\nothers %.4f\nsteal %.4f\nthrottled %.4f\nreference %.1f\n",
 		q->trusted ? "yes" : "no", q->n_slices, q->n_waited, q->n_slower, q->n_crowded,
-		q->others, q->steal, q->reference_s * 1e9);
+		q->others, q->steal, q->throttled, q->reference_s * 1e9);
 }
 
 int calibration_save(const struct calibration *c, const char *path)

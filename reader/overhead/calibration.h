@@ -59,7 +59,8 @@ struct calibration_quality {
 	uint64_t n_slices;
 	uint64_t n_waited, n_slower, n_crowded; /* of n_slices, the disturbed ones by cause */
 	double others;	    /* work of other processes, as a part of the machine's time: 0 to 1 */
-	double steal;	    /* the same for other virtual machines (/proc/stat, steal): 0 to 1 */
+	double steal;	    /* part of the machine's work that waited for other virtual machines */
+	double throttled;   /* part of the time in which a quota of processor time stopped it */
 	double reference_s; /* time of a fixed piece of work; less than 1 second */
 };
 

@@ -631,8 +631,8 @@ def share_of(done):
 def check_not_kept(done, share, n_rounds, before=""):
     assert done.status == 1 and b"  kept in" not in done.out
     assert re.fullmatch(r"pyshim-read: keep the calibration: %d %% of its slices were disturbed by other work "
-                        r"and %d rounds undisturbed \(load [\d.]+, steal \d+ %%\), expected at most 50 %% and "
-                        r"at least 10: calibrate again when this machine is quiet, or add --keep-anyway%s\n"
+                        r"and %d rounds undisturbed \(load [\d.]+, steal \d+ %%, throttled \d+ %%\), "
+                        r"expected at most 50 %% and at least 10: calibrate again when this machine is quiet, or add --keep-anyway%s\n"
                         % (share, n_rounds, before), done.err.decode()), done.err
 
 
@@ -698,10 +698,10 @@ def test_json_has_the_quality_of_the_calibration(any_recording, tmp_path):
         return source["correction"]["calibration"]["quality"]
 
     reported = {"trusted": "no", "slices": 1000, "waited": 300, "slower": 200, "crowded": 100,
-            "others": 0.5, "steal": 0.25, "reference": 35000}
+            "others": 0.5, "steal": 0.25, "throttled": 0.75, "reference": 35000}
     assert quality(write_calibration(tmp_path / "mine", **reported)) == {
         "is_trusted": False, "n_slices": 1000, "n_waited": 300, "n_slower": 200, "n_crowded": 100,
-        "others": 0.5, "steal": 0.25,
+        "others": 0.5, "steal": 0.25, "throttled": 0.75,
         "reference_s": pytest.approx(3.5e-5)}
     assert quality(write_calibration(tmp_path / "older")) is None
     assert quality("1e-10") is None

@@ -46,6 +46,7 @@ static struct calibration sample(void)
 			     .n_crowded = 50,
 			     .others = 0.125,
 			     .steal = 0.0625,
+			     .throttled = 0.25,
 			     .reference_s = 34.5e-6 },
 	};
 }
@@ -76,6 +77,7 @@ static void check_equal_quality(const struct calibration_quality *a,
 	ck_assert_uint_eq(a->n_crowded, b->n_crowded);
 	ck_assert_double_eq_tol(a->others, b->others, 1e-9);
 	ck_assert_double_eq_tol(a->steal, b->steal, 1e-9);
+	ck_assert_double_eq_tol(a->throttled, b->throttled, 1e-9);
 	ck_assert_double_eq_tol(a->reference_s, b->reference_s, 1e-15);
 }
 
@@ -223,6 +225,7 @@ START_TEST(broken_files_are_refused)
 		HEAD COSTS "bytecode 1\nerror -0.1\n",
 		HEAD COSTS "bytecode 1\nerror nan\n",
 		HEAD COSTS "bytecode 1\nsteal 1.1\n",
+		HEAD COSTS "bytecode 1\nthrottled 1.1\n",
 		HEAD COSTS "bytecode 1\nothers nan\n",
 		HEAD COSTS "bytecode 1\nreference -1\n",
 		HEAD COSTS "bytecode 1\nslices 10\nwaited 11\n",

@@ -85,6 +85,18 @@ START_TEST(waits_and_slow_references_disturb_a_slice)
 }
 END_TEST
 
+/* A quota of half a processor stops the process for 50 ms of each 100. */
+START_TEST(a_quota_disturbs_the_slices_that_it_stops_and_no_others)
+{
+	struct machine_load load = { .throttled = 0.5 };
+	struct slice slice = quiet;
+
+	ck_assert_int_eq(slices_judge(&slice, &load, 4, REFERENCE_S), SLICES_UNDISTURBED);
+	slice.elapsed_s += 50e-3;
+	ck_assert_int_eq(slices_judge(&slice, &load, 4, REFERENCE_S), SLICES_WAITED);
+}
+END_TEST
+
 /* Up to a quarter of the processors, here one of four, may be busy. */
 START_TEST(more_than_a_quarter_of_busy_processors_is_a_crowd)
 {
@@ -304,10 +316,11 @@ END_TEST
 START_TEST(the_load_is_the_mean_of_the_rounds)
 {
 	for (int round = 0; round < 5; round++)
-		s.run[round][SLICES_BARE].load = (struct machine_load){ 0.6, 0.06 };
+		s.run[round][SLICES_BARE].load = (struct machine_load){ 0.6, 0.06, 0.03 };
 	select_all(0);
 	ck_assert_double_eq_tol(quality.others, 0.1, 1e-9);
 	ck_assert_double_eq_tol(quality.steal, 0.01, 1e-9);
+	ck_assert_double_eq_tol(quality.throttled, 0.005, 1e-9);
 }
 END_TEST
 
@@ -337,6 +350,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, setup, NULL);
 	tcase_add_test(t, waits_and_slow_references_disturb_a_slice);
+	tcase_add_test(t, a_quota_disturbs_the_slices_that_it_stops_and_no_others);
 	tcase_add_test(t, more_than_a_quarter_of_busy_processors_is_a_crowd);
 	tcase_add_test(t, a_quiet_machine_uses_every_slice);
 	tcase_add_test(t, disturbed_slices_are_not_the_fastest);
