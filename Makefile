@@ -125,8 +125,15 @@ $(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
 	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/reader/calibrate/calibrate.o: reader/calibrate/program.py # .incbin, which -MMD does not see
+$(OBJ)/reader/format/html.o: $(OBJ)/page.html # .incbin too
+$(OBJ)/reader/format/html.o: ALL_CPPFLAGS += -DHTML_PAGE=\"$(OBJ)/page.html\"
 $(OBJ)/reader/base/places.o: $(OBJ)/places
 $(OBJ)/reader/base/places.o: ALL_CPPFLAGS += $(PLACES_CPPFLAGS)
+
+# The HTML report without its data, as one file.
+$(OBJ)/page.html: tools/html-page $(wildcard reader/format/html/*)
+	@mkdir -p $(@D)
+	$(call step,PAGE)tools/html-page reader/format/html/page.html > $@
 
 $(OBJ)/tools/launcher/%.o: tools/launcher/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
