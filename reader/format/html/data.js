@@ -55,10 +55,15 @@ function makeLabel(fn) {
 	return `${fileOf(fn)}:${fns.line[fn]}(${name})`;
 }
 
+/* json/__init__.py, app.py */
+function tailOf(file) {
+	return /([^/]+\/)?__init__\.py$/.exec(file)?.[0] ?? file.replace(/^.*\//, "");
+}
+
 /* "built-in method math.sqrt" -> "math.sqrt", "method 'append' of 'list' objects" -> "list.append" */
 function shortName(fn) {
 	if (levels.has(fn) || !isC(fn))
-		return printable(nameOf(fn));
+		return printable(nameOf(fn) === "<module>" ? `<module> ${tailOf(fileOf(fn))}` : nameOf(fn));
 	const name = fns.name[fn].replace(/^<(.*)>$/, "$1"), method = /^method '(.*)' of '(.*)' objects$/.exec(name);
 	return printable(method ? `${method[2]}.${method[1]}` : name.replace(/^built-in method (builtins\.)?/, ""));
 }
@@ -117,6 +122,11 @@ function measure(name) {
 		next[parent] += total[n];
 	}
 	return measured[name] = { name, total, start, all: total[0] };
+}
+
+/* A path from the folder on that was searched for modules. */
+function shortFile(fn) {
+	return fileOf(fn).replace(/^.*\/(?:site-packages|dist-packages|python\d\.\d+)\//, "");
 }
 
 const nodeName = (n) => n ? fns.short[nodes.fn[n]] : "all";

@@ -41,12 +41,17 @@ function topOf(depth) {
 	return (view.isFlame ? height - (depth + 1) * ROW : depth * ROW) - graph.scrollTop;
 }
 
+/* A caller of what is shown. */
+const isAbove = (n) => n < view.focus && view.focus < nodes.end[n];
+
 function colourOf(n) {
 	const fn = nodes.fn[n];
 	if (found.fn)
 		return n && found.fn[fn] ? colours.found : colours.quiet;
 	if (!n)
 		return colours.level;
+	if (isAbove(n))
+		return colours.quiet;
 	if (view.colour === "package")
 		return colours.of[fn];
 	return colours.heat[Math.round(Math.sqrt(view.own[n] / mostSelf) * (HEATS - 1))] || colours.heat[0];
@@ -67,7 +72,7 @@ function drawName(n, x, y, width) {
 	if (space < 18)
 		return;
 	const cut = wanted <= space ? name : name.slice(0, Math.max(1, Math.floor(name.length * space / wanted) - 1)) + "…";
-	context.fillStyle = found.fn && !found.fn[nodes.fn[n]] ? colours.quietText : colours.text;
+	context.fillStyle = (found.fn ? !found.fn[nodes.fn[n]] : isAbove(n)) ? colours.quietText : colours.text;
 	context.fillText(cut, left, y + ROW / 2 + 0.5);
 }
 
@@ -89,6 +94,7 @@ class Narrow {
 	constructor() {
 		this.from = new Float64Array(size.rows + 1).fill(-1);
 		this.to = new Float64Array(size.rows + 1);
+		this.isFound = new Uint8Array(size.rows + 1);
 	}
 	add(n, x, width) {
 		const depth = nodes.depth[n];
@@ -97,13 +103,15 @@ class Narrow {
 		if (this.from[depth] < 0)
 			this.from[depth] = x;
 		this.to[depth] = x + width;
-		this.isFound = this.isFound || (found.fn && found.fn[nodes.fn[n]]);
+		if (found.fn && found.fn[nodes.fn[n]])
+			this.isFound[depth] = 1;
 	}
 	flush(depth) {
-		context.fillStyle = colours.tiny;
+		context.fillStyle = this.isFound[depth] ? colours.found : colours.tiny;
 		if (this.from[depth] >= 0)
 			context.fillRect(this.from[depth], topOf(depth), Math.max(this.to[depth] - this.from[depth], 0.4), ROW - 1);
 		this.from[depth] = -1;
+		this.isFound[depth] = 0;
 	}
 }
 
@@ -351,6 +359,7 @@ function onGraphKey(event) {
 }
 
 function initGraph() {
+	graph.style.height = `${Math.min(graph.offsetHeight, Math.max((nodes.deepest + 1) * ROW + 2, 120))}px`;
 	canvas.addEventListener("pointerdown", (event) => {
 		if (event.button === 0) {
 			drag.from = drag.to = place(event).x;

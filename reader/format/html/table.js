@@ -5,10 +5,10 @@ const functionTotal = report.total_tt * SECOND;
 
 const COLUMNS = [
 	{ name: "calls", title: "Calls", value: (fn) => fns.calls[fn], text: callsText },
-	{ name: "self", title: "Self", value: (fn) => fns.self[fn], text: (fn) => timeText(fns.self[fn]), bar: (fn) => fns.self[fn] },
-	{ name: "self_share", title: "%", value: (fn) => fns.self[fn], text: (fn) => shareText(fns.self[fn], functionTotal), of: "self" },
-	{ name: "total", title: "Cumulative", value: (fn) => fns.total[fn], text: (fn) => timeText(fns.total[fn]), bar: (fn) => fns.total[fn] },
-	{ name: "total_share", title: "%", value: (fn) => fns.total[fn], text: (fn) => shareText(fns.total[fn], functionTotal), of: "cumulative" },
+	{ name: "self", title: "Self", value: (fn) => fns.self[fn], text: (fn) => timeText(fns.self[fn]) },
+	{ name: "self_share", title: "%", value: (fn) => fns.self[fn], text: (fn) => shareText(fns.self[fn], functionTotal), of: "self", isBar: true },
+	{ name: "total", title: "Cumulative", value: (fn) => fns.total[fn], text: (fn) => timeText(fns.total[fn]) },
+	{ name: "total_share", title: "%", value: (fn) => fns.total[fn], text: (fn) => shareText(fns.total[fn], functionTotal), of: "cumulative", isBar: true },
 	{ name: "each", title: "Per call", value: (fn) => perCall(fn), text: (fn) => timeText(perCall(fn)) },
 	{ name: "name", title: "Function", value: (fn) => fns.label[fn], text: (fn) => fns.label[fn] },
 ];
@@ -36,7 +36,7 @@ function listFunctions() {
 }
 
 function functionButton(fn) {
-	const label = fns.label[fn], name = fns.short[fn], where = isC(fn) ? "" : `${fileOf(fn)}:${fns.line[fn]}`;
+	const label = fns.label[fn], name = fns.short[fn], where = isC(fn) ? "" : `${shortFile(fn)}:${fns.line[fn]}`;
 	return element("td", { class: "name" }, button(name, () => showFunction(fn), { title: label }),
 		element("span", { class: "where" }, printable(where)));
 }
@@ -44,9 +44,9 @@ function functionButton(fn) {
 function cell(column, fn) {
 	if (column.name === "name")
 		return functionButton(fn);
-	const made = element("td", { class: column.bar ? "n bar" : "n" }, column.text(fn));
-	if (column.bar)
-		made.style.setProperty("--share", `${100 * column.bar(fn) / (functionTotal || 1)}%`);
+	const made = element("td", { class: column.isBar ? "n share-bar" : "n" }, column.text(fn));
+	if (column.isBar)
+		made.style.setProperty("--share", `${100 * column.value(fn) / (functionTotal || 1)}%`);
 	return made;
 }
 
@@ -63,7 +63,7 @@ function showHeads() {
 		const order = table.sort !== column.name ? "none" : table.isUp ? "ascending" : "descending";
 		const mark = { none: "", ascending: " ▴", descending: " ▾" }[order];
 		const label = column.of ? { "aria-label": `Share of ${column.of} time` } : {};
-		return element("th", { scope: "col", "aria-sort": order, class: column.name },
+		return element("th", { scope: "col", "aria-sort": order },
 			button(column.title + mark, () => sortBy(column.name), label));
 	}));
 }
