@@ -10,10 +10,19 @@ import select
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 PATIENCE = 120  # seconds until a browser that does not answer is given up
+
+# Runs a command with two descriptors as 3 and 4, where Chromium expects the pipes.
+AS_3_AND_4 = """
+import fcntl, os, sys
+ends = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]
+for to, end in enumerate(ends, 3): os.dup2(end, to)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 
 
 def find():
@@ -32,7 +41,7 @@ class Browser:
         command = [exe or find(), "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
                    "--remote-debugging-pipe", "--user-data-dir=" + self.folder, "about:blank"]
         self.process = subprocess.Popen(
-            ["sh", "-c", 'exec 3<&%d 4>&%d; exec "$@"' % (to_read, to_write), "sh", *command],
+            [sys.executable, "-c", AS_3_AND_4, str(to_read), str(to_write), *command],
             pass_fds=(to_read, to_write), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True)
         os.close(to_read)

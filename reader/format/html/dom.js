@@ -50,7 +50,7 @@ function patternOf(input, output) {
 	if (!input.value)
 		return null;
 	try {
-		return new RegExp(input.value, "u");
+		return new RegExp(input.value);
 	} catch (error) {
 		output.textContent = error.message.replace(/^.*: /, "invalid: ");
 		output.classList.add("error");
