@@ -314,8 +314,9 @@ def test_what_is_shown_as_a_table(opened, report):
     layout = Layout(report[0])
     opened.run("byId('below').querySelector('summary').click()")
     opened.settle()
-    opened.mouse(point(opened, layout, layout.find("work", 4)))
-    children = [n for n, p in enumerate(layout.path) if p[:-1] == layout.path[layout.find("work", 4)]]
+    work = layout.find("work", 4)
+    opened.mouse(point(opened, layout, work))
+    children = [n for n, p in enumerate(layout.path) if p[:-1] == layout.path[work]]
     rows = opened.run("[...byId('below-rows').rows].map(r => [...r.cells].map(c => c.textContent))")
     assert [r[-1] for r in rows[1:]] == [layout.path[n][-1] for n in
                                          sorted(children, key=lambda n: -layout.weight[n])]
