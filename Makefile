@@ -96,7 +96,7 @@ silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
 step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: all demo install uninstall lint format clean deps help FORCE
+.PHONY: all demo picture install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
@@ -158,6 +158,11 @@ demo: ## install what is missing, build, profile a real program, print the repor
 	@tools/install-deps build
 	@$(MAKE) all
 	@tools/demo $(BUILD)
+
+picture: ## make README's picture, docs/picture.png, with Chromium and python3-pygments
+	@tools/install-deps build picture
+	@$(MAKE) all
+	@tools/picture $(BUILD) docs/picture.png
 
 install: all ## install below PREFIX (/usr/local), and DESTDIR
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)' \

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The flame graph: frames on a canvas that is as large as the window shows, and how to move in it. */
+/* ROW: the height of a frame, which is rounded to pixels of the screen as size.row. */
 const ROW = 19, LEAST = 0.8, PADDING = 5;
 
 const graph = byId("graph"), canvas = byId("canvas"), context = canvas.getContext("2d");
 /* What is shown: the weights from `from` to `to`, below the node `focus`. */
 const view = { m: null, from: 0, to: 0, focus: 0, chosen: -1, isFlame: false, colour: "package", back: [] };
-const size = { width: 0, height: 0, rows: 0 };
+const size = { width: 0, height: 0, rows: 0, row: ROW, gap: 1 };
 let labelWidth = null, isDue = false, mostSelf = 0;
 
 function drawSoon() {
@@ -18,14 +19,16 @@ function drawSoon() {
 function resize() {
 	const ratio = window.devicePixelRatio || 1;
 	size.rows = nodes.deepest + 1;
+	size.row = Math.round(ROW * ratio) / ratio;
+	size.gap = Math.max(Math.round(ratio), 1) / ratio;
 	size.width = graph.clientWidth;
 	size.height = graph.clientHeight;
-	byId("graph-size").style.height = `${Math.max(size.rows * ROW, size.height)}px`;
+	byId("graph-size").style.height = `${Math.max(size.rows * size.row, size.height)}px`;
 	size.width = graph.clientWidth;
-	canvas.width = Math.round(size.width * ratio);
-	canvas.height = Math.round(size.height * ratio);
-	canvas.style.width = `${size.width}px`;
-	canvas.style.height = `${size.height}px`;
+	canvas.width = Math.floor(size.width * ratio);
+	canvas.height = Math.floor(size.height * ratio);
+	canvas.style.width = `${canvas.width / ratio}px`; /* else it would be scaled, and blurred */
+	canvas.style.height = `${canvas.height / ratio}px`;
 	context.setTransform(ratio, 0, 0, ratio, 0, 0);
 	context.font = `12px ${getComputedStyle(document.body).fontFamily}`;
 	context.textBaseline = "middle";
@@ -37,8 +40,8 @@ function resize() {
 
 /* The top of a row in the canvas. */
 function topOf(depth) {
-	const height = Math.max(size.rows * ROW, size.height);
-	return (view.isFlame ? height - (depth + 1) * ROW : depth * ROW) - graph.scrollTop;
+	const height = Math.max(size.rows * size.row, size.height);
+	return (view.isFlame ? height - (depth + 1) * size.row : depth * size.row) - graph.scrollTop;
 }
 
 /* A caller of what is shown. */
@@ -71,19 +74,19 @@ function drawName(n, x, y, width) {
 	const space = Math.min(x + width, size.width) - left - 3, wanted = widthOf(nodeName(n), nodes.fn[n]) + (isOpen(n) ? 12 : 0);
 	if (space < 18)
 		return;
-	const cut = wanted <= space ? name : name.slice(0, Math.max(1, Math.floor(name.length * space / wanted) - 1)) + "…";
+	const cut = wanted <= space ? name : name.slice(0, Math.max(1, Math.floor(name.length * (space - 10) / wanted))) + "…";
 	context.fillStyle = (found.fn ? !found.fn[nodes.fn[n]] : isAbove(n)) ? colours.quietText : colours.text;
-	context.fillText(cut, left, y + ROW / 2 + 0.5);
+	context.fillText(cut, left, y + size.row / 2 + 0.5);
 }
 
 function drawFrame(n, x, y, width) {
 	const left = Math.max(x, -1), right = Math.min(x + width, size.width + 1);
 	context.fillStyle = colourOf(n);
-	context.fillRect(left, y, Math.max(right - left - (width > 3 ? 1 : 0), 0.5), ROW - 1);
+	context.fillRect(left, y, Math.max(right - left - (width > 3 ? size.gap : 0), 0.5), size.row - size.gap);
 	if (n === view.chosen) {
 		context.strokeStyle = colours.selected;
 		context.lineWidth = 2;
-		context.strokeRect(left + 1, y + 1, right - left - 3, ROW - 3);
+		context.strokeRect(left + 1, y + 1, right - left - 3, size.row - 3);
 	}
 	if (width > 24)
 		drawName(n, x, y, width);
@@ -109,7 +112,7 @@ class Narrow {
 	flush(depth) {
 		context.fillStyle = this.isFound[depth] ? colours.found : colours.tiny;
 		if (this.from[depth] >= 0)
-			context.fillRect(this.from[depth], topOf(depth), Math.max(this.to[depth] - this.from[depth], 0.4), ROW - 1);
+			context.fillRect(this.from[depth], topOf(depth), Math.max(this.to[depth] - this.from[depth], 0.4), size.row - size.gap);
 		this.from[depth] = -1;
 		this.isFound[depth] = 0;
 	}
@@ -122,14 +125,14 @@ function draw() {
 	context.clearRect(0, 0, size.width, size.height);
 	for (let n = 0; n < nodes.n;) {
 		const x = (start[n] - view.from) * scale, width = total[n] * scale, y = topOf(nodes.depth[n]);
-		const isBeyond = view.isFlame ? y < -ROW : y > size.height;
+		const isBeyond = view.isFlame ? y < -size.row : y > size.height;
 		if (x >= size.width || x + width <= 0 || width < LEAST || isBeyond) {
 			if (width > 0 && width < LEAST && x + width > 0 && x < size.width)
 				narrow.add(n, x, width);
 			n = nodes.end[n];
 			continue;
 		}
-		if (y > -ROW && y < size.height)
+		if (y > -size.row && y < size.height)
 			drawFrame(n, x, y, width);
 		n++;
 	}
@@ -207,12 +210,12 @@ function setShape(isFlame) {
 
 /* Scrolls so that the frame is among the visible ones. */
 function scrollTo(n) {
-	const height = Math.max(size.rows * ROW, size.height), depth = nodes.depth[n];
-	const top = view.isFlame ? height - (depth + 1) * ROW : depth * ROW, margin = Math.min(4 * ROW, size.height / 4);
+	const height = Math.max(size.rows * size.row, size.height), depth = nodes.depth[n];
+	const top = view.isFlame ? height - (depth + 1) * size.row : depth * size.row, margin = Math.min(4 * size.row, size.height / 4);
 	if (top - margin < graph.scrollTop)
 		graph.scrollTop = top - margin;
-	else if (top + ROW + margin > graph.scrollTop + size.height)
-		graph.scrollTop = top + ROW + margin - size.height;
+	else if (top + size.row + margin > graph.scrollTop + size.height)
+		graph.scrollTop = top + size.row + margin - size.height;
 }
 
 /* --- words about it ----------------------------------------------------------------------------- */
@@ -273,8 +276,8 @@ function showBelow() {
 /* The node at a point of the canvas, or -1. */
 function nodeAt(x, y) {
 	const at = view.from + x / size.width * (view.to - view.from);
-	const height = Math.max(size.rows * ROW, size.height), down = y + graph.scrollTop;
-	const depth = Math.floor((view.isFlame ? height - down : down) / ROW), { start, total } = view.m;
+	const height = Math.max(size.rows * size.row, size.height), down = y + graph.scrollTop;
+	const depth = Math.floor((view.isFlame ? height - down : down) / size.row), { start, total } = view.m;
 	let n = 0;
 	while (n >= 0 && nodes.depth[n] < depth) {
 		let child = n + 1;
