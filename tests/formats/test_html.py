@@ -21,7 +21,7 @@ from html_page import Page  # noqa: E402
 from pythons import find_pythons  # noqa: E402
 
 BUILD = Path(os.environ.get("PYSHIM_BUILD", ROOT / "build")).resolve()
-ROW = 19  # height of a frame: flame.js
+ROW = 19  # height of a frame: canvas.js
 pytestmark = pytest.mark.skipif(not chromium.find(), reason="no chromium (`make check-formats` installs it)")
 
 PROGRAM = """\
@@ -145,7 +145,7 @@ class Layout:
 def point(browser, layout, n, shown=None):
     """The middle of a frame in the window, while the range `shown` is shown."""
     begin, end = shown or (0, layout.all)
-    box = browser.run("(r => [r.left, r.top, r.width])(canvas.getBoundingClientRect())")
+    box = browser.run("(r => [r.left, r.top, r.width])(sheet.canvas.getBoundingClientRect())")
     middle = layout.start[n] + layout.weight[n] / 2
     return box[0] + (middle - begin) / (end - begin) * box[2], box[1] + (len(layout.path[n]) + .5) * ROW
 
@@ -264,7 +264,7 @@ def test_zoom_by_click_and_back(opened, report):
 
 def test_zoom_by_selection(opened, report):
     layout = Layout(report[0])
-    left, top, width = opened.run("(r => [r.left, r.top, r.width])(canvas.getBoundingClientRect())")
+    left, top, width = opened.run("(r => [r.left, r.top, r.width])(sheet.canvas.getBoundingClientRect())")
     opened.mouse((left + width / 4, top + 5), (left + width / 3, top + 9), (left + width / 2, top + 9))
     assert shown(opened) == pytest.approx([layout.all / 4, layout.all / 2], abs=layout.all / width)
     opened.key("Backspace")
@@ -275,7 +275,7 @@ def test_flame_graph_grows_upwards(opened, report):
     layout = Layout(report[0])
     n = layout.find("main")
     opened.key("i", "i")
-    box = opened.run("(r => [r.left, r.bottom])(canvas.getBoundingClientRect())")
+    box = opened.run("(r => [r.left, r.bottom])(sheet.canvas.getBoundingClientRect())")
     x, y = point(opened, layout, n)
     opened.mouse((x, box[1] - (len(layout.path[n]) + .5) * ROW))
     assert texts(opened, "#path [aria-current]") == ["main"]
@@ -284,10 +284,10 @@ def test_flame_graph_grows_upwards(opened, report):
 def test_frames_have_the_colours_of_their_packages(opened, report):
     layout = Layout(report[0])
     points = [point(opened, layout, n) for n in (layout.find("main"), layout.find("dumps"))]
-    box = opened.run("(r => [r.left, r.top])(canvas.getBoundingClientRect())")
+    box = opened.run("(r => [r.left, r.top])(sheet.canvas.getBoundingClientRect())")
     at = [[int(x - box[0]), int(y - box[1]) + 6] for x, y in points]
     pixels = opened.run("(all => %r.map(([x, y]) => [...all.data.slice((y * all.width + x) * 4).slice(0, 3)]))"
-                        "(context.getImageData(0, 0, canvas.width, 400))" % at)
+                        "(sheet.context.getImageData(0, 0, sheet.canvas.width, 400))" % at)
     assert pixels[0] != pixels[1] and [255, 255, 255] not in pixels and [0, 0, 0] not in pixels
     assert "json" in " ".join(texts(opened, "#legend button"))
 
@@ -398,7 +398,7 @@ def test_300_000_nodes(browser, tmp_path):
         const frame = () => new Promise(requestAnimationFrame);
         for (const n of [1, 2, 3, 0]) { zoomTo(n); await frame(); await frame(); }
         for (const shape of [true, false]) { setShape(shape); await frame(); await frame(); }
-        for (let y = 0; y < 200; y += 20) { graph.scrollTop = y; await frame(); }
+        for (let y = 0; y < 200; y += 20) { sheet.box.scrollTop = y; await frame(); }
         find(fn => fn % 3 === 0, ""); drawSoon(); await frame(); await frame();
     })()""")
     interval = browser.run("""(async () => {

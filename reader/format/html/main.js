@@ -49,7 +49,7 @@ function onKey(event) {
 	else if (event.key === "Escape" || event.key === "0")
 		found.fn ? findOnly(null, "") : reset();
 	else if (event.key === "i" || event.key === "I")
-		document.querySelector(`[name=shape][value=${view.isFlame ? "icicle" : "flame"}]`).click();
+		document.querySelector(`[name=shape][value=${sheet.isBottomUp ? "icicle" : "flame"}]`).click();
 	else
 		return;
 	event.preventDefault();
@@ -67,7 +67,7 @@ function print(isBegin) {
 		delete root.dataset.theme;
 	}
 	setColours();
-	draw();
+	sheet.draw();
 }
 
 function initControls() {
@@ -92,10 +92,6 @@ function initControls() {
 heading();
 initTable();
 setColours();
-view.m = measure("time");
-view.to = view.m.all;
-resize();
-setMetric("time");
 initGraph();
 initControls();
 showLegend();
