@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_text.h"
 #include "recording/command.h"
 
 #ifndef PYSHIM_VERSION
@@ -107,58 +108,10 @@ static void put_seconds(struct json *j, double value)
 		put_raw(j, ".0");
 }
 
-/* Number of bytes at `s` that need no escape. */
-static size_t plain_bytes(const unsigned char *s, size_t n)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		size_t more = text_sequence(s + at, n - at);
-
-		if (!more || s[at] < 0x20 || s[at] == '"' || s[at] == '\\' ||
-		    (s[at] == 0xed && s[at + 1] >= 0xa0))
-			break;
-		at += more;
-	}
-	return at;
-}
-
-/*
- * Prints the next character as an escape, and returns its bytes. A byte that is not UTF-8 becomes
- * U+DC00 + byte, as by os.fsdecode.
- */
-static size_t put_escape(struct json *j, const unsigned char *s, size_t n)
-{
-	size_t bytes = text_sequence(s, n);
-
-	if (bytes == 3) {
-		fprintf(j->to, "\\u%04x", 0xd000u | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu));
-		return 3;
-	}
-	if (!bytes)
-		fprintf(j->to, "\\u%04x", 0xdc00u | *s);
-	else if (*s == '"' || *s == '\\')
-		fprintf(j->to, "\\%c", *s);
-	else
-		fprintf(j->to, "\\u%04x", *s);
-	return 1;
-}
-
 static void put_text(struct json *j, struct text t)
 {
-	const unsigned char *s = (const unsigned char *)t.bytes;
-
 	separate(j);
-	put_raw(j, "\"");
-	for (size_t at = 0; at < t.n;) {
-		size_t plain = plain_bytes(s + at, t.n - at);
-
-		fwrite_unlocked(s + at, 1, plain, j->to);
-		at += plain;
-		if (at < t.n)
-			at += put_escape(j, s + at, t.n - at);
-	}
-	put_raw(j, "\"");
+	json_text_put(j->to, t);
 }
 
 static void put_string(struct json *j, const char *s)

@@ -11,6 +11,7 @@
 
 #define FORMAT_HOLDS_ONE 1u	/* one report only: not with --threads and --each */
 #define FORMAT_LISTS_THREADS 2u /* it names the threads of each source */
+#define FORMAT_TIMELINE 4u	/* it shows single events instead of a profile */
 
 struct format {
 	const char *name;

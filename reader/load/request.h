@@ -9,6 +9,7 @@
 #define READER_REQUEST_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum request_bias {
 	REQUEST_BIAS_AUTO,    /* the kept calibration that fits */
@@ -38,6 +39,10 @@ struct request {
 	bool no_builtins;	 /* C functions are left out; callers get their time */
 	bool strip_dirs;	 /* file names without folders */
 	const char *relative_to; /* sources in this folder are named relative to it; or NULL */
+
+	/* Single events, for formats that show them: the newest ones. */
+	bool timeline;
+	uint64_t max_events; /* 0: all */
 
 	/* Correction of times. */
 	enum request_bias bias;

@@ -46,6 +46,9 @@ static inline size_t text_sequence(const unsigned char *s, size_t n)
 /* True if it is UTF-8 with surrogates allowed. */
 bool text_is_utf8(struct text t);
 
+/* Returns the part behind the last slash. */
+struct text text_base_name(struct text path);
+
 struct profile_counts {
 	uint64_t n_calls;
 	uint64_t n_primitive;  /* <= n_calls */
