@@ -12,6 +12,7 @@
 #define READER_EVENTS_H
 
 #include "drain.h"
+#include "pyprof/fold.h"
 
 enum event_kind {
 	/*
@@ -37,7 +38,7 @@ enum event_end {
 /*
  * Times are ticks of the recording's clock, so those of several threads can be compared unless each
  * has a clock of its own. They never go back within a ring. The shim's own work since the last
- * block began (some milliseconds at most) is not known, and a time is too early by that.
+ * block began (mostly under 0.1 ms) is not known, and a time is too early by that.
  */
 struct event {
 	enum event_kind kind;
