@@ -134,6 +134,11 @@ static int feed_record(struct walk *w, uint64_t record)
 	return err;
 }
 
+static uint64_t less(uint64_t later, uint64_t by)
+{
+	return (int64_t)(later - by) > 0 ? later - by : 0;
+}
+
 /*
  * Reports the thread of the first record, and the calls that run then: those of the fold table.
  * `own` is the time of that record.
@@ -146,7 +151,7 @@ static int begin(struct walk *w, uint32_t thread, uint64_t own)
 	for (uint32_t i = 0; i < f->s.depth && !err; i++) {
 		struct event e = { .kind = EVENT_ENTER,
 				   .ticks = w->latest,
-				   .ticks_before = f->s.now - f->stack[i].start,
+				   .ticks_before = less(own, f->stack[i].start),
 				   .number = f->stack[i].number,
 				   .flags = f->stack[i].flags,
 				   .is_early = true };
