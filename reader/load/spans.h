@@ -48,7 +48,10 @@ struct spans {
 	size_t n_running, cap_running;
 };
 
-/* A call begins. `s` has start_ns, number, track and flags; NULL: it is not wanted. 0 or -ENOMEM. */
+/*
+ * A call begins. `span` has start_ns, number, track and flags; NULL: it is not wanted. 0 or
+ * -ENOMEM.
+ */
 int spans_enter(struct spans *s, const struct span *span);
 
 /* The innermost call ends. `is_event`: by a record of its own. 0 or -ENOMEM. */

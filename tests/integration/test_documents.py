@@ -147,7 +147,7 @@ def test_option_arguments_are_completed(program, tmp_path):
         assert complete(program, *option, "tot") == {"tottime"}
     for option in "-f", "--format":
         assert complete(program, option, "") >= expected_by_reader("--format")
-        assert complete(program, option, "") == {"text", "pstats", "json"}
+        assert complete(program, option, "") == {"text", "pstats", "json", "chrome"}
     for option in "-o", "--output", "-vo":
         assert complete(program, option, "a", cwd=tmp_path) == {"a file"}
     assert complete(program, "--bias", "a", cwd=tmp_path) == {"auto", "a file"}
