@@ -7,7 +7,7 @@
 #include "format/json.h"
 #include "format/preamble.h"
 #include "format/report.h"
-#include "format/writers.h"
+#include "format/registry.h"
 #include "fuzz.h"
 #include "load/sources.h"
 #include "overhead/calibration.h"
@@ -89,7 +89,7 @@ static void write_chrome(const char *name, const struct request *request, struct
 	struct error error;
 
 	if (!timeline_init(&r.timeline, request, s, (char *const *)&name, 1, &error))
-		chrome_write(nowhere, &r, &show, &error);
+		format_find("chrome")->write(nowhere, &r, &show, &error);
 	timeline_fini(&r.timeline);
 }
 
