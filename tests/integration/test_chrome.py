@@ -14,7 +14,7 @@ from collections import defaultdict
 
 import pytest
 
-from conftest import READER, SHIM, read, run_bare
+from conftest import PYTHONS, READER, SHIM, read, run_bare
 
 COUNT = {"PYSHIM_CLOCK": "count"}
 
@@ -54,6 +54,11 @@ root()
 sys.setprofile(None)
 print(repr(log))
 """
+
+
+@pytest.fixture
+def any_recording(run_shim):
+    return run_shim([PYTHONS[-1].exe, "-c", "abs(1)"]).recording
 
 
 def chrome(*args, **kwargs):
@@ -225,18 +230,13 @@ def test_threads_have_tracks(python, run_shim):
 
 
 FORKS = CALLS + """
-import time
-def before(): time.sleep(0.03)
-def after(): time.sleep(0.03)
-def in_child(): time.sleep(0.03); root()
+def in_child(): root()
 for i in range(2):
-    before()
     pid = os.fork()
     if not pid:
         in_child()
         os._exit(0)
     os.waitpid(pid, 0)
-    after()
     print(pid)
 """
 
@@ -256,15 +256,43 @@ def test_forked_children_are_processes(python, run_shim):
         [int(r.name.split(".")[1]) for r in done.recordings]
 
 
+PRINTS_TIME = "import time; print(time.monotonic_ns())"
+
+
+def first_call(document, process):
+    spans, = [spans for (pid, _), spans in by_thread(document).items() if pid == process]
+    return spans[0]["start"]
+
+
+def run_timed(python, run_shim):
+    """Returns a recording, its PID, and two times: its first event lies between them."""
+    begun = time.monotonic_ns()
+    done = run_shim([python.exe, "-c", PRINTS_TIME])
+    return done.recording, int(done.recording.name.split(".")[1]), begun, int(done.out)
+
+
 def test_processes_share_a_clock(python, run_shim):
-    """The child runs between two calls of its parent, all of 30 ms."""
-    done = run_shim([python.exe, "-c", FORKS])
-    spans = calls(chrome(*done.recordings))
-    befores, childs, afters = ([s for s in spans if s["name"] == n]
-                               for n in ("before", "in_child", "after"))
-    assert len(befores) == len(childs) == len(afters) == 2
-    for before, child, after in zip(befores, sorted(childs, key=lambda s: s["start"]), afters):
-        assert before["end"] <= child["start"] and child["end"] <= after["start"]
+    first, first_pid, first_begun, first_printed = run_timed(python, run_shim)
+    second, second_pid, second_begun, second_printed = run_timed(python, run_shim)
+    for order in ((first, second), (second, first)):
+        document = chrome(*order)
+        apart = first_call(document, second_pid) - first_call(document, first_pid)
+        assert second_begun - first_printed <= apart <= second_printed - first_begun
+        assert first_call(document, first_pid) >= 0
+    real = document["otherData"]["zero_realtime_us"] * 1000 + first_call(document, first_pid)
+    assert real == pytest.approx(time.time_ns(), abs=3600e9)
+
+
+def test_sources_of_other_machines_are_placed_by_the_time_of_day(any_recording, abi, tmp_path):
+    copy = bytearray(any_recording.read_bytes())
+    at = abi["header.start_realtime_ns"]
+    later = int.from_bytes(copy[at:at + 8], "little") + 5 * 10**9
+    copy[at:at + 8] = later.to_bytes(8, "little")
+    at = abi["header.boot_id"]
+    copy[at:at + 8] = b"another "
+    (tmp_path / "copy").write_bytes(copy)
+    here, there = by_thread(chrome(any_recording, tmp_path / "copy")).values()
+    assert there[0]["start"] - here[0]["start"] == 5 * 10**9
 
 
 KILLED = """
@@ -278,12 +306,15 @@ outer()
 
 def test_open_calls_of_a_killed_process_are_marked(python, run_shim):
     recording = run_shim([python.exe, "-c", KILLED], env=COUNT, status=-signal.SIGKILL).recording
-    spans = calls(chrome(recording))
+    document = chrome(recording)
+    spans = calls(document)
     open_calls = [s for s in spans if "open" in s["args"]]
     assert [short(s["name"]) for s in open_calls] == ["<module>", "outer", "inner", "kill"]
     latest = max(s["end"] for s in spans)
     assert latest == max(s["start"] for s in spans)  # the last event: the call of kill
     assert all(s["end"] == latest for s in open_calls)
+    report = json.loads(read("-f", "json", recording).out)["sources"][0]
+    assert document["otherData"]["events"] == report["events"]
 
 
 def test_open_calls_end_with_the_recording(python, run_shim):
@@ -380,9 +411,9 @@ def test_exactly_the_newest_events_are_kept(python, run_shim):
         assert all(s["start"] == kept[0] for s in early)
 
 
-def test_the_default_is_500000_events(run_shim, pythons):
+def test_the_default_is_500000_events(run_shim):
     program = "def f(): pass\nfor i in range(260000): f()"
-    recording = run_shim([pythons[-1].exe, "-c", program], env=COUNT).recording
+    recording = run_shim([PYTHONS[-1].exe, "-c", program], env=COUNT).recording
     other = chrome(recording)["otherData"]
     report = json.loads(read("-f", "json", recording).out)["sources"][0]
     assert other["events"] == 500000
@@ -459,17 +490,6 @@ def test_programs_of_one_pid_are_separate(python, run_shim):
     assert len(metadata(document, "process_name")) == len(by_thread(document)) == 2
     first, second = document["otherData"]["sources"]
     assert first["process"] == second["process"] and first["pid"] != second["pid"]
-
-
-@pytest.fixture
-def any_recording(run_shim, pythons):
-    return run_shim([pythons[-1].exe, "-c", "abs(1)"]).recording
-
-
-@pytest.fixture
-def pythons():
-    from conftest import PYTHONS
-    return PYTHONS
 
 
 @pytest.mark.parametrize("options", [

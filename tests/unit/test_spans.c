@@ -178,6 +178,18 @@ START_TEST(calls_around_the_newest_events_stay)
 }
 END_TEST
 
+/* Of events at one time, the later ones in the order of reading are kept. */
+START_TEST(equal_times_are_in_the_order_of_reading)
+{
+	s.max_events = 1;
+	enter(0, 10, 1);
+	leave(10);
+	check_newest(1);
+	ck_assert_uint_eq(s.n, 1);
+	ck_assert_uint_eq(s.span[0].flags, SPAN_EARLY | SPAN_ENDED);
+}
+END_TEST
+
 START_TEST(unwanted_calls_have_no_span)
 {
 	enter(0, 10, 1);
@@ -216,6 +228,7 @@ int main(void)
 	tcase_add_loop_test(t, exactly_the_newest_are_kept, 0, sizeof(bounds) / sizeof(*bounds));
 	tcase_add_test(t, without_a_bound_all_are_kept);
 	tcase_add_test(t, calls_around_the_newest_events_stay);
+	tcase_add_test(t, equal_times_are_in_the_order_of_reading);
 	tcase_add_test(t, unwanted_calls_have_no_span);
 	tcase_add_test(t, tracks_are_forgotten);
 	return run_case("spans", t);
