@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json_text.h"
+
 void put_raw(struct put *j, const char *text)
 {
 	fputs_unlocked(text, j->to);
@@ -87,63 +89,13 @@ void put_seconds(struct put *j, double value)
 		put_raw(j, ".0");
 }
 
-static bool needs_escape(const struct put *j, const unsigned char *s)
-{
-	return *s < 0x20 || *s == '"' || *s == '\\' || (*s == '<' && j->in_script) ||
-	       (*s == 0xed && s[1] >= 0xa0);
-}
-
-/* Number of bytes at `s` that need no escape. */
-static size_t plain_bytes(const struct put *j, const unsigned char *s, size_t n)
-{
-	size_t at = 0;
-
-	while (at < n) {
-		size_t more = text_sequence(s + at, n - at);
-
-		if (!more || needs_escape(j, s + at))
-			break;
-		at += more;
-	}
-	return at;
-}
-
-/*
- * Prints the next character as an escape, and returns its bytes. A byte that is not UTF-8 becomes
- * U+DC00 + byte, as by os.fsdecode.
- */
-static size_t put_escape(struct put *j, const unsigned char *s, size_t n)
-{
-	size_t bytes = text_sequence(s, n);
-
-	if (bytes == 3) {
-		fprintf(j->to, "\\u%04x", 0xd000u | (s[1] & 0x3fu) << 6 | (s[2] & 0x3fu));
-		return 3;
-	}
-	if (!bytes)
-		fprintf(j->to, "\\u%04x", 0xdc00u | *s);
-	else if (*s == '"' || *s == '\\')
-		fprintf(j->to, "\\%c", *s);
-	else
-		fprintf(j->to, "\\u%04x", *s);
-	return 1;
-}
-
 void put_text(struct put *j, struct text t)
 {
-	const unsigned char *s = (const unsigned char *)t.bytes;
-
 	put_separator(j);
-	put_raw(j, "\"");
-	for (size_t at = 0; at < t.n;) {
-		size_t plain = plain_bytes(j, s + at, t.n - at);
-
-		fwrite_unlocked(s + at, 1, plain, j->to);
-		at += plain;
-		if (at < t.n)
-			at += put_escape(j, s + at, t.n - at);
-	}
-	put_raw(j, "\"");
+	if (j->in_script)
+		json_text_put_in_script(j->to, t);
+	else
+		json_text_put(j->to, t);
 }
 
 void put_string(struct put *j, const char *s)
