@@ -8,6 +8,7 @@
 
 #include "column.h"
 #include "frames.h"
+#include "html_timeline.h"
 #include "preamble.h"
 #include "recording/command.h"
 
@@ -20,21 +21,25 @@ struct data {
 	const struct contexts *contexts;
 	/*
 	 * The functions of the page: those of the profile, and behind them those that only the
-	 * contexts have, which are levels.
+	 * contexts have, which are levels, and those that only the timeline has.
 	 */
 	const struct profile_fn **fn;
 	size_t n_fns;
-	uint32_t *fn_of; /* function of the contexts -> of the page */
+	uint32_t *fn_of;      /* function of the contexts -> of the page */
+	uint32_t *fn_of_span; /* function of the timeline -> of the page */
 	/* The nodes in preorder, siblings with more time first, and for each node its depth. */
 	uint32_t *order, *depth;
 	size_t n_order;
 	uint64_t *self_ns, *overhead_ns; /* of each node */
+	struct html_timeline timeline;
 };
 
 static void data_fini(struct data *d)
 {
 	free(d->fn);
 	free(d->fn_of);
+	free(d->fn_of_span);
+	html_timeline_fini(&d->timeline);
 	free(d->order);
 	free(d->depth);
 	free(d->self_ns);
@@ -140,26 +145,35 @@ static int put_sources(struct put *j, const struct source *sources, size_t n)
 
 /* --- functions -------------------------------------------------------------------------------- */
 
-static int find_functions(struct data *d)
+/* Sets fn_of[i] to the index of names->fn[i] on the page, and adds it there if needed. */
+static void add_functions(struct data *d, const struct profile *names, uint32_t *fn_of)
 {
-	const struct profile *p = d->profile, *names = &d->contexts->names;
-
-	d->fn = calloc(p->n_fns + names->n_fns + 1, sizeof(*d->fn));
-	d->fn_of = calloc(names->n_fns + 1, sizeof(*d->fn_of));
-	if (!d->fn || !d->fn_of)
-		return -ENOMEM;
-	for (size_t i = 0; i < p->n_fns; i++)
-		d->fn[d->n_fns++] = &p->fn[i];
 	for (size_t i = 0; i < names->n_fns; i++) {
 		const struct profile_fn *fn = &names->fn[i];
-		size_t at = profile_find(p, fn->file, fn->line, fn->name);
+		size_t at = profile_find(d->profile, fn->file, fn->line, fn->name);
 
 		if (at == SIZE_MAX) {
 			at = d->n_fns++;
 			d->fn[at] = fn;
 		}
-		d->fn_of[i] = (uint32_t)at;
+		fn_of[i] = (uint32_t)at;
 	}
+}
+
+static int find_functions(struct data *d)
+{
+	const struct profile *p = d->profile, *names = &d->contexts->names;
+	const struct profile *spans = &d->timeline.names;
+
+	d->fn = calloc(p->n_fns + names->n_fns + spans->n_fns + 1, sizeof(*d->fn));
+	d->fn_of = calloc(names->n_fns + 1, sizeof(*d->fn_of));
+	d->fn_of_span = calloc(spans->n_fns + 1, sizeof(*d->fn_of_span));
+	if (!d->fn || !d->fn_of || !d->fn_of_span)
+		return -ENOMEM;
+	for (size_t i = 0; i < p->n_fns; i++)
+		d->fn[d->n_fns++] = &p->fn[i];
+	add_functions(d, names, d->fn_of);
+	add_functions(d, spans, d->fn_of_span);
 	return 0;
 }
 
@@ -410,8 +424,10 @@ int html_data_put(struct put *j, const struct reading *r, const struct show *o)
 {
 	const struct sum *sum = &r->report[0].sum;
 	struct data d = { .profile = &sum->profile, .contexts = &sum->contexts };
-	int err = find_functions(&d);
+	int err = html_timeline_init(&d.timeline, &r->timeline);
 
+	if (!err)
+		err = find_functions(&d);
 	if (!err)
 		err = find_order(&d);
 	if (!err)
@@ -431,6 +447,7 @@ int html_data_put(struct put *j, const struct reading *r, const struct show *o)
 		err = put_functions(j, &d);
 	put_edges(j, &d);
 	put_nodes(j, &d);
+	html_timeline_put(&d.timeline, j, d.fn_of_span);
 	put_end(j, "}");
 out:
 	data_fini(&d);

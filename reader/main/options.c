@@ -313,10 +313,10 @@ static int check_timeline(struct options *o)
 
 	if (!(o->format->flags & FORMAT_TIMELINE))
 		return o->events
-			       ? wrong("read --events: found it with the format %s, expected chrome",
+			       ? wrong("read --events: found it with the format %s, expected chrome or html",
 				       o->format->name)
 			       : -1;
-	if (option)
+	if (option && !(o->format->flags & FORMAT_CONTEXTS))
 		return wrong("read --format: found chrome with %s, expected it without: it shows "
 			     "single calls, with raw times",
 			     option);

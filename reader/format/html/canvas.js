@@ -11,6 +11,7 @@ class Sheet {
 		this.use = use;
 		this.widths = new Map();
 		this.isDue = false;
+		this.rows = 0;
 		this.from = this.to = -1; /* of a range that is being selected */
 	}
 
@@ -43,12 +44,10 @@ class Sheet {
 		this.draw();
 	}
 
-	wholeHeight() {
-		return Math.max(this.rows * this.row, this.height);
-	}
+	wholeHeight() { return Math.max(this.rows * this.row, this.height); }
 
 	drawSoon() {
-		if (!this.isDue)
+		if (!this.isDue && this.rows)
 			requestAnimationFrame(() => this.draw());
 		this.isDue = true;
 	}
@@ -138,9 +137,7 @@ class Sheet {
 		return [Math.min(Math.max(event.clientX - box.left, 0), this.width), event.clientY - box.top];
 	}
 
-	isDragged() {
-		return this.from >= 0 && Math.abs(this.to - this.from) > 4;
-	}
+	isDragged() { return this.from >= 0 && Math.abs(this.to - this.from) > 4; }
 
 	showRange() {
 		const selection = byId("selection"), box = this.canvas.getBoundingClientRect();

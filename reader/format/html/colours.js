@@ -72,7 +72,6 @@ function setColours() {
 	colours.tiny = dark ? "#3a414b" : "#d6d9df";
 	colours.level = dark ? "#3d4653" : "#d3d9e2";
 	colours.found = dark ? "oklch(0.5 0.19 330)" : "oklch(0.8 0.15 335)";
-	colours.border = dark ? "#14171b" : "#ffffff";
 	colours.selected = dark ? "#ffffff" : "#0b57d0";
 	colours.of = fns.package.map((name, fn) => name ? shade(hues.get(name), fn, dark) : colours.level);
 	colours.swatch = new Map(packages.map((p) => [p.name, shade(p.hue, 1, dark)]));

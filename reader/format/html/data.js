@@ -99,11 +99,8 @@ link();
 fns.label = fns.name.map((_, fn) => printable(makeLabel(fn)));
 fns.short = fns.name.map((_, fn) => shortName(fn));
 
-const METRICS = {
-	time: { title: "time", own: (n) => nodes.self[n] },
-	raw: { title: "time with overhead", own: (n) => nodes.self[n] + nodes.overhead[n] },
-	calls: { title: "calls", own: (n) => nodes.calls[n] },
-};
+/* The weight of a node without those below it. */
+const OWN = { time: (n) => nodes.self[n], raw: (n) => nodes.self[n] + nodes.overhead[n], calls: (n) => nodes.calls[n] };
 const measured = {};
 
 /* For each node its weight with all below it, and where it begins, from 0 to the weight of all. */
@@ -112,7 +109,7 @@ function measure(name) {
 		return measured[name];
 	const total = new Float64Array(nodes.n), start = new Float64Array(nodes.n), next = new Float64Array(nodes.n);
 	for (let n = nodes.n - 1; n >= 0; n--) {
-		total[n] += METRICS[name].own(n);
+		total[n] += OWN[name](n);
 		if (n)
 			total[nodes.parent[n]] += total[n];
 	}

@@ -15,13 +15,9 @@ function element(tag, attributes, ...children) {
 	return made;
 }
 
-function button(text, onclick, attributes) {
-	return element("button", { type: "button", onclick, ...attributes }, text);
-}
+const button = (text, onclick, attributes) => element("button", { type: "button", onclick, ...attributes }, text);
 
-function digits(x) {
-	return x >= 100 ? x.toFixed(0) : x >= 10 ? x.toFixed(1) : x.toFixed(2);
-}
+const digits = (x) => x.toFixed(x >= 100 ? 0 : x >= 10 ? 1 : 2);
 
 function timeText(ns) {
 	for (const [unit, name] of [[SECOND, "s"], [1e6, "ms"], [1e3, "µs"]]) {
@@ -38,9 +34,7 @@ function shareText(part, all) {
 	return percent > 0 && percent < 0.05 ? "< 0.1 %" : `${percent.toFixed(1)} %`;
 }
 
-function plural(n, one, many = one + "s") {
-	return `${countText(n)} ${n === 1 ? one : many}`;
-}
+const plural = (n, one, many = one + "s") => `${countText(n)} ${n === 1 ? one : many}`;
 
 /* The pattern of an input, or null; says in `output` if it is invalid. */
 function patternOf(input, output) {

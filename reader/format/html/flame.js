@@ -53,8 +53,10 @@ function drawFrames() {
 	}
 }
 
+/* Both pictures: what is found has changed, or a colour. */
 function drawSoon() {
 	sheet.drawSoon();
+	strip.drawSoon();
 }
 
 /* --- what is shown ------------------------------------------------------------------------------ */
@@ -65,29 +67,28 @@ function show(focus, from, to) {
 	byId("reset").disabled = !focus && from === 0 && to === view.m.all;
 	showPath();
 	showBelow();
-	drawSoon();
+	sheet.drawSoon();
 }
 
+const rangeOf = (n) => [n, view.m.start[n], view.m.start[n] + view.m.total[n]];
+
 function remember() {
-	view.back.push({ metric: view.m.name, focus: view.focus, from: view.from, to: view.to });
-	if (view.back.length > 200)
-		view.back.shift();
+	view.back.push({ m: view.m, focus: view.focus, from: view.from, to: view.to });
 }
 
 function zoomTo(n) {
 	remember();
 	choose(n);
-	show(n, view.m.start[n], view.m.start[n] + view.m.total[n]);
+	show(...rangeOf(n));
 	sheet.scrollTo(nodes.depth[n]);
 }
 
 /* The innermost node that contains all that is shown. */
 function zoomToRange(from, to) {
 	let focus = 0, inner = 0;
-	while (inner >= 0) {
+	while (inner !== undefined) {
 		focus = inner;
-		inner = childrenOf(focus).findIndex((n) => view.m.start[n] <= from && to <= view.m.start[n] + view.m.total[n]);
-		inner = inner < 0 ? -1 : childrenOf(focus)[inner];
+		inner = childrenOf(focus).find((n) => view.m.start[n] <= from && to <= view.m.start[n] + view.m.total[n]);
 	}
 	remember();
 	show(focus, from, to);
@@ -98,10 +99,7 @@ function goBack() {
 	const last = view.back.pop();
 	if (!last)
 		return;
-	if (last.metric === view.m.name)
-		show(last.focus, last.from, last.to);
-	else
-		show(last.focus, view.m.start[last.focus], view.m.start[last.focus] + view.m.total[last.focus]);
+	show(...(last.m === view.m ? [last.focus, last.from, last.to] : rangeOf(last.focus)));
 	announce(`Back to ${nodeName(view.focus)}`);
 }
 
@@ -112,23 +110,21 @@ function reset() {
 
 function setMetric(name) {
 	view.m = measure(name);
-	view.own = name === "calls" ? nodes.self : Float64Array.from(nodes.self, (_, n) => METRICS[name].own(n));
+	view.own = name === "calls" ? nodes.self : Float64Array.from(nodes.self, (_, n) => OWN[name](n));
 	view.mostSelf = view.own.reduce((most, x) => Math.max(most, x), 1);
-	show(view.focus, view.m.start[view.focus], view.m.start[view.focus] + view.m.total[view.focus]);
+	show(...rangeOf(view.focus));
 	showFound();
 }
 
 function setShape(isFlame) {
 	sheet.isBottomUp = isFlame;
 	sheet.scrollTo(nodes.depth[view.focus]);
-	drawSoon();
+	sheet.drawSoon();
 }
 
 /* --- words about it ----------------------------------------------------------------------------- */
 
-function announce(text) {
-	byId("status").textContent = text;
-}
+const announce = (text) => byId("status").textContent = text;
 
 function weightText(n) {
 	const { total, all, name } = view.m;
@@ -153,7 +149,7 @@ function choose(n) {
 	announce(`${nodeName(n)}: ${factsOf(n).join(", ")}`);
 	if (n && !levels.has(nodes.fn[n]))
 		showFunction(nodes.fn[n]);
-	drawSoon();
+	sheet.drawSoon();
 }
 
 /* The path to what is shown; of a long one the ends. */

@@ -2,9 +2,7 @@
 /* The heading: what was recorded, how long, what is missing, and how times are corrected. */
 const isCorrected = report.sources.some((s) => s.is_corrected);
 
-function distinct(values) {
-	return [...new Set(values)].join(", ");
-}
+const distinct = (values) => [...new Set(values)].join(", ");
 
 /* From the first start to the last end of all processes. */
 function duration() {
@@ -43,12 +41,10 @@ function facts() {
 
 function losses() {
 	const lost = report.sources.filter((s) => s.losses);
-	for (const s of lost.slice(0, 20)) {
+	for (const s of lost) {
 		const name = report.sources.length > 1 ? `Process ${s.process}: ` : "";
 		byId("losses").append(element("p", {}, name + s.losses.trim().replace(/\n\s*/g, "; ")));
 	}
-	if (lost.length > 20)
-		byId("losses").append(element("p", {}, `and ${plural(lost.length - 20, "more process", "more processes")}`));
 	byId("losses").hidden = !lost.length;
 }
 
@@ -71,7 +67,7 @@ function heading() {
 	losses();
 	if (s.length > 1)
 		byId("sources").append(processes());
-	for (const one of s.slice(0, 50))
+	for (const one of s)
 		byId("sources").append(element("pre", {}, one.preamble + "\n" + one.checks));
 	byId("made").textContent = `Made by ${report.generator}. This page needs no network and no other file.`;
 }

@@ -8,13 +8,16 @@ function refresh() {
 	drawSoon();
 }
 
-function nextTheme() {
-	const root = document.documentElement, now = root.dataset.theme || "auto";
-	const next = THEMES[(THEMES.indexOf(now) + 1) % THEMES.length];
-	if (next === "auto")
-		delete root.dataset.theme;
+function setTheme(theme) {
+	if (theme === "auto")
+		delete document.documentElement.dataset.theme;
 	else
-		root.dataset.theme = next;
+		document.documentElement.dataset.theme = theme;
+}
+
+function nextTheme() {
+	const next = THEMES[(THEMES.indexOf(document.documentElement.dataset.theme || "auto") + 1) % THEMES.length];
+	setTheme(next);
 	byId("theme").textContent = `Theme: ${next}`;
 	byId("theme").setAttribute("aria-label", `Colour theme: ${next === "auto" ? "as the system" : next}`);
 	refresh();
@@ -57,17 +60,12 @@ function onKey(event) {
 
 /* Paper is white, whatever the screen is. */
 function print(isBegin) {
-	const root = document.documentElement;
-	if (isBegin) {
-		print.theme = root.dataset.theme;
-		root.dataset.theme = "light";
-	} else if (print.theme) {
-		root.dataset.theme = print.theme;
-	} else {
-		delete root.dataset.theme;
-	}
+	if (isBegin)
+		print.theme = document.documentElement.dataset.theme || "auto";
+	setTheme(isBegin ? "light" : print.theme);
 	setColours();
 	sheet.draw();
+	strip.draw();
 }
 
 function initControls() {
@@ -93,6 +91,7 @@ heading();
 initTable();
 setColours();
 initGraph();
+initTimeline();
 initControls();
 showLegend();
 if (nodes.n === 1)

@@ -21,9 +21,7 @@ function callsText(fn, of = fns) {
 	return of.calls[fn] === of.primitive[fn] ? countText(of.calls[fn]) : `${countText(of.calls[fn])}/${countText(of.primitive[fn])}`;
 }
 
-function compare(a, b) {
-	return a < b ? -1 : a > b ? 1 : 0;
-}
+const compare = (a, b) => a < b ? -1 : a > b ? 1 : 0;
 
 function listFunctions() {
 	const pattern = patternOf(byId("filter"), byId("filtered")), value = COLUMNS.find((c) => c.name === table.sort).value;
@@ -91,12 +89,9 @@ function linkEdges() {
 
 function edgeRows(chosen, other) {
 	const rows = chosen.sort((a, b) => edges.total[b] - edges.total[a] || edges.calls[b] - edges.calls[a]);
-	const all = rows.slice(0, 200).map((edge) => element("tr", {},
+	return rows.map((edge) => element("tr", {},
 		element("td", { class: "n" }, callsText(edge, edges)), element("td", { class: "n" }, timeText(edges.self[edge])),
 		element("td", { class: "n" }, timeText(edges.total[edge])), functionButton(other[edge])));
-	if (rows.length > 200)
-		all.push(element("tr", {}, element("td", { colspan: "4" }, `and ${plural(rows.length - 200, "more function")}`)));
-	return all;
 }
 
 function edgeTable(title, chosen, other) {
