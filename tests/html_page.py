@@ -29,7 +29,8 @@ class Page:
         self.data = json.loads(re.search('<script type="application/json" id="data">(.*?)</script>',
                                          self.text, re.S)[1])
         for part, names in (("functions", COLUMNS), ("edges", COLUMNS[1:] + ("n_callers", "caller")),
-                            ("nodes", ("depth", "fn", "calls", "self", "overhead", "flags"))):
+                            ("nodes", ("depth", "fn", "calls", "self", "overhead", "flags")),
+                            ("timeline", ("fn", "depth", "start", "duration", "flags"))):
             for name in names:
                 self.data[part][name] = numbers(self.data[part][name])
 
@@ -54,6 +55,17 @@ class Page:
             name = self.data["functions"]["name"][fn] if fn in levels else self.label(fn)
             path[depth - 1:] = [name]
             yield tuple(path), calls, own, overhead, flags & 1
+
+    def calls(self):
+        """Yields (track, index of the function, depth, start, duration, flags) of single calls, in ns."""
+        t, at = self.data["timeline"], 0
+        for track in t["tracks"]:
+            start = track["begin"]
+            for i in range(at, at + track["n_spans"]):
+                start += t["start"][i]
+                yield track, t["fn"][i], t["depth"][i], start, t["duration"][i], t["flags"][i]
+            at += track["n_spans"]
+        assert at == len(t["fn"])
 
     def functions(self):
         """Returns {label: {number: value, "callers": {label: {number: value}}}}, without levels."""

@@ -292,6 +292,75 @@ def test_frames_have_the_colours_of_their_packages(opened, report):
     assert "json" in " ".join(texts(opened, "#legend button"))
 
 
+# --- the timeline ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def calls(report):
+    """The calls of the timeline: [(thread, depth, start, end, label)]."""
+    page = Page(report[0].read_bytes())
+    return [(track["thread"], depth, start, start + duration, page.label(fn))
+            for track, fn, depth, start, duration, _ in page.calls()]
+
+
+def period(browser):
+    return browser.run("[period.from, period.to]")
+
+
+def timeline_point(browser, calls, call):
+    """The middle of a call in the window, while its thread is the first one."""
+    begin, end = period(browser)
+    browser.run("strip.box.scrollIntoView({block: 'center'})")
+    browser.settle()
+    left, top, width = browser.run("(r => [r.left, r.top, r.width])(strip.canvas.getBoundingClientRect())")
+    middle = (max(call[2], begin) + min(call[3], end)) / 2
+    return left + (middle - begin) / (end - begin) * width, top + (2 + call[1] + .5) * ROW
+
+
+def test_timeline_shows_all_calls_at_first(opened, report, calls):
+    assert period(opened) == [min(c[2] for c in calls), max(c[3] for c in calls)]
+    events = report[1]["sources"][0]["events"]
+    assert texts(opened, "#timeline-facts")[0].startswith("{:,} events of 2 threads".format(events))
+    assert "Nothing older is missing" in texts(opened, "#timeline-facts")[0]
+
+
+def test_timeline_zooms_to_a_call_and_back(opened, calls):
+    whole = period(opened)
+    call = max((c for c in calls if c[0] == "MainThread" and c[4].endswith("(work)")), key=lambda c: c[3] - c[2])
+    opened.mouse(timeline_point(opened, calls, call))
+    assert period(opened) == [call[2], call[3]]
+    assert texts(opened, "#timeline-status")[0].startswith("work: ") and texts(opened, "#chosen h3") == ["work"]
+    opened.run("strip.box.focus()")
+    opened.key("+", "+")
+    begin, end = period(opened)
+    assert end - begin == pytest.approx((call[3] - call[2]) / 2, abs=1) and begin > call[2]
+    opened.key("ArrowRight")
+    assert period(opened)[0] > begin and period(opened)[1] - period(opened)[0] == pytest.approx(end - begin, abs=1)
+    for _ in range(3):
+        opened.key("Backspace")
+    assert period(opened) == whole
+    assert shown(opened) == [0, opened.run("view.m.all")]  # the graph is not concerned
+
+
+def test_timeline_by_selection_and_by_choice(opened, calls):
+    begin, end = period(opened)
+    opened.run("strip.box.scrollIntoView({block: 'center'})")
+    left, top, width = opened.run("(r => [r.left, r.top, r.width])(strip.canvas.getBoundingClientRect())")
+    opened.mouse((left + width / 2, top + 30), (left + width / 3, top + 30), (left + width / 4, top + 30))
+    assert period(opened) == pytest.approx([begin + (end - begin) / 4, begin + (end - begin) / 2], abs=(end - begin) / width)
+    opened.run("byId('last').options[0].value = '5000'; byId('last').dispatchEvent(new Event('change'))")
+    assert period(opened) == [end - 5000, end]
+
+
+def test_longest_calls_as_a_table(opened, calls):
+    opened.run("byId('longest').querySelector('summary').click()")
+    opened.settle()
+    rows = opened.run("[...byId('longest-rows').rows].map(r => [...r.cells].map(c => c.textContent))")
+    wanted = sorted((c[3] - c[2] for c in calls), reverse=True)[:50]
+    assert [seconds(r[0]) for r in rows] == pytest.approx([ns * 1e-9 for ns in wanted], rel=.006)
+    assert {r[2] for r in rows} >= {c[0] for c in calls if c[3] - c[2] > wanted[-1]}
+
+
 # --- people and machines --------------------------------------------------------------------------
 
 
@@ -328,6 +397,7 @@ def test_every_control_has_a_name(opened):
     nodes = opened.call("Accessibility.getFullAXTree")["nodes"]
     named = [(n["role"]["value"], n.get("name", {}).get("value", "")) for n in nodes if not n["ignored"]]
     roles = {role for role, _ in named}
+    assert [name for role, name in named if role == "application"] == ["Flame graph", "Timeline"]
     assert {"application", "search", "searchbox", "table", "columnheader", "status", "main", "navigation",
             "heading", "complementary"} <= roles
     for role, name in named:

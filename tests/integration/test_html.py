@@ -98,6 +98,33 @@ def assert_calls(page):
         assert calls[name] == f["calls"], name
 
 
+# Marks of a call: bits of the page, and what -f chrome names them.
+MARKS = {1: "open", 2: "began_earlier", 4: "exception", 8: "suspended", 16: "resumed", 64: "no_return"}
+
+
+def assert_timeline(page, *args):
+    """The same calls as in the format chrome, which test_chrome.py compares with sys.setprofile."""
+    trace = json.loads(read("-f", "chrome", *args).out)
+    wanted = collections.Counter()
+    for e in trace["traceEvents"]:
+        if e["ph"] == "X":
+            marks = frozenset(name for name in MARKS.values() if e["args"].get(name))
+            wanted[e["name"], round(e["ts"] * 1000), round(e["dur"] * 1000), marks] += 1
+    found, ends = collections.Counter(), {}
+    for track, fn, depth, start, duration, flags in page.calls():
+        name, label = page.data["functions"]["name"][fn], page.label(fn)
+        marks = frozenset(name for bit, name in MARKS.items() if flags & bit)
+        found[label if label.startswith("{") else name, start, duration, marks] += 1
+        running = ends.setdefault(id(track), [])
+        assert depth <= len(running)
+        assert all(start + duration <= end for end in running[:depth]) and all(start >= end for end in running[depth:])
+        running[depth:] = [start + duration]
+    assert found == wanted and len(found) > 3
+    assert page.data["timeline"]["events"] == trace["otherData"]["events"]
+    assert page.data["timeline"]["left_out"] == trace["otherData"]["events_left_out"]
+    return found
+
+
 @pytest.fixture
 def record(run_shim, tmp_path):
     """Runs a program from a file, and returns its recordings."""
@@ -116,6 +143,7 @@ def test_numbers_are_those_of_other_formats(record, python):
     assert_paths(found, *recordings)
     assert_calls(found)
     assert len(found.levels()) == 4  # threads
+    assert {name for name, *_ in assert_timeline(found, *recordings)} >= {"fib", "<genexpr>", "<lambda>"}
 
 
 @pytest.mark.parametrize("options", [["--no-builtins"], ["--by-code"], ["--bias", "2e-8"]], ids=" ".join)
@@ -131,6 +159,20 @@ def test_options(record, options):
         assert abs(overhead - sum(f["self_overhead"] for f in found.functions().values())) < 1000
 
 
+def test_timeline_of_the_newest_events(record):
+    recordings = record(PROGRAM + "import os\ndef last(): os._exit(0)\nlast()")
+    for options in [], ["--events", "100"], ["--no-builtins"], ["--thread", "w2"]:
+        assert_timeline(page(*options, *recordings), *options, *recordings)
+    found = page("--events", "100", *recordings)
+    assert found.data["timeline"]["events"] == 100 and len(found.data["timeline"]["fn"]) <= 102
+    calls = [(found.data["functions"]["name"][fn], flags) for _, fn, *_, flags in found.calls()]
+    assert ("last", 1) in calls and ("<module>", 1 | 2) in calls
+    for strip in [], ["--strip-dirs"]:
+        found = page(*strip, *recordings)
+        used = {found.label(fn) for _, fn, *_ in found.calls()}
+        assert used <= found.functions().keys()
+
+
 def test_several_processes_and_what_was_folded(record):
     program = "import os\n" + PROGRAM + "\nif not os.fork(): work(9); os._exit(0)\nos.wait()"
     recordings = record(program, PYSHIM_BUFFER="64K")
@@ -142,6 +184,8 @@ def test_several_processes_and_what_was_folded(record):
     assert [s["process"] for s in sources] == [int(r.name.split(".")[1]) for r in recordings]
     assert sources[1]["parent"] == sources[0]["process"] and sources[1]["forked"]
     assert any("(folded)" in path for path, *_ in found.paths())
+    assert_timeline(found, *recordings)
+    assert found.data["timeline"]["folded"] > 1000
 
 
 def test_heading_is_that_of_the_text(record):
@@ -183,7 +227,10 @@ def with_names(names):
     return ("for i, name in enumerate(%s):\n"
             " def f(): pass\n"
             " f.__code__ = f.__code__.replace(co_name=name, co_filename='/dir/' + name.replace('\\0', ''))\n"
-            " f()\n" % ascii(names))
+            " f()\n"
+            "import threading\n"
+            "for name in %s: t = threading.Thread(target=f, name=name); t.start(); t.join()\n"
+            % (ascii(names), ascii(names)))
 
 
 def test_names_stay_data(record):
