@@ -423,6 +423,9 @@ def test_printing(opened):
     opened.run("document.documentElement.dataset.theme = 'dark'")
     assert len(opened.call("Page.printToPDF", printBackground=True)["data"]) > 10000
     assert opened.run("document.documentElement.dataset.theme") == "dark"
+    light = opened.run("print(true), [document.documentElement.dataset.theme, colours.text]")
+    assert light == ["light", "#15181d"]
+    opened.run("print(false)")
 
 
 # --- hostile input, and much of it ----------------------------------------------------------------

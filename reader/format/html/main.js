@@ -64,6 +64,7 @@ function print(isBegin) {
 		print.theme = document.documentElement.dataset.theme || "auto";
 	setTheme(isBegin ? "light" : print.theme);
 	setColours();
+	showLegend();
 	sheet.draw();
 	strip.draw();
 }
