@@ -67,6 +67,7 @@ function print(isBegin) {
 		delete root.dataset.theme;
 	}
 	setColours();
+	showLegend();
 	sheet.draw();
 }
 
