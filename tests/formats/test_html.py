@@ -196,7 +196,8 @@ def test_callers_and_callees_of_a_function(opened, report):
     functions = {label(f): f for f in report[1]["reports"][0]["functions"]}
     name = next(n for n in functions if n.endswith("(leaf)"))
     opened.run("[...byId('rows').querySelectorAll('button')].find(b => b.title.endsWith('(leaf)')).click()")
-    assert texts(opened, "#chosen h3") == ["leaf"]
+    assert texts(opened, "#chosen h3") == ["leaf"] and texts(opened, "#status")[0].startswith("leaf: ")
+    assert texts(opened, "#rows [aria-current=true] button") == ["leaf"]
     captions = texts(opened, "#chosen caption")
     assert captions == ["Callers (%d)" % len(functions[name]["callers"]),
                         "Callees (%d)" % sum(name in map(label, f["callers"]) for f in functions.values())]

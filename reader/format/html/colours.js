@@ -68,7 +68,7 @@ function setColours() {
 	const dark = isDark(), hues = new Map(packages.map((p) => [p.name, p.hue]));
 	colours.text = dark ? "#f3f4f6" : "#15181d";
 	colours.quiet = dark ? "#2b3038" : "#e9ebef";
-	colours.quietText = dark ? "#9aa3af" : "#737b87";
+	colours.quietText = dark ? "#9aa3af" : "#5f6672";
 	colours.tiny = dark ? "#3a414b" : "#d6d9df";
 	colours.level = dark ? "#3d4653" : "#d3d9e2";
 	colours.found = dark ? "oklch(0.5 0.19 330)" : "oklch(0.8 0.15 335)";

@@ -35,7 +35,7 @@ function listFunctions() {
 
 function functionButton(fn) {
 	const label = fns.label[fn], name = fns.short[fn], where = isC(fn) ? "" : `${shortFile(fn)}:${fns.line[fn]}`;
-	return element("td", { class: "name" }, button(name, () => showFunction(fn), { title: label }),
+	return element("td", { class: "name" }, button(name, () => chooseFunction(fn), { title: label }),
 		element("span", { class: "where" }, printable(where)));
 }
 
@@ -50,7 +50,7 @@ function cell(column, fn) {
 
 function showRows() {
 	const shown = table.fns.slice(0, table.rows), more = byId("all-rows");
-	byId("rows").replaceChildren(...shown.map((fn) => element("tr", { "aria-selected": fn === table.chosen, "data-fn": fn },
+	byId("rows").replaceChildren(...shown.map((fn) => element("tr", { "aria-current": fn === table.chosen, "data-fn": fn },
 		...COLUMNS.map((column) => cell(column, fn)))));
 	more.hidden = shown.length === table.fns.length;
 	more.textContent = `Show all ${plural(table.fns.length, "function")}`;
@@ -122,7 +122,12 @@ function showFunction(fn) {
 		functionFacts(fn), button("Mark in the graph", () => findOnly((one) => one === fn, ": " + fns.short[fn])),
 		edgeTable("Callers", callers, edges.caller), edgeTable("Callees", callees, edges.callee));
 	for (const row of byId("rows").children)
-		row.setAttribute("aria-selected", String(Number(row.dataset.fn) === fn));
+		Number(row.dataset.fn) === fn ? row.setAttribute("aria-current", "true") : row.removeAttribute("aria-current");
+}
+
+function chooseFunction(fn) {
+	showFunction(fn);
+	announce(`${fns.short[fn]}: its callers and callees follow the table of functions`);
 }
 
 function initTable() {
