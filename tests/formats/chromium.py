@@ -50,6 +50,13 @@ class Browser:
         self.last = 0
         self.events = []
         self.session = None
+        try:
+            self._attach()
+        except Exception:
+            self.__exit__()
+            raise
+
+    def _attach(self):
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in "Page", "Runtime", "Log", "Network":
@@ -61,7 +68,10 @@ class Browser:
     def __exit__(self, *_):
         os.close(self.to)
         os.close(self.back)
-        os.killpg(self.process.pid, signal.SIGKILL)  # a session of its own: the browser's processes
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # a session of its own: the browser's processes
+        except ProcessLookupError:
+            pass  # it has ended
         self.process.wait()
         for _ in range(50):  # its children may still write
             shutil.rmtree(self.folder, ignore_errors=True)
