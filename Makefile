@@ -96,7 +96,7 @@ silent = $(findstring s,$(firstword -$(MAKEFLAGS)))
 step = $(if $(filter 1,$(V)),,@$(if $(silent),,echo '  $(1)	$@';))
 MAKEFLAGS += --no-print-directory
 .DELETE_ON_ERROR:
-.PHONY: all demo install uninstall lint format clean deps help FORCE
+.PHONY: all demo picture install uninstall lint format clean deps help FORCE
 
 all: $(BUILD)/libpyshim.so $(BUILD)/pyshim-read $(BUILD)/pyshim ## build everything (default)
 
@@ -125,8 +125,15 @@ $(OBJ)/reader/%.o: reader/%.c $(OBJ)/flags
 	$(call step,CC)$(CC) $(ALL_CPPFLAGS) -Ireader $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
 $(OBJ)/reader/calibrate/calibrate.o: reader/calibrate/program.py # .incbin, which -MMD does not see
+$(OBJ)/reader/format/html.o: $(OBJ)/page.html # .incbin too
+$(OBJ)/reader/format/html.o: ALL_CPPFLAGS += -DHTML_PAGE=\"$(OBJ)/page.html\"
 $(OBJ)/reader/base/places.o: $(OBJ)/places
 $(OBJ)/reader/base/places.o: ALL_CPPFLAGS += $(PLACES_CPPFLAGS)
+
+# The HTML report without its data, as one file.
+$(OBJ)/page.html: tools/html-page $(wildcard reader/format/html/*)
+	@mkdir -p $(@D)
+	$(call step,PAGE)tools/html-page reader/format/html/page.html > $@
 
 $(OBJ)/tools/launcher/%.o: tools/launcher/%.c $(OBJ)/flags
 	@mkdir -p $(@D)
@@ -151,6 +158,11 @@ demo: ## install what is missing, build, profile a real program, print the repor
 	@tools/install-deps build
 	@$(MAKE) all
 	@tools/demo $(BUILD)
+
+picture: ## make README's picture, docs/picture.png, with Chromium and python3-pygments
+	@tools/install-deps build picture
+	@$(MAKE) all
+	@tools/picture $(BUILD) docs/picture.png
 
 install: all ## install below PREFIX (/usr/local), and DESTDIR
 	$(INSTALL) -d '$(DESTDIR)$(LIBDIR)' '$(DESTDIR)$(BINDIR)' '$(DESTDIR)$(DOCDIR)' \

@@ -200,7 +200,7 @@ static void print_bounds(FILE *to, const struct correct_result *b)
 			b->left_s);
 }
 
-static void print_correction(FILE *to, const struct source *s)
+void preamble_print_correction(FILE *to, const struct source *s)
 {
 	const struct correct_result *b = &s->bias;
 
@@ -386,7 +386,7 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total)
 	fprintf(to, "\n  %.3f s recorded, %" PRIu64 " event%s, %zu thread%s, %s\n",
 		source_recorded_s(s), sum->n_events, sum->n_events == 1 ? "" : "s", sum->n_threads,
 		sum->n_threads == 1 ? "" : "s", pyprof_clock_names(h->clock)->title);
-	print_correction(to, s);
+	preamble_print_correction(to, s);
 	if (total)
 		print_total(to, s);
 	if (h->clock == PYPROF_CLOCK_CPU && sum->n_threads > 1) {

@@ -102,11 +102,16 @@ int reading_init(struct reading *r, const struct request *q, const struct names_
 		return no_memory(error);
 	r->n_sources = l->n;
 	err = q->threads || q->each ? read_apart(r, l, error) : read_together(r, l, error);
-	return err ? err : shape(r, error);
+	if (!err)
+		err = shape(r, error);
+	if (!err && q->timeline)
+		err = timeline_init(&r->timeline, q, r->source, l->name, l->n, error);
+	return err;
 }
 
 void reading_fini(struct reading *r)
 {
+	timeline_fini(&r->timeline);
 	for (size_t i = 0; i < r->n_reports; i++)
 		sources_sum_fini(&r->report[i].sum);
 	for (size_t i = 0; i < r->n_sources; i++)

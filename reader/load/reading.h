@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "sources.h"
+#include "timeline.h"
 
 /* The contents of one report. */
 struct reading_report {
@@ -23,6 +24,7 @@ struct reading {
 	size_t n_sources;
 	struct reading_report *report;
 	size_t n_reports;
+	struct timeline timeline; /* if the request wants one */
 };
 
 /*

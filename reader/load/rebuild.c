@@ -169,13 +169,6 @@ static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
 	return 0;
 }
 
-/* True if the program took the profile hook and no event was seen after that. */
-static bool ends_blind(uint64_t last_record)
-{
-	return pyprof_record_kind(last_record) == PYPROF_BLIND &&
-	       pyprof_record_fn(last_record) == PYPROF_BLIND_BEGINS;
-}
-
 /*
  * Checks two laws. The self times of all edges add up to the time of the root's calls. Each frame
  * ends once, and each record begins a frame, ends one, is unmatched or is lost, so the calls of all
@@ -305,21 +298,14 @@ static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
 	return err;
 }
 
-/*
- * Closes the calls that run at the end of the ring. If the end of the recording is known and no
- * events are missing, they end with the thread or, if it still ran, with the recording. Else they
- * end at the last event of the ring.
- */
+/* Closes the calls that run at the end of the ring. */
 static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 {
 	struct pyprof_fold_state *s = &ring->f.s;
-	uint64_t end = ring->ended ? ring->ended_ticks : r->end;
 
 	if (!ring->ended && !blind)
 		r->summary->n_running += s->depth;
-	if (s->depth && r->end && !blind && !ring->lost &&
-	    (int64_t)(end - s->skipped_ticks - s->now) > 0)
-		s->now = end - s->skipped_ticks;
+	s->now = replay_end(ring, r->end);
 	pyprof_fold_close(&ring->f);
 }
 
@@ -370,7 +356,7 @@ static int add_ring(void *arg, struct replay *ring)
 	struct rebuild *r = arg;
 	struct rebuild_summary *sum = r->summary;
 	uint64_t n_lost = sum->n_lost_here;
-	bool blind = ends_blind(ring->last_record);
+	bool blind = replay_ends_blind(ring);
 	int err = refresh_names(r, &ring->f);
 
 	if (err)

@@ -9,6 +9,7 @@
 #define READER_REQUEST_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum request_bias {
 	REQUEST_BIAS_AUTO,    /* the kept calibration that fits */
@@ -40,6 +41,9 @@ struct request {
 	const char *relative_to; /* sources in this folder are named relative to it; or NULL */
 
 	bool contexts; /* the calling contexts too: sources must be recordings */
+	/* Single events, for formats that show them: the newest ones. */
+	bool timeline;
+	uint64_t max_events; /* 0: all */
 
 	/* Correction of times. */
 	enum request_bias bias;

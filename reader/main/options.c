@@ -139,6 +139,20 @@ static int parse_calibrate(struct parsing *s, const char *text)
 	return -1;
 }
 
+static int parse_events(struct parsing *s, const char *text)
+{
+	struct request *q = &s->o->request;
+	char *end;
+
+	s->o->events = text;
+	errno = 0;
+	q->max_events = strcmp(text, "all") ? strtoull(text, &end, 10) : 0;
+	if (strcmp(text, "all") && (*text < '0' || *text > '9' || *end || errno))
+		return wrong("read --events: found '%s', expected a number of events, or all",
+			     text);
+	return -1;
+}
+
 static int parse_callers(struct parsing *s, const char *unused)
 {
 	(void)unused;
@@ -276,6 +290,40 @@ static int check_together(const struct parsing *s)
 	return -1;
 }
 
+/* Returns an option that a timeline cannot follow and that would mislead there, or NULL. */
+static const char *misleading_option(const struct options *o)
+{
+	const struct request *q = &o->request;
+
+	if (o->show.report.select.n_restrictions)
+		return "--restrict";
+	if (o->show.listing != LISTING_FUNCTIONS)
+		return o->show.listing == LISTING_CALLERS ? "--callers" : "--callees";
+	if (q->bare_s > 0)
+		return "--bare-time";
+	if (q->bias == REQUEST_BIAS_SECONDS || q->bias == REQUEST_BIAS_FILE)
+		return "--bias";
+	return q->true_calls ? "--true-calls" : q->no_subcalls ? "--no-subcalls" : NULL;
+}
+
+/* -1, or the exit code. */
+static int check_timeline(struct options *o)
+{
+	const char *option = misleading_option(o);
+
+	if (!(o->format->flags & FORMAT_TIMELINE))
+		return o->events
+			       ? wrong("read --events: found it with the format %s, expected chrome or html",
+				       o->format->name)
+			       : -1;
+	if (option && !(o->format->flags & FORMAT_CONTEXTS))
+		return wrong("read --format: found chrome with %s, expected it without: it shows "
+			     "single calls, with raw times",
+			     option);
+	o->request.timeline = true;
+	return -1;
+}
+
 int options_parse(struct options *o, int argc, char **argv)
 {
 	struct parsing s = { .o = o, .key = { "cumulative" } };
@@ -285,6 +333,7 @@ int options_parse(struct options *o, int argc, char **argv)
 
 	memset(o, 0, sizeof(*o));
 	o->calibration.python = "python3";
+	o->request.max_events = TIMELINE_DEFAULT_EVENTS;
 	/* For tools/completion.bash only. */
 	if (argc == 2 && !strcmp(argv[1], "--options")) {
 		option_print_rows(stdout, false);
@@ -312,6 +361,9 @@ int options_parse(struct options *o, int argc, char **argv)
 	if (!o->format)
 		o->format = o->output ? format_find("pstats") : format_default();
 	status = check_together(&s);
+	if (status >= 0)
+		return status;
+	status = check_timeline(o);
 	if (status >= 0)
 		return status;
 	o->request.contexts = o->format->flags & FORMAT_CONTEXTS;

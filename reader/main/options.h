@@ -27,6 +27,7 @@ struct options {
 	struct request request;
 	bool calibrate;
 	struct calibrate_request calibration;
+	const char *events; /* as it was given; NULL: it was not */
 	bool strict, force, wait, list, clean, browse;
 };
 

@@ -156,7 +156,7 @@ static uint32_t keep(struct contexts *to, const struct profile_fn *fn)
 
 static uint32_t without_folder(struct contexts *to, const struct profile_fn *fn)
 {
-	return add_name(to, fn, profile_base_name(fn->file));
+	return add_name(to, fn, text_base_name(fn->file));
 }
 
 static int merge(struct contexts *to, const struct contexts *from, convert_fn *convert,

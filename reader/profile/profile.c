@@ -436,7 +436,7 @@ struct strip {
 	size_t *place; /* indexed by caller: its index in `edge`, valid if it is there */
 };
 
-struct text profile_base_name(struct text path)
+struct text text_base_name(struct text path)
 {
 	const char *slash = path.n ? memrchr(path.bytes, '/', path.n) : NULL;
 	size_t n = slash ? (size_t)(slash + 1 - path.bytes) : 0;
@@ -448,7 +448,7 @@ static int strip_functions(struct strip *s)
 {
 	for (size_t i = 0; i < s->from->n_fns; i++) {
 		const struct profile_fn *fn = &s->from->fn[i];
-		struct profile_fn key = { .file = profile_base_name(fn->file),
+		struct profile_fn key = { .file = text_base_name(fn->file),
 					  .line = fn->line,
 					  .name = fn->name };
 

@@ -46,6 +46,9 @@ static inline size_t text_sequence(const unsigned char *s, size_t n)
 /* True if it is UTF-8 with surrogates allowed. */
 bool text_is_utf8(struct text t);
 
+/* Returns the part behind the last slash. */
+struct text text_base_name(struct text path);
+
 struct profile_counts {
 	uint64_t n_calls;
 	uint64_t n_primitive;  /* <= n_calls */
@@ -134,9 +137,6 @@ int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 
 /* Does the same if only the number of calls is known. The edge keeps the mark `only_calls`. */
 int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls);
-
-/* Returns a path without its folders. */
-struct text profile_base_name(struct text path);
 
 /* True for a C function, by its key. */
 static inline bool profile_fn_is_c(const struct profile_fn *fn)

@@ -101,8 +101,7 @@ static int feed_blocks(struct replay *out, struct drain_ring *r, const struct re
 	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
 
-/* Takes over the end of the ring: its time, and losses before it. */
-static void note_end(struct replay *out, const struct pyprof_ring *ring)
+void replay_note_end(struct replay *out, const struct pyprof_ring *ring)
 {
 	uint64_t skipped = pyprof_get(&ring->skipped_ticks);
 
@@ -113,6 +112,22 @@ static void note_end(struct replay *out, const struct pyprof_ring *ring)
 		out->lost |= pyprof_get(&ring->n_lost[i]) != 0;
 	if (skipped > out->f.s.skipped_ticks)
 		out->f.s.skipped_ticks = skipped;
+}
+
+bool replay_ends_blind(const struct replay *ring)
+{
+	return pyprof_record_kind(ring->last_record) == PYPROF_BLIND &&
+	       pyprof_record_fn(ring->last_record) == PYPROF_BLIND_BEGINS;
+}
+
+uint64_t replay_end(const struct replay *ring, uint64_t end)
+{
+	const struct pyprof_fold_state *s = &ring->f.s;
+	uint64_t own = (ring->ended ? ring->ended_ticks : end) - s->skipped_ticks;
+
+	if (!s->depth || !end || ring->lost || replay_ends_blind(ring))
+		return s->now;
+	return (int64_t)(own - s->now) > 0 ? own : s->now;
 }
 
 /*
@@ -233,6 +248,11 @@ static int begin_tree(struct replay *out)
 	return err;
 }
 
+int replay_start(struct replay *out, struct drain_ring *r, uint64_t table)
+{
+	return r->folded_at_start ? replay_table(out, r, table) : init(out, &r->attach->header);
+}
+
 /* -EAGAIN if a live target has folded more meanwhile. */
 static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 		const struct replay_request *q)
@@ -242,7 +262,7 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
 	if (!r->first_block && !r->folded_at_start) /* no thread has written to this ring */
 		return 0;
-	err = r->folded_at_start ? replay_table(out, r, table) : init(out, &r->attach->header);
+	err = replay_start(out, r, table);
 	if (!err && q->contexts)
 		err = begin_tree(out);
 	if (!err)
@@ -250,7 +270,7 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 	if (err)
 		replay_fini(out);
 	else
-		note_end(out, r->ring);
+		replay_note_end(out, r->ring);
 	return err;
 }
 

@@ -56,6 +56,22 @@ struct replay {
 int replay_table(struct replay *out, struct drain_ring *r, uint64_t table);
 void replay_fini(struct replay *ring);
 
+/* Does the same for a ring that may have no table, after drain_ring_start or drain_ring_restart. */
+int replay_start(struct replay *out, struct drain_ring *r, uint64_t table);
+
+/* Call it after the last record: takes over the end of the ring, its time and losses before it. */
+void replay_note_end(struct replay *out, const struct pyprof_ring *ring);
+
+/* True if the program took the profile hook and no event was seen after that. */
+bool replay_ends_blind(const struct replay *ring);
+
+/*
+ * Returns the time, in ticks of the thread's own time as f.s.now, at which the calls that are still
+ * open end. `end` is ticks_end(). If that is known and no events are missing, they end with the
+ * thread or, if it still ran, with the recording. Else they end at the last event of the ring.
+ */
+uint64_t replay_end(const struct replay *ring, uint64_t end);
+
 /*
  * Calls `use` for each ring in turn, in the calling thread. Its argument is freed when it returns.
  * Adds the losses up in `d`. 0, or the first -errno, which may be that of `use`.

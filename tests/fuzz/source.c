@@ -7,6 +7,7 @@
 #include "format/json.h"
 #include "format/preamble.h"
 #include "format/report.h"
+#include "format/registry.h"
 #include "fuzz.h"
 #include "load/sources.h"
 #include "overhead/calibration.h"
@@ -80,6 +81,18 @@ static void write_json(struct sum *sum, const struct source *s, const struct rep
 	json_write(nowhere, s, 1, &report, 1, NULL);
 }
 
+/* Writes the newest events, of which there are mostly fewer than `max_events`. */
+static void write_chrome(const char *name, const struct request *request, struct source *s)
+{
+	const struct show show = { .quiet = true };
+	struct reading r = { .request = request, .source = s, .n_sources = 1 };
+	struct error error;
+
+	if (!timeline_init(&r.timeline, request, s, (char *const *)&name, 1, &error))
+		format_find("chrome")->write(nowhere, &r, &show, &error);
+	timeline_fini(&r.timeline);
+}
+
 static void write_reports(struct sum *sum, const struct source *s, unsigned choice)
 {
 	struct report_options o = { .total = &sum->total,
@@ -118,6 +131,7 @@ void fuzz_source(const char *name, unsigned choice)
 		.true_calls = apart,
 		.by_code = fewer,
 		.no_builtins = fewer,
+		.max_events = choice & 16 ? 20 : 0,
 	};
 	struct sum sum = { .request = &request };
 	struct source s = { 0 };
@@ -126,6 +140,8 @@ void fuzz_source(const char *name, unsigned choice)
 	profile_init(&sum.profile);
 	if (!sources_read(&s, name, &sum, &error) && !sources_shape(&sum, &error))
 		write_reports(&sum, &s, choice >> 1);
+	if (choice & 4)
+		write_chrome(name, &request, &s);
 	sources_fini(&s);
 	profile_fini(&sum.profile);
 }

@@ -235,7 +235,8 @@ RECORDINGS = [shared_chain, shared_round_chain, shared_table, same_edges, collid
 @pytest.mark.parametrize("make", RECORDINGS)
 def test_hostile_recordings_are_read_within_limits(make, header, abi, tmp_path):
     path = make(header, abi, tmp_path / "bomb")
-    for options in (["-q"], ["--threads", "-q", "-r", "1"], ["-f", "json"], ["--by-code", "--callers"]):
+    for options in (["-q"], ["--threads", "-q", "-r", "1"], ["-f", "json"], ["-f", "html"],
+                    ["-f", "chrome", "-q"], ["--by-code", "--callers"]):
         read_bounded(*options, path)
     read_bounded("--snapshot", tmp_path / "copy", path)
 

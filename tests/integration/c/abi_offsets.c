@@ -21,6 +21,7 @@ int main(void)
 	FIELD(header, max_idle);
 	FIELD(header, pid);
 	FIELD(header, process_start);
+	FIELD(header, start_realtime_ns);
 	FIELD(header, clock);
 	FIELD(header, engine);
 	FIELD(header, cmdline_bytes);
