@@ -262,6 +262,7 @@ static void put_function(struct json *j, const struct profile *p, const struct p
 	key_seconds(j, "percall_cumtime", per_call(c->total_s, c->n_primitive));
 	/* correct.h: a self time that was less than its overhead is reported as 0. */
 	key_bool(j, "tottime_is_bound", c->self_s == 0 && c->self_overhead_s > 0);
+	key_bool(j, "cumtime_is_bound", fn->is_bound);
 	put_key(j, "callers");
 	begin(j, "[");
 	for (size_t i = 0; i < fn->n_callers; i++)
@@ -284,6 +285,16 @@ static void put_thread(struct json *j, const struct rebuild_thread *t)
 	end(j, "}");
 }
 
+static void put_groups(struct json *j, const struct request *q)
+{
+	put_key(j, "grouped_by");
+	if (request_grouped_by(q))
+		put_string(j, request_grouped_by(q));
+	else
+		put_null(j);
+	key_bool(j, "imports_as_one", q->imports_as_one);
+}
+
 /* `fn`: the functions to list, in order. */
 static void put_report(struct json *j, const struct json_report *r, const size_t *fn, size_t n)
 {
@@ -302,6 +313,7 @@ static void put_report(struct json *j, const struct json_report *r, const size_t
 	else
 		put_null(j);
 	key_bool(j, "sampled", r->options->sampled);
+	put_groups(j, r->request);
 	key_count(j, "total_calls", total->n_calls);
 	key_count(j, "primitive_calls", total->n_primitive);
 	key_seconds(j, "total_tt", total->self_s);
