@@ -80,6 +80,7 @@ static void put_function(struct put *j, const struct profile *p, const struct pr
 	put_key_seconds(j, "percall_cumtime", per_call(c->total_s, c->n_primitive));
 	/* correct.h: a self time that was less than its overhead is reported as 0. */
 	put_key_bool(j, "tottime_is_bound", c->self_s == 0 && c->self_overhead_s > 0);
+	put_key_bool(j, "cumtime_is_bound", fn->is_bound);
 	put_key(j, "callers");
 	put_begin(j, "[");
 	for (size_t i = 0; i < fn->n_callers; i++)
@@ -102,6 +103,16 @@ static void put_thread(struct put *j, const struct rebuild_thread *t)
 	put_end(j, "}");
 }
 
+static void put_groups(struct put *j, const struct request *q)
+{
+	put_key(j, "grouped_by");
+	if (request_grouped_by(q))
+		put_string(j, request_grouped_by(q));
+	else
+		put_null(j);
+	put_key_bool(j, "imports_as_one", q->imports_as_one);
+}
+
 /* `fn`: the functions to list, in order. */
 static void put_report(struct put *j, const struct json_report *r, const size_t *fn, size_t n)
 {
@@ -120,6 +131,7 @@ static void put_report(struct put *j, const struct json_report *r, const size_t 
 	else
 		put_null(j);
 	put_key_bool(j, "sampled", r->options->sampled);
+	put_groups(j, r->request);
 	put_key_count(j, "total_calls", total->n_calls);
 	put_key_count(j, "primitive_calls", total->n_primitive);
 	put_key_seconds(j, "total_tt", total->self_s);

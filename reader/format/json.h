@@ -28,6 +28,7 @@ struct json_report {
 	const struct report_options *options; /* order, restrictions and sums */
 	size_t source;			      /* index of its only source, or SIZE_MAX: all */
 	const struct rebuild_thread *thread;  /* its only thread, or NULL: all */
+	const struct request *request;
 };
 
 /*

@@ -42,7 +42,8 @@ int write_json(FILE *to, const struct reading *r, const struct show *o, struct e
 		report[i] = (struct json_report){ .profile = &from->sum.profile,
 						  .options = &options[i],
 						  .source = from->source,
-						  .thread = only_thread(r, from) };
+						  .thread = only_thread(r, from),
+						  .request = r->request };
 	}
 	if (!err)
 		err = json_write(to, r->source, r->n_sources, report, r->n_reports, e);

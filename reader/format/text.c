@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "preamble.h"
+#include "profile/group.h"
 #include "process_tree.h"
 #include "totals.h"
 
@@ -83,6 +84,27 @@ static void print_label(FILE *to, const struct reading *r, const struct reading_
 	fputc('\n', to);
 }
 
+/* That functions are added up, and for how many rows the numbers are bounds. */
+static void print_groups(FILE *to, const struct request *q, const struct profile *p)
+{
+	size_t n_bounds = group_bound_rows(p);
+	const char *by = request_grouped_by(q);
+
+	if (!request_groups(q))
+		return;
+	if (by)
+		fprintf(to, "pyshim: functions are added up by %s%s\n", by,
+			q->imports_as_one ? ", and importing is one row" : "");
+	else
+		fputs("pyshim: importing is one row\n", to);
+	if (n_bounds)
+		fprintf(to,
+			"  %zu of %zu rows: cumtime and primitive calls are upper bounds, because the "
+			"paths of some calls are not known\n",
+			n_bounds, p->n_listed);
+	fputc('\n', to);
+}
+
 static int print_heading(FILE *to, const struct reading *r, const struct show *o, size_t i,
 			 size_t columns)
 {
@@ -99,6 +121,8 @@ static int print_heading(FILE *to, const struct reading *r, const struct show *o
 		print_sources(to, r, o, i);
 	if (report->thread && !o->check)
 		print_thread(to, &r->source[report->source], report->thread);
+	if (!o->quiet && !o->check)
+		print_groups(to, r->request, &report->sum.profile);
 	return err;
 }
 

@@ -50,17 +50,23 @@ static int read_together(struct reading *r, const struct names_list *l, struct e
 static int split_by_thread(struct reading *r, size_t at, struct error *error)
 {
 	struct source *s = &r->source[at];
+	struct sum whole;
 	int err = 0;
 
 	if (!s->summary.n_listed)
 		return 0;
-	sources_sum_fini(&r->report[--r->n_reports].sum);
+	whole = r->report[--r->n_reports].sum;
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
 		struct rebuild_thread *t = &s->summary.thread[i];
 		struct reading_report *one = add_report(r, at, t, error);
 
 		err = one ? sources_add_thread(&one->sum, t, s->name, error) : -ENOMEM;
+		if (!err && s->summary.n_listed == 1) { /* the contexts are those of the thread */
+			one->sum.contexts = whole.contexts;
+			whole.contexts = (struct contexts){ .n_nodes = 0 };
+		}
 	}
+	sources_sum_fini(&whole);
 	return err;
 }
 

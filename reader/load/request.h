@@ -9,6 +9,7 @@
 #define READER_REQUEST_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum request_bias {
@@ -34,10 +35,13 @@ struct request {
 	 * order of their numbers, they are named name#2, name#3, ...
 	 */
 	bool by_code;
-	bool cprofile_labels;	 /* C functions have cProfile's names */
-	bool no_subcalls;	 /* callers and callees are left out */
-	bool no_builtins;	 /* C functions are left out; callers get their time */
-	bool strip_dirs;	 /* file names without folders */
+	bool cprofile_labels; /* C functions have cProfile's names */
+	bool no_subcalls;     /* callers and callees are left out */
+	bool no_builtins;     /* C functions are left out; callers get their time */
+	bool strip_dirs;      /* file names without folders */
+	/* Functions are added up by one of these, and importing as one function (group.h). */
+	bool by_module, by_package, by_file;
+	bool imports_as_one;
 	const char *relative_to; /* sources in this folder are named relative to it; or NULL */
 
 	bool contexts; /* the calling contexts too: sources must be recordings */
@@ -56,6 +60,18 @@ struct request {
 static inline bool request_splits_threads(const struct request *q)
 {
 	return q->threads || q->thread;
+}
+
+/* Returns what functions are added up by, or NULL. */
+static inline const char *request_grouped_by(const struct request *q)
+{
+	return q->by_module ? "module" : q->by_package ? "package" : q->by_file ? "file" : NULL;
+}
+
+/* True if functions are added up. */
+static inline bool request_groups(const struct request *q)
+{
+	return request_grouped_by(q) || q->imports_as_one;
 }
 
 #endif

@@ -11,6 +11,8 @@
 
 #include "base/input.h"
 #include "base/progress.h"
+#include "profile/contexts_sum.h"
+#include "profile/group.h"
 #include "profile/shape.h"
 #include "pstats/pstats_read.h"
 #include "recording/attach.h"
@@ -83,16 +85,16 @@ static int add_contexts(struct sum *sum, const char *name, struct contexts *one,
 
 static int add_recording(struct source *s, const char *name, struct sum *sum, struct error *error)
 {
+	bool wanted = sum->request->contexts || request_groups(sum->request);
 	struct contexts contexts = { .n_nodes = 0 };
 	struct profile one;
 	int err = 0;
 
 	profile_init(&one);
-	if (sum->request->contexts && contexts_init(&contexts))
+	if (wanted && contexts_init(&contexts))
 		err = cannot_read(error, s->name, strerror(ENOMEM));
 	if (!err)
-		err = recording_read(s, name, sum->request, &one,
-				     sum->request->contexts ? &contexts : NULL, error);
+		err = recording_read(s, name, sum->request, &one, wanted ? &contexts : NULL, error);
 	s->self_s = profile_total(&one).self_s;
 	if (!err)
 		err = add_profile(sum, s->name, &one, error);
@@ -113,6 +115,7 @@ static int add_pstats(struct source *s, const void *bytes, size_t n_bytes, struc
 	s->is_pstats = true;
 	s->n_functions = f.n_functions;
 	sum->sampled |= f.sampled && !sum->n_sources;
+	sum->has_pstats = true;
 	return add_total(sum, s->name, &f.total, error);
 }
 
@@ -170,6 +173,7 @@ static int add_threads(struct source *s, const char *name, struct sum *sum, stru
 	err = add_whole(s, name, &whole, error);
 	if (!err)
 		err = add_contexts(sum, s->name, &whole.contexts, error);
+	sum->has_pstats |= whole.has_pstats;
 	sources_sum_fini(&whole);
 	for (size_t i = 0; i < s->summary.n_listed && !err; i++) {
 		if (!rebuild_is_thread(&s->summary.thread[i], sum->request->thread))
@@ -225,30 +229,57 @@ void sources_sum_fini(struct sum *sum)
 	contexts_fini(&sum->contexts);
 }
 
-static int shape_contexts(struct sum *sum)
+static int shape_functions(struct sum *sum)
 {
-	int err = 0;
+	int err = contexts_no_builtins(&sum->contexts);
 
-	if (sum->request->no_builtins)
-		err = contexts_no_builtins(&sum->contexts);
-	if (sum->request->strip_dirs && !err)
-		err = contexts_strip_dirs(&sum->contexts);
-	contexts_finish(&sum->contexts);
+	if (!err)
+		err = shape_no_builtins(&sum->profile);
+	sum->total = profile_total(&sum->profile);
 	return err;
+}
+
+static int shape_groups(struct sum *sum)
+{
+	const struct request *q = sum->request;
+	const struct grouping how = {
+		.by = q->by_module    ? GROUP_MODULE
+		      : q->by_package ? GROUP_PACKAGE
+		      : q->by_file    ? GROUP_FILE
+				      : GROUP_FUNCTION,
+		.imports = q->imports_as_one,
+		.strip_dirs = q->strip_dirs,
+	};
+	bool is_whole = !sum->has_pstats && !contexts_any_folded(&sum->contexts);
+	int err = group_apply(&sum->profile, &sum->contexts, is_whole, &how);
+
+	sum->total = profile_total(&sum->profile);
+	if (!q->contexts)
+		contexts_fini(&sum->contexts);
+	return err;
+}
+
+static int strip_dirs(struct sum *sum)
+{
+	int err = contexts_strip_dirs(&sum->contexts);
+
+	return err ? err : profile_strip_dirs(&sum->profile);
 }
 
 int sources_shape(struct sum *sum, struct error *error)
 {
-	int err = shape_contexts(sum);
+	const struct request *q = sum->request;
+	int err = 0;
 
-	if (sum->request->no_builtins && !err) {
-		err = shape_no_builtins(&sum->profile);
-		sum->total = profile_total(&sum->profile);
-	}
-	if (sum->request->no_subcalls && !err)
+	if (q->no_builtins)
+		err = shape_functions(sum);
+	if (request_groups(q) && !err)
+		err = shape_groups(sum);
+	if (q->no_subcalls && !err)
 		err = shape_no_subcalls(&sum->profile);
-	if (sum->request->strip_dirs && !err)
-		err = profile_strip_dirs(&sum->profile);
+	if (q->strip_dirs && !err)
+		err = strip_dirs(sum);
+	contexts_finish(&sum->contexts);
 	if (err)
 		error_set(error, err, "choose functions: out of memory");
 	else if ((err = profile_check_size(&sum->profile)))

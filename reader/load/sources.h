@@ -26,6 +26,7 @@ struct sum {
 	size_t n_sources;
 	size_t n_threads; /* threads that request.thread matches */
 	bool sampled;	  /* the first source holds samples */
+	bool has_pstats;  /* a source is a pstats file: it has no contexts */
 };
 
 /* Returns the folder of recordings, in which a PID is looked up: PYSHIM_DIR or /dev/shm. */

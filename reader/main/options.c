@@ -275,6 +275,10 @@ static int check_together(const struct parsing *s)
 	const struct request *q = &s->o->request;
 	const char *several = q->threads ? "--threads" : q->each ? "--each" : NULL;
 
+	if (q->by_module + q->by_package + q->by_file > 1)
+		return wrong("read --by-%s: found another --by- option with it, expected one: "
+			     "functions are added up in one way",
+			     request_grouped_by(q));
 	if (q->threads && q->thread)
 		return wrong("read --thread: found '%s' with --threads, expected one of them",
 			     q->thread);

@@ -356,6 +356,16 @@ static int edge_add(struct profile *p, size_t caller, size_t callee,
 	return 0;
 }
 
+struct profile_edge *profile_edge_find(const struct profile *p, size_t caller, size_t callee)
+{
+	const struct profile_slot *s;
+
+	if (!p->n_edges)
+		return NULL;
+	s = &p->edge[edge_slot(p, caller, callee)];
+	return s->callee ? &p->fn[callee].caller[s->edge] : NULL;
+}
+
 int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 		     const struct profile_counts *more)
 {

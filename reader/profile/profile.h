@@ -81,6 +81,7 @@ struct profile_fn {
 	size_t cap_callers;
 	uint64_t hash; /* of the key */
 	bool listed;   /* it has an entry of its own; else it is only known as a caller */
+	bool is_bound; /* total_s and n_primitive are upper bounds (group.h) */
 };
 
 struct profile_slot {
@@ -137,6 +138,9 @@ int profile_edge_add(struct profile *p, size_t caller, size_t callee,
 
 /* Does the same if only the number of calls is known. The edge keeps the mark `only_calls`. */
 int profile_edge_add_calls(struct profile *p, size_t caller, size_t callee, uint64_t n_calls);
+
+/* Returns the edge from `caller` to `callee`, or NULL. The next new edge may move it. */
+struct profile_edge *profile_edge_find(const struct profile *p, size_t caller, size_t callee);
 
 /* True for a C function, by its key. */
 static inline bool profile_fn_is_c(const struct profile_fn *fn)

@@ -236,7 +236,8 @@ RECORDINGS = [shared_chain, shared_round_chain, shared_table, same_edges, collid
 def test_hostile_recordings_are_read_within_limits(make, header, abi, tmp_path):
     path = make(header, abi, tmp_path / "bomb")
     for options in (["-q"], ["--threads", "-q", "-r", "1"], ["-f", "json"], ["-f", "html"],
-                    ["-f", "chrome", "-q"], ["--by-code", "--callers"]):
+                    ["-f", "chrome", "-q"], ["--by-code", "--callers"], ["-q", "--by-module"],
+                    ["-q", "--by-package", "--imports-as-one"]):
         read_bounded(*options, path)
     read_bounded("--snapshot", tmp_path / "copy", path)
 
@@ -282,6 +283,19 @@ def test_pstats_with_very_long_lines_are_refused(tmp_path):
     for options in (["--callers"], ["--callees"], [], ["-f", "json"]):
         done = read_bounded("-q", *options, path)
         assert done.returncode == 1 and b"gigabytes" in done.stderr
+
+
+def test_a_folder_with_many_names_is_not_read_for_each(tmp_path):
+    """--by-package reads what is installed in a folder that a file names."""
+    site = tmp_path / "site-packages"
+    for i in range(300):
+        (site / ("d%d-1.dist-info" % i)).mkdir(parents=True)
+        (site / ("d%d-1.dist-info" % i) / "top_level.txt").write_text("t%d\n" % i)
+    stats = {("%s/%ssite-packages/t1/a.py" % (tmp_path, "./" * (i % 1000) + "/" * (i // 1000)), 1, "f"):
+             (1, 1, 0.0, 0.0, {}) for i in range(8000)}
+    path = tmp_path / "bomb"
+    path.write_bytes(marshal.dumps(stats))
+    assert read_bounded("-q", "--by-package", path).returncode == 0
 
 
 def test_a_shared_text_of_the_length_of_a_path_is_accepted(tmp_path):
