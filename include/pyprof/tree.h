@@ -42,7 +42,7 @@
 #define PYPROF_NODE_CLASS (1u << 26)  /* a leaf: class calls of the parent, see n_calls */
 #define PYPROF_NODE_CARRY (1u << 27)  /* a leaf: counts of the parent, see pyprof_tree_carry */
 #define PYPROF_NODE_THREAD (1u << 28) /* the number is a thread's; the root has it too */
-#define PYPROF_NODE_WIDE (1u << 31)   /* its children are in the index: a hint */
+#define PYPROF_NODE_WIDE (1u << 31)   /* its children are in buckets, not in a list: a hint */
 
 /* What is not a call of a function. */
 #define PYPROF_NODE_SPECIAL (PYPROF_NODE_CLASS | PYPROF_NODE_CARRY | PYPROF_NODE_THREAD)
@@ -52,10 +52,10 @@ struct pyprof_node {
 	uint32_t parent; /* constant; lower than its own number */
 	uint32_t fn;	 /* constant except for PYPROF_NODE_WIDE */
 	uint32_t epoch;	 /* number of the block whose fold changed it last */
-	/* Hints: which node may be the next one. Every use is checked, so they need no undo. */
-	uint32_t first;	  /* its first child ... */
-	uint32_t next;	  /* ... and its parent's next one */
-	uint32_t follow;  /* the node that its parent called after it */
+	/* Links. Every use is checked, and they are made again after a fold was undone. */
+	uint32_t first;	  /* the head of its list of children; of a wide node, a guess */
+	uint32_t next;	  /* the next one in the parent's list, or in the bucket */
+	uint32_t follow;  /* a guess: the node that its parent called after it */
 	uint64_t n_calls; /* with resumes, as cProfile counts them; of class calls: their units */
 	uint64_t self;
 	uint64_t distance;     /* reuse distances of its events, added up */
@@ -98,13 +98,12 @@ struct pyprof_tree_state {
 struct pyprof_tree {
 	struct pyprof_node *node; /* node[0] is the root */
 	uint32_t cap;		  /* there is room for so many */
-	/* Open addressing by (parent, fn): children of nodes that have many. Entries are numbers. */
-	uint32_t *index;
-	uint32_t index_mask; /* its size - 1, a power of two */
-	uint32_t n_indexed;
+	/* Heads of lists by the hash of (parent, fn): children of nodes that have many. */
+	uint32_t *bucket;
+	uint32_t bucket_mask; /* their number - 1; a power of two */
 	/*
-	 * The odd multiplier of the index's hash. A reader's is random, so that numbers chosen to
-	 * collide cannot make it slow.
+	 * The odd multiplier of the hash. A reader's is random, so that numbers chosen to collide
+	 * cannot make it slow.
 	 */
 	uint64_t multiplier;
 	/*
@@ -120,11 +119,11 @@ struct pyprof_tree {
 	uint64_t guess; /* offset of a field in the nodes: a hint which one is entered next */
 	struct pyprof_tree_state s;
 	uint32_t max_distance, max_idle; /* header.* */
-	/* Makes room for one more node and index entry. False: it cannot. NULL: never. */
+	/* Makes room for one more node. False: it cannot. NULL: never. */
 	bool (*grow)(struct pyprof_tree *t);
 };
 
-/* A parent with more children than this has them in the index. */
+/* A parent with more children than this has them in buckets. */
 #define PYPROF_TREE_WIDE 8u
 #define PYPROF_TREE_MULTIPLIER 0x9e3779b97f4a7c15ull
 
@@ -159,86 +158,87 @@ static inline uint32_t pyprof_tree_depth(const struct pyprof_tree *t)
 
 /* --- finding ---------------------------------------------------------------------------------- */
 
-static inline uint32_t pyprof_tree_hash(const struct pyprof_tree *t, uint32_t parent, uint32_t fn)
+static inline uint32_t *pyprof_tree_bucket(const struct pyprof_tree *t, uint32_t parent,
+					   uint32_t fn)
 {
-	return (uint32_t)((((uint64_t)parent << 32 ^ fn) * t->multiplier) >> 32);
+	uint32_t hash = (uint32_t)((((uint64_t)parent << 32 ^ fn) * t->multiplier) >> 32);
+
+	return &t->bucket[hash & t->bucket_mask];
 }
 
-static inline void pyprof_tree_index(struct pyprof_tree *t, uint32_t n)
+static inline bool pyprof_tree_is(const struct pyprof_tree *t, uint32_t n, uint32_t parent,
+				  uint32_t fn)
 {
-	const struct pyprof_node *x = &t->node[n];
-	uint32_t i = pyprof_tree_hash(t, x->parent, x->fn & ~PYPROF_NODE_WIDE);
-
-	while (t->index[i & t->index_mask])
-		i++;
-	t->index[i & t->index_mask] = n;
-	t->n_indexed++;
+	return t->node[n].parent == parent && (t->node[n].fn & ~PYPROF_NODE_WIDE) == fn;
 }
 
-/* True if there is room in the index for the children of one more wide node. */
-static inline bool pyprof_tree_has_index(const struct pyprof_tree *t)
+/* Puts a node in front of a list. */
+static inline void pyprof_tree_push(struct pyprof_tree *t, uint32_t *head, uint32_t n)
 {
-	return (t->n_indexed + PYPROF_TREE_WIDE + 2ull) * 2 <= t->index_mask;
-}
-
-/* Enters the children of a node that has become wide. */
-static inline void pyprof_tree_widen(struct pyprof_tree *t, uint32_t parent)
-{
-	uint32_t n = t->node[parent].first;
-
-	t->node[parent].fn |= PYPROF_NODE_WIDE;
-	for (uint32_t i = 0; i <= PYPROF_TREE_WIDE && n; i++, n = t->node[n].next)
-		pyprof_tree_index(t, n);
+	t->node[n].next = *head;
+	*head = n;
 }
 
 /* Looks in the list of children, and moves what it finds to the front. 0: not found. */
 static inline uint32_t pyprof_tree_find_listed(struct pyprof_tree *t, uint32_t parent, uint32_t fn,
 					       uint32_t *n_children)
 {
-	uint32_t *link = &t->node[parent].first, n;
+	uint32_t *head = &t->node[parent].first, *link = head, n;
 
 	for (*n_children = 0; (n = *link) && n < t->s.n_nodes && *n_children <= PYPROF_TREE_WIDE;
 	     ++*n_children) {
-		struct pyprof_node *x = &t->node[n];
-
-		if ((x->fn & ~PYPROF_NODE_WIDE) == fn && x->parent == parent) {
-			*link = x->next;
-			x->next = t->node[parent].first;
-			t->node[parent].first = n;
+		if (pyprof_tree_is(t, n, parent, fn)) {
+			*link = t->node[n].next;
+			pyprof_tree_push(t, head, n);
 			return n;
 		}
-		link = &x->next;
+		link = &t->node[n].next;
 	}
 	return 0;
 }
 
-static inline uint32_t pyprof_tree_find_indexed(const struct pyprof_tree *t, uint32_t parent,
-						uint32_t fn)
+/* Looks in the bucket. A damaged list may be a circle. */
+static inline uint32_t pyprof_tree_find_in_bucket(const struct pyprof_tree *t, uint32_t parent,
+						  uint32_t fn)
 {
-	uint32_t n;
+	uint32_t left = t->s.n_nodes;
 
-	for (uint32_t i = pyprof_tree_hash(t, parent, fn); (n = t->index[i & t->index_mask]); i++) {
-		if (t->node[n].parent == parent && (t->node[n].fn & ~PYPROF_NODE_WIDE) == fn)
+	for (uint32_t n = *pyprof_tree_bucket(t, parent, fn); n && n < t->s.n_nodes && left--;
+	     n = t->node[n].next) {
+		if (pyprof_tree_is(t, n, parent, fn))
 			return n;
 	}
 	return 0;
 }
 
-static inline uint32_t pyprof_tree_add(struct pyprof_tree *t, uint32_t parent, uint32_t fn,
-				       bool wide)
+/* Moves the listed children of a node that has too many to buckets. */
+static inline void pyprof_tree_widen(struct pyprof_tree *t, uint32_t parent)
 {
-	struct pyprof_node *p = &t->node[parent];
-	uint32_t n = t->s.n_nodes++;
+	uint32_t n = t->node[parent].first;
 
-	t->node[n] = (struct pyprof_node){
-		.parent = parent, .fn = fn, .epoch = t->epoch, .next = p->first
-	};
-	p->first = n;
-	if (p->fn & PYPROF_NODE_WIDE)
-		pyprof_tree_index(t, n);
-	else if (wide)
+	for (uint32_t i = 0; i <= PYPROF_TREE_WIDE && n && n < t->s.n_nodes; i++) {
+		uint32_t next = t->node[n].next;
+
+		pyprof_tree_push(
+			t, pyprof_tree_bucket(t, parent, t->node[n].fn & ~PYPROF_NODE_WIDE), n);
+		n = next;
+	}
+	t->node[parent].fn |= PYPROF_NODE_WIDE;
+	t->node[parent].first = 0;
+}
+
+/* Lets the parent find a new child. `n_children`: the length of the parent's list. */
+static inline void pyprof_tree_link(struct pyprof_tree *t, uint32_t n, uint32_t n_children)
+{
+	struct pyprof_node *x = &t->node[n];
+	uint32_t parent = x->parent;
+
+	if (n_children >= PYPROF_TREE_WIDE && !(t->node[parent].fn & PYPROF_NODE_WIDE))
 		pyprof_tree_widen(t, parent);
-	return n;
+	if (t->node[parent].fn & PYPROF_NODE_WIDE)
+		pyprof_tree_push(t, pyprof_tree_bucket(t, parent, x->fn & ~PYPROF_NODE_WIDE), n);
+	else
+		pyprof_tree_push(t, &t->node[parent].first, n);
 }
 
 /* Returns the child of a node, which is made if it does not exist. 0: there is no room. */
@@ -248,14 +248,36 @@ static PYPROF_TREE_SLOW uint32_t pyprof_tree_child(struct pyprof_tree *t, uint32
 	uint32_t n, n_children = 0;
 
 	if (t->node[parent].fn & PYPROF_NODE_WIDE)
-		n = pyprof_tree_find_indexed(t, parent, fn);
+		n = pyprof_tree_find_in_bucket(t, parent, fn);
 	else
 		n = pyprof_tree_find_listed(t, parent, fn, &n_children);
 	if (n)
 		return n;
-	if ((t->s.n_nodes == t->cap || !pyprof_tree_has_index(t)) && (!t->grow || !t->grow(t)))
+	if (t->s.n_nodes == t->cap && (!t->grow || !t->grow(t)))
 		return 0;
-	return pyprof_tree_add(t, parent, fn, n_children >= PYPROF_TREE_WIDE);
+	n = t->s.n_nodes++;
+	t->node[n] = (struct pyprof_node){ .parent = parent, .fn = fn, .epoch = t->epoch };
+	pyprof_tree_link(t, n, n_children);
+	return n;
+}
+
+/* Makes all links, guesses and buckets again. */
+static PYPROF_TREE_SLOW void pyprof_tree_relink(struct pyprof_tree *t)
+{
+	memset(t->bucket, 0, (t->bucket_mask + 1ull) * sizeof(*t->bucket));
+	for (uint32_t n = 0; n < t->s.n_nodes; n++) {
+		struct pyprof_node *x = &t->node[n];
+
+		x->fn &= ~PYPROF_NODE_WIDE;
+		x->first = x->next = x->follow = 0;
+	}
+	for (uint32_t n = 1; n < t->s.n_nodes; n++) {
+		uint32_t n_children = 0;
+
+		for (uint32_t c = t->node[pyprof_tree_parent(t, n)].first; c; c = t->node[c].next)
+			n_children++;
+		pyprof_tree_link(t, n, n_children);
+	}
 }
 
 /* --- changing --------------------------------------------------------------------------------- */
@@ -517,8 +539,8 @@ static PYPROF_TREE_SLOW bool pyprof_tree_find(struct pyprof_tree *t, uint32_t fn
 
 	if (!n)
 		return false;
-	if (t->guess != first) /* the list of children begins there */
-		*(uint32_t *)(void *)((char *)t->node + t->guess) = n;
+	if (t->guess != first || t->node[t->s.current].fn & PYPROF_NODE_WIDE)
+		*(uint32_t *)(void *)((char *)t->node + t->guess) = n; /* not a list's head */
 	pyprof_tree_move_to(t, n);
 	return true;
 }

@@ -12,32 +12,23 @@
 #define MAX_NODES (1u << 30)
 #define MAX_LAST_RECORDS (1u << 16) /* more functions share entries */
 
+/* Makes buckets for half as many entries as nodes. */
 static bool resize_nodes(struct pyprof_tree *t, uint32_t cap)
 {
 	struct pyprof_node *node = realloc(t->node, cap * sizeof(*node));
+	uint32_t *bucket = calloc(cap / 2, sizeof(*bucket));
 
-	if (!node)
+	if (node)
+		t->node = node;
+	if (!node || !bucket) {
+		free(bucket);
 		return false;
-	t->node = node;
-	t->cap = cap;
-	return true;
-}
-
-static bool resize_index(struct pyprof_tree *t, uint32_t size)
-{
-	uint32_t *old = t->index, n_old = old ? t->index_mask + 1 : 0;
-	uint32_t *index = calloc(size, sizeof(*index));
-
-	if (!index)
-		return false;
-	t->index = index;
-	t->index_mask = size - 1;
-	t->n_indexed = 0;
-	for (uint32_t i = 0; i < n_old; i++) {
-		if (old[i])
-			pyprof_tree_index(t, old[i]);
 	}
-	free(old);
+	free(t->bucket);
+	t->bucket = bucket;
+	t->bucket_mask = cap / 2 - 1;
+	t->cap = cap;
+	pyprof_tree_relink(t);
 	return true;
 }
 
@@ -58,19 +49,15 @@ static bool resize_last_record(struct pyprof_tree *t, uint32_t size)
 
 static bool grow(struct pyprof_tree *t)
 {
-	if (t->s.n_nodes == t->cap &&
-	    (t->cap >= MAX_NODES || !resize_nodes(t, t->cap * 2) ||
-	     (t->last_mask < MAX_LAST_RECORDS - 1 && !resize_last_record(t, t->cap))))
-		return false;
-	return pyprof_tree_has_index(t) || resize_index(t, (t->index_mask + 1) * 2);
+	return t->cap < MAX_NODES && resize_nodes(t, t->cap * 2) &&
+	       (t->last_mask >= MAX_LAST_RECORDS - 1 || resize_last_record(t, t->cap));
 }
 
 int trees_init(struct pyprof_tree *t)
 {
 	*t = (struct pyprof_tree){ .grow = grow };
 	t->multiplier = seed_odd[0];
-	if (!resize_nodes(t, FIRST_NODES) || !resize_index(t, 64) ||
-	    !resize_last_record(t, FIRST_NODES))
+	if (!resize_nodes(t, FIRST_NODES) || !resize_last_record(t, FIRST_NODES))
 		return -ENOMEM;
 	pyprof_tree_plant(t);
 	return 0;
@@ -79,7 +66,7 @@ int trees_init(struct pyprof_tree *t)
 void trees_fini(struct pyprof_tree *t)
 {
 	free(t->node);
-	free(t->index);
+	free(t->bucket);
 	free(t->last_record);
 	*t = (struct pyprof_tree){ 0 };
 }
