@@ -29,6 +29,11 @@
 #include "format.h"
 #include "order.h"
 
+/* A place where a test may kill the process; see shim/system/killpoint.h. */
+#ifndef PYPROF_TESTPOINT
+#define PYPROF_TESTPOINT(name) ((void)0)
+#endif
+
 /* For code that runs for every record; the rest is kept out of line. */
 #define PYPROF_TREE_INLINE inline __attribute__((always_inline))
 #define PYPROF_TREE_SLOW __attribute__((noinline, unused))
@@ -92,8 +97,10 @@ struct pyprof_tree_state {
 	uint32_t base_node; /* ... down from this one: of the thread, or the root */
 	uint32_t thread;
 	uint32_t n_threads;
-	uint32_t reserved;
+	uint32_t reserved[5];
 };
+
+_Static_assert(sizeof(struct pyprof_tree_state) == 128, "format");
 
 struct pyprof_tree {
 	struct pyprof_node *node; /* node[0] is the root */
@@ -230,8 +237,8 @@ static inline void pyprof_tree_widen(struct pyprof_tree *t, uint32_t parent)
 /* Lets the parent find a new child. `n_children`: the length of the parent's list. */
 static inline void pyprof_tree_link(struct pyprof_tree *t, uint32_t n, uint32_t n_children)
 {
-	struct pyprof_node *x = &t->node[n];
-	uint32_t parent = x->parent;
+	uint32_t parent = pyprof_tree_parent(t, n);
+	const struct pyprof_node *x = &t->node[n];
 
 	if (n_children >= PYPROF_TREE_WIDE && !(t->node[parent].fn & PYPROF_NODE_WIDE))
 		pyprof_tree_widen(t, parent);
@@ -300,11 +307,14 @@ static inline void pyprof_tree_mark(struct pyprof_tree *t, uint32_t n)
 	if (t->log && n < t->n_committed) {
 		struct pyprof_node_before *b = &t->log[t->n_log++];
 
+		PYPROF_TESTPOINT("node-changes");
 		*b = (struct pyprof_node_before){
 			x->n_calls,	 x->self,   x->distance, x->n_direct, x->n_resumes,
 			x->n_exceptions, x->n_high, n,		 b->epoch
 		};
+		PYPROF_TESTPOINT("node-copied");
 		pyprof_mark(&b->epoch, t->epoch); /* P14 */
+		PYPROF_TESTPOINT("node-logged");
 	}
 	pyprof_mark(&x->epoch, t->epoch);
 	pyprof_fence_before_reuse(); /* P12 */
