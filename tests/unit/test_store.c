@@ -135,15 +135,23 @@ static void fold_whole(struct pyprof_store *s, int i)
 }
 
 /* Folds the first `n` records of a block, without a commit. */
-static void fold_part(struct pyprof_store *s, int i, size_t n)
+static bool fold_some(struct pyprof_store *s, int i, size_t n)
 {
 	uint64_t kept = n < N_RECORDS ? block[i]->record[n] : 0;
 
+	bool ok;
+
 	if (n < N_RECORDS)
 		block[i]->record[n] = 0;
-	ck_assert(fold(s, i));
+	ok = fold(s, i);
 	if (n < N_RECORDS)
 		block[i]->record[n] = kept;
+	return ok;
+}
+
+static void fold_part(struct pyprof_store *s, int i, size_t n)
+{
+	ck_assert(fold_some(s, i, n));
 }
 
 /* Adds blocks to the tree in private memory, up to block `n`. */
@@ -241,6 +249,14 @@ START_TEST(target_and_reader_may_fold_alternately)
 }
 END_TEST
 
+static void assert_logged_once(const struct pyprof_tree *t)
+{
+	ck_assert_uint_le(t->n_log, t->s.n_nodes);
+	for (uint32_t a = 0; a < t->n_log; a++)
+		for (uint32_t b = 0; b < a; b++)
+			ck_assert_uint_ne(t->log[a].node, t->log[b].node);
+}
+
 /* --- kills ------------------------------------------------------------------------------------ */
 
 /*
@@ -286,10 +302,7 @@ START_TEST(an_undone_fold_may_be_aborted_again)
 		pyprof_store_free(&s);
 		take_over(&s);
 		assert_same(&s.tree, false);
-		ck_assert_uint_le(s.tree.n_log, s.tree.s.n_nodes);
-		for (uint32_t a = 0; a < s.tree.n_log; a++)
-			for (uint32_t b = 0; b < a; b++)
-				ck_assert_uint_ne(s.tree.log[a].node, s.tree.log[b].node);
+		assert_logged_once(&s.tree);
 	}
 	fold_whole(&s, 9);
 	reference_to(9);
@@ -327,8 +340,10 @@ START_TEST(a_kill_at_any_step_is_undone)
 		ck_assert(folded == 8 || folded == 9);
 		reference_to(folded);
 		assert_same(&s.tree, false);
-		for (int i = folded + 1; i <= 10; i++)
+		for (int i = folded + 1; i <= 10; i++) {
 			fold_whole(&s, i);
+			assert_logged_once(&s.tree);
+		}
 		reference_to(10);
 		assert_same(&s.tree, false);
 		pyprof_store_free(&s);
@@ -379,6 +394,13 @@ START_TEST(a_full_store_is_replaced)
 			ring.folded = s.folded;
 			pyprof_store_move(&s, memory);
 			free(old);
+			for (int n = 9; n < 99 && n < (int)cap;
+			     n += 45) { /* it can be undone there too */
+				if (!fold_some(&s, i, (size_t)n))
+					break;
+				pyprof_store_free(&s);
+				take_over(&s);
+			}
 			assert_same(&s.tree, false);
 		}
 		pyprof_store_commit(&s, block[i]->sequence);
