@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "pyprof/fold.h"
+#include "recording/derive.h"
 #include "recording/tables.h"
 #include "recording/trees.h"
 #include "tests/run.h"
@@ -161,14 +162,14 @@ static void close_both(uint64_t until)
 	pyprof_tree_close(&tree, until);
 }
 
-/* --- derived ---------------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
-struct derived {
+struct numbers {
 	uint64_t n_calls, n_recursive, self, total, n_exceptions, n_resumes, n_direct, n_high;
 	uint64_t n_recursive_resumes;
 };
 
-static struct derived of_fn[N_FNS + 1], of_edge[N_FNS + 1][N_FNS + 1];
+static struct numbers of_fn[N_FNS + 1], of_edge[N_FNS + 1][N_FNS + 1];
 static uint64_t class_units[N_FNS + 1], class_high[N_FNS + 1];
 
 static uint32_t fn_of(uint32_t n)
@@ -176,8 +177,8 @@ static uint32_t fn_of(uint32_t n)
 	return tree.node[n].fn & PYPROF_NODE_SPECIAL ? 0 : tree.node[n].fn & PYPROF_NODE_NUMBER;
 }
 
-static void derive_calls(struct derived *d, const struct pyprof_node *x, bool outermost,
-			 uint64_t total)
+static void add_numbers(struct numbers *d, const struct pyprof_node *x, bool outermost,
+			uint64_t total)
 {
 	d->n_calls += x->n_calls;
 	d->self += x->self;
@@ -193,7 +194,7 @@ static void derive_calls(struct derived *d, const struct pyprof_node *x, bool ou
 	}
 }
 
-static void derive(void)
+static void derive_by_walking_up(void)
 {
 	uint64_t *total = calloc(tree.s.n_nodes, sizeof(*total));
 
@@ -220,8 +221,8 @@ static void derive(void)
 			outer_fn &= fn_of(y) != callee;
 			outer_edge &= fn_of(y) != callee || fn_of(tree.node[y].parent) != caller;
 		}
-		derive_calls(&of_fn[callee], x, outer_fn, total[n]);
-		derive_calls(&of_edge[caller][callee], x, outer_edge, total[n]);
+		add_numbers(&of_fn[callee], x, outer_fn, total[n]);
+		add_numbers(&of_edge[caller][callee], x, outer_edge, total[n]);
 	}
 	free(total);
 }
@@ -252,7 +253,7 @@ static void compare_edges(void)
 	for (uint32_t i = 1; i <= fold.s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &fold.edge[i];
 		uint32_t caller = e->caller ? fold.fn[e->caller].number : 0;
-		struct derived *d = &of_edge[caller][fold.fn[e->callee].number];
+		struct numbers *d = &of_edge[caller][fold.fn[e->callee].number];
 
 		ck_assert_uint_eq(d->n_calls, e->n_calls);
 		ck_assert_uint_eq(d->self, e->self);
@@ -269,14 +270,53 @@ static void compare_edges(void)
 			ck_assert_uint_eq(of_edge[caller][callee].n_calls, 0);
 }
 
+/* What the reader derives must be equal too. */
+static void compare_derived(bool through_c)
+{
+	const struct derive_request request = { .through_c = through_c };
+	struct derived d;
+	uint32_t n_same = 0;
+
+	ck_assert_int_eq(derive(&d, &tree, &request), 0);
+	ck_assert_uint_eq(d.n_fns, fold.s.n_fns);
+	ck_assert_uint_eq(d.n_edges, fold.s.n_edges);
+	for (uint32_t i = 1; i <= d.n_fns; i++) {
+		const struct pyprof_fold_fn *fn = &fold.fn[i];
+
+		ck_assert_uint_eq(d.fn[i].number, fn->number); /* in the same order */
+		ck_assert_uint_eq(d.fn[i].counts.total, fn->total);
+		ck_assert_uint_eq(d.fn[i].counts.n_recursive, fn->n_recursive);
+		ck_assert_uint_eq(d.fn[i].counts.n_recursive_resumes, fn->n_recursive_resumes);
+	}
+	for (uint32_t i = 1; i <= d.n_edges; i++) {
+		for (uint32_t k = 1; k <= fold.s.n_edges; k++) {
+			const struct pyprof_fold_edge *e = &fold.edge[k];
+			const struct derived_counts *c = &d.edge[i].counts;
+
+			if (e->caller != d.edge[i].caller || e->callee != d.edge[i].callee)
+				continue;
+			n_same++;
+			ck_assert_uint_eq(c->n_calls, e->n_calls);
+			ck_assert_uint_eq(c->self, e->self);
+			ck_assert_uint_eq(c->total, e->total);
+			ck_assert_uint_eq(c->n_recursive, e->n_recursive);
+			ck_assert_uint_eq(c->n_exceptions, e->n_exceptions);
+			ck_assert_uint_eq(c->n_resumes, e->n_resumes);
+		}
+	}
+	ck_assert_uint_eq(n_same, d.n_edges);
+	derived_fini(&d);
+}
+
 static void compare(void)
 {
-	derive();
+	derive_by_walking_up();
 	compare_state();
+	compare_derived(false);
 	for (uint32_t slot = 0; slot <= fold.s.n_fns; slot++) {
 		const struct pyprof_fold_fn *fn = &fold.fn[slot];
 		uint32_t number = slot ? fn->number : 0;
-		const struct derived *d = &of_fn[number];
+		const struct numbers *d = &of_fn[number];
 
 		ck_assert_uint_eq(class_units[number], fn->n_class_units);
 		ck_assert_uint_eq(class_high[number], fn->n_high_class_calls);
@@ -301,6 +341,21 @@ START_TEST(a_plain_program_has_equal_numbers)
 {
 	equal_for(&plain);
 	ck_assert_uint_gt(tree.s.n_nodes, 2 * 1024u); /* it has grown */
+}
+END_TEST
+
+/* The fold takes the request while it adds records up, the tree afterwards. */
+START_TEST(calls_through_c_have_equal_numbers)
+{
+	make_records(&broken);
+	for (int i = 0; i < N_RECORDS; i++) {
+		if (!i)
+			pyprof_fold_block(&fold, 1000, 77);
+		pyprof_fold_record_as(&fold, record[i], true, true);
+	}
+	add_to_tree(0, N_RECORDS);
+	close_both(0);
+	compare_derived(true);
 }
 END_TEST
 
@@ -538,6 +593,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_set_timeout(tcase, 60);
 	tcase_add_test(tcase, a_plain_program_has_equal_numbers);
+	tcase_add_test(tcase, calls_through_c_have_equal_numbers);
 	tcase_add_test(tcase, a_deep_program_has_equal_numbers);
 	tcase_add_test(tcase, a_recursive_program_has_equal_numbers);
 	tcase_add_test(tcase, threads_and_blind_intervals_have_equal_numbers);
