@@ -5,80 +5,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "calls.h"
+
 #define SWEEPS 40 /* of find_rates: few call stacks are deeper, and deeper calls matter less */
 
 /* --- overhead of calls ------------------------------------------------------------------------ */
 
+static const struct name *name_of(const struct model *c, uint32_t slot)
+{
+	return slot ? names_fn(c->names, c->fold->fn[slot].number) : NULL;
+}
+
 static bool is_c(const struct model *c, uint32_t slot)
 {
-	return slot && names_fn(c->names, c->fold->fn[slot].number)->kind == PYPROF_NAME_C;
+	return slot && name_of(c, slot)->kind == PYPROF_NAME_C;
 }
 
-/* cProfile's label of a C function says that it is a method of a C type. */
-static bool is_method(const struct model *c, uint32_t slot)
+static struct calls calls_of(const struct model *c, const struct pyprof_fold_edge *e)
 {
-	const struct text *name = &names_fn(c->names, c->fold->fn[slot].number)->name;
-
-	return is_c(c, slot) && name->n > 8 && !memcmp(name->bytes, "<method ", 8);
-}
-
-static void add_overhead(struct overhead *to, double n, double in_s, double out_s)
-{
-	to->in_s += n * in_s;
-	to->out_s += n * out_s;
-}
-
-static void add_kind(struct overhead *to, const struct model *c, double n, int kind)
-{
-	add_overhead(to, n, c->calibration->overhead[kind].in_s,
-		     c->calibration->overhead[kind].out_s);
-}
-
-static double largeness(const struct model *c, uint32_t slot)
-{
-	return slot ? calibration_largeness(
-			      c->monitoring,
-			      names_fn(c->names, c->fold->fn[slot].number)->code_bytes)
-		    : 0;
+	return (struct calls){ .n = e->n_calls,
+			       .n_direct = e->n_direct,
+			       .n_resumes = e->n_resumes,
+			       .n_exceptions = e->n_exceptions,
+			       .n_high = e->n_high,
+			       .callee = name_of(c, e->callee),
+			       .caller = name_of(c, e->caller),
+			       .high_sites = c->high_sites[e->caller] };
 }
 
 /*
- * Adds the surcharges for large code of callee and caller. `n` is the number of ends with a high
- * offset; before 3.12 it is the calls times the largeness of the code.
- *
- * - C functions: both events have the call site's offset, so the caller's code counts.
- * - Python functions: the return has an offset in the callee. Its overhead is mostly `in`.
- * - Resumes also start at a high offset, that of the yield. There `in` and `out` are exchanged.
- * - Call sites report Python functions only from 3.12 on: one event, half of a C function's two. It
- *   comes before the call, so its overhead is `out`.
- */
-static void add_largeness(struct overhead *to, const struct model *c,
-			  const struct pyprof_fold_edge *e)
-{
-	const struct overhead *large = &c->calibration->overhead[OVERHEAD_LARGE];
-	const struct overhead *site = &c->calibration->overhead[OVERHEAD_LARGE_SITE];
-	bool by_caller = is_c(c, e->callee);
-	double n = c->monitoring
-			   ? (double)e->n_high
-			   : (double)e->n_calls * largeness(c, by_caller ? e->caller : e->callee);
-
-	if (by_caller) {
-		add_overhead(to, n, site->in_s, site->out_s);
-		return;
-	}
-	add_overhead(to, n, large->in_s, large->out_s);
-	if (e->n_resumes)
-		add_overhead(to, n * (double)e->n_resumes / (double)e->n_calls, large->out_s,
-			     large->in_s);
-	if (c->monitoring)
-		add_overhead(to, (double)(e->n_calls - e->n_direct) * c->high_sites[e->caller], 0,
-			     (site->in_s + site->out_s) / 2);
-}
-
-/*
- * Estimates for each function which part of its call-site events had a high offset. The recording
- * marks ends of calls (PYPROF_HIGH_OFFSET), and ends of C functions and class calls have the offset
- * of their call site. Functions without such calls get a guess from the size of their code.
+ * Estimates for each function which part of its call-site events had a high offset: calls.h.
  */
 static void find_high_sites(struct model *c)
 {
@@ -95,31 +51,17 @@ static void find_high_sites(struct model *c)
 	for (uint32_t slot = 0; slot <= c->fold->s.n_fns; slot++) {
 		n_high[slot] += (double)c->fold->fn[slot].n_high_class_calls;
 		n_all[slot] += (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS;
-		c->high_sites[slot] =
-			n_all[slot] > 0 ? n_high[slot] / n_all[slot] : largeness(c, slot);
+		c->high_sites[slot] = calls_high_sites(c->monitoring, name_of(c, slot),
+						       n_high[slot], n_all[slot]);
 		n_all[slot] = 0;
 	}
-}
-
-/*
- * 3.12 and later: a generator's call site reports an event when the generator is made. The next
- * event is the first start, which has no call-site event just before it. Both together have the
- * overhead of an ordinary call, so the surcharge for a direct call does not apply.
- */
-static bool starts_after_call_site(const struct model *c, uint32_t slot)
-{
-	return c->monitoring &&
-	       names_fn(c->names, c->fold->fn[slot].number)->flags & PYPROF_NAME_GENERATOR;
 }
 
 /* Class calls that a function made: all of their overhead is `out`. */
 static double overhead_of_class_calls(const struct model *c, uint32_t slot)
 {
-	const struct overhead *site = &c->calibration->overhead[OVERHEAD_LARGE_SITE];
-
-	return (double)c->fold->fn[slot].n_class_units / PYPROF_CLASS_UNITS *
-		       c->calibration->overhead[OVERHEAD_CLASS_CALL].out_s +
-	       (double)c->fold->fn[slot].n_high_class_calls * (site->in_s + site->out_s);
+	return calls_class_overhead(c->calibration, c->fold->fn[slot].n_class_units,
+				    c->fold->fn[slot].n_high_class_calls);
 }
 
 /* Overhead of cache misses for these reuse distances: all of it is `out`. */
@@ -128,65 +70,12 @@ static double overhead_of_distance(const struct model *c, uint64_t distance)
 	return (double)distance * c->calibration->cold;
 }
 
-/* --- counts of calls by kind: the last column of kinds.def ------------------------------------ */
-
-static double count_python(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	return is_c(c, e->callee) ? 0 : (double)e->n_calls;
-}
-
-static double count_c(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	return is_c(c, e->callee) ? (double)e->n_calls : 0;
-}
-
-static double count_direct(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	return starts_after_call_site(c, e->callee) ? 0 : (double)(e->n_direct - e->n_resumes);
-}
-
-static double count_resumes(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	(void)c;
-	return (double)e->n_resumes;
-}
-
-static double count_exceptions(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	(void)c;
-	return (double)e->n_exceptions;
-}
-
-static double count_c_exceptions(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	return is_c(c, e->callee) ? (double)e->n_exceptions : 0;
-}
-
-static double count_methods(const struct model *c, const struct pyprof_fold_edge *e)
-{
-	return is_method(c, e->callee) ? (double)e->n_calls : 0;
-}
-
-typedef double count_kind(const struct model *c, const struct pyprof_fold_edge *e);
-
-#define KIND(id, name, title, loop, less, attributed, engines, prior, payer, count) \
-	[OVERHEAD_##id] = count,
-static count_kind *const count_of_kind[OVERHEAD_KINDS] = {
-#include "kinds.def"
-};
-#undef KIND
-
 /* The overhead of all calls of an edge, except class calls and reuse distance. */
 static struct overhead overhead_of_calls(const struct model *c, const struct pyprof_fold_edge *e)
 {
-	struct overhead sum = { 0 };
+	struct calls calls = calls_of(c, e);
 
-	for (int k = 0; k < OVERHEAD_KINDS; k++) {
-		if (count_of_kind[k])
-			add_kind(&sum, c, count_of_kind[k](c, e), k);
-	}
-	add_largeness(&sum, c, e);
-	return sum;
+	return calls_overhead(c->calibration, c->monitoring, &calls);
 }
 
 /* The same, `in` and `out` together. `python`: the part that lies in Python self times. */
