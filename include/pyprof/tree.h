@@ -92,12 +92,13 @@ struct pyprof_tree_state {
 	uint64_t skipped_ticks;
 	uint64_t n_blind_intervals;
 	uint64_t blind_interval_ticks;
+	uint64_t outside; /* ticks by which `now` was set, without any node's getting them */
 	uint32_t n_nodes;
 	uint32_t current;   /* its path is the stack ... */
 	uint32_t base_node; /* ... down from this one: of the thread, or the root */
 	uint32_t thread;
 	uint32_t n_threads;
-	uint32_t reserved[5];
+	uint32_t reserved[3];
 };
 
 _Static_assert(sizeof(struct pyprof_tree_state) == 128, "format");
@@ -480,6 +481,7 @@ static PYPROF_TREE_SLOW bool pyprof_tree_control(struct pyprof_tree *t, uint64_t
 		break;
 	case PYPROF_THREAD: /* after a blind interval or a pause, or another thread's */
 		pyprof_tree_close(t, t->s.now);
+		t->s.outside += t->s.base + ticks - t->s.now;
 		t->s.now = t->s.base + ticks;
 		return pyprof_tree_begin_thread(t, number);
 	case PYPROF_THREAD_END:

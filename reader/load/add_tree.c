@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "recording/command.h"
-#include "recording/trees.h"
 
 #define LEFT_OUT UINT32_MAX /* as a node's place: it belongs to a thread that is not wanted */
 
@@ -54,15 +53,6 @@ static uint32_t add_thread(const struct add_tree *a, uint32_t number)
 				 n->line);
 	return add_label(a->contexts, a->process, bytes < 0 ? NULL : label, (size_t)bytes,
 			 CONTEXT_THREAD);
-}
-
-static uint32_t add_level(const struct add_tree *a, uint32_t parent, uint32_t fn)
-{
-	const struct text folded = { "(folded)", 8 };
-
-	if ((fn & ~PYPROF_NODE_WIDE) == TREES_FOLDED)
-		return contexts_level(a->contexts, parent, folded, CONTEXT_FOLDED);
-	return add_thread(a, fn & PYPROF_NODE_NUMBER);
 }
 
 static void count(const struct add_tree *a, uint32_t at, const struct pyprof_node *x)
@@ -125,7 +115,7 @@ static uint32_t add_node(const struct add_tree *a, struct known *known, const st
 		return LEFT_OUT;
 	}
 	if (x->fn & PYPROF_NODE_THREAD)
-		return add_level(a, parent, x->fn);
+		return add_thread(a, x->fn & PYPROF_NODE_NUMBER);
 	fn = find_fn(a, known, x->fn & PYPROF_NODE_NUMBER);
 	at = fn ? contexts_child(a->contexts, parent, fn - 1, 0) : 0;
 	if (at)
@@ -142,25 +132,53 @@ static void mark_running(const struct add_tree *a, const struct pyprof_tree *t,
 	}
 }
 
-int add_tree(const struct add_tree *a, struct pyprof_tree *t, uint64_t end, bool running)
+/* Adds functions whose callers are known, but not those of the callers. */
+static int add_folded(const struct add_tree *a, struct known *known, const struct pyprof_fold *f)
 {
-	uint32_t *place, current = t->s.current;
+	const struct text label = { "(folded)", 8 };
+	uint32_t thread = add_thread(a, f->s.thread), folded;
+
+	if (!f->fn || thread == LEFT_OUT)
+		return 0;
+	folded = thread ? contexts_level(a->contexts, thread, label, CONTEXT_FOLDED) : 0;
+	for (uint32_t i = 1; i <= f->s.n_edges && folded; i++) {
+		const struct pyprof_fold_edge *e = &f->edge[i];
+		uint32_t fn = find_fn(a, known, f->fn[e->callee].number);
+		uint32_t at = fn ? contexts_child(a->contexts, folded, fn - 1, 0) : 0;
+		struct context more = {
+			.n_calls = e->n_calls - (a->true_calls ? e->n_resumes : 0),
+			.n_exceptions = e->n_exceptions,
+			.self_s = (double)e->self * a->seconds_per_tick,
+		};
+
+		if (!at)
+			return -ENOMEM;
+		contexts_count(a->contexts, at, &more);
+	}
+	return folded ? 0 : -ENOMEM;
+}
+
+int add_tree(const struct add_tree *a, const struct pyprof_tree *t, const struct pyprof_fold *f,
+	     uint32_t running)
+{
 	struct known known = { NULL, 0 };
+	uint32_t *place;
 	int err = 0;
 
-	if (!a->contexts || !t->node)
+	if (!a->contexts)
 		return 0;
-	pyprof_tree_close(t, end);
 	place = calloc(t->s.n_nodes, sizeof(*place));
 	if (!place)
 		return -ENOMEM;
 	place[0] = a->process;
+	if (f->fn)
+		err = add_folded(a, &known, f);
 	for (uint32_t n = 1; n < t->s.n_nodes && !err; n++) {
 		place[n] = add_node(a, &known, &t->node[n], place[t->node[n].parent]);
 		err = place[n] ? 0 : -ENOMEM;
 	}
-	if (!err && running)
-		mark_running(a, t, place, current);
+	if (!err)
+		mark_running(a, t, place, running);
 	free(known.fn);
 	free(place);
 	return err;

@@ -8,6 +8,7 @@
 
 #include "labels.h"
 #include "profile/contexts.h"
+#include "pyprof/fold.h"
 #include "pyprof/tree.h"
 #include "recording/names.h"
 
@@ -28,9 +29,11 @@ struct add_tree {
 uint32_t add_tree_process(struct contexts *c, const struct pyprof_header *h);
 
 /*
- * Ends the calls that run at the end of the tree at `end`, in its ticks, and adds the tree.
- * `running`: these calls had not ended, and are marked. 0 or -ENOMEM.
+ * Adds a tree without open calls, and the functions of the ring's fold table, whose contexts are
+ * unknown, below CONTEXT_FOLDED. `running`: the node of the call that ran at the end; it and its
+ * callers are marked. 0: none ran. Returns 0 or -ENOMEM.
  */
-int add_tree(const struct add_tree *a, struct pyprof_tree *t, uint64_t end, bool running);
+int add_tree(const struct add_tree *a, const struct pyprof_tree *t, const struct pyprof_fold *f,
+	     uint32_t running);
 
 #endif

@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "add_calls.h"
 #include "add_tree.h"
 #include "labels.h"
-#include "overhead/model.h"
 #include "pyprof/fold.h"
 #include "recording/replay.h"
 #include "recording/ticks.h"
@@ -19,12 +19,13 @@ struct rebuild {
 	struct drain *drain;
 	struct names *names;
 	double seconds_per_tick;
-	uint64_t end;			       /* ticks_end() */
-	const struct calibration *calibration; /* NULL: none */
+	uint64_t end; /* ticks_end() */
 	const struct request *request;
-	struct replay_request replay;
+	bool lists_threads;
 	struct labels labels;
-	struct add_tree tree;  /* how to add the calling contexts */
+	struct add_calls calls;	       /* how to add calls to the profile ... */
+	struct add_calls thread_calls; /* ... and to that of a thread */
+	struct add_tree tree;	       /* how to add the calling contexts */
 	struct profile listed; /* index of the summary's threads: the number is a function's line */
 	struct rebuild_summary *summary;
 	bool any;		 /* first_ticks is set */
@@ -36,12 +37,21 @@ static uint64_t less(uint64_t n, uint64_t by)
 	return n > by ? n - by : 0;
 }
 
-/* Adds the state of one thread, or of several in one ring. */
-static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
+/* At the end: a lost call that still runs has no return, so that was not an event. */
+static uint64_t settle_losses(struct pyprof_tree_state *s, uint64_t n_lost)
+{
+	if ((int64_t)s->n_unmatched < 0) {
+		n_lost += s->n_unmatched;
+		s->n_unmatched = 0;
+	}
+	return n_lost;
+}
+
+/* Adds the state of a ring at its end. */
+static void add_summary(struct rebuild *r, const struct pyprof_tree_state *s)
 {
 	struct rebuild_summary *sum = r->summary;
 
-	pyprof_fold_settle_losses(s);
 	if (s->n_records) {
 		if (!r->any || s->first_ticks < sum->first_ticks)
 			sum->first_ticks = s->first_ticks;
@@ -57,114 +67,28 @@ static void add_summary(struct rebuild *r, struct pyprof_fold_state *s)
 	sum->n_closed += s->n_closed;
 	sum->n_open += s->n_open;
 	sum->n_found += s->n_found;
-	sum->n_lost_here += s->n_lost;
-}
-
-/* --- requested views -------------------------------------------------------------------------- */
-
-static void leave_out_resumes(struct profile_counts *c, uint64_t n_resumes, uint64_t n_recursive)
-{
-	c->n_calls = less(c->n_calls, n_resumes);
-	c->n_primitive = less(c->n_calls, n_recursive);
-}
-
-static void leave_out_edge_resumes(const struct rebuild *r, const struct pyprof_fold_edge *e,
-				   struct profile_counts *counts)
-{
-	if (r->request->true_calls && e->n_resumes)
-		leave_out_resumes(counts, e->n_resumes, less(e->n_recursive, e->n_resumes));
-}
-
-static int leave_out_function_resumes(const struct rebuild *r, const struct pyprof_fold *f,
-				      struct profile_counts *sum)
-{
-	uint64_t *n_resumes;
-
-	if (!r->request->true_calls)
-		return 0;
-	n_resumes = calloc(f->s.n_fns + 1ull, sizeof(*n_resumes));
-	if (!n_resumes)
-		return -ENOMEM;
-	for (uint32_t i = 1; i <= f->s.n_edges; i++)
-		n_resumes[f->edge[i].callee] += f->edge[i].n_resumes;
-	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++) {
-		const struct pyprof_fold_fn *fn = &f->fn[slot];
-
-		if (n_resumes[slot])
-			leave_out_resumes(&sum[slot], n_resumes[slot],
-					  less(fn->n_recursive, fn->n_recursive_resumes));
-	}
-	free(n_resumes);
-	return 0;
-}
-
-/* --- into the profile ------------------------------------------------------------------------- */
-
-static int add_functions(const struct rebuild *r, const struct model *c, struct profile *p,
-			 size_t *place)
-{
-	const struct pyprof_fold *f = c->fold;
-	struct profile_counts *sum = model_functions(c);
-	int err = sum ? leave_out_function_resumes(r, f, sum) : -ENOMEM;
-
-	for (uint32_t slot = 1; slot <= f->s.n_fns && !err; slot++) {
-		place[slot] = SIZE_MAX;
-		if (!sum[slot].n_calls && sum[slot].self_s == 0 && sum[slot].total_s == 0)
-			continue;
-		place[slot] = labels_add(&r->labels, r->names, p, f->fn[slot].number);
-		if (place[slot] == SIZE_MAX)
-			err = -ENOMEM;
-		else
-			profile_counts_add(&p->fn[place[slot]].counts, &sum[slot]);
-	}
-	free(sum);
-	return err;
-}
-
-static int add_tables(const struct rebuild *r, const struct pyprof_fold *f, struct profile *p)
-{
-	size_t *place = malloc((f->s.n_fns + 1ull) * sizeof(*place));
-	struct model c = {
-		.fold = f,
-		.names = r->names,
-		.calibration = r->calibration,
-		.monitoring = r->drain->attach->header.engine == PYPROF_ENGINE_MONITORING,
-		.seconds_per_tick = r->seconds_per_tick,
-	};
-	int err = model_init(&c);
-
-	if (!err)
-		err = place ? add_functions(r, &c, p, place) : -ENOMEM;
-
-	for (uint32_t i = 1; i <= f->s.n_edges && !err; i++) {
-		const struct pyprof_fold_edge *e = &f->edge[i];
-		struct profile_counts counts = model_edge(&c, e);
-
-		leave_out_edge_resumes(r, e, &counts);
-		if (!e->caller || place[e->callee] == SIZE_MAX || place[e->caller] == SIZE_MAX)
-			continue;
-		if (!counts.n_calls && counts.self_s == 0 && counts.total_s == 0)
-			continue;
-		err = profile_edge_add(p, place[e->caller], place[e->callee], &counts);
-	}
-	free(place);
-	model_fini(&c);
-	return err;
 }
 
 /*
  * Reads the names again if one is missing. The target writes a name before the records that use it,
  * but here the names were read before the records.
  */
-static int refresh_names(struct rebuild *r, const struct pyprof_fold *f)
+static int refresh_names(struct rebuild *r, const struct replay *ring)
 {
 	const struct attach *a = r->drain->attach;
+	bool missing = false;
 
-	for (uint32_t slot = 1; a->live && slot <= f->s.n_fns; slot++) {
-		if (!names_has(r->names, f->fn[slot].number)) {
-			names_fini(r->names);
-			return names_read(r->names, a);
-		}
+	for (uint32_t slot = 1; a->live && slot <= ring->f.s.n_fns; slot++)
+		missing |= !names_has(r->names, ring->f.fn[slot].number);
+	for (uint32_t n = 1; a->live && n < ring->tree.s.n_nodes && !missing; n++) {
+		const struct pyprof_node *x = &ring->tree.node[n];
+
+		missing = !(x->fn & PYPROF_NODE_SPECIAL) &&
+			  !names_has(r->names, x->fn & PYPROF_NODE_NUMBER);
+	}
+	if (missing) {
+		names_fini(r->names);
+		return names_read(r->names, a);
 	}
 	return 0;
 }
@@ -177,36 +101,47 @@ static bool ends_blind(uint64_t last_record)
 }
 
 /*
- * Checks two laws. The self times of all edges add up to the time of the root's calls. Each frame
- * ends once, and each record begins a frame, ends one, is unmatched or is lost, so the calls of all
- * edges determine the number of records.
+ * Law of time. In a fold table, the self times of all edges add up to the time of the root's calls.
+ * In a tree, the self times of all nodes, threads included, add up to the time that has passed.
  */
-static void check_tables(const struct pyprof_fold *f, bool *time_broken, bool *calls_broken)
+static bool is_time_broken(const struct replay *ring)
 {
-	const struct pyprof_fold_state *s = &f->s;
-	uint64_t self = 0, root = 0, frames = s->n_found;
+	const struct pyprof_tree *t = &ring->tree;
+	uint64_t self = 0, root = 0, passed = t->s.outside;
 
-	for (uint32_t i = 1; i <= s->n_edges; i++) {
-		frames += f->edge[i].n_calls;
-		self += f->edge[i].self;
-		if (!f->edge[i].caller)
-			root += f->edge[i].total;
+	for (uint32_t i = 1; i <= ring->f.s.n_edges; i++) {
+		self += ring->f.edge[i].self;
+		if (!ring->f.edge[i].caller)
+			root += ring->f.edge[i].total;
 	}
-	*time_broken |= self != root;
-	*calls_broken |=
-		s->n_records != 2 * frames - s->n_closed - s->n_open + s->n_unmatched + s->n_lost;
+	for (uint32_t n = 0; n < t->s.n_nodes; n++)
+		passed += t->node[n].self;
+	return self != root || passed != t->s.now;
+}
+
+/*
+ * Law of calls. Each call ends once, and each record begins a call, ends one, is unmatched or is
+ * lost, so the number of calls determines that of records.
+ */
+static bool is_calls_broken(const struct replay *ring)
+{
+	const struct pyprof_tree_state *s = &ring->tree.s;
+	uint64_t frames = s->n_found;
+
+	for (uint32_t i = 1; i <= ring->f.s.n_edges; i++)
+		frames += ring->f.edge[i].n_calls;
+	for (uint32_t n = 1; n < s->n_nodes; n++) {
+		if (!(ring->tree.node[n].fn & PYPROF_NODE_SPECIAL))
+			frames += ring->tree.node[n].n_calls;
+	}
+	return s->n_records != 2 * frames - s->n_closed - s->n_open + s->n_unmatched + ring->n_lost;
 }
 
 static void check_laws(struct rebuild_summary *sum, const struct replay *ring)
 {
-	bool time_broken = false, calls_broken = false;
-
-	check_tables(&ring->f, &time_broken, &calls_broken);
-	for (size_t i = 0; i < ring->n_before; i++)
-		check_tables(&ring->before[i].f, &time_broken, &calls_broken);
 	sum->n_rings++;
-	sum->n_time_broken += time_broken;
-	sum->n_calls_broken += calls_broken;
+	sum->n_time_broken += is_time_broken(ring);
+	sum->n_calls_broken += is_calls_broken(ring);
 }
 
 /* --- threads ---------------------------------------------------------------------------------- */
@@ -236,19 +171,17 @@ static size_t list_thread(struct rebuild *r, uint32_t number)
 	return at;
 }
 
-/* Adds tables to the profile of their thread, if the request splits threads. */
-static int add_to_thread(struct rebuild *r, const struct pyprof_fold *f, uint32_t number)
+/* Returns the profile of a thread, or NULL if the request does not split threads. */
+static int find_thread(struct rebuild *r, uint32_t number, struct profile **p)
 {
-	size_t at;
+	size_t at = r->lists_threads ? list_thread(r, number) : 0;
 
-	if (!r->replay.by_thread)
-		return 0;
-	at = list_thread(r, number);
+	*p = NULL;
 	if (at == SIZE_MAX)
 		return -ENOMEM;
-	if (!request_splits_threads(r->request) || !f->fn) /* an empty ring has no tables */
-		return 0;
-	return add_tables(r, f, &r->summary->thread[at].profile);
+	if (request_splits_threads(r->request))
+		*p = &r->summary->thread[at].profile;
+	return 0;
 }
 
 void rebuild_summary_fini(struct rebuild_summary *summary)
@@ -283,25 +216,47 @@ static bool wants_thread(void *arg, uint32_t number)
 
 /* --- rings ------------------------------------------------------------------------------------ */
 
-static void count_unnamed(struct rebuild *r, const struct pyprof_fold *f)
+static int add_table(struct rebuild *r, const struct replay *ring)
 {
-	for (uint32_t slot = 1; slot <= f->s.n_fns; slot++)
-		r->summary->n_unnamed += !names_has(r->names, f->fn[slot].number);
+	struct profile *of_thread;
+	int err;
+
+	if (!ring->f.fn)
+		return 0;
+	err = find_thread(r, ring->thread, &of_thread);
+	if (!err)
+		err = add_calls_of_table(&r->calls, &ring->f, r->profile);
+	if (!err && of_thread)
+		err = add_calls_of_table(&r->thread_calls, &ring->f, of_thread);
+	return err;
 }
 
-/* Adds tables without open frames. */
-static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
+static int add_threads(struct rebuild *r, const struct pyprof_tree *t, const double *overhead_s)
 {
-	int err = refresh_names(r, f);
+	int err = 0;
 
-	count_unnamed(r, f);
-	if (!err)
-		err = labels_update(&r->labels, r->names);
-	if (!err && f->fn)
-		err = add_tables(r, f, r->profile);
-	if (!err)
-		err = add_to_thread(r, f, thread);
-	add_summary(r, &f->s);
+	for (uint32_t n = 1; n < t->s.n_nodes && !err; n++) {
+		struct profile *p;
+
+		if (!(t->node[n].fn & PYPROF_NODE_THREAD))
+			continue;
+		err = find_thread(r, t->node[n].fn & PYPROF_NODE_NUMBER, &p);
+		if (!err && p)
+			err = add_calls_of_tree(&r->thread_calls, t, overhead_s, n, p);
+	}
+	return err;
+}
+
+static int add_nodes(struct rebuild *r, const struct pyprof_tree *t)
+{
+	int err = 0;
+	double *overhead_s = add_calls_overhead(&r->calls, t, &err);
+
+	if (!err && t->node)
+		err = add_calls_of_tree(&r->calls, t, overhead_s, 0, r->profile);
+	if (!err && r->lists_threads)
+		err = add_threads(r, t, overhead_s);
+	free(overhead_s);
 	return err;
 }
 
@@ -312,39 +267,37 @@ static int add_piece(struct rebuild *r, struct pyprof_fold *f, uint32_t thread)
  */
 static void close_ring(const struct rebuild *r, struct replay *ring, bool blind)
 {
-	struct pyprof_fold_state *s = &ring->f.s;
-	uint64_t end = ring->ended ? ring->ended_ticks : r->end;
+	struct pyprof_tree_state *s = &ring->tree.s;
+	uint64_t end = (ring->ended ? ring->ended_ticks : r->end) - s->skipped_ticks;
+	uint32_t depth = pyprof_tree_depth(&ring->tree);
 
 	if (!ring->ended && !blind)
-		r->summary->n_running += s->depth;
-	if (s->depth && r->end && !blind && !ring->lost &&
-	    (int64_t)(end - s->skipped_ticks - s->now) > 0)
-		s->now = end - s->skipped_ticks;
-	pyprof_fold_close(&ring->f);
+		r->summary->n_running += depth;
+	if (!depth || !r->end || blind || ring->lost)
+		end = s->now;
+	pyprof_tree_close(&ring->tree, end);
 }
 
 /* Adds the time for which the threads of a ring were recorded. */
-static void add_span(struct rebuild_summary *sum, const struct replay *ring)
+static void add_span(struct rebuild_summary *sum, const struct pyprof_tree_state *s)
 {
-	const struct pyprof_fold_state *last = &ring->f.s;
-	const struct pyprof_fold_state *first = ring->n_before ? &ring->before[0].f.s : last;
-
-	if (!first->n_records)
+	if (!s->n_records)
 		return;
-	sum->span_ticks += last->now + last->skipped_ticks - first->first_ticks;
-	sum->skipped_ticks += last->skipped_ticks;
+	sum->span_ticks += s->now + s->skipped_ticks - s->first_ticks;
+	sum->skipped_ticks += s->skipped_ticks;
 }
 
 /* Splits lost events into those lost by the target's tables and those lost by the reader's. */
-static void add_lost(struct rebuild *r, const struct replay *ring, uint64_t n_lost)
+static void add_lost(struct rebuild *r, struct replay *ring)
 {
-	uint64_t there = ring->n_lost_there < n_lost ? ring->n_lost_there : n_lost;
+	uint64_t n_lost = settle_losses(&ring->tree.s, ring->f.s.n_lost);
+	uint64_t there = ring->n_lost < n_lost ? ring->n_lost : n_lost;
 
-	r->summary->n_lost_here -= there;
+	r->summary->n_lost_here += n_lost - there;
 	r->drain->n_lost[PYPROF_LOST_STORAGE] += there;
 }
 
-static void add_blind_end(struct rebuild *r, const struct pyprof_fold_state *s)
+static void add_blind_end(struct rebuild *r, const struct pyprof_tree_state *s)
 {
 	struct rebuild_summary *sum = r->summary;
 	uint64_t from = s->now + s->skipped_ticks;
@@ -369,25 +322,31 @@ static int add_ring(void *arg, struct replay *ring)
 {
 	struct rebuild *r = arg;
 	struct rebuild_summary *sum = r->summary;
-	uint64_t n_lost = sum->n_lost_here;
+	struct pyprof_tree *t = &ring->tree;
 	bool blind = ends_blind(ring->last_record);
-	int err = refresh_names(r, &ring->f);
+	uint32_t running = ring->ended || blind ? 0 : t->s.current;
+	int err;
 
+	if (!t->node) { /* no thread has written to it */
+		sum->n_rings++;
+		return 0;
+	}
+	err = refresh_names(r, ring);
+	if (!err)
+		err = labels_update(&r->labels, r->names);
 	if (err)
 		return err;
 	if (blind)
-		add_blind_end(r, &ring->f.s);
+		add_blind_end(r, &t->s);
 	close_ring(r, ring, blind);
 	check_laws(sum, ring);
-	add_span(sum, ring);
-	for (size_t i = 0; i < ring->n_before && !err; i++)
-		err = add_piece(r, &ring->before[i].f, ring->before[i].thread);
+	add_span(sum, &t->s);
+	add_lost(r, ring);
+	add_summary(r, &t->s);
+	err = add_table(r, ring);
 	if (!err)
-		err = add_piece(r, &ring->f, ring->thread);
-	add_lost(r, ring, sum->n_lost_here - n_lost);
-	if (!err)
-		err = add_tree(&r->tree, &ring->tree, ring->f.s.now, !ring->ended && !blind);
-	return err;
+		err = add_nodes(r, t);
+	return err ? err : add_tree(&r->tree, t, &ring->f, running);
 }
 
 /* Prepares the contexts for the trees of a recording. */
@@ -405,7 +364,6 @@ static int begin_contexts(struct rebuild *r, struct contexts *c)
 				     .process = add_tree_process(c, &r->drain->attach->header),
 				     .wants_thread = q->thread ? wants_thread : NULL,
 				     .arg = r };
-	r->replay.contexts = true;
 	return r->tree.process ? 0 : -ENOMEM;
 }
 
@@ -419,18 +377,26 @@ int rebuild(struct profile *p, struct contexts *contexts, struct drain *d, struc
 			     .names = names,
 			     .seconds_per_tick = seconds_per_tick,
 			     .end = ticks_end(d),
-			     .calibration = calibration,
 			     .request = q,
 			     .labels = { .by_code = q->by_code, .cprofile = q->cprofile_labels },
-			     .replay = { .by_thread = request_splits_threads(q) || q->lists_threads,
-					 .through_c = q->no_builtins },
+			     .lists_threads = request_splits_threads(q) || q->lists_threads,
 			     .summary = summary };
 
 	memset(summary, 0, sizeof(*summary));
 	profile_init(&r.listed);
+	r.calls = (struct add_calls){ .names = names,
+				      .labels = &r.labels,
+				      .calibration = calibration,
+				      .request = q,
+				      .monitoring =
+					      d->attach->header.engine == PYPROF_ENGINE_MONITORING,
+				      .seconds_per_tick = seconds_per_tick,
+				      .n_unnamed = &summary->n_unnamed };
+	r.thread_calls = r.calls;
+	r.thread_calls.n_unnamed = NULL;
 	err = begin_contexts(&r, contexts);
 	if (!err)
-		err = replay_rings(d, &r.replay, add_ring, &r);
+		err = replay_rings(d, add_ring, &r);
 	measure_blind_ends(&r);
 	labels_fini(&r.labels);
 	profile_fini(&r.listed);

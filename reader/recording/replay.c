@@ -17,88 +17,28 @@
 
 /* --- one ring --------------------------------------------------------------------------------- */
 
-/*
- * Keeps a copy of the tables so far as a piece, and empties them, because another thread continues
- * in the ring.
- */
-static int keep_piece(struct replay *out)
+static void feed_table(struct replay *out, const struct drain_batch *batch)
 {
-	struct replay_piece *more = reallocarray(out->before, out->n_before + 1, sizeof(*more));
-	int err;
-
-	if (!more)
-		return -ENOMEM;
-	out->before = more;
-	more += out->n_before;
-	more->thread = out->thread;
-	pyprof_fold_close(&out->f);
-	err = tables_copy(&more->f, &out->f);
-	if (err)
-		return err;
-	out->n_before++;
-	tables_clear(&out->f);
-	return 0;
+	pyprof_fold_block(&out->f, batch->base_ticks, batch->skipped_ticks);
+	for (size_t n = 0; n < batch->n; n++)
+		pyprof_fold_record_as(&out->f, batch->record[n], false, out->f.max_idle);
 }
 
-static int change_thread(struct replay *out, uint32_t thread)
+static int feed_blocks(struct replay *out, struct drain_ring *r)
 {
-	bool any = out->thread || out->f.s.n_records;
-	int err = 0;
-
-	if (thread == out->f.s.thread || thread == out->thread)
-		return 0;
-	if (any)
-		err = keep_piece(out);
-	out->thread = thread;
-	return err;
-}
-
-static PYPROF_FOLD_INLINE int feed_batch(struct replay *out, const struct drain_batch *batch,
-					 bool by_thread, bool through_c, bool counts_idle)
-{
-	struct pyprof_fold *f = &out->f;
-	int err = 0;
-
-	pyprof_fold_block(f, batch->base_ticks, batch->skipped_ticks);
-	for (size_t n = 0; n < batch->n && !err; n++) {
-		uint64_t record = batch->record[n];
-
-		if (by_thread && pyprof_record_kind(record) == PYPROF_THREAD)
-			err = change_thread(out, pyprof_record_fn(record));
-		pyprof_fold_record_as(f, record, through_c, counts_idle);
-	}
-	if (batch->n)
-		out->last_record = batch->record[batch->n - 1];
-	return err;
-}
-
-static int feed_tree(struct replay *out, const struct drain_batch *batch)
-{
-	pyprof_tree_block(&out->tree, batch->base_ticks, batch->skipped_ticks);
-	out->tree.epoch++;
-	return pyprof_tree_records(&out->tree, batch->record, batch->record + batch->n) ? 0
-											: -ENOMEM;
-}
-
-static int feed_blocks(struct replay *out, struct drain_ring *r, const struct replay_request *q)
-{
+	struct pyprof_tree *t = &out->tree;
 	struct drain_batch batch;
 	enum drain_result result;
-	int err = 0;
 
-	while (!err && (result = drain_next(r, &batch)) == DRAIN_BATCH) {
-		if (q->by_thread && !out->f.s.n_records && !out->thread)
-			out->thread = batch.thread;
-		if (q->by_thread || q->through_c)
-			err = feed_batch(out, &batch, q->by_thread, q->through_c, out->f.max_idle);
-		else if (out->f.max_idle)
-			feed_batch(out, &batch, false, false, true);
-		else
-			feed_batch(out, &batch, false, false, false);
-		if (q->contexts && !err)
-			err = feed_tree(out, &batch);
+	while ((result = drain_next(r, &batch)) == DRAIN_BATCH) {
+		pyprof_tree_block(t, batch.base_ticks, batch.skipped_ticks);
+		t->epoch++;
+		if (!pyprof_tree_records(t, batch.record, batch.record + batch.n))
+			return -ENOMEM;
+		if (batch.n)
+			out->last_record = batch.record[batch.n - 1];
 	}
-	return err ? err : result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
+	return result == DRAIN_OVERTAKEN ? -EAGAIN : 0;
 }
 
 /* Takes over the end of the ring: its time, and losses before it. */
@@ -111,14 +51,13 @@ static void note_end(struct replay *out, const struct pyprof_ring *ring)
 	out->lost = false;
 	for (int i = 0; i < PYPROF_LOST_CAUSES; i++)
 		out->lost |= pyprof_get(&ring->n_lost[i]) != 0;
-	if (skipped > out->f.s.skipped_ticks)
-		out->f.s.skipped_ticks = skipped;
+	if (skipped > out->tree.s.skipped_ticks)
+		out->tree.s.skipped_ticks = skipped;
 }
 
 /*
  * Brings the table to the newest block that one of its entries is from. Uses the records of the
- * blocks up to that one, which were copied before the table was read. Ignores the request, because
- * the target has folded these blocks in its own way.
+ * blocks up to that one, which were copied before the table was read.
  */
 static int catch_up(struct replay *out, struct drain_ring *r, struct tables_source *s)
 {
@@ -130,7 +69,7 @@ static int catch_up(struct replay *out, struct drain_ring *r, struct tables_sour
 		if (drain_next(r, &batch) != DRAIN_BATCH)
 			err = -EAGAIN;
 		else
-			feed_batch(out, &batch, false, false, out->f.max_idle);
+			feed_table(out, &batch);
 		at = err ? at : batch.sequence;
 		err = err ? err : tables_apply_late(&out->f, s, at);
 	}
@@ -144,9 +83,6 @@ void replay_fini(struct replay *ring)
 {
 	tables_fini(&ring->f);
 	trees_fini(&ring->tree);
-	while (ring->n_before)
-		tables_fini(&ring->before[--ring->n_before].f);
-	free(ring->before);
 }
 
 /* Reads the table. -EAGAIN if the copied blocks do not reach its newest entry. */
@@ -188,26 +124,19 @@ static int load_table(struct replay *out, struct drain_ring *r, uint64_t table)
 	return err;
 }
 
-static int init(struct replay *out, const struct pyprof_header *h)
+int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
 {
+	const struct pyprof_header *h = &r->attach->header;
+	struct pyprof_fold *f = &out->f;
 	int err;
 
 	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
-	err = tables_init(&out->f);
-	out->f.weight = h->overhead_weight;
-	out->f.max_distance = h->max_distance;
-	out->f.max_idle = h->max_idle;
-	return err;
-}
-
-int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
-{
-	struct pyprof_fold *f = &out->f;
-	int err = init(out, &r->attach->header);
-
-	if (err)
-		return err;
-	err = load_table(out, r, table);
+	err = tables_init(f);
+	f->weight = h->overhead_weight;
+	f->max_distance = h->max_distance;
+	f->max_idle = h->max_idle;
+	if (!err)
+		err = load_table(out, r, table);
 	if (err == -EINVAL) {
 		r->n_bad++;
 		tables_clear(f);
@@ -215,38 +144,40 @@ int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
 	} else if (err) {
 		return err;
 	}
-	out->n_lost_there = f->s.n_lost;
+	out->n_lost = f->s.n_lost;
 	if (f->s.n_threads == 1)
 		out->thread = f->s.thread;
 	return 0;
 }
 
-/* Makes the tree of a ring, with what its fold table has. */
-static int begin_tree(struct replay *out)
+/* Makes the tree of a ring. The calls that run in its table go on there. */
+static int begin_tree(struct replay *out, const struct pyprof_header *h)
 {
 	int err = trees_init(&out->tree);
 
-	out->tree.max_distance = out->f.max_distance;
-	out->tree.max_idle = out->f.max_idle;
-	if (!err && out->f.s.n_records)
-		err = trees_take_over(&out->tree, &out->f);
+	out->tree.max_distance = h->max_distance;
+	out->tree.max_idle = h->max_idle;
+	if (!err && out->f.fn) {
+		err = trees_continue(&out->tree, &out->f);
+		pyprof_fold_close(&out->f);
+	}
 	return err;
 }
 
 /* -EAGAIN if a live target has folded more meanwhile. */
-static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
-		const struct replay_request *q)
+static int feed(struct replay *out, struct drain_ring *r, uint64_t table)
 {
-	int err;
+	int err = 0;
 
 	*out = (struct replay){ .thread = REPLAY_MIXED_THREADS };
 	if (!r->first_block && !r->folded_at_start) /* no thread has written to this ring */
 		return 0;
-	err = r->folded_at_start ? replay_table(out, r, table) : init(out, &r->attach->header);
-	if (!err && q->contexts)
-		err = begin_tree(out);
+	if (r->folded_at_start)
+		err = replay_table(out, r, table);
 	if (!err)
-		err = feed_blocks(out, r, q);
+		err = begin_tree(out, &r->attach->header);
+	if (!err)
+		err = feed_blocks(out, r);
 	if (err)
 		replay_fini(out);
 	else
@@ -255,24 +186,22 @@ static int feed(struct replay *out, struct drain_ring *r, uint64_t table,
 }
 
 /* Starts again with a newer table as often as a live target is faster. */
-static int replay_ring(struct replay *out, struct drain_ring *r, size_t i,
-		       const struct replay_request *q)
+static int replay_ring(struct replay *out, struct drain_ring *r, size_t i)
 {
 	uint64_t table;
 	int err = drain_ring_start(r, i, &table);
 
 	if (!err)
-		err = feed(out, r, table, q);
+		err = feed(out, r, table);
 	for (int tries = 0; tries < MAX_TRIES && err == -EAGAIN; tries++) {
 		err = drain_ring_restart(r, &table);
 		if (!err)
-			err = feed(out, r, table, q);
+			err = feed(out, r, table);
 	}
 	return err;
 }
 
-static int replay_in_turn(struct drain *d, const struct replay_request *q,
-			  int (*use)(void *, struct replay *), void *arg)
+static int replay_in_turn(struct drain *d, int (*use)(void *, struct replay *), void *arg)
 {
 	struct drain_ring r;
 	int err = drain_ring_init(&r, d);
@@ -280,7 +209,7 @@ static int replay_in_turn(struct drain *d, const struct replay_request *q,
 	for (size_t i = 0; i < d->n_rings && !err; i++) {
 		struct replay ring;
 
-		err = replay_ring(&ring, &r, i, q);
+		err = replay_ring(&ring, &r, i);
 		if (err)
 			break;
 		drain_count_losses(d, &r);
@@ -302,7 +231,6 @@ struct result {
 
 struct pool {
 	struct drain *d;
-	const struct replay_request *request;
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* a result is ready, or has been used */
 	struct result *result;	/* ring i uses entry i % n_results */
@@ -337,7 +265,7 @@ static void *work(void *arg)
 	while (take_ring(p, &i)) {
 		struct result *result = &p->result[i % p->n_results];
 
-		result->err = err ? err : replay_ring(&result->ring, &r, i, p->request);
+		result->err = err ? err : replay_ring(&result->ring, &r, i);
 		result->drained = r;
 		pthread_mutex_lock(&p->lock);
 		result->done = true;
@@ -408,11 +336,9 @@ static size_t count_workers(const struct drain *d)
 	return n < d->n_rings ? n : d->n_rings;
 }
 
-int replay_rings(struct drain *d, const struct replay_request *q,
-		 int (*use)(void *arg, struct replay *ring), void *arg)
+int replay_rings(struct drain *d, int (*use)(void *arg, struct replay *ring), void *arg)
 {
 	struct pool p = { .d = d,
-			  .request = q,
 			  .lock = PTHREAD_MUTEX_INITIALIZER,
 			  .changed = PTHREAD_COND_INITIALIZER };
 	size_t n_wanted = count_workers(d), n = 0;
@@ -425,7 +351,7 @@ int replay_rings(struct drain *d, const struct replay_request *q,
 		p.result = calloc(p.n_results, sizeof(*p.result));
 	while (p.result && n < n_wanted && !pthread_create(&worker[n], NULL, work, &p))
 		n++;
-	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, q, use, arg);
+	err = n ? use_results(&p, d, use, arg) : replay_in_turn(d, use, arg);
 	while (n)
 		pthread_join(worker[--n], NULL);
 	drop_results(&p);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Batches to tables: runs fold.h over each ring's fold table and records. Owns the tables of the
- * rings that are being replayed. load calls replay_rings and snapshot calls replay_table, from one
+ * Batches to trees: loads each ring's fold table, and runs tree.h over its records. Owns the tables
+ * and trees of the rings that are being replayed. load calls replay_rings and snapshot calls replay_table, from one
  * thread. It must not change the recording.
  *
  * Rings are independent of each other, so replay_rings replays several at once in threads of its
@@ -20,32 +20,22 @@
  */
 #define REPLAY_MIXED_THREADS 0u
 
-/* The way in which rings are replayed. Zeroes: as recorded. */
-struct replay_request {
-	bool through_c; /* calls by C functions count for the Python caller of these: fold.h */
-	bool by_thread; /* each thread gets tables of its own */
-	bool contexts;	/* `tree` is made too */
-};
-
-/* The part of a ring that belongs to one thread. */
-struct replay_piece {
-	uint32_t thread;
-	struct pyprof_fold f; /* closed and read-only: without index and stack */
-};
-
 /* The result of one ring. */
 struct replay {
-	struct pyprof_fold f;  /* its stack holds the calls that are still open */
-	uint64_t last_record;  /* 0: no records, all are in the table */
-	uint64_t n_lost_there; /* events for which the target had no space in its table */
-	bool ended;	       /* the thread of the ring has ended ... */
-	uint64_t ended_ticks;  /* ... at this time */
+	/*
+	 * What the target has folded: up to the first block that is still there. No table: zeroes.
+	 * From replay_rings, its running calls are counted and closed as of that block; `tree` has
+	 * them open.
+	 */
+	struct pyprof_fold f;
+	/* The records. Calls that run at the end are open. No records and no table: zeroes. */
+	struct pyprof_tree tree;
+	uint64_t last_record; /* 0: no records, all are in the table */
+	uint64_t n_lost;      /* events for which the target had no space in its table */
+	bool ended;	      /* the thread of the ring has ended ... */
+	uint64_t ended_ticks; /* ... at this time */
 	bool lost; /* the target has lost events of this ring: the calls at its end are unknown */
-	/* With by_thread, `f` is of this thread, and `before` of the earlier ones. */
-	uint32_t thread;
-	struct replay_piece *before;
-	size_t n_before;
-	struct pyprof_tree tree; /* the calling contexts, if requested; calls at its end are open */
+	uint32_t thread; /* of the table, or REPLAY_MIXED_THREADS */
 };
 
 /*
@@ -60,7 +50,6 @@ void replay_fini(struct replay *ring);
  * Calls `use` for each ring in turn, in the calling thread. Its argument is freed when it returns.
  * Adds the losses up in `d`. 0, or the first -errno, which may be that of `use`.
  */
-int replay_rings(struct drain *d, const struct replay_request *q,
-		 int (*use)(void *arg, struct replay *ring), void *arg);
+int replay_rings(struct drain *d, int (*use)(void *arg, struct replay *ring), void *arg);
 
 #endif

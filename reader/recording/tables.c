@@ -105,26 +105,6 @@ void tables_fini(struct pyprof_fold *f)
 	memset(f, 0, sizeof(*f));
 }
 
-int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from)
-{
-	size_t fn_bytes = (from->s.n_fns + 1ull) * sizeof(*from->fn);
-	size_t edge_bytes = (from->s.n_edges + 1ull) * sizeof(*from->edge);
-
-	*to = (struct pyprof_fold){ .s = from->s,
-				    .weight = from->weight,
-				    .max_distance = from->max_distance,
-				    .max_idle = from->max_idle };
-	to->fn = malloc(fn_bytes);
-	to->edge = malloc(edge_bytes);
-	if (!to->fn || !to->edge) {
-		tables_fini(to);
-		return -ENOMEM;
-	}
-	memcpy(to->fn, from->fn, fn_bytes);
-	memcpy(to->edge, from->edge, edge_bytes);
-	return 0;
-}
-
 /* Empties an index of n entries, one by one if they are few. */
 static void clear_index(uint32_t *index, uint32_t mask, uint32_t n,
 			uint32_t (*hash_of)(const struct pyprof_fold *f, uint32_t i),

@@ -78,9 +78,6 @@ uint64_t tables_latest(const struct tables_source *s);
  */
 int tables_apply_late(struct pyprof_fold *f, struct tables_source *s, uint64_t sequence);
 
-/* Copies the entries and the state, read-only: without indices and stack. 0 or -ENOMEM. */
-int tables_copy(struct pyprof_fold *to, const struct pyprof_fold *from);
-
 /* Removes all entries and frames. Keeps the clock and the allocated memory. */
 void tables_clear(struct pyprof_fold *f);
 

@@ -73,62 +73,42 @@ void trees_fini(struct pyprof_tree *t)
 
 /* --- a fold table ----------------------------------------------------------------------------- */
 
-static bool add_folded(struct pyprof_tree *t, const struct pyprof_fold *f)
-{
-	uint32_t folded = pyprof_tree_child(t, t->s.base_node, TREES_FOLDED);
-
-	for (uint32_t i = 1; folded && i <= f->s.n_edges; i++) {
-		const struct pyprof_fold_edge *e = &f->edge[i];
-		uint32_t n = pyprof_tree_child(t, folded, f->fn[e->callee].number);
-		struct pyprof_node *x = &t->node[n];
-
-		if (!n)
-			return false;
-		x->n_calls += e->n_calls;
-		x->self += e->self;
-		x->distance += e->distance;
-		x->n_direct += (uint32_t)e->n_direct;
-		x->n_resumes += (uint32_t)e->n_resumes;
-		x->n_exceptions += (uint32_t)e->n_exceptions;
-		x->n_high += (uint32_t)e->n_high;
-	}
-	return folded != 0;
-}
-
 static uint32_t fn_of_frame(const struct pyprof_fold_frame *frame)
 {
 	return frame->number | (frame->flags & PYPROF_FRAME_C ? PYPROF_NODE_C : 0) |
 	       (frame->flags & PYPROF_FRAME_OPEN ? PYPROF_NODE_OPEN : 0);
 }
 
-/* A fold table counts a call when it ends, a tree when it begins. */
-static bool add_running(struct pyprof_tree *t, const struct pyprof_fold *f)
+static bool add_path(struct pyprof_tree *t, const struct pyprof_fold *f)
 {
-	for (uint32_t i = 0; i < f->s.depth; i++) {
-		const struct pyprof_fold_frame *frame = &f->stack[i];
-		uint64_t until = i + 1 < f->s.depth ? f->stack[i + 1].start : f->s.now;
-		uint32_t n = pyprof_tree_child(t, t->s.current, fn_of_frame(frame));
-		struct pyprof_node *x = &t->node[n];
+	bool ok = pyprof_tree_begin_thread(t, f->s.thread);
 
-		if (!n)
-			return false;
-		x->n_calls += !(frame->flags & PYPROF_FRAME_OPEN);
-		x->n_direct += (frame->flags & PYPROF_FRAME_DIRECT) != 0;
-		x->n_resumes += (frame->flags & PYPROF_FRAME_RESUMED) != 0;
-		x->self += until - frame->start - frame->inside;
+	for (uint32_t i = 0; i < f->s.depth && ok; i++) {
+		uint32_t n = pyprof_tree_child(t, t->s.current, fn_of_frame(&f->stack[i]));
+
+		ok = n != 0;
 		pyprof_tree_move_to(t, n);
 	}
-	return true;
+	return ok;
 }
 
-int trees_take_over(struct pyprof_tree *t, const struct pyprof_fold *f)
+int trees_continue(struct pyprof_tree *t, const struct pyprof_fold *f)
 {
-	bool ok = pyprof_tree_begin_thread(t, f->s.thread) && add_folded(t, f) && add_running(t, f);
+	const struct pyprof_fold_state *from = &f->s;
+	struct pyprof_tree_state *s = &t->s;
+	bool ok = add_path(t, f);
 
-	t->s.base = f->s.base;
-	t->s.now = f->s.now;
-	t->s.n_records = f->s.n_records;
-	t->s.first_ticks = f->s.first_ticks;
-	t->s.skipped_ticks = f->s.skipped_ticks;
+	s->base = from->base;
+	s->now = s->outside = from->now;
+	s->n_records = from->n_records;
+	s->n_unmatched = from->n_unmatched;
+	s->n_closed = from->n_closed;
+	s->n_open = from->n_open;
+	s->n_found = from->n_found;
+	s->first_ticks = from->first_ticks;
+	s->skipped_ticks = from->skipped_ticks;
+	s->n_blind_intervals = from->n_blind_intervals;
+	s->blind_interval_ticks = from->blind_interval_ticks;
+	s->n_threads = from->n_threads;
 	return ok ? 0 : -ENOMEM;
 }

@@ -14,15 +14,9 @@ int trees_init(struct pyprof_tree *t);
 void trees_fini(struct pyprof_tree *t);
 
 /*
- * The node below which functions stand whose calling contexts are unknown: the target has folded
- * their records into functions and caller edges.
+ * Continues where a fold table ends: takes over its state and its running calls as the current
+ * path, without their calls and times so far. 0 or -ENOMEM.
  */
-#define TREES_FOLDED (PYPROF_NODE_THREAD | (PYPROF_NODE_NUMBER - 1))
-
-/*
- * Takes over a fold table as of its last block: its functions below TREES_FOLDED, its running calls
- * as the current path, and its state. 0 or -ENOMEM.
- */
-int trees_take_over(struct pyprof_tree *t, const struct pyprof_fold *f);
+int trees_continue(struct pyprof_tree *t, const struct pyprof_fold *f);
 
 #endif

@@ -46,7 +46,7 @@ struct thread {
 	} frame[MAX_DEPTH + 1];
 	uint64_t last_time;
 	uint32_t depth;
-	unsigned n_records, last_record[N_FNS + 1][N_FNS + 1]; /* by caller and callee */
+	unsigned n_records, last_record[N_FNS + 1]; /* by callee */
 };
 
 static struct recording truth, recorded;
@@ -156,10 +156,10 @@ static unsigned gap_before(struct thread *t)
 	return (unsigned)(n < most ? n : most) / 2;
 }
 
-/* Starts a call. Returns the number of events since the last call of the same edge. */
-static unsigned since_last(struct thread *t, uint32_t callee, uint32_t caller)
+/* Starts a call. Returns the number of events since the function's last call. */
+static unsigned since_last(struct thread *t, uint32_t callee)
 {
-	unsigned *last = &t->last_record[caller][callee], n = t->n_records - *last;
+	unsigned *last = &t->last_record[callee], n = t->n_records - *last;
 
 	*last = t->n_records;
 	return n < MAX_BETWEEN ? n : MAX_BETWEEN;
@@ -185,7 +185,7 @@ static void begin(struct thread *t, uint32_t fn, struct kind kind)
 
 	t->now += (uint64_t)(each.out / 3);
 	n = gap_before(t);
-	n += since_last(t, fn, caller);
+	n += since_last(t, fn);
 	recording_put(&truth, &t->bare_ring, kind.enter, fn, t->bare_now);
 	recording_put(&recorded, &t->ring, kind.enter, fn, t->now);
 	t->now += (uint64_t)(each.in / 3);

@@ -555,34 +555,93 @@ START_TEST(counts_of_32_bits_are_carried)
 }
 END_TEST
 
-/* Continues a fold table: the path and what follows are exact, the rest is below one node. */
-START_TEST(a_fold_table_is_taken_over)
+static struct pyprof_fold_edge *edge_of(struct pyprof_fold *f, uint32_t caller, uint32_t callee)
 {
-	struct pyprof_tree other = tree;
-	uint64_t calls[N_FNS + 1] = { 0 }, self[N_FNS + 1] = { 0 };
-	const int half = N_RECORDS / 2;
+	for (uint32_t i = 1; i <= f->s.n_edges; i++) {
+		struct pyprof_fold_edge *e = &f->edge[i];
+
+		if ((e->caller ? f->fn[e->caller].number : 0) == caller &&
+		    f->fn[e->callee].number == callee)
+			return e;
+	}
+	ck_abort_msg("no edge from %u to %u", caller, callee);
+	return NULL;
+}
+
+/* Subtracts what the table and the tree have counted from the fold of all records. */
+static void subtract(const struct pyprof_fold *table, const struct derived *d)
+{
+	for (uint32_t i = 1; i <= d->n_edges; i++) {
+		const struct derived_counts *c = &d->edge[i].counts;
+		uint32_t caller = d->edge[i].caller ? d->fn[d->edge[i].caller].number : 0;
+		struct pyprof_fold_edge *e =
+			edge_of(&fold, caller, d->fn[d->edge[i].callee].number);
+
+		e->n_calls -= c->n_calls;
+		e->n_recursive -= c->n_recursive;
+		e->n_exceptions -= c->n_exceptions;
+		e->n_resumes -= c->n_resumes;
+		e->self -= c->self;
+		e->total -= c->total;
+	}
+	for (uint32_t i = 1; i <= table->s.n_edges; i++) {
+		const struct pyprof_fold_edge *from = &table->edge[i];
+		uint32_t caller = from->caller ? table->fn[from->caller].number : 0;
+		struct pyprof_fold_edge *e = edge_of(&fold, caller, table->fn[from->callee].number);
+
+		e->n_calls -= from->n_calls;
+		e->n_recursive -= from->n_recursive;
+		e->n_exceptions -= from->n_exceptions;
+		e->n_resumes -= from->n_resumes;
+		e->self -= from->self;
+		e->total -= from->total;
+	}
+}
+
+static void assert_nothing_is_left(void)
+{
+	for (uint32_t i = 1; i <= fold.s.n_edges; i++) {
+		const struct pyprof_fold_edge *e = &fold.edge[i];
+
+		ck_assert_uint_eq(e->n_calls, 0);
+		ck_assert_uint_eq(e->n_recursive, 0);
+		ck_assert_uint_eq(e->n_exceptions, 0);
+		ck_assert_uint_eq(e->n_resumes, 0);
+		ck_assert_uint_eq(e->self, 0);
+		ck_assert_uint_eq(e->total, 0);
+	}
+}
+
+/*
+ * A tree continues a fold table whose running calls are closed: together they have the numbers of a
+ * fold of all records, those of the calls that run across the boundary included.
+ */
+START_TEST(a_tree_continues_a_fold_table)
+{
+	const struct derive_request everything = { .thread = 0 };
+	const int part = N_RECORDS / 3;
+	struct pyprof_fold whole, table;
+	struct derived d;
 
 	make_records(&deep);
-	ck_assert_int_eq(trees_init(&tree), 0);
-	add_to_fold(0, half);
-	ck_assert_int_eq(trees_take_over(&tree, &fold), 0);
-	ck_assert_uint_eq(pyprof_tree_depth(&tree), fold.s.depth);
-	add_to_fold(half, N_RECORDS);
-	add_to_tree(half, N_RECORDS);
-	close_both(0);
-	for (uint32_t n = 1; n < tree.s.n_nodes; n++) {
-		calls[fn_of(n)] += tree.node[n].n_calls;
-		self[fn_of(n)] += tree.node[n].self;
-	}
-	for (uint32_t e = 1; e <= fold.s.n_edges; e++) {
-		calls[fold.fn[fold.edge[e].callee].number] -= fold.edge[e].n_calls;
-		self[fold.fn[fold.edge[e].callee].number] -= fold.edge[e].self;
-	}
-	for (uint32_t fn = 1; fn <= N_FNS; fn++) {
-		ck_assert_uint_eq(calls[fn], 0);
-		ck_assert_uint_eq(self[fn], 0);
-	}
-	trees_fini(&other);
+	add_to_fold(0, part);
+	whole = fold; /* change places: `fold` gets all records */
+	memset(&fold, 0, sizeof(fold));
+	ck_assert_int_eq(tables_init(&fold), 0);
+	fold.weight = weight;
+	table = whole;
+	ck_assert_int_eq(trees_continue(&tree, &table), 0);
+	ck_assert_uint_gt(pyprof_tree_depth(&tree), 100);
+	pyprof_fold_close(&table);
+	add_to_fold(0, N_RECORDS);
+	add_to_tree(part, N_RECORDS);
+	close_both(fold.s.now + 99);
+	compare_state();
+	ck_assert_int_eq(derive(&d, &tree, &everything), 0);
+	subtract(&table, &d);
+	assert_nothing_is_left();
+	derived_fini(&d);
+	tables_fini(&table);
 }
 END_TEST
 
@@ -605,6 +664,6 @@ int main(void)
 	tcase_add_test(tcase, distances_are_by_function);
 	tcase_add_test(tcase, a_wide_parent_has_each_child_once);
 	tcase_add_test(tcase, counts_of_32_bits_are_carried);
-	tcase_add_test(tcase, a_fold_table_is_taken_over);
+	tcase_add_test(tcase, a_tree_continues_a_fold_table);
 	return run_case("tree", tcase);
 }
