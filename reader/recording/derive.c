@@ -108,7 +108,7 @@ static uint32_t add_edge(struct derived *d, uint32_t caller, uint32_t callee)
 
 /* --- the walk --------------------------------------------------------------------------------- */
 
-/* By node, while deriving. */
+/* A node, while deriving. */
 struct place {
 	uint32_t edge;	      /* 0: not a call, or left out */
 	uint32_t first, next; /* children */
@@ -144,7 +144,7 @@ static uint32_t caller_of(const struct walk *w, uint32_t n)
 	return w->place[at].edge ? at : parent;
 }
 
-/* The thread's node above a call, or the node itself if it is no call. */
+/* True for calls below the thread that is requested. */
 static bool is_wanted(const struct walk *w, uint32_t n)
 {
 	uint32_t parent = pyprof_tree_parent(w->t, n);

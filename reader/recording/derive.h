@@ -13,7 +13,7 @@
 
 #include "pyprof/tree.h"
 
-/* Ticks, but for the overhead. */
+/* Times are ticks, overheads seconds. */
 struct derived_counts {
 	uint64_t n_calls; /* with resumes, as cProfile counts them */
 	uint64_t n_recursive;
@@ -46,7 +46,7 @@ struct derived {
 	uint32_t *fn_index, *edge_index; /* open addressing; twice as large as the caps */
 };
 
-/* How to derive. Zeroes: from all nodes, as recorded. */
+/* Zeroes: derive from all nodes, as recorded. */
 struct derive_request {
 	uint32_t thread;	  /* only below this node of a thread; 0: all */
 	bool through_c;		  /* the caller of a C function's callee is its caller, and so on */

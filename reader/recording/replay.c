@@ -150,7 +150,7 @@ int replay_table(struct replay *out, struct drain_ring *r, uint64_t table)
 	return 0;
 }
 
-/* Makes the tree of a ring. The calls that run in its table go on there. */
+/* Makes the tree of a ring. The calls that run in its table continue there. */
 static int begin_tree(struct replay *out, const struct pyprof_header *h)
 {
 	int err = trees_init(&out->tree);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Batches to trees: loads each ring's fold table, and runs tree.h over its records. Owns the tables
- * and trees of the rings that are being replayed. load calls replay_rings and snapshot calls replay_table, from one
- * thread. It must not change the recording.
+ * and trees of the rings that are being replayed. load calls replay_rings and snapshot calls
+ * replay_table, from one thread. It must not change the recording.
  *
  * Rings are independent of each other, so replay_rings replays several at once in threads of its
  * own if there are processors for that. The results are delivered in the order of the rings.
@@ -23,9 +23,9 @@
 /* The result of one ring. */
 struct replay {
 	/*
-	 * What the target has folded: up to the first block that is still there. No table: zeroes.
-	 * From replay_rings, its running calls are counted and closed as of that block; `tree` has
-	 * them open.
+	 * The part that the target has folded: up to the first block that is still there. No table:
+	 * zeroes. From replay_rings, its running calls are counted and closed as of that block;
+	 * `tree` has them open.
 	 */
 	struct pyprof_fold f;
 	/* The records. Calls that run at the end are open. No records and no table: zeroes. */
