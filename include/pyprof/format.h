@@ -157,7 +157,6 @@ enum pyprof_extent_kind {
 	PYPROF_EXTENT_RINGS = 0x474e4952, /* "RING" */
 	PYPROF_EXTENT_BLOCK = 0x4b434c42, /* "BLCK" */
 	PYPROF_EXTENT_FOLD = 0x444c4f46,  /* "FOLD" */
-	PYPROF_EXTENT_STORE = 0x524f5453, /* "STOR" */
 };
 
 struct pyprof_extent {

@@ -294,9 +294,8 @@ static PYPROF_TREE_SLOW void pyprof_tree_relink(struct pyprof_tree *t)
 #define PYPROF_NODE_HALF (1u << 31)
 
 /*
- * Logs a node before it changes for the first time in an epoch. The log's entry must be complete
- * before its epoch says so, and the node's epoch must be stored before the change: a kill stops the
- * stores at any point, in program order.
+ * Logs a node before it changes for the first time in an epoch. The log's entry is complete before
+ * its epoch says so, and before the node's epoch does.
  */
 static inline void pyprof_tree_mark(struct pyprof_tree *t, uint32_t n)
 {
@@ -313,11 +312,10 @@ static inline void pyprof_tree_mark(struct pyprof_tree *t, uint32_t n)
 			x->n_exceptions, x->n_high, n,		 b->epoch
 		};
 		PYPROF_TESTPOINT("node-copied");
-		pyprof_mark(&b->epoch, t->epoch); /* P14 */
+		pyprof_mark(&b->epoch, t->epoch);
 		PYPROF_TESTPOINT("node-logged");
 	}
 	pyprof_mark(&x->epoch, t->epoch);
-	pyprof_fence_before_reuse(); /* P12 */
 }
 
 /*

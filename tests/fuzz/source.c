@@ -76,7 +76,9 @@ static void write_pstats(const struct profile *p)
 
 static void write_json(struct sum *sum, const struct source *s, const struct report_options *o)
 {
-	const struct json_report report = { .profile = &sum->profile, .options = o };
+	const struct json_report report = { .profile = &sum->profile,
+					    .request = sum->request,
+					    .options = o };
 
 	json_write(nowhere, s, 1, &report, 1, NULL);
 }
