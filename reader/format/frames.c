@@ -2,6 +2,8 @@
 #include "frames.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 int frames_open(struct frames *f, const struct contexts *c, bool qualnames)
@@ -21,6 +23,68 @@ void frames_close(struct frames *f)
 {
 	free(f->label);
 	f->label = NULL;
+}
+
+struct text frames_name(const struct frames *f, uint32_t fn)
+{
+	const struct profile_fn *x = &f->contexts->names.fn[fn];
+	struct text label = f->label[fn];
+	size_t before = x->file.n + (size_t)snprintf(NULL, 0, ":%" PRId64 "(", x->line);
+
+	if (profile_fn_is_c(x) || label.n <= before)
+		return label;
+	return (struct text){ label.bytes + before, label.n - before - 1 };
+}
+
+int frames_functions_init(struct frames_functions *f, const struct contexts *c)
+{
+	size_t n_fns = c->names.n_fns;
+
+	*f = (struct frames_functions){ .number = calloc(n_fns + 1, sizeof(*f->number)),
+					.fn = calloc(n_fns + 1, sizeof(*f->fn)) };
+	if (!f->number || !f->fn)
+		return -ENOMEM;
+	for (size_t i = 0; i < n_fns; i++)
+		f->number[i] = FRAMES_NO_NUMBER;
+	for (uint32_t n = 1; n < c->n_nodes; n++) {
+		uint32_t fn = c->node[n].fn;
+
+		if (c->node[n].flags & CONTEXT_LEVELS || f->number[fn] != FRAMES_NO_NUMBER)
+			continue;
+		f->fn[f->n] = fn;
+		f->number[fn] = f->n++;
+	}
+	return 0;
+}
+
+void frames_functions_fini(struct frames_functions *f)
+{
+	free(f->number);
+	free(f->fn);
+}
+
+uint32_t frames_next_track(const struct contexts *c, uint32_t track)
+{
+	uint32_t process = track ? c->node[c->node[track].parent].next : c->node[0].first;
+
+	if (track && c->node[track].next)
+		return c->node[track].next;
+	while (process && !c->node[process].first)
+		process = c->node[process].next;
+	return process ? c->node[process].first : 0;
+}
+
+uint32_t frames_innermost_open(const struct contexts *c, uint32_t node)
+{
+	uint32_t open = 0;
+
+	for (uint32_t n = c->node[node].first; n;) {
+		bool is_open = c->node[n].flags & CONTEXT_OPEN;
+
+		open = is_open ? n : open;
+		n = is_open ? c->node[n].first : c->node[n].next;
+	}
+	return open;
 }
 
 uint64_t *frames_own_ns(const struct contexts *c)

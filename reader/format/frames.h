@@ -24,6 +24,34 @@ static inline struct text frames_label(const struct frames *f, uint32_t node)
 	return f->label[f->contexts->node[node].fn];
 }
 
+/*
+ * The name of function `fn` of contexts.names without its file and line, for formats that have
+ * fields for these. A part of its label.
+ */
+struct text frames_name(const struct frames *f, uint32_t fn);
+
+/* The functions that are called, numbered in the order of their first nodes. */
+struct frames_functions {
+	uint32_t *number; /* by function of contexts.names; FRAMES_NO_NUMBER: it is a level */
+	uint32_t *fn;	  /* by number */
+	uint32_t n;
+};
+
+#define FRAMES_NO_NUMBER UINT32_MAX
+
+/* 0 or -ENOMEM; frames_functions_fini must follow in both cases. */
+int frames_functions_init(struct frames_functions *f, const struct contexts *c);
+void frames_functions_fini(struct frames_functions *f);
+
+/*
+ * A track is a thread, or what was folded in a process. Returns the next one behind `track`, or 0;
+ * the first one behind 0.
+ */
+uint32_t frames_next_track(const struct contexts *c, uint32_t track);
+
+/* Returns the innermost call below a node that had not ended when the recording did, or 0. */
+uint32_t frames_innermost_open(const struct contexts *c, uint32_t node);
+
 /* Seconds to nanoseconds, rounded; negative times are 0. */
 static inline uint64_t frames_ns(double seconds)
 {

@@ -5,17 +5,22 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "recording/command.h"
 #include "recording/trees.h"
 
 #define LEFT_OUT UINT32_MAX /* as a node's place: it belongs to a thread that is not wanted */
 
-static uint32_t add_label(struct contexts *c, uint32_t parent, char *label, size_t n,
-			  uint32_t level)
+/* Adds a process or a thread, and frees the label. NULL: no memory. */
+static uint32_t add_label(struct contexts *c, uint32_t parent, char *label, uint32_t level,
+			  uint32_t id)
 {
-	uint32_t at = label ? contexts_level(c, parent, (struct text){ label, n }, level) : 0;
+	struct text text = { label, label ? strlen(label) : 0 };
+	uint32_t at = label ? contexts_level(c, parent, text, level) : 0;
 
+	if (at)
+		c->node[at].id = id;
 	free(label);
 	return at;
 }
@@ -34,7 +39,7 @@ uint32_t add_tree_process(struct contexts *c, const struct pyprof_header *h)
 		free(label);
 		return 0;
 	}
-	return add_label(c, 0, label, n, CONTEXT_PROCESS);
+	return add_label(c, 0, label, CONTEXT_PROCESS, h->pid);
 }
 
 static uint32_t add_thread(const struct add_tree *a, uint32_t number)
@@ -52,8 +57,8 @@ static uint32_t add_thread(const struct add_tree *a, uint32_t number)
 	else
 		bytes = asprintf(&label, "%.*s (%" PRId32 ")", (int)n->name.n, n->name.bytes,
 				 n->line);
-	return add_label(a->contexts, a->process, bytes < 0 ? NULL : label, (size_t)bytes,
-			 CONTEXT_THREAD);
+	return add_label(a->contexts, a->process, bytes < 0 ? NULL : label, CONTEXT_THREAD,
+			 n && n->line > 0 ? (uint32_t)n->line : 0);
 }
 
 static uint32_t add_level(const struct add_tree *a, uint32_t parent, uint32_t fn)

@@ -104,6 +104,7 @@ void contexts_count(struct contexts *c, uint32_t node, const struct context *mor
 	x->self_s += more->self_s;
 	x->self_overhead_s += more->self_overhead_s;
 	x->flags |= more->flags & CONTEXT_OPEN;
+	x->id = more->id ? more->id : x->id;
 }
 
 /* --- other trees ------------------------------------------------------------------------------ */
@@ -278,6 +279,15 @@ void contexts_finish(struct contexts *c)
 		parent->total_overhead_s += x->total_overhead_s;
 	}
 	count_levels(c);
+}
+
+uint32_t contexts_next(const struct contexts *c, uint32_t node, uint32_t top)
+{
+	if (c->node[node].first)
+		return c->node[node].first;
+	while (node != top && !c->node[node].next)
+		node = c->node[node].parent;
+	return node == top ? 0 : c->node[node].next;
 }
 
 bool contexts_shows(const struct contexts *c, uint32_t node)

@@ -28,6 +28,7 @@ struct context {
 	uint32_t first;	 /* its first child in the order of first calls, or 0; contexts_finish */
 	uint32_t next;	 /* its parent's next child, or 0; contexts_finish */
 	uint32_t flags;	 /* CONTEXT_* */
+	uint32_t id;	 /* of a process its PID, of a thread its native id; 0: unknown */
 	uint64_t n_calls;
 	uint64_t n_exceptions; /* calls that were left by an exception */
 	/* Seconds, corrected where the report's are. Totals are set by contexts_finish. */
@@ -93,6 +94,12 @@ int contexts_correct(struct contexts *c, const struct profile *p);
 
 /* Sets what is derived: totals, lists of children, and the number of processes and threads. */
 void contexts_finish(struct contexts *c);
+
+/*
+ * Returns the node behind `node` in the subtree of `top`, callers before callees and siblings in
+ * the order of their first calls, or 0 at its end. Call it after contexts_finish.
+ */
+uint32_t contexts_next(const struct contexts *c, uint32_t node, uint32_t top);
 
 /*
  * False for the root, and for levels that say nothing because there is only one process, or each
