@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "line.h"
 #include "select/shown.h"
 
 /* "12345" or, with recursive calls, "12345/678" */
@@ -41,39 +42,13 @@ static void put_per_call(FILE *to, double seconds, uint64_t n)
 		fprintf(to, "%9s", "");
 }
 
-static void put_text(FILE *to, struct text t)
-{
-	const unsigned char *s = (const unsigned char *)t.bytes;
-	size_t from = 0;
-
-	for (size_t at = 0; at + 2 < t.n; at++) {
-		if (s[at] != 0xed || s[at + 1] < 0xa0)
-			continue;
-		fwrite(s + from, 1, at - from, to);
-		fprintf(to, "\\u%04x", 0xd000u | (s[at + 1] & 0x3fu) << 6 | (s[at + 2] & 0x3fu));
-		from = at + 3;
-		at += 2;
-	}
-	fwrite(s + from, 1, t.n - from, to);
-}
-
-/* Width in code points: bytes that do not continue one. */
-static int text_width(struct text t)
-{
-	int width = 0;
-
-	for (size_t i = 0; i < t.n; i++)
-		width += ((unsigned char)t.bytes[i] & 0xc0) != 0x80;
-	return width;
-}
-
 /* Width of the widest label, in code points, and 2. */
 static int widest_label(const struct selected *l)
 {
 	int widest = 0;
 
 	for (size_t i = 0; i < l->n; i++) {
-		int width = text_width(l->label[l->fn[i]]);
+		int width = (int)line_width(l->label[l->fn[i]]);
 
 		widest = width > widest ? width : widest;
 	}
@@ -83,8 +58,8 @@ static int widest_label(const struct selected *l)
 /* Precondition: `width` is at least that of the text. */
 static void put_padded(FILE *to, struct text t, int width)
 {
-	put_text(to, t);
-	fprintf(to, "%*s", width - text_width(t), "");
+	line_put(to, t);
+	fprintf(to, "%*s", width - (int)line_width(t), "");
 }
 
 /* --- limit of lines --------------------------------------------------------------------------- */
@@ -161,7 +136,7 @@ static void put_name(FILE *to, struct text name, bool escape)
 	struct shown shown = { .n_escaped = 0 };
 
 	if (!escape || !shown_escape(&shown, &name, 1))
-		put_text(to, name);
+		line_put(to, name);
 	shown_close(&shown);
 }
 
@@ -189,7 +164,7 @@ static void put_top_level(FILE *to, const struct profile *p, bool escape)
 	}
 }
 
-static void put_sums(FILE *to, const struct profile_counts *total)
+void report_put_sums(FILE *to, const struct profile_counts *total)
 {
 	fprintf(to, "         %" PRIu64 " function calls ", total->n_calls);
 	if (total->n_calls != total->n_primitive)
@@ -210,7 +185,7 @@ static void put_row(FILE *to, const struct profile_counts *counts, struct text l
 	put_per_call(to, counts->total_s, counts->n_primitive);
 	if (exceptions)
 		fprintf(to, "%8" PRIu64 " ", counts->n_exceptions);
-	put_text(to, label);
+	line_put(to, label);
 	fputc('\n', to);
 }
 
@@ -237,7 +212,7 @@ static int put_rows(FILE *to, const struct profile *p, const struct selected *l,
 
 	for (i = 0; i < l->n && !(err = stream_error(to)); i++) {
 		struct text label = l->label[l->fn[i]];
-		size_t n = lines_wide(lines, before + (size_t)text_width(label));
+		size_t n = lines_wide(lines, before + line_width(label));
 
 		if (i && !lines_fit(lines, n, i + 1 == l->n))
 			break;
@@ -260,7 +235,7 @@ int report_print(FILE *to, const struct profile *p, const struct report_options 
 		return err;
 	errno = 0;
 	put_top_level(to, p, options->select.escape);
-	put_sums(to, &total);
+	report_put_sums(to, &total);
 	lines_take(&lines, 2);
 	if (l.n) {
 		fwrite(l.heading, 1, l.n_heading, to);
@@ -384,7 +359,7 @@ static void put_call(FILE *to, const struct call *call, int width, bool first)
 
 	if (call->edge->only_calls) {
 		fprintf(to, "%*s", first ? 0 : width + 3, "");
-		put_text(to, call->label);
+		line_put(to, call->label);
 		fprintf(to, "(%" PRIu64 ") %8.3f\n", counts->n_calls,
 			plain_nan(call->fn->counts.total_s));
 		return;
@@ -394,7 +369,7 @@ static void put_call(FILE *to, const struct call *call, int width, bool first)
 	put_seconds(to, counts->self_s);
 	put_seconds(to, counts->total_s);
 	fputc(' ', to);
-	put_text(to, call->label);
+	line_put(to, call->label);
 	fputc('\n', to);
 }
 
@@ -406,7 +381,7 @@ static size_t lines_of_calls(const struct lines *lines, const struct calls *c, s
 	size_t n = 0;
 
 	for (size_t k = c->start[fn]; lines->left != SIZE_MAX && k < c->start[fn + 1]; k++)
-		n += lines_wide(lines, (size_t)(width + CALL_WIDTH + text_width(c->call[k].label)));
+		n += lines_wide(lines, (size_t)width + CALL_WIDTH + line_width(c->call[k].label));
 	return n ? n : 1;
 }
 

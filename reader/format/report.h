@@ -36,6 +36,9 @@ struct report_options {
 	size_t columns;	  /* width of the terminal, for lines that wrap. 0: none wraps */
 };
 
+/* Prints the line of how many calls there were, and in how many seconds. */
+void report_put_sums(FILE *to, const struct profile_counts *total);
+
 /*
  * All three: 0 or -errno. `e` has the reason if the error is that of a pattern (match.h). Exhausted
  * memory and unsupported patterns are found before anything is printed.

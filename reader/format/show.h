@@ -12,16 +12,18 @@
 #include "base/error.h"
 #include "load/reading.h"
 #include "report.h"
+#include "tree.h"
 
-enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES };
+enum listing { LISTING_FUNCTIONS, LISTING_CALLERS, LISTING_CALLEES, LISTING_TREE };
 
 /* A format uses only the fields that apply to it. */
 struct show {
 	struct report_options report; /* order, restrictions and columns */
 	enum listing listing;
-	bool quiet;   /* no preamble */
-	bool verbose; /* a longer preamble */
-	bool check;   /* only losses and failed checks */
+	struct tree_options tree; /* for LISTING_TREE */
+	bool quiet;		  /* no preamble */
+	bool verbose;		  /* a longer preamble */
+	bool check;		  /* only losses and failed checks */
 };
 
 /* 0 or -errno, perhaps with the reason in `e`. Nothing is printed where a restriction fails. */

@@ -126,10 +126,14 @@ static int print_heading(FILE *to, const struct reading *r, const struct show *o
 	return err;
 }
 
-static int print_table(FILE *to, const struct profile *p, const struct show *o,
+static int print_table(FILE *to, const struct sum *sum, const struct show *o,
 		       const struct report_options *options, struct error *e)
 {
+	const struct profile *p = &sum->profile;
+
 	switch (o->listing) {
+	case LISTING_TREE:
+		return tree_print(to, &sum->contexts, &o->tree, options, e);
 	case LISTING_CALLERS:
 		return report_callers(to, p, options, e);
 	case LISTING_CALLEES:
@@ -211,15 +215,31 @@ static int write_one(FILE *to, const struct reading *r, const struct show *o, si
 	options.columns = window->columns;
 	options.max_lines = room_for_report(window, o, count_lines(window, text, n));
 	if (!err && !o->check)
-		err = print_table(to, &r->report[i].sum.profile, o, &options, e);
+		err = print_table(to, &r->report[i].sum, o, &options, e);
 	free(text);
 	return err;
+}
+
+/* 0, or -errno with `e` set if --root matches no function of any report. */
+static int check_root(const struct reading *r, const struct show *o, struct error *e)
+{
+	int found = 0;
+
+	if (o->listing != LISTING_TREE || !o->tree.root.bytes)
+		return 0;
+	for (size_t i = 0; i < r->n_reports && !found; i++)
+		found = tree_has_root(&r->report[i].sum.contexts, &o->tree, &o->report, e);
+	return found > 0 ? 0
+	       : found	 ? found
+			 : error_set(e, -ENOENT,
+				     "found no function that '%.*s' matches, expected one for --root",
+				     (int)o->tree.root.n, o->tree.root.bytes);
 }
 
 int text_write(FILE *to, const struct reading *r, const struct show *o, struct error *e)
 {
 	struct window window = window_of(to);
-	int err = 0;
+	int err = check_root(r, o, e);
 
 	for (size_t i = 0; i < r->n_reports && !err; i++)
 		err = write_one(to, r, o, i, &window, e);

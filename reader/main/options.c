@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/option.h"
+#include "select/match.h"
 
 #ifndef PYSHIM_VERSION
 #define PYSHIM_VERSION "unknown"
@@ -153,6 +154,48 @@ static int parse_events(struct parsing *s, const char *text)
 	return -1;
 }
 
+static int parse_min(struct parsing *s, const char *text)
+{
+	double *min = &s->o->show.tree.min_percent;
+	char *end;
+
+	s->o->min = text;
+	*min = strchr("0123456789.", *text) ? strtod(text, &end) : -1;
+	if (!(*min >= 0) || *min > 100 || end == text ||
+	    (*end && strcmp(end, "%") && strcmp(end, " %")))
+		return wrong("read --min: found '%s', expected per cent from 0 to 100", text);
+	return -1;
+}
+
+static int parse_depth(struct parsing *s, const char *text)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	s->o->depth = text;
+	if (*text < '0' || *text > '9' || *end || !n || n > UINT32_MAX)
+		return wrong("read --depth: found '%s', expected a number of calls from 1 on",
+			     text);
+	s->o->show.tree.max_depth = (uint32_t)n;
+	return -1;
+}
+
+static int parse_root(struct parsing *s, const char *text)
+{
+	struct text pattern = { text, strlen(text) };
+	struct error error = { "" };
+	struct match m;
+	int err = match_init(&m, pattern, &error);
+
+	match_fini(&m);
+	if (err == -EINVAL)
+		return wrong("read --root: found '%s', expected a Python regular expression", text);
+	if (err)
+		return wrong("read --root: %s", error_text(&error, err));
+	s->o->show.tree.root = pattern;
+	return -1;
+}
+
 static int parse_callers(struct parsing *s, const char *unused)
 {
 	(void)unused;
@@ -238,7 +281,7 @@ static bool asks_for_report(const struct parsing *s)
 	return o->format || s->n_keys || o->output || o->show.report.select.n_restrictions ||
 	       o->show.report.select.reverse || o->show.report.select.qualnames ||
 	       o->request.strip_dirs || o->show.listing != LISTING_FUNCTIONS || o->show.check ||
-	       o->strict || o->request.threads || o->request.each;
+	       o->strict || o->request.threads || o->request.each || o->tree;
 }
 
 /* Options that cannot be given together. -1, or the exit code. */
@@ -291,6 +334,58 @@ static int check_together(const struct parsing *s)
 	if ((q->threads || q->thread) && q->bare_s > 0)
 		return wrong("read --bare-time: found it with %s, expected a report on all threads",
 			     q->thread ? "--thread" : "--threads");
+	return -1;
+}
+
+/* Returns an option that is only for --tree, or NULL. */
+static const char *option_of_tree(const struct options *o)
+{
+	return o->min			 ? "--min"
+	       : o->depth		 ? "--depth"
+	       : o->show.tree.root.bytes ? "--root"
+	       : o->show.tree.by_calls	 ? "--calls"
+					 : NULL;
+}
+
+/* Returns an option that a tree cannot follow, or NULL. */
+static const char *option_against_tree(const struct parsing *s)
+{
+	const struct options *o = s->o;
+
+	if (o->format && o->format != format_default())
+		return "another format than text";
+	if (o->show.listing != LISTING_FUNCTIONS)
+		return o->show.listing == LISTING_CALLERS ? "--callers" : "--callees";
+	if (s->n_keys || o->show.report.select.n_restrictions || o->show.report.select.reverse)
+		return s->n_keys		       ? "--sort"
+		       : o->show.report.select.reverse ? "--reverse"
+						       : "--restrict";
+	if (o->show.report.exceptions || o->show.check)
+		return o->show.check ? "--check" : "--exceptions";
+	if (o->request.threads)
+		return "--threads (--thread ID shows one)";
+	return o->request.no_subcalls ? "--no-subcalls" : NULL;
+}
+
+/* -1, or the exit code. */
+static int check_tree(const struct parsing *s)
+{
+	struct options *o = s->o;
+	const char *option = o->tree ? option_against_tree(s) : option_of_tree(o);
+
+	if (option && !o->tree)
+		return wrong("read %s: found it without --tree, expected both", option);
+	if (option)
+		return wrong(
+			"read --tree: found %s with it, expected only --min, --depth, --root and "
+			"--calls to choose what it shows",
+			option);
+	if (!o->tree)
+		return -1;
+	o->show.listing = LISTING_TREE;
+	o->request.contexts = true;
+	if (!o->min)
+		o->show.tree.min_percent = TREE_DEFAULT_PERCENT;
 	return -1;
 }
 
@@ -362,15 +457,18 @@ int options_parse(struct options *o, int argc, char **argv)
 	status = check_browse(&s);
 	if (status >= 0)
 		return status;
+	status = check_tree(&s);
+	if (status >= 0)
+		return status;
 	if (!o->format)
-		o->format = o->output ? format_find("pstats") : format_default();
+		o->format = o->output && !o->tree ? format_find("pstats") : format_default();
 	status = check_together(&s);
 	if (status >= 0)
 		return status;
 	status = check_timeline(o);
 	if (status >= 0)
 		return status;
-	o->request.contexts = o->format->flags & FORMAT_CONTEXTS;
+	o->request.contexts |= (o->format->flags & FORMAT_CONTEXTS) != 0;
 	o->request.lists_threads = o->format->flags & FORMAT_LISTS_THREADS;
 	o->show.report.select.restriction = o->restriction;
 	return -1;

@@ -27,8 +27,9 @@ struct options {
 	struct request request;
 	bool calibrate;
 	struct calibrate_request calibration;
-	const char *events; /* as it was given; NULL: it was not */
-	bool strict, force, wait, list, clean, browse;
+	const char *events;	 /* as it was given; NULL: it was not */
+	const char *min, *depth; /* as above */
+	bool strict, force, wait, list, clean, browse, tree;
 };
 
 /* Returns -1 to continue, or the exit code. */

@@ -140,6 +140,27 @@ int contexts_map(struct contexts *to, const struct contexts *from, const uint32_
 	return err;
 }
 
+int contexts_below(struct contexts *to, const struct contexts *from, const bool *wanted)
+{
+	uint32_t *place = calloc(from->n_nodes + 1ull, sizeof(*place));
+	int err = place ? 0 : -ENOMEM;
+
+	for (uint32_t n = 1; n < from->n_nodes && !err; n++) {
+		const struct context *x = &from->node[n];
+		bool has_path = !((x->flags | from->node[x->parent].flags) & CONTEXT_FOLDED);
+
+		if (!place[x->parent] && !(wanted[x->fn] && has_path))
+			continue;
+		place[n] = contexts_child(to, place[x->parent], x->fn, 0);
+		if (!place[n])
+			err = -ENOMEM;
+		else
+			contexts_count(to, place[n], x);
+	}
+	free(place);
+	return err;
+}
+
 /* Converts a function of one tree to one of another. */
 typedef uint32_t convert_fn(struct contexts *to, const struct profile_fn *fn);
 

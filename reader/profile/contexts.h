@@ -79,6 +79,13 @@ int contexts_map(struct contexts *to, const struct contexts *from, const uint32_
 /* Adds `from`: equal paths become one. 0 or -ENOMEM, as above. */
 int contexts_merge(struct contexts *to, const struct contexts *from);
 
+/*
+ * Adds the outermost nodes whose functions are `wanted`, by index, and all below them: as children
+ * of the root, so that equal paths become one. Functions keep their indices, but `to` has no names.
+ * What was folded is left out. 0 or -ENOMEM, as above.
+ */
+int contexts_below(struct contexts *to, const struct contexts *from, const bool *wanted);
+
 /* Leaves out C functions, as --no-builtins does. 0, or -ENOMEM with `c` unchanged. */
 int contexts_no_builtins(struct contexts *c);
 
