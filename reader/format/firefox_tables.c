@@ -16,6 +16,11 @@ void firefox_tables_fini(struct firefox_tables *f)
 	free(f->stack);
 }
 
+static bool has_file(const struct firefox_tables *f, uint32_t i)
+{
+	return frames_has_file(f->frames, f->functions.fn[i]);
+}
+
 static const struct profile_fn *function(const struct firefox_tables *f, uint32_t i)
 {
 	return &f->c->names.fn[f->functions.fn[i]];
@@ -118,7 +123,7 @@ static int number_sources(struct firefox_tables *f)
 	for (uint32_t i = 0; i < f->functions.n; i++) {
 		uint32_t *source = &f->source[f->string[2 * i + 1]];
 
-		if (*source == NONE && !profile_fn_is_c(function(f, i)))
+		if (*source == NONE && has_file(f, i))
 			*source = f->n_sources++;
 	}
 	return 0;
@@ -170,7 +175,7 @@ static void put_value_name(struct firefox_tables *f, uint32_t i)
 
 static uint32_t source_of(const struct firefox_tables *f, uint32_t i)
 {
-	return profile_fn_is_c(function(f, i)) ? NONE : f->source[f->string[2 * i + 1]];
+	return has_file(f, i) ? f->source[f->string[2 * i + 1]] : NONE;
 }
 
 static void put_value_source(struct firefox_tables *f, uint32_t i)
@@ -232,7 +237,7 @@ static int number_frames(struct firefox_tables *f)
 	for (uint32_t i = 0; i < n; i++)
 		f->frame_of[i] = NONE;
 	for (uint32_t i = 0; i < f->c->n_nodes; i++) {
-		bool is_level = !i || f->c->node[i].flags & CONTEXT_LEVELS;
+		bool is_level = frames_is_track_level(f->c, i);
 		uint32_t key = is_level ? NONE : frame_key(f, i);
 
 		f->stack[i] = is_level ? NONE : f->n_stacks++;
@@ -246,10 +251,12 @@ static int number_frames(struct firefox_tables *f)
 
 static void put_value_category(struct firefox_tables *f, uint32_t i)
 {
-	bool is_c = profile_fn_is_c(function(f, f->frame[i] / 2));
+	uint32_t function_of = f->frame[i] / 2;
+	bool is_c = profile_fn_is_c(function(f, function_of)) && !f->groups;
 
-	/* Functions that are added up have the keys of C functions. */
-	put_count(f->j, !is_c ? FIREFOX_PYTHON : f->groups ? FIREFOX_OTHER : FIREFOX_C);
+	put_count(f->j, has_file(f, function_of) ? FIREFOX_PYTHON
+			: is_c			 ? FIREFOX_C
+						 : FIREFOX_OTHER);
 }
 
 static void put_value_subcategory(struct firefox_tables *f, uint32_t i)

@@ -25,13 +25,20 @@ void frames_close(struct frames *f)
 	f->label = NULL;
 }
 
+bool frames_has_file(const struct frames *f, uint32_t fn)
+{
+	const struct profile_fn *x = &f->contexts->names.fn[fn];
+
+	return !profile_fn_is_c(x) && f->label[fn].bytes != x->name.bytes;
+}
+
 struct text frames_name(const struct frames *f, uint32_t fn)
 {
 	const struct profile_fn *x = &f->contexts->names.fn[fn];
 	struct text label = f->label[fn];
 	size_t before = x->file.n + (size_t)snprintf(NULL, 0, ":%" PRId64 "(", x->line);
 
-	if (profile_fn_is_c(x) || label.n <= before)
+	if (!frames_has_file(f, fn) || label.n <= before)
 		return label;
 	return (struct text){ label.bytes + before, label.n - before - 1 };
 }
@@ -49,7 +56,7 @@ int frames_functions_init(struct frames_functions *f, const struct contexts *c)
 	for (uint32_t n = 1; n < c->n_nodes; n++) {
 		uint32_t fn = c->node[n].fn;
 
-		if (c->node[n].flags & CONTEXT_LEVELS || f->number[fn] != FRAMES_NO_NUMBER)
+		if (frames_is_track_level(c, n) || f->number[fn] != FRAMES_NO_NUMBER)
 			continue;
 		f->fn[f->n] = fn;
 		f->number[fn] = f->n++;

@@ -30,9 +30,18 @@ static inline struct text frames_label(const struct frames *f, uint32_t node)
  */
 struct text frames_name(const struct frames *f, uint32_t fn);
 
-/* The functions that are called, numbered in the order of their first nodes. */
+/* True for a function with a file and a line: for what is in Python, and no level. */
+bool frames_has_file(const struct frames *f, uint32_t fn);
+
+/* True for processes and threads, which are no part of the stacks of formats with tracks. */
+static inline bool frames_is_track_level(const struct contexts *c, uint32_t node)
+{
+	return !node || c->node[node].flags & (CONTEXT_PROCESS | CONTEXT_THREAD);
+}
+
+/* What stands in stacks, numbered in the order of first nodes: functions, and (folded). */
 struct frames_functions {
-	uint32_t *number; /* by function of contexts.names; FRAMES_NO_NUMBER: it is a level */
+	uint32_t *number; /* by function of contexts.names, or FRAMES_NO_NUMBER */
 	uint32_t *fn;	  /* by number */
 	uint32_t n;
 };
@@ -44,8 +53,8 @@ int frames_functions_init(struct frames_functions *f, const struct contexts *c);
 void frames_functions_fini(struct frames_functions *f);
 
 /*
- * A track is a thread, or what was folded in a process. Returns the next one behind `track`, or 0;
- * the first one behind 0.
+ * A track is a child of a process: a thread. Returns the next one behind `track`, or 0; the first
+ * one behind 0.
  */
 uint32_t frames_next_track(const struct contexts *c, uint32_t track);
 

@@ -41,7 +41,7 @@ static void put_frame(struct speedscope *s, uint32_t fn)
 	put_begin_line(&s->j, "{");
 	put_key(&s->j, "name");
 	put_text(&s->j, frames_name(&s->frames, fn));
-	if (!profile_fn_is_c(x)) {
+	if (frames_has_file(&s->frames, fn)) {
 		put_key(&s->j, "file");
 		put_text(&s->j, x->file);
 		put_key(&s->j, "line");

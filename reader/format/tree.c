@@ -14,7 +14,7 @@
 #define NUMBERS_WIDTH 39     /* columns before a label */
 #define CUMCALLS_WIDTH 9     /* the column of --calls, in addition */
 #define MOST_INDENTATION 40u /* columns of lines that lead to a label */
-#define LEAST_LABEL 24u	     /* columns of a label that is cut */
+#define LEAST_LABEL 20u	     /* columns of a label that is cut */
 
 struct tree {
 	const struct contexts *c; /* all, or those below the root */
@@ -260,13 +260,22 @@ static int push(struct rows *rows, const struct tree *t, const struct row *of,
 	return 0;
 }
 
-/* Prints the lines that lead to a label. Returns their width. */
+/* The columns of lines that lead to a label: a third of what the numbers leave of a terminal. */
+static size_t most_indentation(const struct rows *rows)
+{
+	size_t room = rows->columns > NUMBERS_WIDTH ? rows->columns - NUMBERS_WIDTH : 0;
+
+	if (!rows->columns || room / 3 > MOST_INDENTATION)
+		return MOST_INDENTATION;
+	return room / 6 * 2;
+}
+
+/* Prints the lines that lead to a label, the innermost ones if they are too many. Returns their
+ * width.
+ */
 static size_t put_lines(FILE *to, const struct rows *rows, const struct row *row)
 {
-	size_t most =
-		rows->columns && rows->columns < 2 * MOST_INDENTATION + NUMBERS_WIDTH
-			? (rows->columns > NUMBERS_WIDTH ? (rows->columns - NUMBERS_WIDTH) / 2 : 0)
-			: MOST_INDENTATION;
+	size_t most = most_indentation(rows);
 	size_t n = row->n_lines, cut = n > most ? n - most : 0;
 
 	if (cut)
