@@ -3,7 +3,7 @@
 # The tests, benchmarks and fuzzers. Included by the Makefile.
 
 .PHONY: unit-tests check check-now check-fresh check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now check-cpython check-model check-order-mutants \
+	check-integration-now check-stress check-stress-now check-formats check-cpython check-model check-order-mutants \
 	stress killpoints litmus replays fuzzers fuzz bench bench-accuracy bench-instr
 
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
@@ -140,6 +140,17 @@ check-stress: ## ... the stress tests only, their short form
 
 check-stress-now: all killpoints
 	@tools/run-tests $(BUILD) stress
+
+# Programs that read the formats. Tests skip what is missing, so a failed installation only says so.
+FORMAT_READERS := speedscope@1.25.0 @firefox-devtools/profiler-cli@0.10.0
+
+check-formats: ## ... the formats in the programs that read them: Chromium, and some from npm
+	@tools/install-deps build check formats
+	@$(MAKE) all
+	@mkdir -p $(BUILD)/npm
+	@cd $(BUILD)/npm && npm install --no-audit --no-fund --ignore-scripts --loglevel=error --prefix . \
+		$(FORMAT_READERS) || echo 'check-formats: npm install failed: what needs these packages is skipped'
+	@tools/run-tests $(BUILD) formats
 
 stress: ## ... their long form: kills for PYSHIM_STRESS_SECONDS=600, everything in full size
 	@PYSHIM_STRESS_SECONDS=$${PYSHIM_STRESS_SECONDS:-600} $(MAKE) check-stress
