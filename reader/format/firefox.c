@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The processed profile format of profiler.firefox.com (JSON), version 60: tables of columns, with a
- * stack for each calling context, and for each track a thread whose samples have own times as their
- * weights. docs/formats.md describes the contents.
+ * The processed profile format of profiler.firefox.com (JSON), version 60: tables of columns. There
+ * is a stack for each calling context, and a thread for each track, whose samples have own times as
+ * their weights. docs/formats.md describes the contents.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -215,7 +215,7 @@ static void put_functions(struct firefox_tables *f)
 	put_end(f->j, "}");
 }
 
-/* --- frames: functions, apart if a call of them was running at the end ------------------------- */
+/* --- frames: functions, apart if a call was running at the end -------------------------------- */
 
 static uint32_t frame_key(const struct firefox_tables *f, uint32_t node)
 {

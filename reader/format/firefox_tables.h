@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The shared tables of the format firefox: strings, source files, functions, frames, and a stack for
- * each calling context. Owns the numbers of their rows, until firefox_tables_fini. firefox.c calls
- * it, in the reader's one thread. It must not put threads.
+ * The shared tables of the format firefox: strings, source files, functions, frames, and a stack
+ * for each calling context. Owns the numbers of their rows, until firefox_tables_fini. firefox.c
+ * calls it, in the reader's one thread. It must not put threads.
  */
 #ifndef READER_FIREFOX_TABLES_H
 #define READER_FIREFOX_TABLES_H
@@ -29,8 +29,8 @@ struct firefox_tables {
 	uint32_t *source; /* by string: which source file it is the name of, or FIREFOX_NONE */
 	uint32_t n_sources;
 	/*
-	 * By frame: 2 * function + subcategory. Calls that were running have frames of their own:
-	 * the sums of functions do not depend on that.
+	 * 2 * function + subcategory of each frame. Calls that were running have frames of their
+	 * own: the sums of functions do not depend on that.
 	 */
 	uint32_t *frame;
 	uint32_t *frame_of, n_frames; /* the reverse, or FIREFOX_NONE */

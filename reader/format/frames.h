@@ -33,13 +33,13 @@ struct text frames_name(const struct frames *f, uint32_t fn);
 /* True for a function with a file and a line: for what is in Python, and no level. */
 bool frames_has_file(const struct frames *f, uint32_t fn);
 
-/* True for processes and threads, which are no part of the stacks of formats with tracks. */
+/* True for processes and threads: formats with tracks do not put them into stacks. */
 static inline bool frames_is_track_level(const struct contexts *c, uint32_t node)
 {
 	return !node || c->node[node].flags & (CONTEXT_PROCESS | CONTEXT_THREAD);
 }
 
-/* What stands in stacks, numbered in the order of first nodes: functions, and (folded). */
+/* Functions and (folded), which stand in stacks, numbered in the order of their first nodes. */
 struct frames_functions {
 	uint32_t *number; /* by function of contexts.names, or FRAMES_NO_NUMBER */
 	uint32_t *fn;	  /* by number */

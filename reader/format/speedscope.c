@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The file format of speedscope (JSON): for each track two profiles of the sampled type, a stack for
- * each calling context. Weights are own times in one of them, and calls in the other.
+ * The file format of speedscope (JSON): two profiles of the sampled type for each track, with a
+ * stack for each calling context. Weights are own times in one of them, and calls in the other.
  */
 #include <errno.h>
 #include <inttypes.h>

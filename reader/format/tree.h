@@ -4,7 +4,7 @@
  * below their callers. text.c calls it, in the reader's one thread. Owns nothing after the call. It
  * must not change the contexts, nor write anywhere except to its stream. LC_NUMERIC must be C.
  *
- * It is plain ASCII but for names, whose control characters are escaped: a name is always one line.
+ * All except names is ASCII. Control characters in names are escaped, so a name is one line.
  */
 #ifndef READER_TREE_H
 #define READER_TREE_H
@@ -26,8 +26,8 @@ struct tree_options {
 };
 
 /*
- * 0 or -errno, with the reason in `e` if the pattern takes too many steps. Of `report` it uses the
- * total, the columns, and qualnames.
+ * 0 or -errno, with the reason in `e` if the pattern takes too many steps. It uses the total, the
+ * columns and qualnames of `report`.
  */
 int tree_print(FILE *to, const struct contexts *c, const struct tree_options *o,
 	       const struct report_options *report, struct error *e);

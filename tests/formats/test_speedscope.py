@@ -116,7 +116,7 @@ def test_it_shows_the_times_of_the_report(browser, recording, tmp_path):
     path.write_bytes(reading.read("-f", "speedscope", recording))
     rows = sandwich(browser, path, tmp_path)
     assert len(rows) > 30
-    # What took no time is in none of its stacks.
+    # A function without time is in none of its stacks.
     timed = {name: [n for n in numbers if n[0] >= .5] for name, numbers in
              expected(recording, name_only, ns("tottime"), ns("cumtime")).items()}
     assert_rows(rows, {name: numbers for name, numbers in timed.items() if numbers})

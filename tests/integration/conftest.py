@@ -121,6 +121,21 @@ def run_shim(shim_dir):
     return run
 
 
+@pytest.fixture
+def record(run_shim, python, tmp_path):
+    """record(program, *args, status=0, PYSHIM_...=): runs a program from a file with the counting
+    clock and returns a Run. In one given by -c, functions that share "<string>", line and
+    name with those of eval() would be added up.
+    """
+    def run(program, *args, status=0, **env):
+        path = tmp_path / "program.py"
+        path.write_text(program)
+        return run_shim([python.exe, path, *args], env={"PYSHIM_CLOCK": "count", **env},
+                        status=status)
+
+    return run
+
+
 def read(*args, status=0, timeout=PATIENCE):
     """Runs pyshim-read and returns a Run. Fails on any other status than `status`."""
     done = run_bare([READER, *args], timeout=timeout)

@@ -6,8 +6,6 @@ their sums.
 import collections
 import json
 
-import pytest
-
 from conftest import read
 
 PROGRAM = """\
@@ -87,17 +85,3 @@ def sums(paths):
 def near(ns, seconds):
     """True if equal: the counting clock's ticks are nanoseconds, so that only sums are rounded."""
     return abs(ns - seconds * 1e9) < .01 + 1e-9 * ns
-
-
-@pytest.fixture
-def record(run_shim, python, tmp_path):
-    """Runs a program from a file: in one given by -c, functions that share "<string>", line and
-    name with those of eval() would be added up.
-    """
-    def run(program, *args, status=0, **env):
-        path = tmp_path / "program.py"
-        path.write_text(program)
-        return run_shim([python.exe, path, *args], env={"PYSHIM_CLOCK": "count", **env},
-                        status=status)
-
-    return run

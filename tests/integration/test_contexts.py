@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from conftest import DATA, READER, read, run_bare
-from paths import COUNTS_ITSELF, PROGRAM, collapsed, near, record, report, sums  # noqa: F401
+from paths import COUNTS_ITSELF, PROGRAM, collapsed, near, report, sums
 
 def assert_sums(recording, *options, cumulative=True):
     own, total = sums(collapsed(*options, recording))

@@ -13,7 +13,7 @@ import signal
 import pytest
 
 from conftest import read, run_bare, READER
-from paths import COUNTS_ITSELF, PROGRAM, collapsed, near, record, report  # noqa: F401
+from paths import COUNTS_ITSELF, PROGRAM, collapsed, near, report
 
 FORKS = """\
 import os, threading

@@ -11,8 +11,8 @@ import signal
 
 import pytest
 
-from conftest import BUILD, READER, read, run_bare
-from paths import COUNTS_ITSELF, PROGRAM, record  # noqa: F401
+from conftest import BUILD, PYTHONS, READER, read, run_bare
+from paths import COUNTS_ITSELF, PROGRAM
 from test_path_formats import FORKS, KILLED, NAMES, ODD, root_of, speedscope
 from test_terminal import on_terminal
 
@@ -268,7 +268,6 @@ def test_deep_calls(record):
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_on_a_terminal(run_shim, tmp_path, columns):
-    from conftest import PYTHONS
     path = tmp_path / ("long_" * 20) / "program.py"
     path.parent.mkdir()
     path.write_text(KILLED)
@@ -287,7 +286,6 @@ def test_on_a_terminal(run_shim, tmp_path, columns):
 
 
 def test_the_launcher_prints_it(tmp_path):
-    from conftest import PYTHONS
     path = tmp_path / "program.py"
     path.write_text(PROGRAM)
     done = run_bare([BUILD / "pyshim", "--tree", "--min", "5", "--root=(work)", PYTHONS[-1].exe, path], timeout=60)

@@ -233,6 +233,63 @@ START_TEST(corrected_nodes_add_up_to_the_function)
 }
 END_TEST
 
+START_TEST(nodes_follow_their_callers)
+{
+	contexts_finish(&c);
+	ck_assert_uint_eq(contexts_next(&c, n_main, n_main), n_a);
+	ck_assert_uint_eq(contexts_next(&c, n_a, n_main), n_len);
+	ck_assert_uint_eq(contexts_next(&c, n_len, n_main), n_b);
+	ck_assert_uint_eq(contexts_next(&c, n_b, n_main), n_ba);
+	ck_assert_uint_eq(contexts_next(&c, n_ba, n_main), 0);
+	ck_assert_uint_eq(contexts_next(&c, n_len, n_a), 0);
+	ck_assert_uint_eq(contexts_next(&c, n_ba, n_ba), 0);
+}
+END_TEST
+
+/* Checks the tree, and the calls and total of the first child of its root. */
+static void check_below(const bool *wanted, size_t n_nodes, double total_s, size_t n_roots,
+			uint64_t n_calls, double first_s)
+{
+	struct contexts below;
+	size_t n = 0;
+
+	ck_assert_int_eq(contexts_init(&below), 0);
+	ck_assert_int_eq(contexts_below(&below, &c, wanted), 0);
+	contexts_finish(&below);
+	ck_assert_uint_eq(below.n_nodes, n_nodes);
+	ck_assert_double_eq(below.node[0].total_s, total_s);
+	for (uint32_t i = below.node[0].first; i; i = below.node[i].next)
+		n++;
+	ck_assert_uint_eq(n, n_roots);
+	ck_assert_uint_eq(below.node[below.node[0].first].n_calls, n_calls);
+	ck_assert_double_eq(below.node[below.node[0].first].total_s, first_s);
+	contexts_fini(&below);
+}
+
+START_TEST(outermost_calls_of_a_function_are_added_up)
+{
+	bool wanted[16] = { false };
+
+	wanted[c.node[n_a].fn] = true; /* a: 2 + 4, and below b: 16 */
+	check_below(wanted, 3, 22, 1, 15, 22);
+	wanted[c.node[n_b].fn] = true; /* and b: 8 + 16, of which a is counted only there */
+	check_below(wanted, 5, 30, 2, 10, 6);
+	wanted[c.node[n_main].fn] = true;
+	check_below(wanted, 6, 31, 1, 1, 31);
+}
+END_TEST
+
+START_TEST(folded_calls_are_below_no_function)
+{
+	uint32_t folded = contexts_level(&c, thread, text("(folded)"), CONTEXT_FOLDED);
+	bool wanted[16] = { false };
+
+	add(folded, "/x/m.py", 2, "a", 7, 100);
+	wanted[c.node[n_a].fn] = true;
+	check_below(wanted, 3, 22, 1, 15, 22);
+}
+END_TEST
+
 int main(void)
 {
 	TCase *tcase = tcase_create("contexts");
@@ -249,5 +306,8 @@ int main(void)
 	tcase_add_test(tcase, equal_paths_of_two_trees_are_added_up);
 	tcase_add_test(tcase, two_processes_stay_apart);
 	tcase_add_test(tcase, corrected_nodes_add_up_to_the_function);
+	tcase_add_test(tcase, nodes_follow_their_callers);
+	tcase_add_test(tcase, outermost_calls_of_a_function_are_added_up);
+	tcase_add_test(tcase, folded_calls_are_below_no_function);
 	return run_case("contexts", tcase);
 }
