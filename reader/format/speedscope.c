@@ -29,6 +29,7 @@ struct speedscope {
 	char *stack;
 	size_t *n;
 	size_t cap, depth;
+	bool only_counts; /* stacks are counted, not put */
 	uint64_t n_bytes; /* of all stacks */
 };
 
@@ -97,24 +98,20 @@ static uint64_t weight_of(const struct speedscope *s, uint32_t node, bool calls)
 	return calls ? s->c->node[node].n_calls : s->ns[node];
 }
 
-static int put_stack(struct speedscope *s, struct error *e)
+static void put_stack(struct speedscope *s)
 {
 	size_t n = s->n[s->depth - 1];
 
 	s->n_bytes += n;
-	if (s->n_bytes > MOST_BYTES)
-		return error_set(
-			e, -E2BIG,
-			"write speedscope: found paths of calls that make gigabytes of text, "
-			"expected at most 4 GiB (-f firefox has no such limit)");
+	if (s->only_counts)
+		return;
 	put_begin(&s->j, "[");
 	fwrite_unlocked(s->stack, 1, n, s->j.to);
 	put_end(&s->j, "]");
-	return 0;
 }
 
 /* Calls that are nested in one another stand side by side, so that they are drawn as one. */
-static int put_samples(struct speedscope *s, uint32_t track, bool calls, struct error *e)
+static int put_samples(struct speedscope *s, uint32_t track, bool calls)
 {
 	uint32_t above = track;
 	int err = 0;
@@ -126,7 +123,7 @@ static int put_samples(struct speedscope *s, uint32_t track, bool calls, struct 
 		err = push(s, n);
 		above = n;
 		if (!err && weight_of(s, n, calls))
-			err = put_stack(s, e);
+			put_stack(s);
 	}
 	return err;
 }
@@ -187,7 +184,7 @@ static int put_name(struct speedscope *s, uint32_t track, bool calls)
 	return 0;
 }
 
-static int put_profile(struct speedscope *s, uint32_t track, bool calls, struct error *e)
+static int put_profile(struct speedscope *s, uint32_t track, bool calls)
 {
 	uint64_t sum;
 	int err;
@@ -199,7 +196,7 @@ static int put_profile(struct speedscope *s, uint32_t track, bool calls, struct 
 	put_key(&s->j, "samples");
 	put_begin(&s->j, "[");
 	if (!err)
-		err = put_samples(s, track, calls, e);
+		err = put_samples(s, track, calls);
 	put_end(&s->j, "]");
 	put_key(&s->j, "weights");
 	put_begin_line(&s->j, "[");
@@ -208,6 +205,26 @@ static int put_profile(struct speedscope *s, uint32_t track, bool calls, struct 
 	put_key_count(&s->j, "startValue", 0);
 	put_key_count(&s->j, "endValue", sum);
 	put_end(&s->j, "}");
+	return err;
+}
+
+/* Deep recursion makes long stacks. Without a check they would fill a disk. */
+static int check_size(struct speedscope *s, struct error *e)
+{
+	int err = 0;
+
+	s->only_counts = true;
+	for (uint32_t track = 0; !err && (track = frames_next_track(s->c, track));) {
+		err = put_samples(s, track, false);
+		if (!err)
+			err = put_samples(s, track, true);
+	}
+	s->only_counts = false;
+	if (!err && s->n_bytes > MOST_BYTES)
+		err = error_set(
+			e, -E2BIG,
+			"found deep calls that make more than 4 GiB of stacks, expected less "
+			"(-f firefox has no such limit)");
 	return err;
 }
 
@@ -228,7 +245,7 @@ static void put_title(struct speedscope *s)
 	free(title);
 }
 
-static int put_file(struct speedscope *s, struct error *e)
+static int put_file(struct speedscope *s)
 {
 	int err = 0;
 
@@ -242,7 +259,7 @@ static int put_file(struct speedscope *s, struct error *e)
 	put_begin(&s->j, "[");
 	for (int calls = 0; calls < 2; calls++) {
 		for (uint32_t track = 0; !err && (track = frames_next_track(s->c, track));)
-			err = put_profile(s, track, calls, e);
+			err = put_profile(s, track, calls);
 	}
 	put_end(&s->j, "]");
 	put_end(&s->j, "}");
@@ -261,7 +278,9 @@ int speedscope_write(FILE *to, const struct reading *r, const struct show *o, st
 		err = frames_functions_init(&s.functions, c);
 	err = ns ? err : -ENOMEM;
 	if (!err)
-		err = put_file(&s, e);
+		err = check_size(&s, e);
+	if (!err)
+		err = put_file(&s);
 	frames_functions_fini(&s.functions);
 	frames_close(&s.frames);
 	free(s.stack);

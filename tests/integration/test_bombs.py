@@ -237,7 +237,8 @@ def test_hostile_recordings_are_read_within_limits(make, header, abi, tmp_path):
     path = make(header, abi, tmp_path / "bomb")
     for options in (["-q"], ["--threads", "-q", "-r", "1"], ["-f", "json"], ["-f", "html"],
                     ["-f", "chrome", "-q"], ["--by-code", "--callers"], ["-q", "--by-module"],
-                    ["-q", "--by-package", "--imports-as-one"]):
+                    ["-q", "--by-package", "--imports-as-one"], ["-f", "speedscope"], ["-f", "firefox"],
+                    ["-q", "--tree", "--min=0"], ["-q", "--tree", "--root=."]):
         read_bounded(*options, path)
     read_bounded("--snapshot", tmp_path / "copy", path)
 

@@ -12,7 +12,7 @@ import signal
 
 import pytest
 
-from conftest import read, run_bare, READER
+from conftest import PYTHONS, READER, read, run_bare
 from paths import COUNTS_ITSELF, PROGRAM, collapsed, near, report
 
 FORKS = """\
@@ -306,6 +306,19 @@ def test_qualified_names(record, python):
     for load in speedscope, firefox:
         names = {path[-1].rpartition("(")[2] for t in load("--qualnames", recording) for path in t.time}
         assert ("A.f)" if python.version >= (3, 11) else "f)") in names
+
+
+def test_stacks_that_would_fill_a_disk_are_refused(run_shim):
+    program = ("import sys, threading\nsys.setrecursionlimit(99999); threading.stack_size(1 << 29)\n"
+               "def f(n):\n if n: f(n - 1)\n"
+               "t = threading.Thread(target=f, args=(60000,)); t.start(); t.join()")
+    recording = run_shim([PYTHONS[-1].exe, "-c", program]).recording
+    refused = read("-f", "speedscope", recording, status=1)
+    assert b"found deep calls that make more than 4 GiB" in refused.err and not refused.out
+    depths = []
+    for prefix in json.loads(read("-f", "firefox", recording).out)["shared"]["stackTable"]["prefix"]:
+        depths.append(1 if prefix is None else depths[prefix] + 1)
+    assert max(depths) > 60000
 
 
 def test_a_program_without_calls(record):
