@@ -190,7 +190,7 @@ static int put_profile(struct speedscope *s, uint32_t track, bool calls)
 	int err;
 
 	put_begin_line(&s->j, "{");
-	put_key_string(&s->j, "type", "sampled");
+	put_key_string(&s->j, "type", "sample");
 	err = put_name(s, track, calls);
 	put_key_string(&s->j, "unit", calls ? "none" : "nanoseconds");
 	put_key(&s->j, "samples");
