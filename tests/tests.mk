@@ -3,7 +3,7 @@
 # The tests, benchmarks and fuzzers. Included by the Makefile.
 
 .PHONY: unit-tests check check-now check-fresh check-unit check-unit-now check-integration \
-	check-integration-now check-stress check-stress-now check-cpython check-model check-order-mutants \
+	check-integration-now check-formats check-stress check-stress-now check-cpython check-model check-order-mutants \
 	stress killpoints litmus replays fuzzers fuzz bench bench-accuracy bench-instr
 
 CHECK_CFLAGS = $(shell $(PKG_CONFIG) --cflags check)
@@ -133,6 +133,11 @@ check-integration: ## ... the integration tests only; PYTEST_ARGS='-k json' choo
 
 check-integration-now: all $(BUILD)/bench/libfloor.so
 	@tools/run-tests $(BUILD) integration
+
+check-formats: ## ... the HTML report in a headless Chromium, which is not part of `check`
+	@tools/install-deps build check picture
+	@$(MAKE) all
+	@PYSHIM_BUILD=$(abspath $(BUILD)) python3 -m pytest -p no:cacheprovider -q -rs tests/formats $(PYTEST_ARGS)
 
 check-stress: ## ... the stress tests only, their short form
 	@tools/install-deps build check

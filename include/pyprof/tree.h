@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Records -> a calling-context tree: the arithmetic of a profile, written once for both sides. A
- * node is a path of calls from the root. The current node is the stack, so neither frames nor
- * levels nor cumulative times are kept: calls and self times are counted, and all else is derived.
+ * Records -> a calling-context tree: the arithmetic of calls by path. A node is a path of calls
+ * from the root. The current node is the stack, so neither frames nor levels nor cumulative times
+ * are kept: calls and self times are counted, and all else is derived. fold.h has the same
+ * arithmetic for functions and caller edges; the reader runs both over the records of a ring.
  *
  *	root -> thread -> function -> callee -> ...	a parent's number is lower than its child's
  *
@@ -10,13 +11,8 @@
  * with the top of the stack; every thread has a stack of its own; a class call is counted, though
  * it has no entry in a profile.
  *
- * The nodes hold numbers and no pointers, so they can lie in private memory or in a recording;
- * struct pyprof_tree is a view of them. One thread at a time, with or without the GIL. Only `grow`
- * may allocate. All times are ticks.
- *
- * A fold of a block can be undone. A node that was there before is copied to a log before it
- * changes for the first time in a block, and marked with the block's number. New nodes have numbers
- * from state.n_nodes on, so they do not exist until the state does.
+ * The nodes hold numbers and no pointers; struct pyprof_tree is a view of them. One thread at a
+ * time. Only `grow` may allocate. All times are ticks.
  */
 #ifndef PYPROF_TREE_H
 #define PYPROF_TREE_H
@@ -28,11 +24,6 @@
 
 #include "format.h"
 #include "order.h"
-
-/* A place where a test may kill the process; see shim/system/killpoint.h. */
-#ifndef PYPROF_TESTPOINT
-#define PYPROF_TESTPOINT(name) ((void)0)
-#endif
 
 /* For code that runs for every record; the rest is kept out of line. */
 #define PYPROF_TREE_INLINE inline __attribute__((always_inline))
@@ -49,15 +40,15 @@
 #define PYPROF_NODE_THREAD (1u << 28) /* the number is a thread's; the root has it too */
 #define PYPROF_NODE_WIDE (1u << 31)   /* its children are in buckets, not in a list: a hint */
 
-/* What is not a call of a function. */
+/* Nodes that are not calls of a function. */
 #define PYPROF_NODE_SPECIAL (PYPROF_NODE_CLASS | PYPROF_NODE_CARRY | PYPROF_NODE_THREAD)
 
-/* One calling context. The claim holder writes it. */
+/* One calling context. */
 struct pyprof_node {
 	uint32_t parent; /* constant; lower than its own number */
 	uint32_t fn;	 /* constant except for PYPROF_NODE_WIDE */
-	uint32_t epoch;	 /* number of the block whose fold changed it last */
-	/* Links. Every use is checked, and they are made again after a fold was undone. */
+	uint32_t epoch;	 /* the tree's, when it changed last */
+	/* Links. Every use is checked; they are made again when there is room for more nodes. */
 	uint32_t first;	  /* the head of its list of children; of a wide node, a guess */
 	uint32_t next;	  /* the next one in the parent's list, or in the bucket */
 	uint32_t follow;  /* a guess: the node that its parent called after it */
@@ -71,16 +62,6 @@ struct pyprof_node {
 };
 
 _Static_assert(sizeof(struct pyprof_node) == 64, "a cache line");
-
-/* The numbers of a node before a fold changed it. */
-struct pyprof_node_before {
-	uint64_t n_calls, self, distance;
-	uint32_t n_direct, n_resumes, n_exceptions, n_high;
-	uint32_t node;
-	uint32_t epoch; /* release: the rest is complete */
-};
-
-_Static_assert(sizeof(struct pyprof_node_before) == 48, "format");
 
 struct pyprof_tree_state {
 	uint64_t base, now, n_records;
@@ -97,10 +78,7 @@ struct pyprof_tree_state {
 	uint32_t base_node; /* ... down from this one: of the thread, or the root */
 	uint32_t thread;
 	uint32_t n_threads;
-	uint32_t reserved[5];
 };
-
-_Static_assert(sizeof(struct pyprof_tree_state) == 128, "format");
 
 struct pyprof_tree {
 	struct pyprof_node *node; /* node[0] is the root */
@@ -119,20 +97,16 @@ struct pyprof_tree {
 	 */
 	uint32_t *last_record;
 	uint32_t last_mask;
-	struct pyprof_node_before *log; /* NULL: folds cannot be undone */
-	uint32_t n_log;
-	uint32_t n_committed; /* nodes from this one on are of the current block: not logged */
-	uint32_t epoch;
+	uint32_t epoch; /* changes with each batch of records, of fewer than 2^31 */
 	uint64_t guess; /* offset of a field in the nodes: a hint which one is entered next */
 	struct pyprof_tree_state s;
 	uint32_t max_distance, max_idle; /* header.* */
-	/* Makes room for one more node. False: it cannot. NULL: never. */
+	/* Makes room for one more node. False: it cannot. */
 	bool (*grow)(struct pyprof_tree *t);
 };
 
 /* A parent with more children than this has them in buckets. */
 #define PYPROF_TREE_WIDE 8u
-#define PYPROF_TREE_MULTIPLIER 0x9e3779b97f4a7c15ull
 
 /* Makes a tree of a root. Call it once there is room for one node. */
 static inline void pyprof_tree_plant(struct pyprof_tree *t)
@@ -143,8 +117,8 @@ static inline void pyprof_tree_plant(struct pyprof_tree *t)
 }
 
 /*
- * Returns the parent's number. Another process may write to the nodes, against the rules: no value
- * leads outside of them, or round in a circle.
+ * Returns the parent's number. A damaged node leads neither outside of the nodes nor round in a
+ * circle.
  */
 static inline uint32_t pyprof_tree_parent(const struct pyprof_tree *t, uint32_t n)
 {
@@ -260,7 +234,7 @@ static PYPROF_TREE_SLOW uint32_t pyprof_tree_child(struct pyprof_tree *t, uint32
 		n = pyprof_tree_find_listed(t, parent, fn, &n_children);
 	if (n)
 		return n;
-	if (t->s.n_nodes == t->cap && (!t->grow || !t->grow(t)))
+	if (t->s.n_nodes == t->cap && !t->grow(t))
 		return 0;
 	n = t->s.n_nodes++;
 	t->node[n] = (struct pyprof_node){ .parent = parent, .fn = fn, .epoch = t->epoch };
@@ -294,33 +268,8 @@ static PYPROF_TREE_SLOW void pyprof_tree_relink(struct pyprof_tree *t)
 #define PYPROF_NODE_HALF (1u << 31)
 
 /*
- * Logs a node before it changes for the first time in an epoch. The log's entry is complete before
- * its epoch says so, and before the node's epoch does.
- */
-static inline void pyprof_tree_mark(struct pyprof_tree *t, uint32_t n)
-{
-	struct pyprof_node *x = &t->node[n];
-
-	if (x->epoch == t->epoch)
-		return;
-	if (t->log && n < t->n_committed) {
-		struct pyprof_node_before *b = &t->log[t->n_log++];
-
-		PYPROF_TESTPOINT("node-changes");
-		*b = (struct pyprof_node_before){
-			x->n_calls,	 x->self,   x->distance, x->n_direct, x->n_resumes,
-			x->n_exceptions, x->n_high, n,		 b->epoch
-		};
-		PYPROF_TESTPOINT("node-copied");
-		pyprof_mark(&b->epoch, t->epoch);
-		PYPROF_TESTPOINT("node-logged");
-	}
-	pyprof_mark(&x->epoch, t->epoch);
-}
-
-/*
  * Moves 2^31 of each count that has them to a leaf, which counts such moves. Without room for the
- * leaf the next block tries again, which is in time: a block has fewer records. May move the nodes.
+ * leaf the next batch tries again, which is in time: it has fewer records. May move the nodes.
  */
 static PYPROF_TREE_SLOW void pyprof_tree_carry(struct pyprof_tree *t, uint32_t n)
 {
@@ -329,7 +278,7 @@ static PYPROF_TREE_SLOW void pyprof_tree_carry(struct pyprof_tree *t, uint32_t n
 
 	if (!c)
 		return;
-	pyprof_tree_mark(t, c);
+	carry->epoch = t->epoch;
 	carry->n_direct += x->n_direct >> 31;
 	carry->n_resumes += x->n_resumes >> 31;
 	carry->n_exceptions += x->n_exceptions >> 31;
@@ -342,7 +291,7 @@ static PYPROF_TREE_SLOW void pyprof_tree_carry(struct pyprof_tree *t, uint32_t n
 
 static PYPROF_TREE_SLOW void pyprof_tree_begin_change(struct pyprof_tree *t, uint32_t n)
 {
-	pyprof_tree_mark(t, n);
+	t->node[n].epoch = t->epoch;
 	if (__builtin_expect(PYPROF_NODE_SMALL(&t->node[n]) & PYPROF_NODE_HALF, 0))
 		pyprof_tree_carry(t, n);
 }
@@ -356,7 +305,7 @@ static PYPROF_TREE_INLINE void pyprof_tree_change(struct pyprof_tree *t, uint32_
 
 /* --- records ---------------------------------------------------------------------------------- */
 
-/* What the loop over records keeps in registers; the rest of the state stays in memory. */
+/* The part of the state that the loop over records keeps in registers. */
 struct pyprof_tree_run {
 	struct pyprof_node *node, *current;
 	uint32_t *guess;
@@ -554,8 +503,8 @@ static PYPROF_TREE_SLOW bool pyprof_tree_find(struct pyprof_tree *t, uint32_t fn
 }
 
 /*
- * A call begins: its node becomes the current one. Hints come from memory that another process may
- * write, so they are read once and checked.
+ * A call begins: its node becomes the current one. A guess is
+ * checked, so a wrong one costs time only.
  */
 static PYPROF_TREE_INLINE bool pyprof_tree_enter(struct pyprof_tree *t, struct pyprof_tree_run *r,
 						 uint32_t fn)
@@ -678,8 +627,8 @@ static PYPROF_TREE_INLINE bool pyprof_tree_records_as(struct pyprof_tree *t, con
 }
 
 /*
- * Adds the records of a block, or of a part of it, up to the first that is 0. False: there was no
- * room for a node. The tree is then invalid, and the fold of the block must be undone.
+ * Adds the records of a batch, up to the first that is 0. False: there was no room for a node, and
+ * the tree is then invalid.
  */
 static inline bool pyprof_tree_records(struct pyprof_tree *t, const uint64_t *record,
 				       const uint64_t *end)
@@ -688,7 +637,7 @@ static inline bool pyprof_tree_records(struct pyprof_tree *t, const uint64_t *re
 			   : pyprof_tree_records_as(t, record, end, false);
 }
 
-/* Begins a block. `base` and `skipped` are those of its header. */
+/* Begins a block of records. `base` and `skipped` are those of its header. */
 static inline void pyprof_tree_block(struct pyprof_tree *t, uint64_t base, uint64_t skipped)
 {
 	t->s.base = base;

@@ -259,7 +259,7 @@ static void put_place(const struct chrome *c, const struct name *n, const char *
 	*separator = ",";
 }
 
-/* What is not plain about the call. */
+/* Marks of a call that is not plain: open, resumed, left by an exception, ... */
 static void put_marks(const struct chrome *c, const struct span *s, const char *separator)
 {
 	static const char *const end[] = {
@@ -308,7 +308,7 @@ static void put_span(struct chrome *c, const struct span *s)
 	put(c, "}}");
 }
 
-/* --- what is known beside the events ---------------------------------------------------------- */
+/* --- facts beside the events ---------------------------------------------------------- */
 
 static void put_threads_of(const struct chrome *c, size_t source)
 {

@@ -23,7 +23,8 @@ void frames_close(struct frames *f)
 	f->label = NULL;
 }
 
-uint64_t *frames_own_ns(const struct contexts *c)
+/* Rounds the time at this offset in each node so that the rounded times add up. */
+static uint64_t *round_times(const struct contexts *c, size_t field)
 {
 	uint64_t *ns = calloc(c->n_nodes + 1ull, sizeof(*ns)), given = 0;
 	double sum = 0;
@@ -33,10 +34,20 @@ uint64_t *frames_own_ns(const struct contexts *c)
 
 		if (c->node[n].flags & CONTEXT_LEVELS)
 			continue;
-		sum += c->node[n].self_s;
+		sum += *(const double *)((const char *)&c->node[n] + field);
 		now = frames_ns(sum);
 		ns[n] = now > given ? now - given : 0;
 		given += ns[n];
 	}
 	return ns;
+}
+
+uint64_t *frames_own_ns(const struct contexts *c)
+{
+	return round_times(c, offsetof(struct context, self_s));
+}
+
+uint64_t *frames_overhead_ns(const struct contexts *c)
+{
+	return round_times(c, offsetof(struct context, self_overhead_s));
 }

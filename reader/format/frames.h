@@ -35,5 +35,7 @@ static inline uint64_t frames_ns(double seconds)
  * It is rounded so that the times of all nodes add up to the rounded sum.
  */
 uint64_t *frames_own_ns(const struct contexts *c);
+/* Does the same with the overhead that was subtracted from it. */
+uint64_t *frames_overhead_ns(const struct contexts *c);
 
 #endif

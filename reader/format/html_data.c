@@ -321,14 +321,14 @@ static int cmp_time(const void *a, const void *b, void *arg)
 	return (x > y) - (x < y);
 }
 
-/* The nodes that are shown, in preorder. The root's depth is 0; those that are not shown have their
+/*
+ * The nodes that are shown, in preorder. The root's depth is 0; those that are not shown have their
  * parent's.
  */
 static int find_order(struct data *d)
 {
 	const struct contexts *c = d->contexts;
-	uint32_t *left =
-		calloc(c->n_nodes + 1ull, sizeof(*left)); /* a stack: the next one is last */
+	uint32_t *left = calloc(c->n_nodes + 1ull, sizeof(*left)); /* a stack */
 	size_t n_left = 1;
 
 	d->order = calloc(c->n_nodes + 1ull, sizeof(*d->order));
@@ -353,28 +353,11 @@ static int find_order(struct data *d)
 	return left && d->order && d->depth ? 0 : -ENOMEM;
 }
 
-/* The overhead of each node in nanoseconds, rounded so that they add up, as frames_own_ns does. */
 static int find_times(struct data *d)
 {
-	const struct contexts *c = d->contexts;
-	uint64_t given = 0;
-	double sum = 0;
-
-	d->self_ns = frames_own_ns(c);
-	d->overhead_ns = calloc(c->n_nodes + 1ull, sizeof(*d->overhead_ns));
-	if (!d->self_ns || !d->overhead_ns)
-		return -ENOMEM;
-	for (uint32_t n = 1; n < c->n_nodes; n++) {
-		uint64_t now;
-
-		if (c->node[n].flags & CONTEXT_LEVELS)
-			continue;
-		sum += c->node[n].self_overhead_s;
-		now = frames_ns(sum);
-		d->overhead_ns[n] = now > given ? now - given : 0;
-		given += d->overhead_ns[n];
-	}
-	return 0;
+	d->self_ns = frames_own_ns(d->contexts);
+	d->overhead_ns = frames_overhead_ns(d->contexts);
+	return d->self_ns && d->overhead_ns ? 0 : -ENOMEM;
 }
 
 enum field { DEPTH, FN, NODE_CALLS, NODE_SELF, OVERHEAD, FLAGS, FIELDS };

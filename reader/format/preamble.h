@@ -25,7 +25,7 @@ void preamble_print(FILE *to, const struct source *s, bool verbose, bool total);
 void preamble_print_label(FILE *to, const struct source *s);
 /* A line that names the thread of a report. */
 void preamble_print_thread(FILE *to, const struct source *s, const struct rebuild_thread *t);
-/* Whether and by what the times are corrected, and by how much. */
+/* The calibration that corrects the times, and by how much; or that there is none. */
 void preamble_print_correction(FILE *to, const struct source *s);
 /* A line for each kind of loss or failed check. */
 void preamble_print_losses(FILE *to, const struct source *s);

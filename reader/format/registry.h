@@ -10,8 +10,8 @@
 #include "show.h"
 
 #define FORMAT_HOLDS_ONE 1u	/* one report only: not with --threads and --each */
-#define FORMAT_CONTEXTS 4u	/* it shows calling contexts: sources must be recordings */
 #define FORMAT_LISTS_THREADS 2u /* it names the threads of each source */
+#define FORMAT_CONTEXTS 4u	/* it shows calling contexts: sources must be recordings */
 #define FORMAT_TIMELINE 8u /* it shows single events, instead of a profile or beside contexts */
 
 struct format {

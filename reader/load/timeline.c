@@ -13,7 +13,7 @@
 
 #define MAX_NS 4e18 /* so that differences fit into an int64_t */
 
-/* What the walk of one source needs. */
+/* The state of the walk of one source. */
 struct loading {
 	struct timeline *t;
 	size_t source;

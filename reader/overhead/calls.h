@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * The overhead of calls by one caller of one function, by their kinds (kinds.def). Without state.
- * The models call it, from any thread.
+ * model.c calls it, from any thread.
  */
 #ifndef READER_CALLS_H
 #define READER_CALLS_H

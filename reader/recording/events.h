@@ -5,7 +5,7 @@
  * the recording, nor keep events.
  *
  * fold.h interprets the records; this walk observes its stack, so calls here are those of a report.
- * What a ring's fold table contains has no events. Its stack is known, so the calls that ran at the
+ * The fold table of a ring has no events. Its stack is known, so the calls that ran at the
  * first record are reported there.
  */
 #ifndef READER_EVENTS_H

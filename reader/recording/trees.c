@@ -73,6 +73,28 @@ void trees_fini(struct pyprof_tree *t)
 
 /* --- a fold table ----------------------------------------------------------------------------- */
 
+/* Adds an edge to the node of its callee. Counts that only the overhead needs are left out. */
+static bool add_edge(struct pyprof_tree *t, uint32_t n, const struct pyprof_fold_edge *e)
+{
+	bool is_large = (e->n_resumes | e->n_exceptions) >> 31;
+	uint32_t c = is_large ? pyprof_tree_child(t, n, PYPROF_NODE_CARRY) : 0;
+	struct pyprof_node *x = &t->node[n];
+
+	if (is_large && !c)
+		return false;
+	x->n_calls += e->n_calls;
+	x->self += e->self;
+	x->n_resumes += (uint32_t)e->n_resumes & ~PYPROF_NODE_HALF;
+	x->n_exceptions += (uint32_t)e->n_exceptions & ~PYPROF_NODE_HALF;
+	if (is_large) {
+		t->node[c].n_resumes += (uint32_t)(e->n_resumes >> 31);
+		t->node[c].n_exceptions += (uint32_t)(e->n_exceptions >> 31);
+	}
+	if (PYPROF_NODE_SMALL(x) & PYPROF_NODE_HALF)
+		pyprof_tree_carry(t, n);
+	return true;
+}
+
 static bool add_folded(struct pyprof_tree *t, const struct pyprof_fold *f)
 {
 	uint32_t folded = pyprof_tree_child(t, t->s.base_node, TREES_FOLDED);
@@ -80,17 +102,9 @@ static bool add_folded(struct pyprof_tree *t, const struct pyprof_fold *f)
 	for (uint32_t i = 1; folded && i <= f->s.n_edges; i++) {
 		const struct pyprof_fold_edge *e = &f->edge[i];
 		uint32_t n = pyprof_tree_child(t, folded, f->fn[e->callee].number);
-		struct pyprof_node *x = &t->node[n];
 
-		if (!n)
+		if (!n || !add_edge(t, n, e))
 			return false;
-		x->n_calls += e->n_calls;
-		x->self += e->self;
-		x->distance += e->distance;
-		x->n_direct += (uint32_t)e->n_direct;
-		x->n_resumes += (uint32_t)e->n_resumes;
-		x->n_exceptions += (uint32_t)e->n_exceptions;
-		x->n_high += (uint32_t)e->n_high;
 	}
 	return folded != 0;
 }

@@ -22,7 +22,7 @@ from pythons import find_pythons  # noqa: E402
 
 BUILD = Path(os.environ.get("PYSHIM_BUILD", ROOT / "build")).resolve()
 ROW = 19  # height of a frame: canvas.js
-pytestmark = pytest.mark.skipif(not chromium.find(), reason="no chromium (`make check-formats` installs it)")
+pytestmark = pytest.mark.skipif(not chromium.find(), reason="found no Chromium (`make check-formats` installs it)")
 
 PROGRAM = """\
 import json, threading

@@ -332,7 +332,7 @@ os._exit(0)
     assert hangs["end"] == module["end"] == max(s["end"] for s in spans)
 
 
-# What the ring does not hold
+# Events that are not in the ring
 
 FOLDED = """
 def f(): pass

@@ -203,6 +203,18 @@ def test_labels_that_a_line_cannot_hold(record):
     assert any("a:b c d:1(f)" in p for p in collapsed(recording))
 
 
+def test_paths_that_would_fill_a_disk_are_refused(record, tmp_path):
+    """The text of a recursion of depth n grows with n * n: here 20 GB."""
+    name = "f" * 200
+    program = ("import sys, threading\nsys.setrecursionlimit(20000); threading.stack_size(512 << 20)\n"
+               "def %s(n): return n and %s(n - 1)\n"
+               "t = threading.Thread(target=%s, args=(15000,)); t.start(); t.join()\n") % (name, name, name)
+    recording = record(program).recording
+    done = read("-f", "collapsed", recording, status=1)
+    assert not done.out and done.err.count(b"\n") == 1 and b"more than 4 GiB of text" in done.err
+    read("-f", "html", "-o", tmp_path / "x.html", recording)
+
+
 def test_a_pstats_file_has_no_contexts(record, tmp_path):
     recording = record(PROGRAM).recording
     stats = tmp_path / "x.pstats"

@@ -178,7 +178,7 @@ START_TEST(calls_around_the_newest_events_stay)
 }
 END_TEST
 
-/* Of events at one time, the later ones in the order of reading are kept. */
+/* If events have equal times, the later ones in the order of reading are kept. */
 START_TEST(equal_times_are_in_the_order_of_reading)
 {
 	s.max_events = 1;
